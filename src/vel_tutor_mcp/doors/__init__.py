@@ -1,0 +1,1 @@
+"""How requests come in: each door translates, none decides."""

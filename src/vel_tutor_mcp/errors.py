@@ -1,0 +1,104 @@
+"""Every failure a user can meet. Each message says what happened, why, and what to do next.
+
+    VelError
+    +-- InputError            the caller asked for something that cannot be: fix the request
+    |   +-- NotFound          no such agent, task, ... (or not yours: the two are not told apart)
+    |   +-- Conflict          it exists already, or its state does not allow this
+    |   +-- LimitReached      more than a limit allows
+    +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
+    |   +-- NoCandidate       no model can take this task; says why for each
+    +-- ProviderError         one call to one model failed (facts as attributes; never a key)
+    +-- NoAnswer              every candidate was tried and failed
+    +-- OverBudget            the next call could cost more than the budget allows
+
+`doors.reply` turns them into tool errors, HTTP statuses and exit codes, in one table.
+"""
+
+from vel_tutor_mcp.models import FailureKind
+
+
+class VelError(Exception):
+    """Something went wrong; the log says more."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class InputError(VelError):
+    """The request cannot be carried out as it stands; check its arguments."""
+
+    code = "invalid_input"
+
+
+class NotFound(InputError):
+    """There is no such thing; list what there is and use its id."""
+
+    code = "not_found"
+
+
+class Conflict(InputError):
+    """The present state does not allow this; look at it again and retry."""
+
+    code = "conflict"
+
+
+class LimitReached(InputError):
+    """A limit is reached; wait until something ends and try again."""
+
+    code = "limit_reached"
+
+
+class ConfigurationError(VelError):
+    """The installation needs attention; run `vel-tutor-mcp doctor`."""
+
+    code = "configuration"
+
+
+class NoCandidate(ConfigurationError):
+    """No model can take this task; run `vel-tutor-mcp doctor` to see which keys and models are configured."""
+
+    code = "no_candidate"
+
+
+class OverBudget(VelError):
+    """The next call could cost more than the budget allows; raise the budget or shorten the task."""
+
+    code = "over_budget"
+
+
+class NoAnswer(VelError):
+    """Every candidate was tried and none answered; see the attempts and retry the task later."""
+
+    code = "no_answer"
+
+
+class ProviderError(VelError):
+    """A provider failed.
+
+    Attributes:
+        kind: what failed, for the router to decide on.
+        status: HTTP status, None where no answer came.
+        retry_after: seconds that the provider asks to wait, None where it does not say.
+        partial: text received before the failure.
+    """
+
+    code = "provider"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind,
+        status: int | None = None,
+        retry_after: float | None = None,
+        partial: str = "",
+        first_token_ms: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+        self.partial = partial
+        self.first_token_ms = first_token_ms

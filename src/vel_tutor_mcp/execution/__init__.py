@@ -1,0 +1,1 @@
+"""How work survives a crash."""

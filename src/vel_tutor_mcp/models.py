@@ -1,0 +1,283 @@
+"""The domain's types: frozen, free of behaviour that touches the world.
+
+Money is a whole number of nano-US-dollars (1 USD = 1,000,000,000) everywhere inside, so that sums are exact; doors show
+US dollars. Times are timezone-aware UTC. Ids are UUID strings.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Generic, Literal, NewType, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NanoUsd = NewType("NanoUsd", int)
+NANO_PER_USD = 1_000_000_000
+
+MAX_PROMPT_CHARACTERS = 100_000
+
+Row = TypeVar("Row")
+
+
+class TaskType(StrEnum):
+    REASONING = "reasoning"
+    CODE_GENERATION = "code_generation"
+    CODE_DEBUG = "code_debug"
+    SUMMARIZATION = "summarization"
+    EXTRACTION = "extraction"
+    TRANSLATION = "translation"
+    CREATIVE = "creative"
+    RESEARCH = "research"
+    GENERAL = "general"
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    AWAITING_APPROVAL = "awaiting_approval"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in ENDED
+
+
+ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Policy(StrEnum):
+    BALANCED = "balanced"
+    QUALITY = "quality"
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    FIXED = "fixed"
+
+
+class AgentType(StrEnum):
+    MCP_ORCHESTRATOR = "mcp_orchestrator"
+    CODE_GENERATOR = "code_generator"
+    RESEARCHER = "researcher"
+
+
+class AgentStatus(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    ERROR = "error"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. `OPEN` has not; `CUT` was stopped by a crash or a shutdown, its usage unknown."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CUT = "cut"
+
+
+class FailureKind(StrEnum):
+    """Why one call to one model failed; `routing.retry` decides what follows from it."""
+
+    AUTHENTICATION = "authentication"
+    NOT_FOUND = "not_found"
+    BAD_REQUEST = "bad_request"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"
+    INVALID_OUTPUT = "invalid_output"
+    OVER_BUDGET = "over_budget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is asking."""
+
+    user_id: str
+    organisation_id: str
+    name: str
+    role: Literal["admin", "org_admin", "agent_manager", "task_executor", "viewer"]
+
+
+class AgentConfig(BaseModel):
+    """How an agent answers and how its tasks are routed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] = ""
+    providers: Annotated[tuple[str, ...], Field(description="allowed, in order; empty: all")] = ()
+    model_preferences: Annotated[dict[TaskType, str], Field(description="task type: model")] = {}
+    policy: Policy = Policy.BALANCED
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 3
+    timeout_seconds: Annotated[int, Field(ge=1, le=600, description="of one call to a model")] = 120
+    budget_usd_per_task: Annotated[float | None, Field(gt=0)] = None
+    fallback: bool = True
+    response_schema: Annotated[dict[str, Any] | None, Field(description="JSON Schema the answer must match")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A configured role. `version` counts its configurations from 1; a task keeps the one it was given."""
+
+    id: str
+    owner_id: str
+    organisation_id: str
+    name: str
+    type: AgentType
+    status: AgentStatus
+    config: AgentConfig
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A provider and model that could answer, with what is expected of it.
+
+    `p_ok`: probability that its answer is good enough; `p_up`: that it answers at all (both 0-1).
+    """
+
+    provider: str
+    model: str
+    p_ok: float
+    p_up: float
+    expected_cost_nanousd: NanoUsd
+    expected_latency_ms: int
+    utility: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """A model that was not a candidate, and why, in words."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The candidates in the order in which they are tried, with the reasons in words."""
+
+    task_type: TaskType
+    confidence: float
+    policy: Policy
+    candidates: tuple[Candidate, ...]
+    excluded: tuple[Excluded, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to one model for a task. `attempt_set` counts the task's retries from 1, `number` the calls in the set."""
+
+    id: str
+    task_id: str
+    attempt_set: int
+    number: int
+    provider: str
+    model: str
+    outcome: Outcome
+    failure: FailureKind | None = None
+    error: str | None = None
+    retry_after: float | None = None
+    partial: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_nanousd: NanoUsd | None = None
+    first_token_ms: int | None = None
+    total_ms: int | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskError:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvent:
+    """One line of a task's history."""
+
+    kind: str
+    message: str
+    percent: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One unit of work for an agent.
+
+    `attempt_set` is 1 for the first run and grows with each `task_retry`; `recoveries` counts the crashes since the
+    last finished attempt. `runner` is the executor that runs it now, `executor` the one that was told to start it.
+    """
+
+    id: str
+    owner_id: str
+    organisation_id: str
+    agent_id: str
+    agent_name: str
+    agent_version: int
+    status: TaskStatus
+    prompt: str
+    task_type: TaskType | None
+    priority: Priority
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response_schema: dict[str, Any] | None = None
+    max_cost_nanousd: NanoUsd | None = None
+    attempt_set: int = 1
+    recoveries: int = 0
+    cancel_requested: bool = False
+    executor: str | None = None
+    runner: str | None = None
+    output: str | None = None
+    partial: bool = False
+    provider: str | None = None
+    model: str | None = None
+    error: TaskError | None = None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One link of the hash chain; see `store.audit` for how `hash` is computed."""
+
+    sequence: int
+    at: datetime
+    organisation_id: str
+    principal: str
+    action: str
+    subject: str
+    payload: dict[str, Any]
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """A page of a list; `cursor` asks for the next one, None where this is the last."""
+
+    rows: tuple[Row, ...]
+    cursor: str | None

@@ -1,0 +1,69 @@
+"""The seam between the router and the vendors of models: one method.
+
+It is deliberately unaware of tasks, budgets and policies: it makes one call and says how that went.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds: until connected, until the first token, between two tokens, for the whole call."""
+
+    connect: float
+    first_token: float
+    between_tokens: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One call. `max_output_tokens` bounds what the model may produce, hidden reasoning included."""
+
+    model: str
+    system: str
+    prompt: str
+    max_output_tokens: int
+    timeouts: Timeouts
+    temperature: float | None = None
+    response_schema: dict[str, Any] | None = None
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """The answer of one call.
+
+    `tokens_in`, `tokens_out`, `tokens_cached` are None where the provider reported no usage; `served_model` is the
+    name that the provider says answered; `finish_reason` is the provider's word (`stop`, `length`, ...).
+    """
+
+    text: str
+    finish_reason: str | None
+    served_model: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    tokens_cached: int | None
+    first_token_ms: int | None
+    total_ms: int
+
+
+Delta = Callable[[str], None]
+
+
+class Provider(Protocol):
+    """A vendor of models."""
+
+    async def complete(self, request: ChatRequest, on_delta: Delta) -> Completion:
+        """Make one call, handing each piece of text to `on_delta` as it arrives.
+
+        Raises:
+            ProviderError: with `kind`, `status`, `retry_after` and the partial text.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...

@@ -1,0 +1,1 @@
+"""What the product does: the only callers of router, engine and store."""

@@ -1,0 +1,1 @@
+"""How things are kept: SQLAlchemy stays in here."""
