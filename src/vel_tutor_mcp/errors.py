@@ -82,6 +82,7 @@ class ProviderError(VelError):
         status: HTTP status, None where no answer came.
         retry_after: seconds that the provider asks to wait, None where it does not say.
         partial: text received before the failure.
+        billable: whether the provider may charge for the call; it does not where it refused or never heard of it.
     """
 
     code = "provider"
@@ -95,6 +96,7 @@ class ProviderError(VelError):
         retry_after: float | None = None,
         partial: str = "",
         first_token_ms: int | None = None,
+        billable: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -102,3 +104,4 @@ class ProviderError(VelError):
         self.retry_after = retry_after
         self.partial = partial
         self.first_token_ms = first_token_ms
+        self.billable = billable

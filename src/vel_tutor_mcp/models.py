@@ -224,11 +224,26 @@ class TaskEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """What a caller asks for; `agent` is an id or a name. See `tools/task_submit.py` for what each field means."""
+
+    prompt: str
+    agent: str = "default"
+    task_type: TaskType | None = None
+    priority: Priority = Priority.MEDIUM
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response_schema: dict[str, Any] | None = None
+    max_cost_usd: float | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One unit of work for an agent.
 
-    `attempt_set` is 1 for the first run and grows with each `task_retry`; `recoveries` counts the crashes since the
-    last finished attempt. `runner` is the executor that runs it now, `executor` the one that was told to start it.
+    `attempt_set` is 1 for the first run and grows with each `task_retry`. `executor` is the process that has it;
+    `running` stays true when that process dies, which is how the next one knows. `recoveries` counts such deaths
+    since the last finished attempt.
     """
 
     id: str
@@ -248,7 +263,7 @@ class Task:
     recoveries: int = 0
     cancel_requested: bool = False
     executor: str | None = None
-    runner: str | None = None
+    running: bool = False
     output: str | None = None
     partial: bool = False
     provider: str | None = None
@@ -258,6 +273,23 @@ class Task:
     updated_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One attempt set of a task: what the engine is given to do; its `id` never runs twice."""
+
+    task_id: str
+    attempt_set: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.task_id}:{self.attempt_set}"
+
+    @classmethod
+    def of(cls, work_id: str) -> "Work":
+        task_id, _, attempt_set = work_id.partition(":")
+        return cls(task_id, int(attempt_set))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +309,19 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """A page of a list; `cursor` asks for the next one, None where this is the last."""
+    """A page of a list; `cursors` holds for each row the cursor that continues after it, `more` whether rows follow."""
 
     rows: tuple[Row, ...]
-    cursor: str | None
+    cursors: tuple[str, ...]
+    more: bool
+
+    @property
+    def cursor(self) -> str | None:
+        """Asks for the next page; None where this is the last."""
+        return self.cursors[-1] if self.more else None
+
+    def first(self, count: int) -> "Page[Row]":
+        """The page cut to at most `count` rows."""
+        if count >= len(self.rows):
+            return self
+        return Page(self.rows[:count], self.cursors[:count], more=True)

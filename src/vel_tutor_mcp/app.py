@@ -1,0 +1,196 @@
+"""The one place of wiring: `async with open_app(settings) as app`, or its two halves where a loop is already busy.
+
+`prepare` blocks and may run in any thread: files, migrations, connections. `Prepared.launch` belongs on the loop that
+will run the work.
+"""
+
+import asyncio
+import getpass
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.execution.dbos_engine import DbosEngine
+from vel_tutor_mcp.execution.liveness import Lease
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.health import Breaker, Health
+from vel_tutor_mcp.routing.ledger import Prices
+from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.agents import Agents, ensure_default
+from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.audit import Audit
+from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.care import Care
+from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.tasks import Tasks
+from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import breakers, people, schema
+from vel_tutor_mcp.store.database import Database
+
+FILE_NAME = "vel-tutor.db"
+
+
+@dataclass(slots=True)
+class App:
+    """The product, open: what every door calls."""
+
+    local_principal: Principal
+    catalog: Catalog
+    agents: Agents
+    tasks: Tasks
+    routes: Routes
+    usage: Usage
+    audit: Audit
+    health: Health
+    prices: Prices
+    _parts: "Prepared"
+    _answers: Answers
+    _care: "asyncio.Task[None]"
+
+    async def stop(self) -> None:
+        """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them."""
+        self._care.cancel()
+        await self._answers.stop(self._parts.settings.drain_seconds)
+        await self._parts.engine.stop()
+
+    async def close(self) -> None:
+        """`stop`, then free every connection and thread: for a process that lives on."""
+        await self.stop()
+        await self._parts.engine.dispose()
+        for provider in self._parts.providers.values():
+            await provider.close()
+        await self._parts.database.close()
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Everything that could be made without a running loop."""
+
+    settings: Settings
+    database: Database
+    engine: DbosEngine
+    catalog: Catalog
+    prices: Prices
+    providers: dict[str, OpenAICompatible]
+
+    async def launch(self) -> App:
+        """Begin to run work, first of all what a crash left behind."""
+        health, hub = Health(), Hub()
+        principal = await self._first_rows(health)
+        configured = frozenset(self.providers)
+        routes = Routes(
+            self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
+        )
+        tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings)
+        answers = Answers(tools, self.engine, routes, Router(self.providers, health))
+        tasks = Tasks(self.database, self.engine, answers, hub)
+        await self.engine.launch(answers.run)
+        care = Care(self.database, self.engine, answers, self.settings.history_days)
+        return App(
+            local_principal=principal,
+            catalog=self.catalog,
+            agents=Agents(self.database, self.catalog, routes, tasks, hub),
+            tasks=tasks,
+            routes=routes,
+            usage=Usage(self.database, self.catalog, self.prices, configured),
+            audit=Audit(self.database),
+            health=health,
+            prices=self.prices,
+            _parts=self,
+            _answers=answers,
+            _care=asyncio.create_task(care.loop()),
+        )
+
+    async def _first_rows(self, health: Health) -> Principal:
+        async with self.database.write() as tx:
+            principal = await people.local_principal(tx, getpass.getuser(), record.now())
+            await ensure_default(tx, principal)
+            for (provider, model), state in (await breakers.load(tx)).items():
+                health.restore(provider, model, Breaker(**state))
+        return principal
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Everything that blocks: the folder, the database's schema, the lease, the providers' connections.
+
+    Raises:
+        ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
+    """
+    catalog = Catalog.load(settings.catalog)
+    database = Database(_path(settings), settings.sqlite_synchronous)
+    lease = Lease(database.path.with_suffix(".executors"))
+    engine = DbosEngine(database, lease)
+    schema.prepare(database, engine.migrate)
+    try:
+        lease.take()
+    except OSError as problem:
+        raise ConfigurationError(
+            f"The folder {database.path.parent} cannot be written; {problem.strerror}; make it writable, or choose "
+            "another one with VEL_TUTOR_HOME."
+        ) from None
+    # A library's request lines would repeat prompts' whereabouts in our log at INFO.
+    for noisy in ("httpx2", "httpcore2", "openai", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return Prepared(
+        settings=settings,
+        database=database,
+        engine=engine,
+        catalog=catalog,
+        prices=Prices(catalog),
+        providers=_providers(settings, catalog),
+    )
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """The product, from opening to closing, for tests, commands and other programs.
+
+    Raises:
+        ConfigurationError: see `prepare`.
+    """
+    prepared = await asyncio.to_thread(prepare, settings)
+    app = await prepared.launch()
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+def _path(settings: Settings) -> Path:
+    if settings.database_url is None:
+        return settings.home / FILE_NAME
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+    except ArgumentError:
+        raise ConfigurationError(
+            "VEL_TUTOR_DATABASE_URL is no database URL; write it like sqlite:////absolute/path.db, or leave it out."
+        ) from None
+    if url.get_backend_name() != "sqlite" or not url.database:
+        raise ConfigurationError(
+            f"VEL_TUTOR_DATABASE_URL names {url.get_backend_name()}; this version keeps everything in one SQLite file; "
+            "write it like sqlite:////absolute/path.db, or leave it out."
+        )
+    return Path(url.database).expanduser().absolute()
+
+
+def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:
+    """The providers that can be called: those with a key, and the local one where its address is set."""
+    access = {
+        row: (settings.base_url_of(name), settings.key_of(name, row.variable)) for name, row in catalog.providers.items()
+    }
+    return {
+        row.name: OpenAICompatible(row.name, base_url or row.base_url, key)
+        for row, (base_url, key) in access.items()
+        if key or (row.name == "local" and base_url)
+    }

@@ -1,0 +1,174 @@
+"""The MCP server, made of the leaf folders: one object for every protocol era and transport."""
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp_types import CallToolResult, InputRequiredResult
+from mcp_types import Tool as PublishedTool
+from pydantic import AnyUrl, ValidationError
+
+from vel_tutor_mcp import __version__, leaves
+from vel_tutor_mcp.doors.desk import Desk, ResourceCard, ToolCard
+from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
+from vel_tutor_mcp.errors import NotFound, VelError
+
+INSTRUCTIONS = (
+    "Give work to a team of AI agents. task_submit sends a task to an agent (`default` if none is named) and returns the "
+    "answer, or an id to follow with task_get(wait_seconds=50). Tasks survive restarts, so never submit one twice: use "
+    "task_get or an idempotency_key. route_explain tells for free which model would answer and what it would cost. "
+    "max_cost_usd is a hard limit. agent_create saves instructions and routing under a name. A failed task says what to "
+    "do; task_retry runs it again. Long answers are in task://{id}/output; guide://{topic} explains more."
+)
+
+Opener = Callable[[Desk], AbstractAsyncContextManager[None]]
+
+_log = logging.getLogger(__name__)
+
+
+class Server(MCPServer[Desk]):
+    """Publishes schemas in their smallest form and turns every failure into one sentence."""
+
+    async def list_tools(self) -> list[PublishedTool]:
+        published = await super().list_tools()
+        return [tool.model_copy(update={"input_schema": slim(tool.input_schema)}) for tool in published]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Desk, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as problem:
+            return refused(_tool_sentence(name, problem))
+
+
+def make_server(opener: Opener, **options: Any) -> Server:
+    """The server with every leaf on it. `opener` opens the product while the server already answers, and closes it."""
+    desk: list[Desk] = []
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[Desk]) -> AsyncIterator[Desk]:
+        desk[:] = [Desk()]
+        async with opener(desk[0]):
+            yield desk[0]
+
+    server = Server(
+        "vel-tutor-mcp",
+        title="Vel Tutor",
+        version=__version__,
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        **options,
+    )
+    for leaf in leaves.load("tools"):
+        _add_tool(server, leaf, lambda: desk[0])
+    for leaf in leaves.load("resources"):
+        _add_resource(server, leaf, lambda: desk[0])
+    return server
+
+
+def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Callable[[], Desk]) -> None:
+    card: ToolCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.tool`
+    server.add_tool(
+        _behind(desk, leaf),
+        title=card.title,
+        description=" ".join((leaf.__doc__ or "").split()),
+        annotations=card.annotations,
+        structured_output=False,
+    )
+
+
+def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Callable[[], Desk]) -> None:
+    card: ResourceCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.resource`
+    description = " ".join((leaf.__doc__ or "").split())
+    publish = server.resource(
+        card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
+    )
+    publish(_readable(_behind(desk, leaf)))
+
+
+def _behind(desk: Callable[[], Desk], leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The leaf without its first parameter, the desk, which is filled in here: callers neither see nor set it."""
+
+    async def call(**arguments: Any) -> Any:
+        return await leaf(desk(), **arguments)
+
+    signature = inspect.signature(leaf, eval_str=True)
+    rest = list(signature.parameters.values())[1:]
+    call.__name__ = leaf.__name__
+    call.__doc__ = leaf.__doc__
+    call.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]  # read by inspect.signature
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in rest}
+    return call
+
+
+def _readable(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def reading(**arguments: Any) -> Any:
+        try:
+            return await read(**arguments)
+        except NotFound as problem:
+            raise ResourceNotFoundError(sentence(problem)) from problem
+        except VelError as problem:
+            raise ResourceError(sentence(problem)) from problem
+
+    reading.__name__ = read.__name__
+    reading.__signature__ = inspect.signature(read)  # type: ignore[attr-defined]  # read by inspect.signature
+    reading.__annotations__ = read.__annotations__
+    return reading
+
+
+def _tool_sentence(name: str, problem: ToolError) -> str:
+    cause = problem.__cause__
+    if isinstance(cause, VelError):
+        return sentence(cause)
+    if isinstance(cause, ValidationError):
+        return bad_arguments(name, cause)
+    if cause is None:
+        return f"{problem}; tools are listed by tools/list."
+    _log.error("The tool %s met an unexpected fault.", name, exc_info=cause)
+    return (
+        f"{name} failed on an unexpected fault ({type(cause).__name__}); the server's log on stderr has the details; "
+        "try again, and report it if it stays."
+    )
+
+
+def slim(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with what says nothing taken out: generated titles, `null` beside a type, and definitions used by
+    reference put in place."""
+    definitions = schema.get("$defs", {})
+
+    def cut(node: Any) -> Any:
+        if isinstance(node, list):
+            return [cut(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            rest = {name: value for name, value in node.items() if name != "$ref"}
+            return cut(definitions[node["$ref"].rsplit("/", 1)[-1]] | rest)
+        return _without_null({name: _cut_member(name, value, cut) for name, value in node.items() if _says(name, value)})
+
+    slimmed: dict[str, Any] = cut({name: value for name, value in schema.items() if name != "$defs"})
+    return slimmed
+
+
+def _says(name: str, value: Any) -> bool:
+    generated = name in {"title", "description"} and isinstance(value, str) and (name == "title" or "\n" in value)
+    return not generated and not (name == "default" and value is None)
+
+
+def _cut_member(name: str, value: Any, cut: Callable[[Any], Any]) -> Any:
+    if name == "properties":  # its names are the caller's, not the schema's
+        return {argument: cut(node) for argument, node in value.items()}
+    return value if name in {"default", "enum", "const"} else cut(value)
+
+
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    choices = [choice for choice in node.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        return {name: value for name, value in node.items() if name != "anyOf"} | choices[0]
+    return node

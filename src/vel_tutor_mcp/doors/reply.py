@@ -1,0 +1,120 @@
+"""What callers read: results as structured data with a short text, and every failure as one sentence. One table."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from vel_tutor_mcp.errors import ConfigurationError, InputError, NoAnswer, NotFound, OverBudget, VelError
+from vel_tutor_mcp.models import Page, TaskStatus
+from vel_tutor_mcp.services.reports import Told, full_task, usd
+
+MAX_CHARACTERS = 20_000
+_MAX_OUTPUT_CHARACTERS = 12_000
+_ROOM_FOR_ENVELOPE = 500
+
+# The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 unavailable, 78 configuration).
+EXIT_CODES: Mapping[type[VelError], int] = {
+    NotFound: 66,
+    InputError: 64,
+    ConfigurationError: 78,
+    OverBudget: 77,
+    NoAnswer: 69,
+    VelError: 70,
+}
+
+Row = TypeVar("Row")
+
+
+def exit_code(error: VelError) -> int:
+    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+
+
+def replied(text: str, data: dict[str, Any]) -> CallToolResult:
+    """A result: text for people and models, the same as data for programs."""
+    return CallToolResult(content=[TextContent(type="text", text=text[:MAX_CHARACTERS])], structured_content=data)
+
+
+def refused(message: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=message)], is_error=True)
+
+
+def listed(name: str, page: Page[Row], show: Callable[[Row], dict[str, Any]], line: Callable[[Row], str]) -> CallToolResult:
+    """A page of a list, cut to what fits an answer."""
+    page = page.first(_rows_that_fit(page, show))
+    data = {name: [show(row) for row in page.rows], "next_cursor": page.cursor}
+    lines = [line(row) for row in page.rows] or [f"No {name}."]
+    if page.cursor:
+        lines.append(f"There are more: pass cursor={page.cursor}")
+    return replied("\n".join(lines), data)
+
+
+def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]]) -> int:
+    left = MAX_CHARACTERS - _ROOM_FOR_ENVELOPE
+    for count, row in enumerate(page.rows):
+        left -= len(json.dumps(show(row))) + 2
+        if left < 0:
+            return max(1, count)
+    return len(page.rows)
+
+
+def task_replied(told: Told) -> CallToolResult:
+    """A task: its answer where there is one, else where it stands and what to do next."""
+    data = full_task(told)
+    text = _answer_text(data["output"])
+    if len(text) > _MAX_OUTPUT_CHARACTERS:
+        text = (
+            f"{text[:_MAX_OUTPUT_CHARACTERS]}\n[cut: {len(text):,} characters in all; read the resource "
+            f"task://{told.task.id}/output for the whole]"
+        )
+        data["output"] = text
+    return replied(f"{text}\n\n{_standing(told, data)}".strip(), _bounded(data))
+
+
+def _answer_text(output: Any) -> str:
+    if output is None:
+        return ""
+    return output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False)
+
+
+def _standing(told: Told, data: Mapping[str, Any]) -> str:
+    task = told.task
+    where = f"task {task.id}"
+    cost = f"${data['cost_usd']:.6f}"
+    match task.status:
+        case TaskStatus.COMPLETED:
+            seconds = (data["timing"]["total_ms"] or 0) / 1000
+            return f"[{task.provider}/{task.model}, {cost}, {seconds:.1f} s, {where}]"
+        case TaskStatus.FAILED:
+            return f"Failed: {task.error.message if task.error else 'unknown'} [{cost}, {where}]"
+        case TaskStatus.CANCELLED:
+            kept = "; the text above is what had arrived" if task.output else ""
+            return f"Cancelled{kept} [{cost}, {where}]"
+        case _:
+            last = told.history[-1].message if told.history else "submitted"
+            return f"{task.status.value}: {last}. Follow it with task_get(id={task.id}, wait_seconds=50)."
+
+
+def _bounded(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the longest of what is not the answer, until the whole fits."""
+    for name in ("history", "decision", "attempts"):
+        if len(json.dumps(data)) <= MAX_CHARACTERS:
+            break
+        data[name] = f"left out: read the resource task://{data['id']}"
+    return data
+
+
+def bad_arguments(tool: str, problem: ValidationError) -> str:
+    """Say which argument is wrong and how, without repeating what was sent."""
+    first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the arguments"
+    return f"Bad argument `{place}` of {tool}; {first['msg'][0].lower()}{first['msg'][1:]}; correct it and call again."
+
+
+def sentence(error: VelError) -> str:
+    return str(error)
+
+
+__all__ = ["bad_arguments", "exit_code", "listed", "refused", "replied", "sentence", "task_replied", "usd"]

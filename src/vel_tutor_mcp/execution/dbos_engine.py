@@ -1,0 +1,111 @@
+"""The engine on DBOS, in the same SQLite file as our own tables.
+
+Two of its habits are set aside: work is started at once after our commit rather than picked up by polling, and the
+death of a process is found by its lease (`liveness`) because DBOS does not look for it. `_recover_pending_workflows`
+is a private name: dbos is pinned to one version, and the crash tests run against it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos._serialization import DBOSPortableJSONSerializer
+
+from vel_tutor_mcp.execution.engine import Run
+from vel_tutor_mcp.execution.liveness import Lease
+from vel_tutor_mcp.models import Work
+from vel_tutor_mcp.store.database import Database
+
+# The version of the workflow's shape, not of the program: recorded work is only run by the version that wrote it.
+_WORKFLOW_VERSION = "1"
+_THREADS = 16
+_RESULT_POLL_SECONDS = 1.0
+_OUTCOME_WAIT_SECONDS = 0.3
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+
+class DbosEngine:
+    """See `engine.Engine`. `prepare` blocks and belongs in a thread; `launch` belongs on the loop."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self.executor = lease.executor
+        self._database = database
+        self._lease = lease
+        self._system = database.blocking_engine()
+        self._outcomes: set[asyncio.Task[str]] = set()
+        self._holders: set[str] = set()
+
+    def migrate(self) -> None:
+        """Create or update DBOS's own tables. Blocks."""
+        DBOS.migrate(self._database.url)
+
+    async def launch(self, run: Run) -> None:
+        async def durable(work_id: str) -> str:
+            return await run(Work.of(work_id))
+
+        self._workflow = DBOS.workflow(name="work", max_recovery_attempts=None)(durable)
+        logging.getLogger("dbos").setLevel(logging.ERROR)
+        config = DBOSConfig(
+            name="vel-tutor-mcp",
+            system_database_url=self._database.url,
+            system_database_engine=self._system,
+            application_version=_WORKFLOW_VERSION,
+            executor_id=self.executor,
+            serializer=DBOSPortableJSONSerializer(),
+            run_migrations=False,
+            log_level="ERROR",
+            max_executor_threads=_THREADS,
+        )
+        DBOS(config=config)
+        DBOS.launch()
+        held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        self._holders = {workflow.executor_id for workflow in held if workflow.executor_id}
+
+    async def start(self, work: Work) -> None:
+        with SetWorkflowID(work.id):
+            handle = await DBOS.start_workflow_async(self._workflow, work.id)
+        outcome = asyncio.create_task(handle.get_result(polling_interval_sec=_RESULT_POLL_SECONDS))
+        self._outcomes.add(outcome)
+        outcome.add_done_callback(self._forget)
+
+    async def not_begun(self, works: Iterable[Work]) -> list[Work]:
+        asked = {work.id: work for work in works}
+        if not asked:
+            return []
+        known = await DBOS.list_workflows_async(workflow_ids=list(asked), load_input=False, load_output=False)
+        begun = {workflow.workflow_id for workflow in known}
+        return [work for work_id, work in asked.items() if work_id not in begun]
+
+    async def take_over(self, executors: Iterable[str]) -> set[str]:
+        suspects = self._lease.others() | set(executors) | self._holders
+        self._holders = set()
+        dead = {name for name in suspects if self._lease.is_dead(name)}
+        if dead:
+            await asyncio.to_thread(DBOS._recover_pending_workflows, sorted(dead))  # noqa: SLF001 - see the module's docstring
+        return dead
+
+    async def prune(self, before: datetime) -> int:
+        ended = await DBOS.list_workflows_async(
+            status=_ENDED, completed_before=before.isoformat(), limit=1000, load_input=False, load_output=False
+        )
+        if ended:
+            await DBOS.delete_workflows_async([workflow.workflow_id for workflow in ended])
+        return len(ended)
+
+    async def stop(self) -> None:
+        # An answer that was just stored leaves its outcome to be written; losing that costs one empty run later.
+        if self._outcomes:
+            await asyncio.wait(self._outcomes, timeout=_OUTCOME_WAIT_SECONDS)
+        self._lease.release()
+
+    async def dispose(self) -> None:
+        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        self._system.dispose()
+
+    def _forget(self, outcome: "asyncio.Task[str]") -> None:
+        self._outcomes.discard(outcome)
+        with contextlib.suppress(asyncio.CancelledError):
+            outcome.exception()

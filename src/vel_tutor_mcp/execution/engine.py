@@ -1,0 +1,49 @@
+"""The port to the durable execution engine: what the services ask of it, and nothing of how it does it.
+
+It is deliberately unaware of tasks, agents and money: it is given ids of work and a function that does it, and sees to
+it that the function runs to its end, again after a crash if need be. That function must therefore tolerate being run
+again: it reads from the store what is done already.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Protocol
+
+from vel_tutor_mcp.models import Work
+
+Run = Callable[[Work], Awaitable[str]]
+
+
+class Engine(Protocol):
+    """Runs work so that a crash of the process loses none of it."""
+
+    executor: str
+    """Names this process among all that share the database."""
+
+    async def launch(self, run: Run) -> None:
+        """Begin to run work, on the event loop of the caller."""
+        ...
+
+    async def start(self, work: Work) -> None:
+        """Begin the work and return; no effect where it began before, here or in another process."""
+        ...
+
+    async def not_begun(self, works: Iterable[Work]) -> list[Work]:
+        """Those that `start` was never called for: a crash came between their commit and their start."""
+        ...
+
+    async def take_over(self, executors: Iterable[str]) -> set[str]:
+        """Of these and of all that hold work, find the dead, and run their unfinished work here. Returns the dead."""
+        ...
+
+    async def prune(self, before: datetime) -> int:
+        """Forget work that ended before this time; returns how many."""
+        ...
+
+    async def stop(self) -> None:
+        """Let the outcomes of ended work be written; work that has not ended is run again by whoever comes next."""
+        ...
+
+    async def dispose(self) -> None:
+        """After `stop`, free every thread and connection: for a process that lives on."""
+        ...

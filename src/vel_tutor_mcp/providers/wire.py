@@ -1,0 +1,255 @@
+"""The OpenAI chat-completions wire: what the bytes of an answer or a refusal mean.
+
+It is deliberately unaware of connections and clocks. Everything here takes bytes or headers that a stranger wrote:
+what cannot be understood raises ProviderError, nothing else.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.models import FailureKind
+
+DONE = b"[DONE]"
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+MAX_RETRY_AFTER_SECONDS = 3600.0
+MAX_QUOTE_CHARACTERS = 200
+
+_MAX_READ_CHARACTERS = 20_000
+_SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
+_OUT_OF_CREDIT = "insufficient_quota"
+_CLIENT_ERROR = 4
+_KINDS = {
+    401: FailureKind.AUTHENTICATION,
+    402: FailureKind.AUTHENTICATION,
+    403: FailureKind.AUTHENTICATION,
+    404: FailureKind.NOT_FOUND,
+    408: FailureKind.TIMEOUT,
+    409: FailureKind.SERVER_ERROR,
+    429: FailureKind.RATE_LIMITED,
+}
+
+# A negative count would earn money.
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+
+
+class PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: Tokens | None = None
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: Tokens | None = None
+    completion_tokens: Tokens | None = None
+    prompt_tokens_details: PromptDetails | None = None
+
+
+class Piece(msgspec.Struct, gc=False):
+    """The `delta` of a stream's chunk or the `message` of a whole answer. Vendors spell reasoning in two ways."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class ChunkChoice(msgspec.Struct):
+    delta: Piece | None = None
+    finish_reason: str | None = None
+
+
+class WholeChoice(msgspec.Struct):
+    message: Piece | None = None
+    finish_reason: str | None = None
+
+
+class Envelope(msgspec.Struct):
+    """What chunks and whole answers share. `error` has as many shapes as there are vendors."""
+
+    model: str | None = None
+    usage: Usage | None = None
+    error: Any = None
+
+
+class Chunk(Envelope):
+    choices: list[ChunkChoice] | None = None
+
+
+class Whole(Envelope):
+    choices: list[WholeChoice] | None = None
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+
+
+class _ListedModels(msgspec.Struct):
+    data: list[_ListedModel] | None = None
+
+
+Message = TypeVar("Message")
+Enveloped = TypeVar("Enveloped", bound=Envelope)
+
+_CHUNK = msgspec.json.Decoder(Chunk)
+_WHOLE = msgspec.json.Decoder(Whole)
+_MODELS = msgspec.json.Decoder(_ListedModels)
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+class EventDecoder:
+    """Cuts a stream of server-sent events out of packets that may end at any byte."""
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, packet: bytes) -> list[bytes]:
+        """The data of each event that this packet completes, as UTF-8; comments and other fields are dropped.
+
+        Raises:
+            ProviderError: MALFORMED, where one event is longer than `MAX_EVENT_BYTES`.
+        """
+        events: list[bytes] = []
+        *ends, rest = packet.split(b"\n")
+        for end in ends:
+            self._end_line(end, events)
+        if rest:
+            self._grow(len(rest))
+            self._line.append(rest)
+        return events
+
+    def _end_line(self, end: bytes, events: list[bytes]) -> None:
+        line = end
+        if self._line:
+            line = b"".join([*self._line, end])
+            self._line.clear()
+        line = line.removesuffix(b"\r")
+        if line.startswith(b"data:"):
+            self._grow(len(end))
+            self._data.append(line[5:].removeprefix(b" "))
+        elif not line:
+            self._size = 0
+            if self._data:
+                events.append(b"\n".join(self._data))
+                self._data.clear()
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_EVENT_BYTES:
+            raise ProviderError("it sent an event without end", kind=FailureKind.MALFORMED)
+
+
+def decode_chunk(data: bytes) -> Chunk:
+    """The chunk in one event of a stream.
+
+    Raises:
+        ProviderError: MALFORMED where it is no chunk, SERVER_ERROR where it reports an error.
+    """
+    return _unless_error(_decode(_CHUNK, data))
+
+
+def decode_whole(data: bytes | bytearray) -> Whole:
+    """The answer that came in one piece; raises as `decode_chunk`."""
+    return _unless_error(_decode(_WHOLE, data))
+
+
+def decode_models(data: bytes) -> tuple[str, ...]:
+    """The ids in an answer to `GET /models`; raises ProviderError (MALFORMED)."""
+    return tuple(model.id for model in _decode(_MODELS, data).data or ())
+
+
+def _decode(decoder: msgspec.json.Decoder[Message], data: bytes | bytearray) -> Message:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ProviderError("its answer is not what the protocol says", kind=FailureKind.MALFORMED) from None
+
+
+def _unless_error(message: Enveloped) -> Enveloped:
+    if not message.error:
+        return message
+    raise ProviderError(_complaint(message.error).text or "it reported an error", kind=FailureKind.SERVER_ERROR)
+
+
+class Complaint(NamedTuple):
+    """What a vendor says went wrong: its words, not yet sanitised, and its code; empty where it does not say."""
+
+    text: str
+    code: str
+
+
+def decode_complaint(body: bytes) -> Complaint:
+    """Reads the body of a refusal, in any of the shapes that OpenAI-compatible servers use."""
+    try:
+        found = _ANYTHING.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = body.decode(errors="replace").strip()
+        return Complaint("" if text.startswith("<") else text, "")
+    return _complaint(found)
+
+
+def _complaint(found: object) -> Complaint:
+    if not isinstance(found, dict):
+        return Complaint(found if isinstance(found, str) else "", "")
+    if found.get("error"):
+        return _complaint(found["error"])
+    words = (found.get(name) for name in ("message", "detail", "error_description"))
+    code = found.get("code")
+    text = next((word for word in words if isinstance(word, str)), "")
+    return Complaint(text, code if isinstance(code, str) else "")
+
+
+def kind_of_status(status: int, code: str = "") -> FailureKind:
+    """What an HTTP status means for the router. An account without credit counts as AUTHENTICATION: waiting is vain."""
+    if is_out_of_credit(status, code):
+        return FailureKind.AUTHENTICATION
+    return _KINDS.get(status, FailureKind.BAD_REQUEST if status // 100 == _CLIENT_ERROR else FailureKind.SERVER_ERROR)
+
+
+def is_out_of_credit(status: int, code: str) -> bool:
+    return status == HTTPStatus.PAYMENT_REQUIRED or (status == HTTPStatus.TOO_MANY_REQUESTS and code == _OUT_OF_CREDIT)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to wait, at most an hour, by `retry-after-ms` or `retry-after` (seconds or an HTTP date).
+
+    None where the headers (names in lower case) do not say, or say something that makes no sense.
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    asked = headers.get("retry-after", "")
+    seconds = _number(asked)
+    for wait in (milliseconds / 1000, seconds, _seconds_until(asked, now or datetime.now(UTC))):
+        if 0 <= wait < math.inf:
+            return min(wait, MAX_RETRY_AFTER_SECONDS)
+    return None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _seconds_until(date: str, now: datetime) -> float:
+    try:
+        then = parsedate_to_datetime(date)
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def quote(text: str, secret: str | None = None) -> str:
+    """A stranger's words made fit to show: one line of at most 200 characters, printable, no keys in it."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:_MAX_READ_CHARACTERS]).split())
+    if secret:
+        line = line.replace(secret, "***")
+    line = _SECRETS.sub("***", line)
+    return line if len(line) <= MAX_QUOTE_CHARACTERS else line[: MAX_QUOTE_CHARACTERS - 3] + "..."

@@ -1,0 +1,76 @@
+"""What the policies assume, as data: how good each tier is at a task type, what a good answer is worth, the weights.
+
+First-version priors, set by hand to keep the original system's defaults (reasoning to GPT-4o class, code to a large
+open model on Groq, simple work to small models, research to Sonar). The learned part replaces `p_ok`, not its callers.
+"""
+
+import math
+from typing import NamedTuple
+
+from vel_tutor_mcp.models import Policy, TaskType
+from vel_tutor_mcp.routing.catalog import ModelRow, Tier
+
+# P(good enough) for the easiest and the hardest prompts, in the order of TIERS.
+TIERS: tuple[Tier, ...] = ("frontier", "strong", "standard", "small")
+P_OK = {
+    TaskType.REASONING: ((0.97, 0.80), (0.95, 0.58), (0.90, 0.34), (0.82, 0.12)),
+    TaskType.CODE_GENERATION: ((0.97, 0.82), (0.95, 0.68), (0.93, 0.58), (0.86, 0.28)),
+    TaskType.CODE_DEBUG: ((0.96, 0.78), (0.94, 0.62), (0.91, 0.50), (0.82, 0.22)),
+    TaskType.SUMMARIZATION: ((0.97, 0.90), (0.97, 0.85), (0.96, 0.75), (0.95, 0.55)),
+    TaskType.EXTRACTION: ((0.98, 0.92), (0.97, 0.87), (0.96, 0.78), (0.95, 0.58)),
+    TaskType.TRANSLATION: ((0.97, 0.90), (0.96, 0.84), (0.95, 0.70), (0.93, 0.48)),
+    TaskType.CREATIVE: ((0.95, 0.85), (0.93, 0.76), (0.90, 0.62), (0.84, 0.42)),
+    TaskType.RESEARCH: ((0.93, 0.75), (0.90, 0.65), (0.86, 0.52), (0.75, 0.30)),
+    TaskType.GENERAL: ((0.97, 0.86), (0.96, 0.78), (0.95, 0.64), (0.94, 0.42)),
+}
+# Above 1: most prompts are closer to the easy end than their place on the scale says.
+DIFFICULTY_POWER = 1.5
+# Research by a model that cannot search is answered from memory.
+WITHOUT_SEARCH = -0.30
+
+LEAST_P_OK, MOST_P_OK = 0.02, 0.98
+
+# What a good answer is worth, in US dollars.
+VALUE_USD = {
+    TaskType.REASONING: 0.08,
+    TaskType.CODE_GENERATION: 0.06,
+    TaskType.CODE_DEBUG: 0.08,
+    TaskType.SUMMARIZATION: 0.01,
+    TaskType.EXTRACTION: 0.01,
+    TaskType.TRANSLATION: 0.01,
+    TaskType.CREATIVE: 0.03,
+    TaskType.RESEARCH: 0.08,
+    TaskType.GENERAL: 0.01,
+}
+
+
+class Weights(NamedTuple):
+    """utility = value x VALUE_USD x P(good enough) x P(up) - cost x US dollars - latency x seconds - risk x P(down).
+
+    Models below the floor of P(good enough) come after all others.
+    """
+
+    value: float
+    cost: float
+    latency: float
+    risk: float
+    floor: float = 0.0
+
+
+WEIGHTS = {
+    Policy.BALANCED: Weights(value=1, cost=1, latency=0.0002, risk=0.005),
+    Policy.QUALITY: Weights(value=50, cost=1, latency=0.0002, risk=0.1),
+    Policy.CHEAPEST: Weights(value=0, cost=1, latency=0, risk=0.0005, floor=0.6),
+    Policy.FASTEST: Weights(value=0, cost=0.1, latency=0.01, risk=0.05, floor=0.6),
+    Policy.FIXED: Weights(value=0, cost=0, latency=0, risk=0),
+}
+
+
+def p_ok(row: ModelRow, task_type: TaskType, difficulty: float) -> float:
+    """Probability (0-1) that the model's answer is good enough for a prompt of that difficulty (0-1)."""
+    easiest, hardest = P_OK[task_type][TIERS.index(row.tier)]
+    chance = easiest - (easiest - hardest) * math.pow(difficulty, DIFFICULTY_POWER)
+    chance += row.p_ok_offset + row.strengths.get(task_type, 0.0)
+    if task_type is TaskType.RESEARCH and "search" not in row.capabilities:
+        chance += WITHOUT_SEARCH
+    return round(min(MOST_P_OK, max(LEAST_P_OK, chance)), 4)

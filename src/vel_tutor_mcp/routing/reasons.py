@@ -1,0 +1,138 @@
+"""Decisions in words that a person understands. Nothing is decided here."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from vel_tutor_mcp.models import Candidate, Decision, Excluded, Policy
+from vel_tutor_mcp.routing.catalog import ModelRow
+from vel_tutor_mcp.routing.features import Features
+from vel_tutor_mcp.routing.ledger import usd
+
+NO_KEY = "no key: set "
+NO_MODELS = "the catalog has no model of it: add a [[models]] row to the configuration file"
+NO_SUCH_MODEL = "the agent prefers a model that is not in the catalog"
+RETIRED = "retired by its provider: used only where an agent names it"
+NOT_ALLOWED = "the agent allows"
+CIRCUIT_OPEN = "it failed repeatedly: its circuit is open until"
+TOO_LONG = "the prompt"
+NO_SCHEMA = "it cannot hold to a JSON Schema"
+UNPRICED = "no known price, and the configuration does not allow unpriced models"
+OVER_BUDGET = "over budget: even its shortest answer could cost"
+
+# What to do, the obstacle that is nearest to being overcome first.
+_ADVICE = (
+    (CIRCUIT_OPEN, "try again in half a minute"),
+    (OVER_BUDGET, "raise the budget or shorten the prompt"),
+    (UNPRICED, "add its price to the configuration file, or allow unpriced models"),
+    (NO_SCHEMA, "allow another model, or drop response_schema"),
+    (TOO_LONG, "shorten the prompt"),
+    (NO_KEY, "set the key or allow another provider"),
+    (NO_MODELS, "add the row"),
+    (NOT_ALLOWED, "allow another provider in the agent's config"),
+    (NO_SUCH_MODEL, "correct the agent's model_preferences"),
+)
+_NAMES_SHOWN = 2
+
+_POLICY_WORDS = {
+    Policy.BALANCED: "the best balance of quality, cost and wait",
+    Policy.QUALITY: "the best expected quality",
+    Policy.CHEAPEST: "the cheapest that is good enough",
+    Policy.FASTEST: "the fastest that is good enough",
+    Policy.FIXED: "the first in the agent's own order",
+}
+
+
+def money(dollars: float) -> str:
+    """US dollars to two significant digits."""
+    if dollars >= 1 or not dollars:
+        return f"${dollars:.2f}"
+    return f"${float(f'{dollars:.1e}'):.12f}".rstrip("0")
+
+
+def clock(epoch_seconds: float) -> str:
+    return f"{datetime.fromtimestamp(epoch_seconds, UTC):%H:%M:%S} UTC"
+
+
+def for_choice(
+    features: Features,
+    policy: Policy,
+    chosen: Sequence[Candidate],
+    ranked: Sequence[Candidate],
+    preferred: ModelRow | None,
+    excluded: Sequence[Excluded],
+) -> tuple[str, ...]:
+    """The top reasons, the most telling first; () where nothing was chosen. `ranked` are all that could be asked."""
+    if not chosen:
+        return ()
+    found = (
+        _why_first(chosen[0], policy, preferred),
+        _preferred_left_out(preferred, excluded),
+        _task_type(features),
+        _comparison(chosen[0], ranked),
+        _fallback(chosen),
+    )
+    return tuple(reason for reason in found if reason)[:4]
+
+
+def _why_first(first: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
+    if preferred and first.name == preferred.name:
+        return f"{first.name} is the agent's preferred model for this task type"
+    return f"{first.name} is {_POLICY_WORDS[policy]}: {first.p_ok:.0%} likely to be good enough"
+
+
+def _preferred_left_out(preferred: ModelRow | None, excluded: Iterable[Excluded]) -> str | None:
+    for out in excluded:
+        if not out.provider or (preferred and (out.provider, out.model) == (preferred.provider, preferred.model)):
+            return f"The preferred model {out.model} is left out: {out.reason}"
+    return None
+
+
+def _task_type(features: Features) -> str:
+    kind = features.task_type.replace("_", " ")
+    if features.confidence == 1:
+        return f"The task type is {kind}, as given; difficulty {features.difficulty:.1f} of 1"
+    return f"It looks like {kind} ({features.confidence:.0%} sure); difficulty {features.difficulty:.1f} of 1"
+
+
+def _comparison(first: Candidate, ranked: Sequence[Candidate]) -> str | None:
+    others = [other for other in ranked if other.name != first.name]
+    if not others:
+        return None
+    strongest = max(others, key=lambda other: other.p_ok)
+    return (
+        f"It costs about {money(usd(first.expected_cost_nanousd))} instead of "
+        f"{money(usd(strongest.expected_cost_nanousd))} with {strongest.name} ({strongest.p_ok:.0%}), and takes about "
+        f"{first.expected_latency_ms / 1000:.1f} s instead of {strongest.expected_latency_ms / 1000:.1f} s"
+    )
+
+
+def _fallback(chosen: Sequence[Candidate]) -> str | None:
+    return f"If it fails, {chosen[1].name} is next" if len(chosen) > 1 else None
+
+
+def no_candidate_sentence(decision: Decision) -> str:
+    """One sentence for a decision without candidates: why for each group of models, and what to do."""
+    relevant = [out for out in decision.excluded if out.reason != RETIRED] or list(decision.excluded)
+    keys = list(dict.fromkeys(out.reason.removeprefix(NO_KEY) for out in relevant if out.reason.startswith(NO_KEY)))
+    if keys and all(out.reason.startswith(NO_KEY) for out in relevant):
+        return f"No model can be asked; no provider has a key; set {' or '.join(keys)}."
+    groups: dict[str, list[Excluded]] = {}
+    for out in relevant:
+        groups.setdefault(_kind(out.reason), []).append(out)
+    why = "; ".join(f"{_names(group)}: {group[0].reason}" for group in groups.values())
+    advice = next((advice for start, advice in _ADVICE if any(kind.startswith(start) for kind in groups)), None)
+    return f"No model can take this task; {why or 'the catalog is empty'}; {advice or 'add models to the catalog'}."
+
+
+def _kind(reason: str) -> str:
+    """What a reason is grouped by: the obstacle, and for a missing key the variable too."""
+    kinds = (start for start, _ in _ADVICE if start != NO_KEY and reason.startswith(start))
+    return next(kinds, reason)
+
+
+def _names(group: Sequence[Excluded]) -> str:
+    if group[0].reason.startswith(NO_KEY):
+        return group[0].provider
+    rest = len(group) - _NAMES_SHOWN
+    names = (f"{out.provider}/{out.model}".strip("/") for out in group[:_NAMES_SHOWN])
+    return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,161 @@
+"""What follows after a failed call, pure: the next candidate, the same one again after a wait, or giving up."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vel_tutor_mcp.models import Candidate, FailureKind
+
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 20.0
+LONGEST_WAIT_SECONDS = 60.0
+
+# Worth asking the same model again; after MALFORMED and INVALID_OUTPUT only another one is asked.
+PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.CONNECTION, FailureKind.TIMEOUT})
+
+
+class Failed(Protocol):
+    """A call that failed: a `Failure`, or a `models.Attempt`. `retry_after`: seconds that the provider asks to wait."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def failure(self) -> FailureKind | None: ...
+    @property
+    def retry_after(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A call that failed, where there is no attempt to show for it."""
+
+    provider: str
+    model: str
+    failure: FailureKind | None
+    retry_after: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Call this candidate at once."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Call this candidate again after so many seconds."""
+
+    seconds: float
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Make no further call; `reason` as the end of a sentence."""
+
+    reason: str
+
+
+Step = Try | Wait | GiveUp
+
+
+def next_step(
+    candidates: Sequence[Candidate],
+    failures: Sequence[Failed],
+    max_retries: int,
+    fallback: bool = True,
+    jitter: float = 1.0,
+) -> Step:
+    """What to do next, `candidates` in order of preference and `failures` in order of time.
+
+    `max_retries` bounds the calls beyond the first of each candidate; `jitter` (0-1, drawn by the caller) scales the
+    backoff. Failures without a kind (a call cut by a crash) count as no call at all.
+    """
+    told = [failure for failure in failures if failure.failure is not None]
+    if any(failure.failure is FailureKind.BAD_REQUEST for failure in told):
+        return GiveUp("the provider refused the request itself, so every other call would fail too")
+    open_to_all = list(candidates) if fallback else list(candidates[:1])
+    left = [candidate for candidate in open_to_all if not _taken_out(candidate, told)]
+    for candidate in left:
+        if not _of(candidate, told):
+            return Try(candidate)
+    return _again(left, told, max_retries, jitter)
+
+
+def _taken_out(candidate: Candidate, failures: Sequence[Failed]) -> bool:
+    refused = any(f.provider == candidate.provider and f.failure is FailureKind.AUTHENTICATION for f in failures)
+    return refused or any(f.failure not in PASSING for f in _of(candidate, failures))
+
+
+def _of(candidate: Candidate, failures: Iterable[Failed]) -> list[Failed]:
+    return [f for f in failures if (f.provider, f.model) == (candidate.provider, candidate.model)]
+
+
+def _again(left: Sequence[Candidate], failures: Sequence[Failed], max_retries: int, jitter: float) -> Step:
+    if not left:
+        return GiveUp("no other model is left to try")
+    retries = len(failures) - len({(f.provider, f.model) for f in failures})
+    if retries >= max_retries:
+        return GiveUp(f"the limit of {max_retries} retries is reached" if max_retries else "retries are switched off")
+    soonest = min(left, key=lambda candidate: _delay(candidate, failures, 1.0))
+    if (asked := _retry_after(soonest, failures)) > LONGEST_WAIT_SECONDS:
+        return GiveUp(f"{soonest.name} asks to come back in {_period(asked)}")
+    return Wait(_delay(soonest, failures, jitter), soonest)
+
+
+def _delay(candidate: Candidate, failures: Sequence[Failed], jitter: float) -> float:
+    doublings = min(len(_of(candidate, failures)) - 1, 10)
+    backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * (1 << doublings))
+    return max(backoff * min(1.0, max(0.0, jitter)), _retry_after(candidate, failures))
+
+
+def _retry_after(candidate: Candidate, failures: Sequence[Failed]) -> float:
+    return max(0.0, _of(candidate, failures)[-1].retry_after or 0.0)
+
+
+def _period(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    why: str
+    advice: str
+
+
+# In the order in which advice is given: what a person must do comes before what only needs time.
+_WORDS = {
+    FailureKind.BAD_REQUEST: _Words("refused the request", "change the prompt or the agent's settings"),
+    FailureKind.OVER_BUDGET: _Words("could have cost more than the budget allows", "raise the budget"),
+    FailureKind.AUTHENTICATION: _Words("refused the API key", "check the provider's API key"),
+    FailureKind.NOT_FOUND: _Words("does not exist or is not open to this key", "choose another model"),
+    FailureKind.INVALID_OUTPUT: _Words("gave an answer that does not match the schema", "simplify the schema"),
+    FailureKind.RATE_LIMITED: _Words("is rate limited", "wait a minute and retry the task"),
+    FailureKind.TIMEOUT: _Words("took too long", "retry the task or raise timeout_seconds"),
+    FailureKind.CONNECTION: _Words("could not be reached", "check the network and retry the task"),
+    FailureKind.SERVER_ERROR: _Words("had an internal error", "retry the task later"),
+    FailureKind.MALFORMED: _Words("sent an answer that could not be read", "retry the task later"),
+}
+
+
+def failure_sentence(failures: Sequence[Failed]) -> str:
+    """One sentence on why a task failed: what was tried, why each call failed, what to do next."""
+    told = [failure for failure in failures if failure.failure is not None]
+    kinds = [kind for kind in _WORDS if any(failure.failure is kind for failure in told)]
+    if not kinds:
+        return "No model answered; every call was interrupted; retry the task."
+    why = ", ".join(f"{_names(told, kind)} {_WORDS[kind].why}" for kind in kinds)
+    return f"No model answered; {why}; {_WORDS[kinds[0]].advice}."
+
+
+def _names(failures: Iterable[Failed], kind: FailureKind) -> str:
+    times: dict[str, int] = {}
+    for failure in failures:
+        if failure.failure is kind:
+            name = f"{failure.provider}/{failure.model}"
+            times[name] = times.get(name, 0) + 1
+    return " and ".join(name if count == 1 else f"{name} ({count} times)" for name, count in times.items())

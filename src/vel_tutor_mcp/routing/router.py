@@ -1,0 +1,160 @@
+"""Try the candidates in order until one answers. What follows a failure is decided in `retry`; here it is carried out.
+
+It writes nothing: every call is booked through the `Book` it is given.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from vel_tutor_mcp.errors import NoAnswer, ProviderError
+from vel_tutor_mcp.models import Candidate, Decision, FailureKind
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider
+from vel_tutor_mcp.routing.health import BreakerState, Health
+from vel_tutor_mcp.routing.retry import Failure, GiveUp, Wait, failure_sentence, next_step
+
+Slot = TypeVar("Slot")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A candidate that did not answer; see `retry.Failure`."""
+
+    provider: str
+    model: str
+    failure: FailureKind
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a call ended: with a completion, or with a failure (or both: an answer that was not accepted)."""
+
+    completion: Completion | None
+    failure: ProviderError | None
+    total_ms: int
+    breaker: BreakerState | None
+    """The breaker's new state, where this call changed it."""
+
+
+class Book(Protocol[Slot]):
+    """Where calls are reserved for and settled; `Slot` is its own record of one open call."""
+
+    async def open(self, candidate: Candidate) -> "tuple[Slot, ChatRequest, Delta]":
+        """Reserve for a call to the candidate, and say what to ask and who hears the answer arrive.
+
+        Raises:
+            ProviderError: of kind OVER_BUDGET, where the shortest useful call could cost more than is left.
+        """
+        ...
+
+    def accepted(self, completion: Completion) -> Completion:
+        """The answer as it is to be stored.
+
+        Raises:
+            ProviderError: of kind INVALID_OUTPUT, where it is not what was asked for.
+        """
+        ...
+
+    async def fail(self, slot: Slot, ended: Ended) -> None:
+        """Settle a call that failed."""
+        ...
+
+    async def wait(self, step: Wait) -> None:
+        """Hear that nothing is tried for a while."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be tried: the decision, what failed already (before a crash), and how often to try again."""
+
+    decision: Decision
+    failures: Sequence[Failure]
+    max_retries: int
+    fallback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[Slot]):
+    slot: Slot
+    candidate: Candidate
+    ended: Ended
+
+
+class Router:
+    """All providers, as one that does not fail while any of them answers."""
+
+    def __init__(
+        self, providers: Mapping[str, Provider], health: Health, jitter: Callable[[], float] = random.random
+    ) -> None:
+        self._providers = providers
+        self._health = health
+        self._jitter = jitter
+
+    async def answer(self, order: Order, book: Book[Slot]) -> Answered[Slot]:
+        """The first acceptable answer.
+
+        Raises:
+            NoAnswer: with one sentence of what was tried, why it failed and what to do.
+        """
+        failures = list(order.failures)
+        while True:
+            candidate = await self._next(order, failures, book)
+            result = await self._attempt(candidate, book)
+            if isinstance(result, Answered):
+                return result
+            failures.append(Failed(candidate.provider, candidate.model, result.kind, result.retry_after))
+
+    async def _next(self, order: Order, failures: Sequence[Failure], book: Book[Slot]) -> Candidate:
+        step = next_step(
+            order.decision.candidates,
+            failures,
+            max_retries=order.max_retries,
+            fallback=order.fallback,
+            jitter=self._jitter(),
+        )
+        if isinstance(step, GiveUp):
+            raise NoAnswer(f"{failure_sentence(failures).removesuffix('.')} ({step.reason}).")
+        if isinstance(step, Wait):
+            await book.wait(step)
+            await asyncio.sleep(step.seconds)
+        return step.candidate
+
+    async def _attempt(self, candidate: Candidate, book: Book[Slot]) -> "Answered[Slot] | ProviderError":
+        now = time.time()
+        if not self._health.start(candidate.provider, candidate.model, now):
+            until = self._health.open_until(candidate.provider, candidate.model, now) or now
+            return ProviderError("circuit open", kind=FailureKind.SERVER_ERROR, retry_after=until - now)
+        try:
+            slot, request, on_delta = await book.open(candidate)
+        except ProviderError as refusal:
+            return refusal
+        ended = await self._call(candidate, request, on_delta, book)
+        if ended.failure is None:
+            return Answered(slot, candidate, ended)
+        await book.fail(slot, ended)
+        return ended.failure
+
+    async def _call(self, candidate: Candidate, request: ChatRequest, on_delta: Delta, book: Book[Slot]) -> Ended:
+        started = time.monotonic()
+        completion, failure = None, None
+        try:
+            completion = await self._providers[candidate.provider].complete(request, on_delta)
+            completion = book.accepted(completion)
+        except ProviderError as problem:
+            failure = problem
+        total_ms = round((time.monotonic() - started) * 1000)
+        breaker = self._health.record(
+            candidate.provider,
+            candidate.model,
+            failure.kind if failure else None,
+            time.time(),
+            first_token_ms=completion.first_token_ms if completion else None,
+            total_ms=total_ms,
+            tokens_out=completion.tokens_out if completion else None,
+        )
+        return Ended(completion=completion, failure=failure, total_ms=total_ms, breaker=breaker)

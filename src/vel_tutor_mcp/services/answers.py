@@ -1,0 +1,272 @@
+"""The work itself: what the engine runs for a task, from the route to the stored answer.
+
+It may be run again after a crash at any point. What is done is read from the store: an ended task is left alone, a
+failed attempt stays failed, a call that a crash cut is booked and repeated.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vel_tutor_mcp.errors import ConfigurationError, NoCandidate, VelError
+from vel_tutor_mcp.execution.engine import Engine
+from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, TaskError, TaskStatus, Work
+from vel_tutor_mcp.routing.policy import RouteRequest
+from vel_tutor_mcp.routing.reasons import no_candidate_sentence
+from vel_tutor_mcp.routing.router import Answered, Order, Router
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.booking import Booking, Call, Tools, composed
+from vel_tutor_mcp.services.hub import News
+from vel_tutor_mcp.services.record import Subject
+from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.store import agents, attempts, history, people, tasks
+from vel_tutor_mcp.store.database import Transaction
+
+MOST_RECOVERIES = 5
+_STORE_AGAIN_SECONDS = (1.0, 2.0, 5.0, 15.0)
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a task, begun."""
+
+    subject: Subject
+    config: AgentConfig
+    decision: Decision
+    earlier: tuple[Attempt, ...]
+    book: Booking
+
+
+class Answers:
+    """Runs tasks, and stops them."""
+
+    def __init__(self, tools: Tools, engine: Engine, routes: Routes, router: Router) -> None:
+        self._tools = tools
+        self._engine = engine
+        self._routes = routes
+        self._router = router
+        self._calls: dict[str, asyncio.Task[Answered[Call]]] = {}
+        self._closing = False
+
+    async def admit(self, tx: Transaction, owner_id: str) -> list[Work]:
+        """Claim the owner's tasks whose turn it is; `start` them after the commit."""
+        limit = self._tools.settings.tasks_in_progress
+        return await tasks.admit(tx, owner_id, limit, self._engine.executor, record.now())
+
+    async def start(self, works: Iterable[Work]) -> None:
+        for work in works:
+            if not self._closing:
+                await self._engine.start(work)
+
+    def is_running(self, task_id: str) -> bool:
+        return task_id in self._calls
+
+    def cancel(self, task_id: str) -> None:
+        """Stop the task's call, where it runs here; its end is recorded as cancelled."""
+        if call := self._calls.get(task_id):
+            call.cancel()
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Let running calls end for a while, then cut them: whoever comes next runs their tasks again."""
+        if self._calls and drain_seconds:
+            await asyncio.wait(set(self._calls.values()), timeout=drain_seconds)
+        self._closing = True
+        for call in self._calls.values():
+            call.cancel()
+
+    async def run(self, work: Work) -> str:
+        """Do the work, or what is left of it, and return the state that it ended in."""
+        job = await self._stored(lambda: self._begin(work))
+        if job is None:
+            return "nothing left to do"
+        call = self._calls[work.task_id] = asyncio.create_task(self._answer(job))
+        try:
+            # Not `await call`: a cancellation of the call would look like one of this run.
+            await asyncio.wait({call})
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        finally:
+            del self._calls[work.task_id]
+        return await self._stored(lambda: self._conclude(job, call))
+
+    async def _begin(self, work: Work) -> Job | None:
+        async with self._tools.database.write() as tx:
+            task = await tasks.get(tx, work.task_id)
+            if task is None or task.status.ended or task.attempt_set != work.attempt_set:
+                return None
+            subject = Subject(task, await people.principal(tx, task.owner_id))
+            job, news = await self._job(tx, subject)
+            admitted = await self.admit(tx, task.owner_id) if job is None else []
+        for item in news:
+            self._tools.hub.publish(work.task_id, item)
+        await self.start(admitted)
+        return job
+
+    async def _job(self, tx: Transaction, subject: Subject) -> tuple[Job | None, list[News]]:
+        task, news = subject.task, []
+        recoveries = task.recoveries + task.running
+        config = await agents.config(tx, task.agent_id, task.agent_version)
+        request = self._routes.request_of(
+            composed(task),
+            config,
+            task_type=task.task_type,
+            response_schema=task.response_schema,
+            available=await attempts.available(tx, task.id),
+        )
+        book = Booking(self._tools, subject, config, request)
+        await book.close_open(tx, Outcome.CUT, "cut by a crash of the server; repeated")
+        if task.cancel_requested:
+            return None, _heard(await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled", partial=False))
+        if recoveries > MOST_RECOVERIES:
+            return None, _heard(await _fail(tx, subject, _too_often(recoveries)))
+        at = record.now()
+        started = task.started_at or at
+        await tasks.change(
+            tx,
+            task.id,
+            at,
+            executor=self._engine.executor,
+            running=True,
+            recoveries=recoveries,
+            started_at=started,
+        )
+        if recoveries:
+            news.append(await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5))
+        decision, told = await self._decided(tx, subject, request)
+        news += told
+        if not decision.candidates:
+            problem = TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision))
+            return None, [*news, *_heard(await _fail(tx, subject, problem))]
+        of_task = await attempts.of_task(tx, task.id)
+        earlier = tuple(attempt for attempt in of_task if attempt.attempt_set == task.attempt_set)
+        book.calls = len(earlier)
+        return Job(subject, config, decision, earlier, book), news
+
+    async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> tuple[Decision, list[News]]:
+        task = subject.task
+        if made := await history.decision(tx, task.id, task.attempt_set):
+            return made, []
+        decision = self._routes.decide(request)
+        await history.keep_decision(tx, task, decision, record.now())
+        order = [candidate.name for candidate in decision.candidates]
+        payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
+        message = f"{decision.task_type.value}: {' -> '.join(order) or 'no candidate'}"
+        news = await record.note(tx, subject, "route", message, 10, action="route_decided", payload=payload)
+        return decision, [news]
+
+    async def _answer(self, job: Job) -> Answered[Call]:
+        order = Order(
+            decision=job.decision,
+            failures=[attempt for attempt in job.earlier if attempt.outcome is Outcome.FAILED],
+            max_retries=job.config.max_retries,
+            fallback=job.config.fallback,
+        )
+        return await self._router.answer(order, job.book)
+
+    async def _conclude(self, job: Job, call: "asyncio.Task[Answered[Call]]") -> str:
+        if call.cancelled() and self._closing:
+            await self._release(job)
+            # Nothing is recorded by the engine for what does not return: the work stays, and is run again.
+            raise asyncio.CancelledError
+        async with self._tools.database.write() as tx:
+            if call.cancelled():
+                news, state = await self._cancelled(tx, job), TaskStatus.CANCELLED
+            elif problem := call.exception():
+                await job.book.close_open(tx, Outcome.FAILED)
+                news, state = await _fail(tx, job.subject, _told(problem)), TaskStatus.FAILED
+            else:
+                news, state = await self._completed(tx, job, call.result()), TaskStatus.COMPLETED
+            admitted = await self.admit(tx, job.subject.task.owner_id)
+        if news:
+            self._tools.hub.publish(job.subject.task.id, news)
+        await self.start(admitted)
+        return state.value
+
+    async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> News | None:
+        completion = answered.ended.completion
+        assert completion is not None
+        await job.book.settle(tx, answered.slot, Outcome.COMPLETED, answered.ended)
+        cut = " (cut at max_output_tokens)" if completion.finish_reason == "length" else ""
+        return await record.end(
+            tx,
+            job.subject,
+            TaskStatus.COMPLETED,
+            f"answered by {answered.candidate.name}{cut}",
+            payload={"provider": answered.candidate.provider, "model": answered.candidate.model},
+            output=completion.text,
+            provider=answered.candidate.provider,
+            model=answered.candidate.model,
+            recoveries=0,
+        )
+
+    async def _cancelled(self, tx: Transaction, job: Job) -> News | None:
+        call = await job.book.close_open(tx, Outcome.CANCELLED)
+        if call is None:
+            return await record.end(tx, job.subject, TaskStatus.CANCELLED, "cancelled")
+        return await record.end(
+            tx,
+            job.subject,
+            TaskStatus.CANCELLED,
+            f"cancelled while {call.row.name} answered",
+            output=call.text(),
+            partial=call.text() is not None,
+            provider=call.row.provider,
+            model=call.row.model,
+        )
+
+    async def _release(self, job: Job) -> None:
+        """This process closes in good order: book the cut call, and do not count it as a crash."""
+        async with self._tools.database.write() as tx:
+            await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")
+            await tasks.change(tx, job.subject.task.id, record.now(), running=False)
+
+    async def _stored(self, change: Callable[[], Awaitable[Result]]) -> Result:
+        """Make a change; where the database cannot be written (a full disk), keep trying: the answer is paid for."""
+        tries = 0
+        while True:
+            try:
+                return await change()
+            except ConfigurationError as problem:
+                _log.error("%s", problem)  # noqa: TRY400 - its sentence is complete
+                if self._closing:
+                    raise asyncio.CancelledError from problem
+                await asyncio.sleep(_STORE_AGAIN_SECONDS[min(tries, len(_STORE_AGAIN_SECONDS) - 1)])
+                tries += 1
+
+
+async def _fail(tx: Transaction, subject: Subject, error: TaskError) -> News | None:
+    return await record.end(tx, subject, TaskStatus.FAILED, f"failed: {error.message}", error=error)
+
+
+def _told(problem: BaseException) -> TaskError:
+    if isinstance(problem, VelError):
+        return TaskError(code=problem.code, message=str(problem))
+    _log.error("A task met an unexpected fault.", exc_info=problem)
+    return TaskError(
+        code="internal",
+        message=f"The server met an unexpected fault ({type(problem).__name__}); its log has the details; retry the task.",
+    )
+
+
+def _too_often(recoveries: int) -> TaskError:
+    return TaskError(
+        code="recovered_too_often",
+        message=(
+            f"The server died {recoveries} times while it ran this task, without an attempt ending; something in the "
+            "task or the machine may be the cause; look at the server's log, then retry the task."
+        ),
+    )
+
+
+def _heard(news: News | None) -> list[News]:
+    return [news] if news else []
+
+
+

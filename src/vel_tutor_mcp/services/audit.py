@@ -1,0 +1,55 @@
+"""The trail: what was done, by whom, to what; searched here, written by each service in the transaction of the change."""
+
+from datetime import UTC, datetime
+
+from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.store import audit as trail
+from vel_tutor_mcp.store.database import Database
+
+
+class Audit:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def search(
+        self,
+        reader: Principal,
+        *,
+        action: str | None = None,
+        principal: str | None = None,
+        subject: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[AuditEntry]:
+        """Entries that the reader may see, newest first. `since` is inclusive, `until` exclusive, both ISO 8601.
+
+        Raises:
+            InputError: a time is not ISO 8601, or the cursor is not of this list.
+        """
+        async with self._database.read() as tx:
+            return await trail.page(
+                tx,
+                reader,
+                limit,
+                cursor,
+                action=action,
+                principal=principal,
+                subject=subject,
+                since=_moment("since", since),
+                until=_moment("until", until),
+            )
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"`{name}` is not a time; it must be ISO 8601; write it like 2026-11-23T08:00:00Z."
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

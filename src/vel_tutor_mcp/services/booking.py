@@ -1,0 +1,233 @@
+"""The book of one run of a task: each call is reserved for before it is made and settled when it ends.
+
+Each of its methods is one transaction. The answer itself is settled by `Answers`, together with the task's end.
+"""
+
+import asyncio
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, Outcome, Task
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Timeouts
+from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.ledger import Prices, usd
+from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
+from vel_tutor_mcp.routing.retry import Wait
+from vel_tutor_mcp.routing.router import Ended
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.hub import Hub, News
+from vel_tutor_mcp.services.record import Subject
+from vel_tutor_mcp.services.schemas import matched
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import attempts, breakers, tasks
+from vel_tutor_mcp.store.attempts import Ending
+from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.database import Database, Transaction
+
+_PROGRESS_SECONDS = 0.25
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every book needs, made once."""
+
+    database: Database
+    hub: Hub
+    catalog: Catalog
+    prices: Prices
+    health: Health
+    settings: Settings
+
+
+@dataclass(slots=True)
+class Call:
+    """One open call: its attempt, what is set aside for it, and the text that has arrived."""
+
+    attempt: Attempt
+    row: ModelRow
+    reserved: NanoUsd
+    started: float
+    heard: list[str] = field(default_factory=list)
+    characters: int = 0
+    first_token_ms: int | None = None
+    told_at: float = 0.0
+
+    def text(self) -> str | None:
+        return "".join(self.heard) or None
+
+
+class Booking:
+    """See `routing.router.Book`. `current` is the call that is open now, `calls` counts those of this attempt set."""
+
+    def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
+        self.subject = subject
+        self.current: Call | None = None
+        self.calls = 0
+        self._tools = tools
+        self._config = config
+        self._request = request
+
+    async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
+        row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
+        async with self._tools.database.write() as tx:
+            task = await tasks.get(tx, self.subject.task.id)
+            if task is None or task.cancel_requested:
+                raise asyncio.CancelledError  # asked for after this run began, before it could be reached
+            max_output = self._output_limit(row, await attempts.available(tx, task.id))
+            reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
+            self.calls += 1
+            attempt = await attempts.open_attempt(
+                tx, task, self.calls, candidate.provider, candidate.model, reserved, record.now()
+            )
+            news = await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
+        self._publish(news)
+        call = self.current = Call(attempt, row, reserved, time.monotonic())
+        return call, self._chat(row, max_output), lambda text: self._hear(call, text)
+
+    def accepted(self, completion: Completion) -> Completion:
+        schema = self.subject.task.response_schema
+        if schema is None:
+            return completion
+        return replace(completion, text=matched(completion.text, schema))
+
+    async def fail(self, call: Call, ended: Ended) -> None:
+        failure = ended.failure
+        assert failure is not None
+        async with self._tools.database.write() as tx:
+            await self.settle(tx, call, Outcome.FAILED, ended)
+            news = await record.note(tx, self.subject, "failed_attempt", str(failure), 20)
+            await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
+        self._publish(news)
+
+    async def wait(self, step: Wait) -> None:
+        message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
+        async with self._tools.database.write() as tx:
+            news = await record.note(tx, self.subject, "waiting", message, 20)
+        self._publish(news)
+
+    async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
+        """Store the call's end, its cost and what it did to the model's breaker."""
+        self.current = None
+        await self._close(tx, call.attempt, self._ending(call, ended, outcome))
+        if ended.breaker is not None:
+            provider, model = call.attempt.provider, call.attempt.model
+            state = self._tools.health.snapshot(provider, model)
+            await breakers.save(tx, provider, model, asdict(state), record.now())
+            changed = {"provider": provider, "model": model}
+            await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
+
+    async def _close(self, tx: Transaction, attempt: Attempt, ending: Ending) -> None:
+        await attempts.close(tx, attempt.id, ending, record.now())
+        payload: dict[str, Any] = {
+            "provider": attempt.provider,
+            "model": attempt.model,
+            "outcome": ending.outcome.value,
+            "failure": ending.failure.value if ending.failure else None,
+            "tokens_in": ending.tokens_in,
+            "tokens_out": ending.tokens_out,
+            "cost_usd": usd(ending.cost_nanousd),
+        }
+        await record.audit_entry(tx, self.subject, "provider_called", payload)
+
+    async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
+        """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
+
+        Returns the call that was under way in this process, if any.
+        """
+        call, self.current = self.current, None
+        for attempt in await attempts.left_open(tx, self.subject.work):
+            heard = call if call and call.attempt.id == attempt.id else None
+            ending = Ending(
+                outcome=outcome,
+                cost_nanousd=await attempts.reserved(tx, attempt.id),
+                error=error,
+                total_ms=round((time.monotonic() - heard.started) * 1000) if heard else None,
+                partial=heard.text() if heard else None,
+                first_token_ms=heard.first_token_ms if heard else None,
+            )
+            await self._close(tx, attempt, ending)
+        return call
+
+    def _ending(self, call: Call, ended: Ended, outcome: Outcome) -> Ending:
+        completion, failure = ended.completion, ended.failure
+        return Ending(
+            outcome=outcome,
+            cost_nanousd=self._cost(call, ended),
+            total_ms=ended.total_ms,
+            failure=failure.kind if failure else None,
+            error=str(failure) if failure else None,
+            retry_after=failure.retry_after if failure else None,
+            partial=(failure.partial or call.text()) if failure else None,
+            served_model=completion.served_model if completion else None,
+            tokens_in=completion.tokens_in if completion else None,
+            tokens_out=completion.tokens_out if completion else None,
+            first_token_ms=call.first_token_ms,
+        )
+
+    def _cost(self, call: Call, ended: Ended) -> NanoUsd:
+        completion = ended.completion
+        if completion and completion.tokens_in is not None and completion.tokens_out is not None:
+            cached = completion.tokens_cached or 0
+            cost = self._tools.prices.cost(call.row, completion.tokens_in, completion.tokens_out, cached)
+            return NanoUsd(cost or 0)
+        unheard = completion is None and ended.failure is not None and not ended.failure.billable
+        return NanoUsd(0) if unheard else call.reserved
+
+    def _output_limit(self, row: ModelRow, available: NanoUsd | None) -> int:
+        request = replace(self._request, available=available)
+        limit = output_limit(row, request, self._tools.prices)
+        if limit >= shortest_output(row, request):
+            return limit
+        raise ProviderError(
+            f"{row.name} could cost more than the ${usd(available or NanoUsd(0)):.6f} that is left",
+            kind=FailureKind.OVER_BUDGET,
+        )
+
+    def _chat(self, row: ModelRow, max_output_tokens: int) -> ChatRequest:
+        return ChatRequest(
+            model=row.model,
+            system=self._config.system_prompt,
+            prompt=composed(self.subject.task),
+            max_output_tokens=max_output_tokens,
+            timeouts=timeouts(self._tools.settings, self._config, row),
+            temperature=self._config.temperature,
+            response_schema=self.subject.task.response_schema,
+        )
+
+    def _hear(self, call: Call, text: str) -> None:
+        call.heard.append(text)
+        call.characters += len(text)
+        now = time.monotonic()
+        if call.first_token_ms is None:
+            call.first_token_ms = round((now - call.started) * 1000)
+            self._publish(News(25, f"first token from {call.row.name} after {call.first_token_ms} ms"))
+        elif now - call.told_at >= _PROGRESS_SECONDS:
+            call.told_at = now
+            tokens = call.characters // _CHARACTERS_PER_TOKEN
+            share = min(1.0, tokens / max(1, self._config.max_output_tokens))
+            self._publish(News(25 + 70 * share, f"about {tokens} tokens so far", passing=True))
+
+    def _publish(self, news: News) -> None:
+        self._tools.hub.publish(self.subject.task.id, news)
+
+
+def composed(task: Task) -> str:
+    """The task's prompt with its parameters under it, as JSON."""
+    return f"{task.prompt}\n\nParameters (JSON):\n{canonical(task.parameters)}" if task.parameters else task.prompt
+
+
+def timeouts(settings: Settings, config: AgentConfig, row: ModelRow) -> Timeouts:
+    """The limits of one call. A model that reasons first is given longer for its first token; none more than in all."""
+    reasons = "reasoning" in row.capabilities
+    first = settings.reasoning_timeout_seconds if reasons else settings.first_token_timeout_seconds
+    total = float(config.timeout_seconds)
+    return Timeouts(
+        connect=min(total, settings.connect_timeout_seconds),
+        first_token=min(total, first),
+        between_tokens=min(total, settings.between_tokens_timeout_seconds),
+        total=total,
+    )

@@ -1,0 +1,151 @@
+"""The task as its users see it: one shape for tools, resources, REST and command line (pure)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vel_tutor_mcp.models import NANO_PER_USD, Agent, Attempt, AuditEntry, Decision, NanoUsd, Task, TaskEvent
+
+_PROMPT_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A task with all that is known of it."""
+
+    task: Task
+    attempts: Sequence[Attempt]
+    decision: Decision | None
+    history: Sequence[TaskEvent]
+
+
+def usd(nano: NanoUsd | None) -> float | None:
+    return None if nano is None else nano / NANO_PER_USD
+
+
+def moment(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
+
+
+def full_task(told: Told) -> dict[str, Any]:
+    """Everything about the task, with its prompt shortened."""
+    task, attempts = told.task, told.attempts
+    return short_task(task) | {
+        "output": _output(task),
+        "partial": task.partial,
+        "cost_usd": usd(NanoUsd(sum(attempt.cost_nanousd or 0 for attempt in attempts))),
+        "tokens_in": sum(attempt.tokens_in or 0 for attempt in attempts),
+        "tokens_out": sum(attempt.tokens_out or 0 for attempt in attempts),
+        "timing": _timing(task, attempts),
+        "attempts": [_attempt(attempt) for attempt in attempts],
+        "decision": shown_decision(told.decision) if told.decision else None,
+        "history": [
+            {"at": moment(event.at), "kind": event.kind, "message": event.message, "percent": event.percent}
+            for event in told.history
+        ],
+    }
+
+
+def short_task(task: Task) -> dict[str, Any]:
+    """The form that lists carry."""
+    return {
+        "id": task.id,
+        "status": task.status.value,
+        "agent": task.agent_name,
+        "task_type": task.task_type.value if task.task_type else None,
+        "priority": task.priority.value,
+        "prompt": shortened(task.prompt),
+        "provider": task.provider,
+        "model": task.model,
+        "error": {"code": task.error.code, "message": task.error.message} if task.error else None,
+        "created_at": moment(task.created_at),
+        "updated_at": moment(task.updated_at),
+    }
+
+
+def shortened(text: str, length: int = _PROMPT_SHOWN) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def shown_decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "task_type": decision.task_type.value,
+        "confidence": decision.confidence,
+        "policy": decision.policy.value,
+        "candidates": [
+            {
+                "provider": candidate.provider,
+                "model": candidate.model,
+                "p_ok": candidate.p_ok,
+                "p_up": candidate.p_up,
+                "expected_cost_usd": usd(candidate.expected_cost_nanousd),
+                "expected_latency_ms": candidate.expected_latency_ms,
+                "utility": candidate.utility,
+            }
+            for candidate in decision.candidates
+        ],
+        "excluded": [
+            {"provider": row.provider, "model": row.model, "reason": row.reason} for row in decision.excluded
+        ],
+        "reasons": list(decision.reasons),
+    }
+
+
+def shown_agent(agent: Agent) -> dict[str, Any]:
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "type": agent.type.value,
+        "status": agent.status.value,
+        "version": agent.version,
+        "config": agent.config.model_dump(mode="json"),
+        "created_at": moment(agent.created_at),
+        "updated_at": moment(agent.updated_at),
+    }
+
+
+def shown_entry(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "sequence": entry.sequence,
+        "at": moment(entry.at),
+        "principal": entry.principal,
+        "action": entry.action,
+        "subject": entry.subject,
+        "payload": entry.payload,
+        "hash": entry.hash,
+    }
+
+
+def _output(task: Task) -> Any:
+    if task.output is None or task.response_schema is None or task.partial:
+        return task.output
+    return json.loads(task.output)
+
+
+def _timing(task: Task, attempts: Sequence[Attempt]) -> dict[str, int | None]:
+    first_token = next((attempt.first_token_ms for attempt in reversed(attempts) if attempt.first_token_ms), None)
+    return {
+        "queued_ms": _between(task.created_at, task.started_at),
+        "first_token_ms": first_token,
+        "total_ms": _between(task.created_at, task.ended_at),
+    }
+
+
+def _between(start: datetime, end: datetime | None) -> int | None:
+    return max(0, round((end - start).total_seconds() * 1000)) if end else None
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": attempt.outcome.value,
+        "error": attempt.error,
+        "tokens_in": attempt.tokens_in,
+        "tokens_out": attempt.tokens_out,
+        "cost_usd": usd(attempt.cost_nanousd),
+        "first_token_ms": attempt.first_token_ms,
+        "total_ms": attempt.total_ms,
+    }

@@ -1,0 +1,121 @@
+"""Route decisions: gathers what the pure policy needs. Nothing here makes a call or costs anything."""
+
+import time
+from typing import Any
+
+from vel_tutor_mcp import __version__
+from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, TaskType
+from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.features import features
+from vel_tutor_mcp.routing.health import BreakerState, Health
+from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.policy import RouteRequest, decide
+from vel_tutor_mcp.services.lookup import agent_of
+from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.database import Database
+
+
+class Routes:
+    """Decides which models would answer. `configured` are the providers that can be called."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: Catalog,
+        prices: Prices,
+        health: Health,
+        configured: frozenset[str],
+        *,
+        allow_unpriced: bool,
+    ) -> None:
+        self.configured = configured
+        self._database = database
+        self._catalog = catalog
+        self._prices = prices
+        self._health = health
+        self._allow_unpriced = allow_unpriced
+
+    async def explain(
+        self, principal: Principal, prompt: str, agent: str, task_type: TaskType | None, policy: Policy | None
+    ) -> Decision:
+        """The decision that a task with this prompt would get now.
+
+        Raises:
+            NotFound: there is no such agent that the principal may see.
+        """
+        async with self._database.read() as tx:
+            config = (await agent_of(tx, principal, agent)).config
+        if policy is not None:
+            config = config.model_copy(update={"policy": policy})
+        return self.decide(self.request_of(prompt, config, task_type=task_type))
+
+    def request_of(
+        self,
+        prompt: str,
+        config: AgentConfig,
+        *,
+        task_type: TaskType | None = None,
+        response_schema: dict[str, Any] | None = None,
+        available: NanoUsd | None = None,
+    ) -> RouteRequest:
+        """What is to be routed: this prompt, as an agent with this configuration would send it.
+
+        `available`, what is left of the task's budget, is the agent's budget per task where not given.
+        """
+        schema = response_schema or config.response_schema
+        # Vendors may lay a schema out less densely than we do, so it counts twice.
+        schemas = [canonical(schema)] * 2 if schema else []
+        if available is None and config.budget_usd_per_task is not None:
+            available = nano_usd(config.budget_usd_per_task)
+        return RouteRequest(
+            features=features(prompt, task_type),
+            prompt_bytes=prompt_bytes(config.system_prompt, prompt, *schemas),
+            configured=self.configured,
+            providers=config.providers,
+            model_preferences=config.model_preferences,
+            policy=config.policy,
+            fallback=config.fallback,
+            max_output_tokens=config.max_output_tokens,
+            needs_json_schema=schema is not None,
+            available=available,
+            allow_unpriced=self._allow_unpriced,
+        )
+
+    def decide(self, request: RouteRequest) -> Decision:
+        return decide(request, self._catalog, self._prices, self._health, time.time())
+
+    def known_models(self) -> list[dict[str, Any]]:
+        """Every model of the catalogue, with what 1,000 tokens in and 1,000 out cost in US dollars (None: unknown)."""
+        return [
+            {
+                "provider": row.provider,
+                "model": row.model,
+                "tier": row.tier,
+                "context_window": row.context_window,
+                "max_output_tokens": row.max_output_tokens,
+                "capabilities": sorted(row.capabilities),
+                "retired": row.retired,
+                "configured": row.provider in self.configured,
+                "usd_per_1000_in_1000_out": _usd(self._prices.cost(row, 1000, 1000)),
+            }
+            for row in self._catalog.models
+        ]
+
+    def health_status(self) -> dict[str, Any]:
+        """What of the routing works now."""
+        now = time.time()
+        down = [
+            row.name
+            for row in self._catalog.models
+            if self._health.state(row.provider, row.model, now) is not BreakerState.CLOSED
+        ]
+        return {
+            "status": "ok" if self.configured else "no provider has a key",
+            "version": __version__,
+            "providers": sorted(self.configured),
+            "circuits_open": down,
+        }
+
+
+def _usd(cost: NanoUsd | None) -> float | None:
+    return None if cost is None else usd(cost)

@@ -1,0 +1,67 @@
+"""Structured answers: is a caller's JSON Schema one, and does a model's answer match it? (Pure.)"""
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+from jsonschema.exceptions import SchemaError, best_match
+
+from vel_tutor_mcp.errors import InputError, ProviderError
+from vel_tutor_mcp.models import FailureKind
+
+_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+_MAX_SCHEMA_CHARACTERS = 50_000
+_REFERENCES = ("$ref", "$dynamicRef")
+
+
+def check_schema(schema: dict[str, Any] | None) -> None:
+    """Refuse what is no JSON Schema (draft 2020-12), is too large, or refers outside itself.
+
+    Raises:
+        InputError: with the place in the schema.
+    """
+    if schema is None:
+        return
+    if len(json.dumps(schema)) > _MAX_SCHEMA_CHARACTERS:
+        raise InputError(f"The response_schema is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it.")
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except SchemaError as problem:
+        place = "/".join(str(part) for part in problem.path) or "its top"
+        raise InputError(
+            f"The response_schema is no JSON Schema; the fault is at {place}; correct it there (draft 2020-12)."
+        ) from None
+    if any(not reference.startswith("#") for reference in _references(schema)):
+        raise InputError("The response_schema refers to another document; that is never fetched; put it under $defs.")
+
+
+def matched(text: str, schema: dict[str, Any]) -> str:
+    """The answer as JSON text that matches the schema; a Markdown fence around it is taken off.
+
+    Raises:
+        ProviderError: of kind INVALID_OUTPUT, naming the place that does not match.
+    """
+    fenced = _FENCED.match(text)
+    try:
+        value = json.loads(fenced.group(1) if fenced else text)
+    except ValueError:
+        raise _invalid("the answer is not JSON", text) from None
+    problem = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    if problem is not None:
+        place = "/".join(str(part) for part in problem.absolute_path) or "its top"
+        raise _invalid(f"the answer does not match the schema at {place} ({problem.validator})", text)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _invalid(reason: str, text: str) -> ProviderError:
+    return ProviderError(reason, kind=FailureKind.INVALID_OUTPUT, partial=text)
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [reference for part in node for reference in _references(part)]
+    if not isinstance(node, dict):
+        return []
+    own = [str(value) for name, value in node.items() if name in _REFERENCES and isinstance(value, str)]
+    return own + [reference for part in node.values() for reference in _references(part)]

@@ -1,0 +1,317 @@
+"""Tasks from the outside: submit, look, wait, cancel, retry, rate. `services.answers` does the work itself."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+from uuid import uuid4
+
+from vel_tutor_mcp.errors import Conflict, InputError
+from vel_tutor_mcp.execution.engine import Engine
+from vel_tutor_mcp.models import (
+    MAX_PROMPT_CHARACTERS,
+    Agent,
+    AgentStatus,
+    NanoUsd,
+    Page,
+    Principal,
+    Task,
+    TaskRequest,
+    TaskStatus,
+)
+from vel_tutor_mcp.routing.ledger import nano_usd
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.hub import Hub, News
+from vel_tutor_mcp.services.lookup import agent_of, task_of
+from vel_tutor_mcp.services.record import Subject
+from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.services.schemas import check_schema
+from vel_tutor_mcp.store import attempts, audit, history, tasks
+from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.database import Database, Transaction
+
+Tell = Callable[[News], Awaitable[None]]
+
+MAX_WAIT_SECONDS = 50
+_LOOK_AGAIN_SECONDS = 0.5
+_NEWS_SECONDS = 0.25
+_MAX_PARAMETERS_CHARACTERS = 100_000
+_MAX_KEY_CHARACTERS = 200
+
+
+class Tasks:
+    """What the product does with tasks, for every door."""
+
+    def __init__(self, database: Database, engine: Engine, answers: Answers, hub: Hub) -> None:
+        self._database = database
+        self._engine = engine
+        self._answers = answers
+        self._hub = hub
+
+    async def submit(self, principal: Principal, request: TaskRequest) -> Task:
+        """Store the task and begin it, or let it wait its turn. The same key with the same request: the same task.
+
+        Raises:
+            InputError: a field is out of bounds, or the key was used for another request.
+            NotFound: no such agent. Conflict: the agent is not active.
+        """
+        _check(request)
+        async with self._database.write() as tx:
+            if earlier := await _same_request(tx, principal, request):
+                return earlier
+            agent = await _usable_agent(tx, principal, request.agent)
+            subject = Subject(_task(principal, agent, request), principal)
+            await _store(tx, subject, request, agent)
+            admitted = await self._answers.admit(tx, principal.user_id)
+        await self._answers.start(admitted)
+        return subject.task
+
+    async def get(self, principal: Principal, task_id: str) -> Task:
+        """The task.
+
+        Raises:
+            NotFound: there is none of this id that the principal may see.
+        """
+        async with self._database.read() as tx:
+            return await task_of(tx, principal, task_id)
+
+    async def tell(self, principal: Principal, task_id: str) -> Told:
+        """The task with its attempts, decision and history.
+
+        Raises:
+            NotFound: there is none of this id that the principal may see.
+        """
+        async with self._database.read() as tx:
+            task = await task_of(tx, principal, task_id)
+            return Told(
+                task=task,
+                attempts=await attempts.of_task(tx, task.id),
+                decision=await history.decision(tx, task.id, task.attempt_set),
+                history=await history.events(tx, task.id),
+            )
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        status: TaskStatus | None = None,
+        agent: str | None = None,
+        query: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Task]:
+        """Tasks that the principal may see, newest first; `query` is looked for in the prompts."""
+        async with self._database.read() as tx:
+            agent_id = (await agent_of(tx, principal, agent)).id if agent else None
+            return await tasks.page(tx, principal, limit, cursor, status=status, agent_id=agent_id, text=query)
+
+    async def follow(self, principal: Principal, task_id: str, seconds: float, tell: Tell | None = None) -> Told:
+        """Wait until the task ends, at most `seconds`, telling its news at most four times a second."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
+        with self._hub.listen(task_id) as listener:
+            while not (await self.get(principal, task_id)).status.ended and (left := deadline - loop.time()) > 0:
+                await listener.wait(min(left, _LOOK_AGAIN_SECONDS))
+                news = listener.take()
+                if news and tell:
+                    await tell(news)
+                if news and not news.ended:
+                    await asyncio.sleep(min(left, _NEWS_SECONDS))
+            if tell and (news := listener.take()):
+                await tell(news)
+        return await self.tell(principal, task_id)
+
+    async def cancel(self, principal: Principal, task_id: str) -> Told:
+        """Stop the task; its partial text is kept. Returns when it has stopped, or after a second.
+
+        Raises:
+            NotFound: no such task. Conflict: it has ended already.
+        """
+        async with self._database.write() as tx:
+            subject = Subject(await task_of(tx, principal, task_id), principal)
+            if subject.task.status.ended:
+                raise Conflict(
+                    f"Task {task_id} is {subject.task.status.value} already; only a task that has not ended can be "
+                    "cancelled; see its result with task_get."
+                )
+            await tasks.change(tx, task_id, record.now(), cancel_requested=True)
+            news = await self._cancel_pending(tx, subject)
+        if news:
+            self._hub.publish(task_id, news)
+        self._answers.cancel(task_id)
+        return await self.follow(principal, task_id, 1)
+
+    async def retry(self, principal: Principal, task_id: str) -> Task:
+        """Run a failed or cancelled task again, as a new attempt set with a fresh route. Its budget goes on.
+
+        Raises:
+            NotFound: no such task. Conflict: it has not failed or been cancelled.
+        """
+        async with self._database.write() as tx:
+            task = await task_of(tx, principal, task_id)
+            if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+                raise Conflict(
+                    f"Task {task_id} is {task.status.value}; only a failed or cancelled one can be retried; "
+                    "submit a new task to ask again."
+                )
+            await self._reopen(tx, Subject(task, principal))
+            admitted = await self._answers.admit(tx, task.owner_id)
+        await self._answers.start(admitted)
+        return await self.get(principal, task_id)
+
+    async def rate(self, principal: Principal, task_id: str, rating: int, comment: str | None = None) -> Task:
+        """Keep a rating of 1-5 for the answer; a later one replaces it.
+
+        Raises:
+            NotFound: no such task. Conflict: it has no answer. InputError: the rating is not 1-5.
+        """
+        if rating not in range(1, 6):
+            raise InputError("The rating is out of range; it must be a whole number from 1 (useless) to 5 (perfect).")
+        async with self._database.write() as tx:
+            task = await task_of(tx, principal, task_id)
+            if task.status is not TaskStatus.COMPLETED:
+                raise Conflict(
+                    f"Task {task_id} is {task.status.value}; only a completed task has an answer to rate; "
+                    "wait for it with task_get."
+                )
+            at = record.now()
+            await tasks.rate(tx, principal, task_id, rating, comment, at)
+            await audit.append(tx, principal, "task_rated", f"task:{task_id}", {"rating": rating}, at)
+        return task
+
+    async def _cancel_pending(self, tx: Transaction, subject: Subject) -> News | None:
+        if subject.task.status is not TaskStatus.PENDING:
+            return None
+        return await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
+
+    async def _reopen(self, tx: Transaction, subject: Subject) -> None:
+        task = subject.task
+        await tasks.change(
+            tx,
+            task.id,
+            record.now(),
+            status=TaskStatus.PENDING,
+            attempt_set=task.attempt_set + 1,
+            recoveries=0,
+            cancel_requested=False,
+            executor=self._engine.executor,
+            output=None,
+            partial=False,
+            provider=None,
+            model=None,
+            error_code=None,
+            error_message=None,
+            ended_at=None,
+        )
+        payload = {"attempt_set": task.attempt_set + 1}
+        await record.note(tx, subject, "retried", "retried", 0, action="task_retried", payload=payload)
+
+
+async def cancel_pending_of(tx: Transaction, principal: Principal, agent: Agent) -> Iterable[tuple[str, News]]:
+    """Cancel the agent's tasks that have not begun; publish what is returned after the commit."""
+    told = []
+    for work in await tasks.pending_of_agent(tx, agent.id, {TaskStatus.PENDING}):
+        task = await tasks.get(tx, work.task_id)
+        assert task is not None
+        news = await record.end(tx, Subject(task, principal), TaskStatus.CANCELLED, "cancelled: its agent was deleted")
+        if news:
+            told.append((task.id, news))
+    return told
+
+
+async def _usable_agent(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:
+    agent = await agent_of(tx, principal, id_or_name)
+    if agent.status is not AgentStatus.ACTIVE:
+        raise Conflict(
+            f"The agent {agent.name} is {agent.status.value}; only an active agent takes tasks; "
+            "activate it with agent_update."
+        )
+    return agent
+
+
+async def _same_request(tx: Transaction, principal: Principal, request: TaskRequest) -> Task | None:
+    if request.idempotency_key is None:
+        return None
+    earlier = await tasks.by_key(tx, principal, request.idempotency_key)
+    if earlier is None:
+        return None
+    task_id, body_hash = earlier
+    if body_hash != _body_hash(request):
+        raise Conflict(
+            f"This idempotency key was used for task {task_id} with another request; a key stands for one request; "
+            "use a new key, or send the same request again."
+        )
+    return await task_of(tx, principal, task_id)
+
+
+async def _store(tx: Transaction, subject: Subject, request: TaskRequest, agent: Agent) -> None:
+    task, at = subject.task, subject.task.created_at
+    await tasks.insert(tx, task)
+    if request.idempotency_key is not None:
+        await tasks.remember_key(tx, subject.owner, request.idempotency_key, _body_hash(request), task.id, at)
+    if task.max_cost_nanousd is not None:
+        await attempts.set_task_budget(tx, task, task.max_cost_nanousd, at)
+    payload = {"agent": agent.name, "agent_version": agent.version, "priority": task.priority.value}
+    await record.note(tx, subject, "submitted", "submitted", 0, action="task_submitted", payload=payload)
+
+
+def _task(principal: Principal, agent: Agent, request: TaskRequest) -> Task:
+    at = record.now()
+    return Task(
+        id=str(uuid4()),
+        owner_id=principal.user_id,
+        organisation_id=principal.organisation_id,
+        agent_id=agent.id,
+        agent_name=agent.name,
+        agent_version=agent.version,
+        status=TaskStatus.PENDING,
+        prompt=request.prompt,
+        task_type=request.task_type,
+        priority=request.priority,
+        parameters=request.parameters,
+        response_schema=request.response_schema or agent.config.response_schema,
+        max_cost_nanousd=_limit(request.max_cost_usd, agent.config.budget_usd_per_task),
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _limit(*limits_usd: float | None) -> NanoUsd | None:
+    given = [nano_usd(limit) for limit in limits_usd if limit is not None]
+    return min(given, default=None)
+
+
+def _check(request: TaskRequest) -> None:
+    length = len(request.prompt)
+    if not request.prompt.strip():
+        raise InputError("The prompt is empty; there is nothing to do; say what the agent should do.")
+    if length > MAX_PROMPT_CHARACTERS:
+        raise InputError(
+            f"The prompt has {length:,} characters; at most {MAX_PROMPT_CHARACTERS:,} are taken; shorten it, or split "
+            "the task."
+        )
+    if request.max_cost_usd is not None and not 0 < request.max_cost_usd < float("inf"):
+        raise InputError("max_cost_usd is out of range; it must be more than 0 US dollars; leave it out for no limit.")
+    if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= _MAX_KEY_CHARACTERS:
+        raise InputError(f"The idempotency key is out of bounds; it has 1 to {_MAX_KEY_CHARACTERS} characters.")
+    _check_parameters(request.parameters)
+    check_schema(request.response_schema)
+
+
+def _check_parameters(parameters: dict[str, Any]) -> None:
+    try:
+        length = len(canonical(parameters))
+    except (TypeError, ValueError):
+        raise InputError("The parameters are not JSON; they are sent to the model as JSON; send an object.") from None
+    if length > _MAX_PARAMETERS_CHARACTERS:
+        raise InputError(
+            f"The parameters are {length:,} characters of JSON; at most {_MAX_PARAMETERS_CHARACTERS:,} are taken; "
+            "send less."
+        )
+
+
+def _body_hash(request: TaskRequest) -> str:
+    body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
+    return hashlib.sha256(canonical(body).encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""What was used, what it cost, how it went, and what it would have cost on the strongest model alone."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import quantiles
+from typing import Any, Literal
+
+from vel_tutor_mcp.models import NanoUsd, Outcome, Principal
+from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.ledger import Prices, usd
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.store import usage
+from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.usage import Group, Used
+
+Period = Literal["day", "week", "month"]
+
+PERIODS: dict[Period, timedelta] = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
+_TIERS = ("small", "standard", "strong", "frontier")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One group. Latencies are those of its completed attempts, in milliseconds; `fallbacks` answered for another."""
+
+    group: str
+    tasks: int
+    attempts: int
+    completed: int
+    fallbacks: int
+    tokens_in: int
+    tokens_out: int
+    cost_nanousd: NanoUsd
+    p50_ms: int | None
+    p95_ms: int | None
+    p99_ms: int | None
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "group": self.group,
+            "tasks": self.tasks,
+            "attempts": self.attempts,
+            "success": self.completed / self.attempts,
+            "fallbacks": self.fallbacks,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "cost_usd": usd(self.cost_nanousd),
+            "p50_ms": self.p50_ms,
+            "p95_ms": self.p95_ms,
+            "p99_ms": self.p99_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Usage of the last `period`. `baseline` is the model that the comparison is made with, None where none is priced."""
+
+    period: Period
+    group_by: Group
+    lines: Sequence[Line]
+    cost_nanousd: NanoUsd
+    baseline: str | None
+    baseline_nanousd: NanoUsd | None
+
+    def shown(self) -> dict[str, Any]:
+        saved = None if self.baseline_nanousd is None else usd(NanoUsd(self.baseline_nanousd - self.cost_nanousd))
+        return {
+            "period": self.period,
+            "group_by": self.group_by,
+            "groups": [line.shown() for line in self.lines],
+            "cost_usd": usd(self.cost_nanousd),
+            "baseline_model": self.baseline,
+            "baseline_cost_usd": None if self.baseline_nanousd is None else usd(self.baseline_nanousd),
+            "savings_usd": saved,
+        }
+
+    def text(self) -> str:
+        if not self.lines:
+            return f"Nothing was used in the last {self.period}."
+        lines = [
+            f"{line.group}: {line.tasks} tasks, {line.completed} of {line.attempts} attempts answered, "
+            f"${usd(line.cost_nanousd):.6f}, p50 {line.p50_ms or '-'} ms"
+            for line in self.lines
+        ]
+        if self.baseline is not None and self.baseline_nanousd is not None:
+            lines.append(
+                f"In all ${usd(self.cost_nanousd):.6f}; the same answers from {self.baseline} alone: "
+                f"${usd(self.baseline_nanousd):.6f}."
+            )
+        return "\n".join(lines)
+
+
+class Usage:
+    """Reports, for every door."""
+
+    def __init__(self, database: Database, catalog: Catalog, prices: Prices, configured: frozenset[str]) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._prices = prices
+        self._configured = configured
+
+    async def report(self, principal: Principal, period: Period, group_by: Group) -> Report:
+        """What the principal may see of the last day, week (7 days) or month (30 days), dearest group first."""
+        async with self._database.read() as tx:
+            used = await usage.since(tx, principal, record.now() - PERIODS[period], group_by)
+        groups: defaultdict[str, list[Used]] = defaultdict(list)
+        for attempt in used:
+            groups[attempt.group].append(attempt)
+        lines = [_line(group, members) for group, members in groups.items()]
+        baseline = self._strongest()
+        return Report(
+            period=period,
+            group_by=group_by,
+            lines=sorted(lines, key=lambda line: (-line.cost_nanousd, line.group)),
+            cost_nanousd=NanoUsd(sum(attempt.cost_nanousd for attempt in used)),
+            baseline=baseline.name if baseline else None,
+            baseline_nanousd=self._alone(baseline, used) if baseline else None,
+        )
+
+    def _strongest(self) -> ModelRow | None:
+        """The model of the highest tier that can be called and has a price; the dearest of several."""
+        priced = [
+            (_TIERS.index(row.tier), cost, row)
+            for row in self._catalog.models
+            if row.provider in self._configured and not row.retired
+            if (cost := self._prices.cost(row, 1000, 1000))
+        ]
+        return max(priced, key=lambda known: known[:2])[2] if priced else None
+
+    def _alone(self, model: ModelRow, used: Sequence[Used]) -> NanoUsd:
+        answered = [attempt for attempt in used if attempt.outcome is Outcome.COMPLETED]
+        return NanoUsd(
+            sum(self._prices.cost(model, attempt.tokens_in, attempt.tokens_out) or 0 for attempt in answered)
+        )
+
+
+def _line(group: str, used: Sequence[Used]) -> Line:
+    completed = [attempt for attempt in used if attempt.outcome is Outcome.COMPLETED]
+    times = sorted(attempt.total_ms for attempt in completed if attempt.total_ms is not None)
+    p50, p95, p99 = _percentiles(times)
+    return Line(
+        group=group,
+        tasks=len({attempt.task_id for attempt in used}),
+        attempts=len(used),
+        completed=len(completed),
+        fallbacks=sum(attempt.number > 1 for attempt in completed),
+        tokens_in=sum(attempt.tokens_in for attempt in used),
+        tokens_out=sum(attempt.tokens_out for attempt in used),
+        cost_nanousd=NanoUsd(sum(attempt.cost_nanousd for attempt in used)),
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+    )
+
+
+def _percentiles(times: Sequence[int]) -> tuple[int | None, int | None, int | None]:
+    if not times:
+        return None, None, None
+    if len(times) == 1:
+        return times[0], times[0], times[0]
+    cuts = quantiles(times, n=100, method="inclusive")
+    return round(cuts[49]), round(cuts[94]), round(cuts[98])

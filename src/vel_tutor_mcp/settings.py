@@ -1,0 +1,154 @@
+"""Every environment variable, once: `VEL_TUTOR_*`, the providers' keys, then the TOML file, then defaults."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from vel_tutor_mcp.errors import ConfigurationError
+
+PREFIX = "VEL_TUTOR_"
+_ROUTING_TABLES = frozenset({"providers", "models"})
+
+
+def _default_home() -> Path:
+    home = Path(platformdirs.user_data_dir("vel-tutor-mcp", appauthor=False))
+    if home.is_absolute():
+        return home
+    # An empty HOME makes every per-user folder relative: fall back to what the system says of this user.
+    return Path(os.path.expanduser(f"~{_user_name()}")) / ".local" / "share" / "vel-tutor-mcp"  # noqa: PTH111 - `~name` form
+
+
+def _user_name() -> str:
+    import getpass
+
+    return getpass.getuser()
+
+
+class Settings(BaseSettings):
+    """What an installation can be told.
+
+    `home` holds the SQLite file, locks and logs. `config` is a TOML file with the same names in lower case, plus
+    `[providers.<name>]` and `[[models]]` rows that add to or override the catalogue (`catalog`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=_default_home)
+    config: Path | None = None
+    database_url: SecretStr | None = None
+    sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "WARNING"
+    local_base_url: str | None = None
+    tasks_in_progress: Annotated[int, Field(ge=1, le=1000)] = 10
+    allow_unpriced: bool = False
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5
+    first_token_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
+    reasoning_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 90
+    between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    history_days: Annotated[int, Field(ge=1)] = 30
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("OPENAI_API_KEY"))
+    openai_base_url: str | None = Field(default=None, validation_alias=AliasChoices("OPENAI_BASE_URL"))
+    groq_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("GROQ_API_KEY"))
+    groq_base_url: str | None = Field(default=None, validation_alias=AliasChoices("GROQ_BASE_URL"))
+    perplexity_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("PERPLEXITY_API_KEY"))
+    perplexity_base_url: str | None = Field(default=None, validation_alias=AliasChoices("PERPLEXITY_BASE_URL"))
+
+    catalog: dict[str, Any] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("openai_base_url", "groq_base_url", "perplexity_base_url", "local_base_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            raise ValueError("must start with http:// or https://")
+        return url
+
+    @field_validator("home")
+    @classmethod
+    def _is_absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The environment above the TOML file, which arrives as init arguments.
+        return env_settings, init_settings
+
+    def key_of(self, provider: str, variable: str) -> str | None:
+        """The provider's API key, None where it has none; a provider of the user's own has it in `variable`."""
+        if provider == "local":
+            return None
+        if f"{provider}_api_key" not in type(self).model_fields:
+            return os.environ.get(variable) or None
+        secret: SecretStr | None = getattr(self, f"{provider}_api_key")
+        return secret.get_secret_value() if secret is not None else None
+
+    def base_url_of(self, provider: str) -> str | None:
+        """The base URL set for the provider, None where its own is to be used."""
+        url: str | None = getattr(self, f"{provider}_base_url", None)
+        return url
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: a `VEL_TUTOR_*` name is unknown, a value is bad, or the TOML file cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    _refuse_unknown_names(environment)
+    try:
+        return Settings(**_file_values(environment.get(f"{PREFIX}CONFIG")))
+    except ValidationError as problem:
+        raise ConfigurationError(_bad_value_sentence(problem)) from None
+
+
+def _known_names() -> list[str]:
+    own = [name for name, row in Settings.model_fields.items() if row.validation_alias is None]
+    return sorted(f"{PREFIX}{name.upper()}" for name in own)
+
+
+def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
+    import difflib
+
+    known = _known_names()
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and (name not in known or name == f"{PREFIX}CATALOG"):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(known)}."
+            raise ConfigurationError(f"Unknown setting {name}; it would have been ignored; {hint}")
+
+
+def _file_values(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        values = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise ConfigurationError(
+            f"Cannot read the configuration file {path}; {problem}; correct it or unset {PREFIX}CONFIG."
+        ) from None
+    catalog = {name: values.pop(name) for name in _ROUTING_TABLES & values.keys()}
+    return values | ({"catalog": catalog} if catalog else {})
+
+
+def _bad_value_sentence(problem: ValidationError) -> str:
+    first = problem.errors(include_input=False, include_url=False)[0]
+    place = str(first["loc"][0]) if first["loc"] else "configuration"
+    name = place if place.isupper() else f"{PREFIX}{place.upper()}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"Bad value for {name}; {message}; correct it in the environment or the configuration file."

@@ -1,0 +1,150 @@
+"""Attempts and the ledger: a call is reserved for before it is made and settled in the transaction that stores its end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.models import Attempt, FailureKind, NanoUsd, Outcome, Task, Work
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import attempts, budgets, ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended, and what it cost."""
+
+    outcome: Outcome
+    cost_nanousd: NanoUsd
+    total_ms: int | None = None
+    failure: FailureKind | None = None
+    error: str | None = None
+    retry_after: float | None = None
+    partial: str | None = None
+    served_model: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    first_token_ms: int | None = None
+
+
+async def of_task(tx: Transaction, task_id: str) -> list[Attempt]:
+    """All attempts of the task, oldest first."""
+    query = sa.select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.attempt_set, attempts.c.number)
+    return [_attempt(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def open_attempt(
+    tx: Transaction, task: Task, number: int, provider: str, model: str, reserved: NanoUsd, now: datetime
+) -> Attempt:
+    """Store that a call begins, with the most it can cost."""
+    attempt = Attempt(
+        id=str(uuid4()),
+        task_id=task.id,
+        attempt_set=task.attempt_set,
+        number=number,
+        provider=provider,
+        model=model,
+        outcome=Outcome.OPEN,
+        started_at=now,
+    )
+    owned = {"organisation_id": task.organisation_id, "owner_id": task.owner_id, "task_id": task.id}
+    await tx.execute(
+        attempts.insert().values(
+            **owned,
+            id=attempt.id,
+            attempt_set=attempt.attempt_set,
+            number=number,
+            provider=provider,
+            model=model,
+            outcome=attempt.outcome,
+            started_at=now,
+        )
+    )
+    await tx.execute(
+        ledger.insert().values(
+            **owned,
+            id=str(uuid4()),
+            attempt_id=attempt.id,
+            agent_id=task.agent_id,
+            reserved_nanousd=reserved,
+            reserved_at=now,
+        )
+    )
+    return attempt
+
+
+async def close(tx: Transaction, attempt_id: str, ending: Ending, now: datetime) -> None:
+    """Store the attempt's end and settle its reservation."""
+    await tx.execute(
+        attempts.update()
+        .where(attempts.c.id == attempt_id)
+        .values(
+            outcome=ending.outcome,
+            failure=ending.failure,
+            error=ending.error,
+            retry_after=ending.retry_after,
+            partial=ending.partial,
+            served_model=ending.served_model,
+            tokens_in=ending.tokens_in,
+            tokens_out=ending.tokens_out,
+            cost_nanousd=ending.cost_nanousd,
+            first_token_ms=ending.first_token_ms,
+            total_ms=ending.total_ms,
+            ended_at=now,
+        )
+    )
+    await tx.execute(
+        ledger.update()
+        .where(ledger.c.attempt_id == attempt_id)
+        .values(settled_nanousd=ending.cost_nanousd, settled_at=now)
+    )
+
+
+async def reserved(tx: Transaction, attempt_id: str) -> NanoUsd:
+    """What was set aside for this attempt."""
+    query = sa.select(ledger.c.reserved_nanousd).where(ledger.c.attempt_id == attempt_id)
+    return NanoUsd((await tx.execute(query)).scalar_one())
+
+
+async def set_task_budget(tx: Transaction, task: Task, limit: NanoUsd, now: datetime) -> None:
+    await tx.execute(
+        budgets.insert().values(
+            id=str(uuid4()),
+            organisation_id=task.organisation_id,
+            owner_id=task.owner_id,
+            scope="task",
+            subject_id=task.id,
+            period="task",
+            limit_nanousd=limit,
+            created_at=now,
+        )
+    )
+
+
+async def available(tx: Transaction, task_id: str) -> NanoUsd | None:
+    """What the task's budget has left after every settled cost and open reservation; None where it has no budget."""
+    taken = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.func.coalesce(ledger.c.settled_nanousd, ledger.c.reserved_nanousd)), 0)
+    ).where(ledger.c.task_id == task_id)
+    query = sa.select(budgets.c.limit_nanousd - taken.scalar_subquery()).where(
+        budgets.c.scope == "task", budgets.c.subject_id == task_id
+    )
+    left: Any = await tx.scalar(query)
+    return None if left is None else NanoUsd(max(0, int(left)))
+
+
+async def left_open(tx: Transaction, work: Work) -> list[Attempt]:
+    """The attempts of this run that a crash cut: they began and nothing says how they ended."""
+    return [
+        attempt
+        for attempt in await of_task(tx, work.task_id)
+        if attempt.attempt_set == work.attempt_set and attempt.outcome is Outcome.OPEN
+    ]
+
+
+def _attempt(row: sa.RowMapping) -> Attempt:
+    values = {name: row[name] for name in row if name not in {"organisation_id", "owner_id", "served_model"}}
+    failure = FailureKind(row["failure"]) if row["failure"] else None
+    return Attempt(**values | {"outcome": Outcome(row["outcome"]), "failure": failure})

@@ -1,0 +1,94 @@
+"""The audit chain: each entry's hash covers the entry before it.
+
+`hash` is SHA-256 over the entry as JSON with sorted keys, no spaces, UTF-8, without the field `hash` itself; the first
+entry's `previous_hash` is 64 zeros.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import audit_logs
+
+GENESIS = "0" * 64
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces, no escapes for letters."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def entry_hash(entry: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(entry).encode()).hexdigest()
+
+
+async def append(
+    tx: Transaction, principal: Principal, action: str, subject: str, payload: dict[str, Any], now: datetime
+) -> None:
+    """Add the next entry. The transaction must be a writer's: the last entry read must still be the last when written."""
+    last = (
+        await tx.execute(
+            sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
+        )
+    ).one_or_none()
+    entry = {
+        "sequence": last.sequence + 1 if last else 1,
+        "organisation_id": principal.organisation_id,
+        "owner_id": principal.user_id,
+        "at": _text(now),
+        "principal": principal.name,
+        "action": action,
+        "subject": subject,
+        "payload": payload,
+        "previous_hash": last.hash if last else GENESIS,
+    }
+    await tx.execute(audit_logs.insert().values(**entry | {"payload": canonical(payload), "hash": entry_hash(entry)}))
+
+
+async def page(
+    tx: Transaction,
+    reader: Principal,
+    limit: int,
+    cursor: str | None,
+    *,
+    action: str | None = None,
+    principal: str | None = None,
+    subject: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[AuditEntry]:
+    conditions = {
+        audit_logs.c.action == action: action,
+        audit_logs.c.principal == principal: principal,
+        audit_logs.c.subject == subject: subject,
+        audit_logs.c.at >= (_text(since) if since else ""): since,
+        audit_logs.c.at < (_text(until) if until else ""): until,
+    }
+    wanted = [condition for condition, given in conditions.items() if given is not None]
+    query = sa.select(audit_logs).where(paging.visible(audit_logs, reader), *wanted)
+    return await paging.newest_first(tx, query, (audit_logs.c.sequence,), limit, cursor, _entry)
+
+
+def _text(moment: datetime) -> str:
+    # Always with microseconds, so that texts sort as times do.
+    return moment.isoformat(timespec="microseconds")
+
+
+def _entry(row: sa.RowMapping) -> AuditEntry:
+    return AuditEntry(
+        sequence=row["sequence"],
+        at=datetime.fromisoformat(row["at"]),
+        organisation_id=row["organisation_id"],
+        principal=row["principal"],
+        action=row["action"],
+        subject=row["subject"],
+        payload=json.loads(row["payload"]),
+        previous_hash=row["previous_hash"],
+        hash=row["hash"],
+    )

@@ -1,0 +1,90 @@
+"""What happened to a task, in order, and the route decision of each of its runs."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.models import (
+    Candidate,
+    Decision,
+    Excluded,
+    NanoUsd,
+    Policy,
+    Task,
+    TaskEvent,
+    TaskType,
+)
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import route_decisions, task_events
+
+
+async def add(tx: Transaction, task: Task, event: TaskEvent) -> None:
+    await tx.execute(
+        task_events.insert().values(
+            task_id=task.id,
+            organisation_id=task.organisation_id,
+            owner_id=task.owner_id,
+            kind=event.kind,
+            message=event.message,
+            percent=event.percent,
+            at=event.at,
+        )
+    )
+
+
+async def events(tx: Transaction, task_id: str) -> list[TaskEvent]:
+    query = sa.select(task_events).where(task_events.c.task_id == task_id).order_by(task_events.c.sequence)
+    return [
+        TaskEvent(kind=row.kind, message=row.message, percent=row.percent, at=row.at)
+        for row in await tx.execute(query)
+    ]
+
+
+async def keep_decision(tx: Transaction, task: Task, decision: Decision, now: datetime) -> None:
+    await tx.execute(
+        route_decisions.insert().values(
+            task_id=task.id,
+            attempt_set=task.attempt_set,
+            organisation_id=task.organisation_id,
+            owner_id=task.owner_id,
+            task_type=decision.task_type,
+            decision=_plain(decision),
+            created_at=now,
+        )
+    )
+
+
+async def decision(tx: Transaction, task_id: str, attempt_set: int) -> Decision | None:
+    query = sa.select(route_decisions.c.decision).where(
+        route_decisions.c.task_id == task_id, route_decisions.c.attempt_set == attempt_set
+    )
+    plain: dict[str, Any] | None = await tx.scalar(query)
+    return _decision(plain) if plain else None
+
+
+def _plain(decision: Decision) -> dict[str, Any]:
+    return {
+        "task_type": decision.task_type,
+        "confidence": decision.confidence,
+        "policy": decision.policy,
+        "candidates": [
+            {name: getattr(candidate, name) for name in Candidate.__slots__} for candidate in decision.candidates
+        ],
+        "excluded": [{name: getattr(row, name) for name in Excluded.__slots__} for row in decision.excluded],
+        "reasons": list(decision.reasons),
+    }
+
+
+def _decision(plain: dict[str, Any]) -> Decision:
+    return Decision(
+        task_type=TaskType(plain["task_type"]),
+        confidence=plain["confidence"],
+        policy=Policy(plain["policy"]),
+        candidates=tuple(
+            Candidate(**row | {"expected_cost_nanousd": NanoUsd(row["expected_cost_nanousd"])})
+            for row in plain["candidates"]
+        ),
+        excluded=tuple(Excluded(**row) for row in plain["excluded"]),
+        reasons=tuple(plain["reasons"]),
+    )

@@ -1,0 +1,64 @@
+"""Lists, newest first, a page at a time: a cursor names the last row seen, so that new rows shift nothing."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.store.database import Transaction
+
+Row = TypeVar("Row")
+
+
+def visible(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
+    """What the principal may see of a table: an administrator the organisation's rows, anyone else their own."""
+    if principal.role in {"admin", "org_admin"}:
+        return table.c.organisation_id == principal.organisation_id
+    return sa.and_(table.c.organisation_id == principal.organisation_id, table.c.owner_id == principal.user_id)
+
+
+async def newest_first(
+    tx: Transaction,
+    query: sa.Select[Any],
+    keys: tuple[sa.ColumnElement[Any], ...],
+    limit: int,
+    cursor: str | None,
+    build: Callable[[sa.RowMapping], Row],
+) -> Page[Row]:
+    """The next `limit` rows of `query` in falling order of `keys`, which must identify a row.
+
+    Raises:
+        InputError: the cursor was not made by this list.
+    """
+    if cursor is not None:
+        query = query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(cursor, keys)))
+    query = query.order_by(*(key.desc() for key in keys)).limit(limit + 1)
+    rows = (await tx.execute(query)).mappings().all()
+    shown = rows[:limit]
+    cursors = tuple(_cursor([row[key.key] for key in keys]) for row in shown)
+    return Page(tuple(build(row) for row in shown), cursors, more=len(rows) > limit)
+
+
+def _cursor(values: Sequence[Any]) -> str:
+    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
+
+
+def _seen(cursor: str, keys: tuple[sa.ColumnElement[Any], ...]) -> list[sa.BindParameter[Any]]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return [sa.literal(_typed(value, key), key.type) for value, key in zip(values, keys, strict=True)]
+    except (binascii.Error, ValueError, TypeError):
+        raise InputError(
+            "The cursor is not one of this list; it was changed or belongs to another list; start without a cursor."
+        ) from None
+
+
+def _typed(value: Any, key: sa.ColumnElement[Any]) -> Any:
+    return datetime.fromisoformat(value) if key.type.python_type is datetime else value

@@ -1,0 +1,221 @@
+"""Tasks: their rows, their turn, and the transitions that only one process can win."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
+from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import idempotency_keys, ratings, tasks
+
+_RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
+_PRIORITY = {rank: priority for priority, rank in _RANK.items()}
+_unfinished = tasks.c.status.not_in(sorted(ENDED))
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What the care loop needs of a task that has not ended."""
+
+    work: Work
+    owner_id: str
+    status: TaskStatus
+    executor: str | None
+    cancel_requested: bool
+
+
+async def insert(tx: Transaction, task: Task) -> None:
+    await tx.execute(
+        tasks.insert().values(
+            id=task.id,
+            organisation_id=task.organisation_id,
+            owner_id=task.owner_id,
+            agent_id=task.agent_id,
+            agent_name=task.agent_name,
+            agent_version=task.agent_version,
+            status=task.status,
+            prompt=task.prompt,
+            task_type=task.task_type,
+            priority=_RANK[task.priority],
+            parameters=task.parameters,
+            response_schema=task.response_schema,
+            max_cost_nanousd=task.max_cost_nanousd,
+            attempt_set=task.attempt_set,
+            recoveries=task.recoveries,
+            cancel_requested=task.cancel_requested,
+            running=task.running,
+            partial=task.partial,
+            created_at=task.created_at,
+            updated_at=task.updated_at,
+        )
+    )
+
+
+async def get(tx: Transaction, task_id: str) -> Task | None:
+    row = (await tx.execute(sa.select(tasks).where(tasks.c.id == task_id))).mappings().one_or_none()
+    return _task(row) if row else None
+
+
+async def find(tx: Transaction, principal: Principal, task_id: str) -> Task | None:
+    """The task, where the principal may see it."""
+    query = sa.select(tasks).where(tasks.c.id == task_id, paging.visible(tasks, principal))
+    row = (await tx.execute(query)).mappings().one_or_none()
+    return _task(row) if row else None
+
+
+async def page(
+    tx: Transaction,
+    principal: Principal,
+    limit: int,
+    cursor: str | None,
+    *,
+    status: TaskStatus | None = None,
+    agent_id: str | None = None,
+    text: str | None = None,
+) -> Page[Task]:
+    query = sa.select(tasks).where(paging.visible(tasks, principal))
+    if status is not None:
+        query = query.where(tasks.c.status == status)
+    if agent_id is not None:
+        query = query.where(tasks.c.agent_id == agent_id)
+    if text:
+        query = query.where(tasks.c.prompt.icontains(text, autoescape=True))
+    return await paging.newest_first(tx, query, (tasks.c.created_at, tasks.c.id), limit, cursor, _task)
+
+
+async def unfinished(tx: Transaction) -> list[Unfinished]:
+    """Everything that has not ended, of all owners."""
+    columns = tasks.c
+    query = sa.select(
+        columns.id, columns.attempt_set, columns.owner_id, columns.status, columns.executor, columns.cancel_requested
+    ).where(_unfinished)
+    return [
+        Unfinished(
+            Work(row.id, row.attempt_set), row.owner_id, TaskStatus(row.status), row.executor, row.cancel_requested
+        )
+        for row in await tx.execute(query)
+    ]
+
+
+async def admit(tx: Transaction, owner_id: str, limit: int, executor: str, now: datetime) -> list[Work]:
+    """Claim for `executor` the owner's pending tasks whose turn it is, by priority then age; at most `limit` in progress.
+
+    Start them after the commit. The transaction must be a writer's, or two could pass the limit together.
+    """
+    mine = tasks.c.owner_id == owner_id
+    busy: int = await tx.scalar(
+        sa.select(sa.func.count()).where(mine, tasks.c.status == TaskStatus.IN_PROGRESS)
+    ) or 0  # fmt: skip
+    if busy >= limit:
+        return []
+    pending = (
+        sa.select(tasks.c.id, tasks.c.attempt_set)
+        .where(mine, tasks.c.status == TaskStatus.PENDING)
+        .order_by(tasks.c.priority.desc(), tasks.c.created_at)
+        .limit(limit - busy)
+    )
+    claimed = [Work(row.id, row.attempt_set) for row in await tx.execute(pending)]
+    if claimed:
+        await tx.execute(
+            tasks.update()
+            .where(tasks.c.id.in_([work.task_id for work in claimed]))
+            .values(status=TaskStatus.IN_PROGRESS, executor=executor, updated_at=now)
+        )
+    return claimed
+
+
+async def change(tx: Transaction, task_id: str, now: datetime, **values: Any) -> None:
+    await tx.execute(tasks.update().where(tasks.c.id == task_id).values(updated_at=now, **values))
+
+
+async def end(
+    tx: Transaction,
+    work: Work,
+    status: TaskStatus,
+    now: datetime,
+    *,
+    error: TaskError | None = None,
+    **values: Any,
+) -> bool:
+    """Give the run its final state; False where it already had one, which then stands."""
+    result = await tx.execute(
+        tasks.update()
+        .where(tasks.c.id == work.task_id, tasks.c.attempt_set == work.attempt_set, _unfinished)
+        .values(
+            status=status,
+            running=False,
+            error_code=error.code if error else None,
+            error_message=error.message if error else None,
+            updated_at=now,
+            ended_at=now,
+            **values,
+        )
+    )
+    return bool(result.rowcount)
+
+
+async def remember_key(
+    tx: Transaction, principal: Principal, key: str, body_hash: str, task_id: str, now: datetime
+) -> None:
+    await tx.execute(
+        idempotency_keys.insert().values(
+            owner_id=principal.user_id,
+            key=key,
+            organisation_id=principal.organisation_id,
+            body_hash=body_hash,
+            task_id=task_id,
+            created_at=now,
+        )
+    )
+
+
+async def by_key(tx: Transaction, principal: Principal, key: str) -> tuple[str, str] | None:
+    """The task id and the body's hash that this key was used with."""
+    query = sa.select(idempotency_keys.c.task_id, idempotency_keys.c.body_hash).where(
+        idempotency_keys.c.owner_id == principal.user_id, idempotency_keys.c.key == key
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return (row.task_id, row.body_hash) if row else None
+
+
+async def rate(
+    tx: Transaction, principal: Principal, task_id: str, rating: int, comment: str | None, now: datetime
+) -> None:
+    """Keep the principal's rating of the task; a later one replaces it."""
+    own = sa.and_(ratings.c.task_id == task_id, ratings.c.owner_id == principal.user_id)
+    await tx.execute(ratings.delete().where(own))
+    await tx.execute(
+        ratings.insert().values(
+            task_id=task_id,
+            owner_id=principal.user_id,
+            organisation_id=principal.organisation_id,
+            rating=rating,
+            comment=comment,
+            created_at=now,
+        )
+    )
+
+
+async def pending_of_agent(tx: Transaction, agent_id: str, statuses: Collection[TaskStatus]) -> list[Work]:
+    query = sa.select(tasks.c.id, tasks.c.attempt_set).where(
+        tasks.c.agent_id == agent_id, tasks.c.status.in_(sorted(statuses))
+    )
+    return [Work(row.id, row.attempt_set) for row in await tx.execute(query)]
+
+
+def _task(row: sa.RowMapping) -> Task:
+    values = dict(row)
+    code, message = values.pop("error_code"), values.pop("error_message")
+    return Task(
+        **values
+        | {
+            "status": TaskStatus(row["status"]),
+            "task_type": TaskType(row["task_type"]) if row["task_type"] else None,
+            "priority": _PRIORITY[row["priority"]],
+            "error": TaskError(code=code, message=message) if code else None,
+        }
+    )

@@ -1,0 +1,241 @@
+from dataclasses import replace
+from time import perf_counter
+
+import pytest
+
+from vel_tutor_mcp.models import Decision, FailureKind, NanoUsd, Policy, TaskType
+from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.features import Features, features
+from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes
+from vel_tutor_mcp.routing.policy import RouteRequest, decide, output_limit
+from vel_tutor_mcp.routing.reasons import money, no_candidate_sentence
+
+NOW = 1_800_000_000.0
+CATALOG = Catalog.load()
+PRICES = Prices(CATALOG)
+ALL = frozenset({"openai", "groq", "perplexity"})
+LOCAL = {"provider": "local", "model": "llama3.2", "tier": "small", "context_window": 8192}
+
+
+def asked(task_type: str, difficulty: float = 0.3) -> Features:
+    seen = features("Please.", TaskType(task_type))
+    return replace(seen, difficulty=difficulty)
+
+
+REQUEST = RouteRequest(features=asked("general"), prompt_bytes=400, configured=ALL)
+
+
+def decided(request: RouteRequest, health: Health | None = None, catalog: Catalog = CATALOG) -> Decision:
+    return decide(request, catalog, Prices(catalog), health or Health(), NOW)
+
+
+def names(decision: Decision) -> list[str]:
+    return [candidate.name for candidate in decision.candidates]
+
+
+def reason(decision: Decision, name: str) -> str:
+    return next((out.reason for out in decision.excluded if f"{out.provider}/{out.model}" == name), "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "task_type", "difficulty", "configured", "first"),
+    [
+        ("balanced", "reasoning", 0.5, ALL, "openai/gpt-6.1-terra"),
+        ("balanced", "reasoning", 0.9, ALL, "openai/gpt-6.1-sol"),
+        ("balanced", "reasoning", 0.5, {"openai", "groq"}, "openai/gpt-6.1-terra"),
+        ("balanced", "code_generation", 0.35, ALL, "groq/openai/gpt-oss-120b"),
+        ("balanced", "code_debug", 0.4, ALL, "groq/openai/gpt-oss-120b"),
+        ("balanced", "research", 0.35, ALL, "perplexity/sonar"),
+        ("balanced", "research", 0.35, {"openai", "groq"}, "groq/openai/gpt-oss-120b"),
+        ("balanced", "general", 0.1, ALL, "groq/openai/gpt-oss-20b"),
+        ("balanced", "general", 0.1, {"openai"}, "openai/gpt-6-luna"),
+        ("balanced", "summarization", 0.1, {"groq"}, "groq/openai/gpt-oss-20b"),
+        ("balanced", "reasoning", 0.5, {"groq"}, "groq/openai/gpt-oss-120b"),
+        ("quality", "code_generation", 0.35, ALL, "openai/gpt-6.1-sol"),
+        ("quality", "research", 0.35, ALL, "perplexity/sonar-reasoning-pro"),
+        ("cheapest", "general", 0.1, ALL, "groq/openai/gpt-oss-20b"),
+        ("cheapest", "reasoning", 0.5, {"openai"}, "openai/gpt-4.1-mini"),
+        ("cheapest", "reasoning", 0.8, {"openai"}, "openai/gpt-6.1-terra"),
+        ("fastest", "general", 0.1, {"openai"}, "openai/gpt-4.1-mini"),
+        ("fastest", "reasoning", 0.5, ALL, "groq/openai/gpt-oss-120b"),
+        ("fixed", "code_generation", 0.35, ALL, "openai/gpt-6.1-terra"),
+    ],
+)
+def test_the_first_candidate_is_the_one_the_policy_stands_for(
+    policy: str, task_type: str, difficulty: float, configured: frozenset[str], first: str
+) -> None:
+    request = replace(
+        REQUEST, policy=Policy(policy), features=asked(task_type, difficulty), configured=frozenset(configured)
+    )
+    assert names(decided(request))[0] == first
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_the_agents_preferred_model_goes_first_under_every_policy(policy: Policy) -> None:
+    decision = decided(replace(REQUEST, policy=policy, model_preferences={TaskType.GENERAL: "gpt-4o"}))
+    assert names(decision)[0] == "openai/gpt-4o"
+    assert "preferred" in decision.reasons[0]
+
+
+def test_a_retired_model_is_asked_only_where_it_is_named() -> None:
+    mixtral = "groq/mixtral-8x7b-32768"
+    assert "retired" in reason(decided(REQUEST), mixtral)
+    assert names(decided(replace(REQUEST, model_preferences={TaskType.GENERAL: mixtral})))[0] == mixtral
+
+
+def test_a_preference_for_another_task_type_changes_nothing() -> None:
+    assert decided(replace(REQUEST, model_preferences={TaskType.CREATIVE: "gpt-4o"})) == decided(REQUEST)
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_the_best_of_each_other_provider_follows_the_first(policy: Policy) -> None:
+    decision = decided(replace(REQUEST, policy=policy))
+    assert {candidate.provider for candidate in decision.candidates[:3]} == ALL
+    assert len(decision.candidates) == 5
+
+
+def test_the_rest_follow_by_utility() -> None:
+    utilities = [candidate.utility for candidate in decided(REQUEST).candidates[3:]]
+    assert utilities == sorted(utilities, reverse=True)
+
+
+def test_without_fallback_there_is_one_candidate() -> None:
+    assert names(decided(replace(REQUEST, fallback=False))) == names(decided(REQUEST))[:1]
+
+
+@pytest.mark.parametrize(
+    ("providers", "order"),
+    [(("groq", "openai"), ["groq", "openai"]), (("openai", "groq"), ["openai", "groq"]), (("groq",), ["groq"])],
+)
+def test_the_fixed_policy_keeps_to_the_agents_order(providers: tuple[str, ...], order: list[str]) -> None:
+    decision = decided(replace(REQUEST, policy=Policy.FIXED, providers=providers))
+    assert [candidate.provider for candidate in decision.candidates][: len(order)] == order
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "words"),
+    [
+        ({"providers": ("groq",)}, "openai/gpt-4o", "the agent allows: groq only"),
+        ({"configured": {"openai"}}, "groq/openai/gpt-oss-20b", "no key: set GROQ_API_KEY"),
+        ({"prompt_bytes": 600_000}, "openai/gpt-4o", "of about 150,000 tokens does not fit its window of 128,000"),
+        ({"needs_json_schema": True}, "groq/qwen/qwen3.8-27b", "JSON Schema"),
+        ({"available": NanoUsd(10**6)}, "perplexity/sonar", "its shortest answer could cost $0.013, of $0.001 left"),
+        ({}, "groq/llama-3.1-70b-versatile", "retired"),
+    ],
+)
+def test_a_model_that_cannot_take_the_task_is_left_out_in_words(
+    change: dict[str, object], name: str, words: str
+) -> None:
+    decision = decided(replace(REQUEST, **change))  # type: ignore[arg-type]
+    assert words in reason(decision, name)
+    assert name not in names(decision)
+
+
+def test_a_model_that_keeps_failing_is_left_out_until_its_circuit_closes() -> None:
+    health, best = Health(), decided(REQUEST).candidates[0]
+    for _ in range(5):
+        health.record(best.provider, best.model, FailureKind.TIMEOUT, NOW - 1)
+    decision = decided(REQUEST, health)
+    assert "circuit is open until 08:00:29 UTC" in reason(decision, best.name)
+    assert best.name not in names(decision)
+
+
+def test_a_model_that_often_fails_loses_its_place() -> None:
+    health, best = Health(), decided(REQUEST).candidates[0]
+    for place in range(4):
+        health.record(best.provider, best.model, FailureKind.TIMEOUT, NOW - place)
+    assert names(decided(REQUEST, health))[0] != best.name
+
+
+@pytest.mark.parametrize(("allowed", "asked_at_all"), [(False, False), (True, True)])
+def test_an_unpriced_model_is_asked_only_where_the_config_allows_it(allowed: bool, asked_at_all: bool) -> None:
+    catalog = Catalog.load({"models": [{**LOCAL, "provider": "groq", "model": "new"}]})
+    request = replace(REQUEST, allow_unpriced=allowed, model_preferences={TaskType.GENERAL: "new"})
+    assert ("groq/new" in names(decided(request, catalog=catalog))) is asked_at_all
+
+
+def test_a_local_model_costs_nothing_and_needs_no_budget() -> None:
+    catalog = Catalog.load({"models": [LOCAL]})
+    decision = decided(replace(REQUEST, configured=frozenset({"local"}), available=NanoUsd(0)), catalog=catalog)
+    assert names(decision) == ["local/llama3.2"]
+    assert decision.candidates[0].expected_cost_nanousd == 0
+
+
+def test_a_preferred_model_that_is_left_out_is_explained() -> None:
+    request = replace(REQUEST, configured=frozenset({"groq"}))
+    for name, words in {"gpt-4o": "set OPENAI_API_KEY", "gpt-9": "not in the catalog"}.items():
+        reasons = decided(replace(request, model_preferences={TaskType.GENERAL: name})).reasons
+        assert words in reasons[1]
+
+
+def test_a_decision_is_explained_with_numbers() -> None:
+    assert decided(replace(REQUEST, features=asked("code_generation", 0.35))).reasons == (
+        "groq/openai/gpt-oss-120b is the best balance of quality, cost and wait: 91% likely to be good enough",
+        "The task type is code generation, as given; difficulty 0.3 of 1",
+        "It costs about $0.0011 instead of $0.018 with openai/gpt-6.1-sol (95%), and takes about 4.1 s instead of 25.0 s",
+        "If it fails, openai/gpt-4.1-mini is next",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"configured": frozenset()},
+            "No model can be asked; no provider has a key; set OPENAI_API_KEY or GROQ_API_KEY or PERPLEXITY_API_KEY.",
+        ),
+        (
+            {"configured": frozenset(), "providers": ("groq",)},
+            "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 11 more: the agent allows: "
+            "groq only; groq: no key: set GROQ_API_KEY; set the key or allow another provider.",
+        ),
+        (
+            {"configured": frozenset({"local"}), "providers": ("local",)},
+            "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 14 more: the agent allows: "
+            "local only; local: the catalog has no model of it: add a [[models]] row to the configuration file; "
+            "add the row.",
+        ),
+    ],
+)
+def test_a_task_that_no_model_can_take_gets_one_helpful_sentence(change: dict[str, object], sentence: str) -> None:
+    decision = decided(replace(REQUEST, **change))  # type: ignore[arg-type]
+    assert not decision.candidates
+    assert no_candidate_sentence(decision) == sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "tokens"),
+    [
+        ({}, 4096),
+        ({"max_output_tokens": 50}, 50),
+        ({"max_output_tokens": 10**6}, 16_384),
+        ({"prompt_bytes": 4 * 127_000}, 744),
+        ({"available": nano_usd("0.01")}, 836),
+        ({"available": NanoUsd(0)}, 0),
+    ],
+)
+def test_an_answer_is_as_long_as_agent_model_window_and_budget_allow(change: dict[str, object], tokens: int) -> None:
+    request = replace(REQUEST, **change)  # type: ignore[arg-type]
+    assert output_limit(CATALOG.find("gpt-4o"), request, PRICES) == tokens
+
+
+def test_a_decision_is_the_same_every_time() -> None:
+    assert decided(REQUEST) == decided(REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("dollars", "shown"), [(0, "$0.00"), (0.000412, "$0.00041"), (0.5, "$0.5"), (12.345, "$12.35")]
+)
+def test_money_is_shown_to_two_digits(dollars: float, shown: str) -> None:
+    assert money(dollars) == shown
+
+
+def test_a_decision_takes_a_few_milliseconds_at_most() -> None:
+    prompt = "Summarize why this function fails in 3 of 4 cases, please. " * 17
+    seconds = []
+    for _ in range(5):
+        started = perf_counter()
+        decided(replace(REQUEST, features=features(prompt), prompt_bytes=prompt_bytes(prompt)))
+        seconds.append(perf_counter() - started)
+    assert min(seconds) < 0.01

@@ -1,0 +1,13 @@
+from mcp_types import CallToolResult
+
+from vel_tutor_mcp.doors.desk import STOPS, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.reply import replied
+
+
+@tool("Delete agent", STOPS)
+async def agent_delete(desk: Desk, agent: AgentRef) -> CallToolResult:
+    """Delete an agent. Its pending tasks are cancelled; running ones end, finished ones stay."""
+    app, me = await desk.enter()
+    deleted, cancelled = await app.agents.delete(me, agent)
+    text = f"Deleted the agent {deleted.name}; {cancelled} pending tasks were cancelled."
+    return replied(text, {"id": deleted.id, "name": deleted.name, "cancelled_tasks": cancelled})

@@ -1,0 +1,15 @@
+from mcp_types import CallToolResult
+
+from vel_tutor_mcp.doors.desk import READS, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.reply import replied
+from vel_tutor_mcp.services.reports import moment, shown_agent
+
+
+@tool("Get agent", READS)
+async def agent_get(desk: Desk, agent: AgentRef) -> CallToolResult:
+    """One agent with its configuration and the versions it had."""
+    app, me = await desk.enter()
+    found, versions = await app.agents.get(me, agent)
+    shown = [{"version": version, "created_at": moment(at)} for version, at in versions.items()]
+    text = f"{found.name} is {found.status.value}, version {found.version}: {found.config.model_dump_json()}"
+    return replied(text, shown_agent(found) | {"versions": shown})

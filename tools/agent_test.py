@@ -1,0 +1,33 @@
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from vel_tutor_mcp.doors.desk import CALLS_OUT, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.reply import replied
+from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS
+from vel_tutor_mcp.services.reports import full_task, shown_decision, usd
+
+
+@tool("Test agent", CALLS_OUT)
+async def agent_test(
+    desk: Desk,
+    agent: AgentRef,
+    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] = "Hello",
+    live: Annotated[bool, Field(description="make one small paid call")] = False,
+) -> CallToolResult:
+    """Check that an agent can work: its configuration, keys and models, the route it would take and what that would
+    cost. Free and calls nobody, unless live."""
+    app, me = await desk.enter()
+    test = await app.agents.test(me, agent, prompt, live=live)
+    data = {
+        "agent": test.agent.name,
+        "ok": test.ok,
+        "checks": [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in test.checks],
+        "estimated_tokens_in": test.estimated_tokens_in,
+        "estimated_cost_usd": usd(test.estimated_cost_nanousd),
+        "decision": shown_decision(test.decision),
+        "task": full_task(test.told) if test.told else None,
+    }
+    lines = [f"{'ok' if ok else 'FAILED'}: {name}: {detail}" for name, ok, detail in test.checks]
+    return replied("\n".join(lines), data)

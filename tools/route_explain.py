@@ -1,0 +1,25 @@
+from typing import Annotated, Literal
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from vel_tutor_mcp.doors.desk import READS, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.reply import replied
+from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Policy, TaskType
+from vel_tutor_mcp.services.reports import shown_decision
+
+
+@tool("Explain route", READS)
+async def route_explain(
+    desk: Desk,
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)],
+    agent: AgentRef = "default",
+    task_type: TaskType | None = None,
+    policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
+) -> CallToolResult:
+    """Which model would answer, which would take over, why, and at what cost and wait. Free; calls nobody."""
+    app, me = await desk.enter()
+    decision = await app.routes.explain(me, prompt, agent, task_type, Policy(policy) if policy else None)
+    order = " -> ".join(candidate.name for candidate in decision.candidates) or "no model can take this"
+    text = "\n".join([f"{decision.task_type.value}: {order}", *(f"- {reason}" for reason in decision.reasons)])
+    return replied(text, shown_decision(decision))

@@ -1,0 +1,30 @@
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from vel_tutor_mcp.doors.desk import READS, AgentRef, Desk, Limit, tool
+from vel_tutor_mcp.doors.reply import listed
+from vel_tutor_mcp.models import Task, TaskStatus
+from vel_tutor_mcp.services.reports import short_task, shortened
+
+_PROMPT_IN_LINE = 80
+
+
+@tool("List tasks", READS)
+async def task_list(
+    desk: Desk,
+    status: TaskStatus | None = None,
+    agent: AgentRef | None = None,
+    query: Annotated[str | None, Field(max_length=200, description="text in the prompt")] = None,
+    limit: Limit = 20,
+    cursor: str | None = None,
+) -> CallToolResult:
+    """List your tasks in short form, newest first."""
+    app, me = await desk.enter()
+    page = await app.tasks.list(me, status=status, agent=agent, query=query, limit=limit, cursor=cursor)
+    return listed("tasks", page, short_task, _line)
+
+
+def _line(task: Task) -> str:
+    return f"{task.id} {task.status.value} {task.agent_name}: {shortened(task.prompt, _PROMPT_IN_LINE)!r}"
