@@ -2,26 +2,18 @@
 
 import sys
 
+_STRAIGHT = ([], ["serve"], ["serve", "--transport", "stdio"])
+
 
 def main() -> None:
-    if sys.argv[1:] in ([], ["serve"], ["serve", "--transport", "stdio"]):
-        serve_stdio()
-    from vel_tutor_mcp.doors.cli import run
+    if sys.argv[1:] not in _STRAIGHT:
+        from vel_tutor_mcp.doors.cli import run
 
-    run()
+        run()
+        return
+    from vel_tutor_mcp.doors.stdio import start
 
-
-def serve_stdio() -> None:
-    from vel_tutor_mcp.errors import ConfigurationError
-    from vel_tutor_mcp.settings import load_settings
-
-    try:
-        settings = load_settings()
-    except ConfigurationError as problem:
-        sys.exit(f"vel-tutor-mcp: {problem}")
-    from vel_tutor_mcp.doors.stdio import serve
-
-    serve(settings)
+    start()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,19 @@
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Candidate, FailureKind, NanoUsd
-from vel_tutor_mcp.routing.retry import PASSING, Failure, GiveUp, Step, Try, Wait, failure_sentence, next_step
+from vel_tutor_mcp.routing.retry import PASSING, GiveUp, Step, Try, Wait, failure_sentence, next_step
+
+
+@dataclass(frozen=True)
+class Call:
+    provider: str
+    model: str
+    failure: FailureKind | None
+    retry_after: float | None = None
 
 
 def candidate(name: str) -> Candidate:
@@ -19,11 +29,11 @@ def candidate(name: str) -> Candidate:
     )
 
 
-def failed(text: str) -> Failure:
+def failed(text: str) -> Call:
     """From `o/a timeout` or `o/a rate_limited 30`."""
     name, kind, *after = text.split()
     provider, _, model = name.partition("/")
-    return Failure(provider, model, FailureKind(kind) if kind != "cut" else None, float(after[0]) if after else None)
+    return Call(provider, model, FailureKind(kind) if kind != "cut" else None, float(after[0]) if after else None)
 
 
 def told(step: Step) -> str:
@@ -87,22 +97,22 @@ def test_jitter_scales_the_backoff(jitter: float, seconds: float) -> None:
 
 
 @st.composite
-def outages(draw: st.DrawFn) -> tuple[list[Failure], int]:
+def outages(draw: st.DrawFn) -> tuple[list[Call], int]:
     """The failed calls of a run in which every call fails, and its limit of retries."""
     names = draw(st.lists(st.sampled_from(["o/a", "o/b", "g/c", "g/d", "p/e"]), unique=True))
     retries = draw(st.integers(0, 10))
-    calls: list[Failure] = []
+    calls: list[Call] = []
     for _ in range(len(names) + retries + 1):
         step = next_step([candidate(name) for name in names], calls, retries, jitter=draw(st.floats(0, 1)))
         if isinstance(step, GiveUp):
             return calls, retries
         kind, after = draw(st.sampled_from(FailureKind)), draw(st.none() | st.floats(0, 100))
-        calls.append(Failure(step.candidate.provider, step.candidate.model, kind, after))
+        calls.append(Call(step.candidate.provider, step.candidate.model, kind, after))
     raise AssertionError("it goes on for ever")
 
 
 @given(outages())
-def test_it_ends_within_the_retries_and_never_asks_again_where_that_is_no_use(run: tuple[list[Failure], int]) -> None:
+def test_it_ends_within_the_retries_and_never_asks_again_where_that_is_no_use(run: tuple[list[Call], int]) -> None:
     calls, retries = run
     assert len(calls) - len({(call.provider, call.model) for call in calls}) <= retries
     for place, call in enumerate(calls):
@@ -113,7 +123,7 @@ def test_it_ends_within_the_retries_and_never_asks_again_where_that_is_no_use(ru
 
 
 @given(st.lists(st.builds(failed, st.sampled_from(["o/a timeout", "g/b rate_limited 90", "o/a bad_request"]))))
-def test_a_wait_is_never_longer_than_a_minute(calls: list[Failure]) -> None:
+def test_a_wait_is_never_longer_than_a_minute(calls: list[Call]) -> None:
     step = next_step([candidate("o/a"), candidate("g/b")], calls, 10)
     assert not isinstance(step, Wait) or 0 <= step.seconds <= 60
 

@@ -12,13 +12,24 @@ from typing import Any
 
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
+from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import ConfigurationError, VelError
-from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.settings import Settings, load_settings
 
 _ANSWER_LEAVES_SECONDS = 0.005
 _OPEN_ANYWAY_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
+
+
+def start() -> None:
+    """Serve with this process's settings; where they are wrong, say so on stderr and exit with 78 (see `reply`)."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as problem:
+        print(f"vel-tutor-mcp: {sentence(problem)}", file=sys.stderr)  # noqa: T201 - there is no log yet
+        sys.exit(exit_code(problem))
+    serve(settings)
 
 
 def serve(settings: Settings) -> None:

@@ -6,7 +6,7 @@ more than all the rest. It is deliberately without retries: an attempt that nobo
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -216,14 +216,12 @@ class _Watch:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         self._waits: dict[str, tuple[float, float | None]] = {}
         self._timer: asyncio.Timeout | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self.last = self.now()
         self.overdue = ""
-
-    def now(self) -> float:
-        return self._loop.time()
 
     def expect(self, what: str, seconds: float, since: float | None = None) -> None:
         """Wait for it at most so long since a moment, or since the last packet (`last`) where none is given."""
@@ -301,22 +299,32 @@ class _Call:
     async def read(self, response: httpx2.Response) -> None:
         """Read the answer to its end, in the form that the server chose for it."""
         kind = response.headers.get("content-type", "")
-        async with aclosing(_bounded(response)) as packets:
-            if "event-stream" in kind or (self._stream and "json" not in kind):
-                await self._read_stream(packets)
-            else:
-                self._take_whole(wire.decode_whole(b"".join([packet async for packet in packets])))
+        if "event-stream" in kind or (self._stream and "json" not in kind):
+            events = wire.EventDecoder()
+            await self._read(response, lambda packet: self._take_events(events.feed(packet)))
+        else:
+            whole = bytearray()
+            await self._read(response, whole.extend)
+            self._take_whole(wire.decode_whole(whole))
 
-    async def _read_stream(self, packets: AsyncIterator[bytes]) -> None:
-        events, watch = wire.EventDecoder(), self.watch
-        async for packet in packets:
-            watch.last = watch.now()
-            for event in events.feed(packet):
-                if event == wire.DONE:
-                    self._done = True
-                    watch.expect(_BODY, _DRAIN_SECONDS)
-                else:
-                    self._take_chunk(wire.decode_chunk(event))
+    async def _read(self, response: httpx2.Response, take: Callable[[bytes], None]) -> None:
+        size, watch, now = 0, self.watch, self.watch.now
+        encoded = "content-encoding" in response.headers
+        async with aclosing(response.aiter_bytes() if encoded else response.aiter_raw()) as packets:
+            async for packet in packets:
+                watch.last = now()
+                size += len(packet)
+                if size > MAX_ANSWER_BYTES:
+                    raise ProviderError("its answer has no end", kind=FailureKind.MALFORMED)
+                take(packet)
+
+    def _take_events(self, events: list[bytes]) -> None:
+        for event in events:
+            if event == wire.DONE:
+                self._done = True
+                self.watch.expect(_BODY, _DRAIN_SECONDS)
+            else:
+                self._take_chunk(wire.decode_chunk(event))
 
     def _take_chunk(self, chunk: wire.Chunk) -> None:
         self._take_envelope(chunk)
@@ -381,13 +389,3 @@ class _Call:
             first_token_ms=self.first_token_ms,
             total_ms=self._milliseconds(self.watch.now()),
         )
-
-
-async def _bounded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async with aclosing(response.aiter_bytes()) as packets:
-        async for packet in packets:
-            size += len(packet)
-            if size > MAX_ANSWER_BYTES:
-                raise ProviderError("its answer has no end", kind=FailureKind.MALFORMED)
-            yield packet

@@ -116,6 +116,8 @@ class EventDecoder:
         Raises:
             ProviderError: MALFORMED, where one event is longer than `MAX_EVENT_BYTES`.
         """
+        if packet[:6] == b"data: " and packet.find(b"\n") == len(packet) - 2 and not (self._line or self._data):
+            return [packet[6:-2]]
         events: list[bytes] = []
         *ends, rest = packet.split(b"\n")
         for end in ends:

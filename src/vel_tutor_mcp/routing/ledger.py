@@ -98,6 +98,11 @@ class Prices:
         self._sources: dict[str, Rates | ModelInfo | None] = {}
         self._rates: dict[int, tuple[ModelPrice, Rates | None]] = {}
 
+    def load(self) -> None:
+        """Read the prices of all models now (a third of a second), so that no decision has to wait for that."""
+        for row in self._catalog.models:
+            self._rates_of(row, None)
+
     def cost(
         self,
         row: ModelRow,

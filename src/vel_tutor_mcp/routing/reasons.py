@@ -43,8 +43,8 @@ _POLICY_WORDS = {
 
 
 def money(dollars: float) -> str:
-    """US dollars to two significant digits."""
-    if dollars >= 1 or not dollars:
+    """US dollars to the cent, below ten cents to two significant digits."""
+    if dollars >= 0.1 or not dollars:
         return f"${dollars:.2f}"
     return f"${float(f'{dollars:.1e}'):.12f}".rstrip("0")
 

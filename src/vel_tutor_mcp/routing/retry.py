@@ -14,8 +14,8 @@ LONGEST_WAIT_SECONDS = 60.0
 PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.CONNECTION, FailureKind.TIMEOUT})
 
 
-class Failed(Protocol):
-    """A call that failed: a `Failure`, or a `models.Attempt`. `retry_after`: seconds that the provider asks to wait."""
+class Failure(Protocol):
+    """A call that failed, such as a `models.Attempt`. `retry_after`: seconds that the provider asks to wait."""
 
     @property
     def provider(self) -> str: ...
@@ -25,17 +25,6 @@ class Failed(Protocol):
     def failure(self) -> FailureKind | None: ...
     @property
     def retry_after(self) -> float | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A call that failed, where there is no attempt to show for it."""
-
-    provider: str
-    model: str
-    failure: FailureKind | None
-    retry_after: float | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +54,7 @@ Step = Try | Wait | GiveUp
 
 def next_step(
     candidates: Sequence[Candidate],
-    failures: Sequence[Failed],
+    failures: Sequence[Failure],
     max_retries: int,
     fallback: bool = True,
     jitter: float = 1.0,
@@ -86,16 +75,16 @@ def next_step(
     return _again(left, told, max_retries, jitter)
 
 
-def _taken_out(candidate: Candidate, failures: Sequence[Failed]) -> bool:
+def _taken_out(candidate: Candidate, failures: Sequence[Failure]) -> bool:
     refused = any(f.provider == candidate.provider and f.failure is FailureKind.AUTHENTICATION for f in failures)
     return refused or any(f.failure not in PASSING for f in _of(candidate, failures))
 
 
-def _of(candidate: Candidate, failures: Iterable[Failed]) -> list[Failed]:
+def _of(candidate: Candidate, failures: Iterable[Failure]) -> list[Failure]:
     return [f for f in failures if (f.provider, f.model) == (candidate.provider, candidate.model)]
 
 
-def _again(left: Sequence[Candidate], failures: Sequence[Failed], max_retries: int, jitter: float) -> Step:
+def _again(left: Sequence[Candidate], failures: Sequence[Failure], max_retries: int, jitter: float) -> Step:
     if not left:
         return GiveUp("no other model is left to try")
     retries = len(failures) - len({(f.provider, f.model) for f in failures})
@@ -107,13 +96,13 @@ def _again(left: Sequence[Candidate], failures: Sequence[Failed], max_retries: i
     return Wait(_delay(soonest, failures, jitter), soonest)
 
 
-def _delay(candidate: Candidate, failures: Sequence[Failed], jitter: float) -> float:
+def _delay(candidate: Candidate, failures: Sequence[Failure], jitter: float) -> float:
     doublings = min(len(_of(candidate, failures)) - 1, 10)
     backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * (1 << doublings))
     return max(backoff * min(1.0, max(0.0, jitter)), _retry_after(candidate, failures))
 
 
-def _retry_after(candidate: Candidate, failures: Sequence[Failed]) -> float:
+def _retry_after(candidate: Candidate, failures: Sequence[Failure]) -> float:
     return max(0.0, _of(candidate, failures)[-1].retry_after or 0.0)
 
 
@@ -142,7 +131,7 @@ _WORDS = {
 }
 
 
-def failure_sentence(failures: Sequence[Failed]) -> str:
+def failure_sentence(failures: Sequence[Failure]) -> str:
     """One sentence on why a task failed: what was tried, why each call failed, what to do next."""
     told = [failure for failure in failures if failure.failure is not None]
     kinds = [kind for kind in _WORDS if any(failure.failure is kind for failure in told)]
@@ -152,7 +141,7 @@ def failure_sentence(failures: Sequence[Failed]) -> str:
     return f"No model answered; {why}; {_WORDS[kinds[0]].advice}."
 
 
-def _names(failures: Iterable[Failed], kind: FailureKind) -> str:
+def _names(failures: Iterable[Failure], kind: FailureKind) -> str:
     times: dict[str, int] = {}
     for failure in failures:
         if failure.failure is kind:

@@ -1,0 +1,56 @@
+"""The command line. Serving over stdio does not pass through here: see `__main__`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vel_tutor_mcp import __version__
+from vel_tutor_mcp.doors.reply import exit_code, sentence
+from vel_tutor_mcp.errors import InputError, VelError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def run() -> None:
+    """Run the command in `sys.argv`; a failure is one sentence on stderr and an exit code of its kind."""
+    try:
+        app(prog_name="vel-tutor-mcp")
+    except VelError as problem:
+        print(f"vel-tutor-mcp: {sentence(problem)}", file=sys.stderr)  # noqa: T201 - the command line's own voice
+        sys.exit(exit_code(problem))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vel-tutor-mcp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The control desk of a team of AI agents, as an MCP server. With no command: serve MCP over stdio."""
+
+
+@app.command()
+def serve(
+    transport: Annotated[str, typer.Option(help="How clients connect: stdio.")] = "stdio",
+) -> None:
+    """Serve MCP."""
+    from vel_tutor_mcp.doors.stdio import start
+
+    if transport != "stdio":
+        raise InputError("This version serves over stdio only; other transports are not built yet; use --transport stdio.")
+    start()
+
+
+@app.command()
+def demo() -> None:
+    """Show the main job from end to end against simulated providers, without any key, in about a minute."""
+    from vel_tutor_mcp.demo import run as run_demo
+
+    run_demo()

@@ -1,0 +1,83 @@
+"""What every test may ask for: simulated providers, settings, the open product, and a client in each protocol era."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mcp import Client
+from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.mcp import make_server
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.settings import Settings
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass(frozen=True)
+class Providers:
+    """The two simulated vendors; a test tells them how to behave."""
+
+    openai: SimulatedProvider
+    groq: SimulatedProvider
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "OPENAI_API_KEY": "sk-test-openai",
+            "OPENAI_BASE_URL": self.openai.base_url,
+            "GROQ_API_KEY": "gsk-test-groq",
+            "GROQ_BASE_URL": self.groq.base_url,
+        }
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
+        yield Providers(openai, groq)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, providers: Providers) -> Settings:
+    environment = {name.lower(): value for name, value in providers.environment().items()}
+    return settings_of(home=tmp_path / "home", **environment)
+
+
+def settings_of(home: Path, **values: object) -> Settings:
+    """Settings from these values alone, whatever this process's environment says."""
+    return Settings.model_validate({"home": home} | values)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[App]:
+    async with open_app(settings) as app:
+        yield app
+
+
+@pytest.fixture
+def me(app: App) -> Principal:
+    return app.local_principal
+
+
+@asynccontextmanager
+async def connected(app: App, era: str) -> AsyncIterator[Client]:
+    """An in-memory client of the real server; `era` is `legacy` (handshake) or `auto` (stateless)."""
+
+    @asynccontextmanager
+    async def opener(desk: Desk) -> AsyncIterator[None]:
+        desk.opened(app)
+        yield
+
+    async with Client(make_server(opener), mode=era) as client:  # type: ignore[arg-type]
+        yield client
+
+
+@pytest.fixture(params=["legacy", "auto"])
+async def client(app: App, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    async with connected(app, request.param) as client:
+        yield client
