@@ -1,5 +1,6 @@
 """What every test may ask for: simulated providers, settings, the open product, and a client in each protocol era."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ from vel_tutor_mcp.settings import Settings
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
+            monkeypatch.delenv(name)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,6 @@ def settings(tmp_path: Path, providers: Providers) -> Settings:
 
 
 def settings_of(home: Path, **values: object) -> Settings:
-    """Settings from these values alone, whatever this process's environment says."""
     return Settings.model_validate({"home": home} | values)
 
 

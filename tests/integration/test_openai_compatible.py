@@ -21,11 +21,6 @@ ASK = ChatRequest(model="llama", system="", prompt="How many?", max_output_token
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def sim() -> AsyncIterator[SimulatedProvider]:
     async with SimulatedProvider("groq", answer=lambda _: "There are four of them") as provider:
         yield provider
@@ -98,6 +93,13 @@ async def test_calls_one_after_another_share_a_connection(sim: SimulatedProvider
     await answer(groq)
 
     assert sim.connections == {first}
+
+
+async def test_a_client_made_in_a_thread_works_in_the_loop(sim: SimulatedProvider) -> None:
+    client = await asyncio.to_thread(OpenAICompatible, "groq", sim.base_url, KEY)
+
+    assert (await answer(client)).text == "There are four of them"
+    await client.close()
 
 
 async def test_only_what_was_asked_for_is_sent(sim: SimulatedProvider, groq: OpenAICompatible) -> None:

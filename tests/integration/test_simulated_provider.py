@@ -20,11 +20,6 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello, you!"}]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def sim() -> AsyncIterator[SimulatedProvider]:
     async with SimulatedProvider("groq") as provider:
         yield provider

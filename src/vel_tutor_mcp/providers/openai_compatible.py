@@ -20,6 +20,7 @@ from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+# Vendors drop idle connections after a minute or more; a new one costs several times the CPU of a call.
 KEEP_ALIVE_SECONDS = 30.0
 DISCOVERY_SECONDS = 10.0
 
@@ -41,7 +42,8 @@ _ADVICE = {
     FailureKind.TIMEOUT: "try later, use another model, or allow more time",
     FailureKind.MALFORMED: "try again, or use another model",
 }
-_FAILURES = (openai.OpenAIError, httpx2.HTTPError, ssl.SSLError, anyio.EndOfStream)
+# The HTTP client lets these two of its parts' errors through.
+_BREAKS = (httpx2.HTTPError, ssl.SSLError, anyio.EndOfStream)
 
 
 class OpenAICompatible:
@@ -114,7 +116,7 @@ class OpenAICompatible:
         except openai.APITimeoutError:
             why = f"it took more than {request.timeouts.connect:g} s for a connection"
             raise ProviderError(why, kind=FailureKind.TIMEOUT) from None
-        except httpx2.HTTPError:
+        except _BREAKS:
             if not call.finished:
                 raise
 
@@ -142,6 +144,7 @@ class OpenAICompatible:
         return {
             "model": request.model,
             "stream": request.stream,
+            # A read has no limit of its own: a heartbeat would satisfy it.
             "timeout": httpx2.Timeout(None, connect=connect, pool=connect),
             # What is passed by name is checked against the SDK's types, for a quarter of the CPU of a call.
             "messages": (),
@@ -172,13 +175,14 @@ class OpenAICompatible:
             failure = self._refusal(model, error.response)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
-        except _FAILURES as error:
+        except (openai.APIConnectionError, *_BREAKS) as error:
             failure = self._broken(model, error)
         else:
             return
         if call is not None:
             failure.partial = call.text
             failure.first_token_ms = call.first_token_ms
+        # The SDK's error holds the request with its headers.
         raise failure from None
 
     def _refusal(self, model: str, response: httpx2.Response) -> ProviderError:
@@ -309,6 +313,7 @@ class _Call:
 
     async def _read(self, response: httpx2.Response, take: Callable[[bytes], None]) -> None:
         size, watch, now = 0, self.watch, self.watch.now
+        # The raw iterator spares two generators for each packet.
         encoded = "content-encoding" in response.headers
         async with aclosing(response.aiter_bytes() if encoded else response.aiter_raw()) as packets:
             async for packet in packets:

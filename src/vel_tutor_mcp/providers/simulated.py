@@ -219,6 +219,7 @@ class _Connection(asyncio.Protocol):
         self._leave()
 
     def eof_received(self) -> None:
+        # A client that closes only its half has left as well: no vendor's client does that.
         self._leave()
 
     def _leave(self) -> None:

@@ -27,8 +27,8 @@ class Fault:
     `error_event` and `cut` (an orderly end too early) break the answer at `after_chunks`; `wrong_model`, `empty`,
     `bad_schema` and `not_streamed` (a whole answer to a request for a stream) change it.
 
-    `after_chunks`: None is before the headers (of `reset` and `stall`), 0 before the first token, n after n; one more than
-    there are is after the finish reason. In a whole answer, 0 and more is half-way through the body.
+    `after_chunks`: None is before the headers (of `reset` and `stall`), 0 before the first token, n after n; one more
+    than there are is after the finish reason. In a whole answer, 0 and more is half-way through the body.
     """
 
     kind: Literal[

@@ -40,6 +40,7 @@ _KINDS = {
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
+# Structs of plain values are in no reference cycle, hence gc=False.
 class PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: Tokens | None = None
 
@@ -116,8 +117,6 @@ class EventDecoder:
         Raises:
             ProviderError: MALFORMED, where one event is longer than `MAX_EVENT_BYTES`.
         """
-        if packet[:6] == b"data: " and packet.find(b"\n") == len(packet) - 2 and not (self._line or self._data):
-            return [packet[6:-2]]
         events: list[bytes] = []
         *ends, rest = packet.split(b"\n")
         for end in ends:
@@ -227,6 +226,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     milliseconds = _number(headers.get("retry-after-ms", ""))
     asked = headers.get("retry-after", "")
     seconds = _number(asked)
+    # The more exact one first; comparisons with NaN are false.
     for wait in (milliseconds / 1000, seconds, _seconds_until(asked, now or datetime.now(UTC))):
         if 0 <= wait < math.inf:
             return min(wait, MAX_RETRY_AFTER_SECONDS)
@@ -250,6 +250,7 @@ def _seconds_until(date: str, now: datetime) -> float:
 
 def quote(text: str, secret: str | None = None) -> str:
     """A stranger's words made fit to show: one line of at most 200 characters, printable, no keys in it."""
+    # Before the keys are looked for: a control character inside one would hide it.
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:_MAX_READ_CHARACTERS]).split())
     if secret:
         line = line.replace(secret, "***")

@@ -1,0 +1,47 @@
+# Every target does its own set-up on a fresh machine: a venv, uv in it, the locked dependencies, byte-compiled.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+UV := 0.13.9
+TESTS ?= -n 2
+
+.PHONY: setup demo test check bench soak lock clean
+
+setup: $(READY)
+
+$(READY): requirements.lock requirements-dev.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip --quiet --disable-pip-version-check install uv==$(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode --requirement requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/vel-tutor-mcp demo
+
+test: $(READY)
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+# The long crash loops: 200 kills, and every kill test again and again. About a quarter of an hour.
+soak: $(READY)
+	VEL_TEST_KILLS=200 $(BIN)/python -m pytest -m kills --timeout 3000 -p no:cacheprovider
+
+# After a change of the dependencies in pyproject.toml. Hashes of all platforms, and no registry's address.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
