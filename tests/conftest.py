@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from mcp import Client
+from world import ERAS, Providers, connected
+
 from vel_tutor_mcp.app import App, open_app
-from vel_tutor_mcp.doors.desk import Desk
-from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.settings import Settings
@@ -26,22 +24,6 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
             monkeypatch.delenv(name)
-
-
-@dataclass(frozen=True)
-class Providers:
-    """The two simulated vendors; a test tells them how to behave."""
-
-    openai: SimulatedProvider
-    groq: SimulatedProvider
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "OPENAI_API_KEY": "sk-test-openai",
-            "OPENAI_BASE_URL": self.openai.base_url,
-            "GROQ_API_KEY": "gsk-test-groq",
-            "GROQ_BASE_URL": self.groq.base_url,
-        }
 
 
 @pytest.fixture
@@ -71,20 +53,7 @@ def me(app: App) -> Principal:
     return app.local_principal
 
 
-@asynccontextmanager
-async def connected(app: App, era: str) -> AsyncIterator[Client]:
-    """An in-memory client of the real server; `era` is `legacy` (handshake) or `auto` (stateless)."""
-
-    @asynccontextmanager
-    async def opener(desk: Desk) -> AsyncIterator[None]:
-        desk.opened(app)
-        yield
-
-    async with Client(make_server(opener), mode=era) as client:  # type: ignore[arg-type]
-        yield client
-
-
-@pytest.fixture(params=["legacy", "auto"])
+@pytest.fixture(params=ERAS)
 async def client(app: App, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     async with connected(app, request.param) as client:
         yield client

@@ -17,7 +17,8 @@ async def agent_test(
     live: Annotated[bool, Field(description="make one small paid call")] = False,
 ) -> CallToolResult:
     """Check that an agent can work: its configuration, keys and models, the route it would take and what that would
-    cost. Free and calls nobody, unless live."""
+    cost. Free and calls nobody, unless live.
+    """
     app, me = await desk.enter()
     test = await app.agents.test(me, agent, prompt, live=live)
     data = {

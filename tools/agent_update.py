@@ -15,9 +15,7 @@ async def agent_update(
     agent: AgentRef,
     name: Annotated[str | None, Field(min_length=1, max_length=100)] = None,
     status: Literal["active", "inactive"] | None = None,
-    config: Annotated[
-        dict[str, Any] | None, Field(description="only the fields to change, as in agent_create")
-    ] = None,
+    config: Annotated[dict[str, Any] | None, Field(description="only the fields to change, as in agent_create")] = None,
 ) -> CallToolResult:
     """Change an agent. Earlier versions are kept; tasks already submitted run with the version they were given."""
     app, me = await desk.enter()

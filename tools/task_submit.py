@@ -18,9 +18,7 @@ async def task_submit(
     task_type: Annotated[TaskType | None, Field(description="inferred if left out")] = None,
     priority: Priority = Priority.MEDIUM,
     parameters: Annotated[dict[str, Any] | None, Field(description="data for the task, sent with the prompt")] = None,
-    response_schema: Annotated[
-        dict[str, Any] | None, Field(description="JSON Schema the answer must match")
-    ] = None,
+    response_schema: Annotated[dict[str, Any] | None, Field(description="JSON Schema the answer must match")] = None,
     max_cost_usd: Annotated[float | None, Field(gt=0, description="hard limit, all attempts together")] = None,
     idempotency_key: Annotated[
         str | None, Field(max_length=200, description="the same key never starts a second task")
@@ -28,7 +26,8 @@ async def task_submit(
     wait_seconds: Wait = 45,
 ) -> CallToolResult:
     """Give a task to an agent; the best affordable model answers, another takes over if it fails. Returns the answer if
-    it comes within wait_seconds, else the id to follow with task_get."""
+    it comes within wait_seconds, else the id to follow with task_get.
+    """
     app, me = await desk.enter()
     request = TaskRequest(
         prompt=prompt,

@@ -2,7 +2,7 @@
 
 import sys
 
-_STRAIGHT = ([], ["serve"], ["serve", "--transport", "stdio"])
+_STRAIGHT: tuple[list[str], ...] = ([], ["serve"], ["serve", "--transport", "stdio"])
 
 
 def main() -> None:

@@ -142,12 +142,14 @@ def prepare(settings: Settings) -> Prepared:
     # A library's request lines would repeat prompts' whereabouts in our log at INFO.
     for noisy in ("httpx2", "httpcore2", "openai", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    prices = Prices(catalog)
+    prices.load()
     return Prepared(
         settings=settings,
         database=database,
         engine=engine,
         catalog=catalog,
-        prices=Prices(catalog),
+        prices=prices,
         providers=_providers(settings, catalog),
     )
 
@@ -187,7 +189,8 @@ def _path(settings: Settings) -> Path:
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:
     """The providers that can be called: those with a key, and the local one where its address is set."""
     access = {
-        row: (settings.base_url_of(name), settings.key_of(name, row.variable)) for name, row in catalog.providers.items()
+        row: (settings.base_url_of(name), settings.key_of(name, row.variable))
+        for name, row in catalog.providers.items()
     }
     return {
         row.name: OpenAICompatible(row.name, base_url or row.base_url, key)

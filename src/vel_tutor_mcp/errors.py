@@ -4,7 +4,6 @@
     +-- InputError            the caller asked for something that cannot be: fix the request
     |   +-- NotFound          no such agent, task, ... (or not yours: the two are not told apart)
     |   +-- Conflict          it exists already, or its state does not allow this
-    |   +-- LimitReached      more than a limit allows
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
     +-- ProviderError         one call to one model failed (facts as attributes; never a key)
@@ -44,20 +43,14 @@ class Conflict(InputError):
     code = "conflict"
 
 
-class LimitReached(InputError):
-    """A limit is reached; wait until something ends and try again."""
-
-    code = "limit_reached"
-
-
 class ConfigurationError(VelError):
-    """The installation needs attention; run `vel-tutor-mcp doctor`."""
+    """The installation needs attention; look at its settings, keys and database."""
 
     code = "configuration"
 
 
 class NoCandidate(ConfigurationError):
-    """No model can take this task; run `vel-tutor-mcp doctor` to see which keys and models are configured."""
+    """No model can take this task; look at `route_explain` for the reason of each."""
 
     code = "no_candidate"
 

@@ -185,7 +185,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call to one model for a task. `attempt_set` counts the task's retries from 1, `number` the calls in the set."""
+    """One call to one model for a task. `attempt_set` counts the task's runs from 1, `number` the calls in the set."""
 
     id: str
     task_id: str

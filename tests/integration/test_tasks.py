@@ -1,10 +1,9 @@
 """The services with a real database, a real engine and providers that speak the wire."""
 
 import pytest
-from conftest import Providers
+
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Outcome, Principal, TaskRequest, TaskStatus
-from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio
 

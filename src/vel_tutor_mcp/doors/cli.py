@@ -44,7 +44,9 @@ def serve(
     from vel_tutor_mcp.doors.stdio import start
 
     if transport != "stdio":
-        raise InputError("This version serves over stdio only; other transports are not built yet; use --transport stdio.")
+        raise InputError(
+            "This version serves over stdio only; other transports are not built yet; use --transport stdio."
+        )
     start()
 
 

@@ -11,7 +11,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 from mcp_types import Tool as PublishedTool
-from pydantic import AnyUrl, ValidationError
+from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
 from vel_tutor_mcp.doors.desk import Desk, ResourceCard, ToolCard
@@ -19,11 +19,11 @@ from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
 from vel_tutor_mcp.errors import NotFound, VelError
 
 INSTRUCTIONS = (
-    "Give work to a team of AI agents. task_submit sends a task to an agent (`default` if none is named) and returns the "
-    "answer, or an id to follow with task_get(wait_seconds=50). Tasks survive restarts, so never submit one twice: use "
-    "task_get or an idempotency_key. route_explain tells for free which model would answer and what it would cost. "
-    "max_cost_usd is a hard limit. agent_create saves instructions and routing under a name. A failed task says what to "
-    "do; task_retry runs it again. Long answers are in task://{id}/output; guide://{topic} explains more."
+    "Give work to a team of AI agents. task_submit sends a task to an agent (`default` if none is named) and returns "
+    "the answer, or an id to follow with task_get(wait_seconds=50). Tasks survive restarts, so never submit one twice: "
+    "use task_get or an idempotency_key. route_explain tells for free which model would answer and what it would cost. "
+    "max_cost_usd is a hard limit. agent_create saves instructions and routing under a name. A failed task says what "
+    "to do; task_retry runs it again. Long answers are in task://{id}/output; guide://{topic} explains more."
 )
 
 Opener = Callable[[Desk], AbstractAsyncContextManager[None]]
@@ -139,7 +139,8 @@ def _tool_sentence(name: str, problem: ToolError) -> str:
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema with what says nothing taken out: generated titles, `null` beside a type, and definitions used by
-    reference put in place."""
+    reference put in place.
+    """
     definitions = schema.get("$defs", {})
 
     def cut(node: Any) -> Any:
@@ -150,7 +151,9 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in node:
             rest = {name: value for name, value in node.items() if name != "$ref"}
             return cut(definitions[node["$ref"].rsplit("/", 1)[-1]] | rest)
-        return _without_null({name: _cut_member(name, value, cut) for name, value in node.items() if _says(name, value)})
+        return _without_null(
+            {name: _cut_member(name, value, cut) for name, value in node.items() if _says(name, value)}
+        )
 
     slimmed: dict[str, Any] = cut({name: value for name, value in schema.items() if name != "$defs"})
     return slimmed
@@ -169,6 +172,7 @@ def _cut_member(name: str, value: Any, cut: Callable[[Any], Any]) -> Any:
 
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     choices = [choice for choice in node.get("anyOf", ()) if choice != {"type": "null"}]
-    if len(choices) == 1:
-        return {name: value for name, value in node.items() if name != "anyOf"} | choices[0]
-    return node
+    if len(choices) != 1:
+        return node
+    only: dict[str, Any] = choices[0]
+    return {name: value for name, value in node.items() if name != "anyOf"} | only

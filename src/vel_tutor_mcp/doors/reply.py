@@ -41,7 +41,9 @@ def refused(message: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=message)], is_error=True)
 
 
-def listed(name: str, page: Page[Row], show: Callable[[Row], dict[str, Any]], line: Callable[[Row], str]) -> CallToolResult:
+def listed(
+    name: str, page: Page[Row], show: Callable[[Row], dict[str, Any]], line: Callable[[Row], str]
+) -> CallToolResult:
     """A page of a list, cut to what fits an answer."""
     page = page.first(_rows_that_fit(page, show))
     data = {name: [show(row) for row in page.rows], "next_cursor": page.cursor}

@@ -1,4 +1,4 @@
-"""MCP over stdin and stdout: answers at once, opens the product in the background, leaves without waiting for threads."""
+"""MCP over stdin and stdout: answers at once, opens the product in the background, leaves without joining threads."""
 
 import asyncio
 import logging
@@ -79,11 +79,13 @@ class _Door:
             self._app = await prepared.launch()
             desk.opened(self._app)
         except VelError as problem:
-            _log.error("%s", problem)  # noqa: TRY400 - its sentence is complete
+            _log.error("%s", problem)
             desk.failed(problem)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the door's last resort: every call then says what happened
             _log.exception("The product could not be opened.")
-            desk.failed(ConfigurationError(f"The server could not start; {problem}; its log on stderr has the details."))
+            desk.failed(
+                ConfigurationError(f"The server could not start; {problem}; its log on stderr has the details.")
+            )
 
     async def _stop(self) -> None:
         if self._app is not None:

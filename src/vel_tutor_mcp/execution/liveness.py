@@ -1,4 +1,4 @@
-"""Which processes live: each holds a lock on a file of its own, and the operating system drops it when the process dies.
+"""Which processes live: each holds a lock on a file of its own, which the operating system drops when it dies.
 
 It needs no clock and no heartbeat, so that a process that is merely slow is never taken for dead.
 """

@@ -26,7 +26,8 @@ RowType = TypeVar("RowType", bound=BaseModel)
 
 class ProviderRow(BaseModel):
     """A vendor. `variable` is the environment variable that makes it usable; `price_provider` its id in genai-prices,
-    None where answers cost nothing unless a row prices them."""
+    None where answers cost nothing unless a row prices them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -134,7 +135,7 @@ RawModels = dict[Any, Mapping[str, Any]]
 
 def _raw_rows(raw: Mapping[str, Any]) -> tuple[RawProviders, RawModels]:
     if unknown := set(raw) - {"providers", "models"}:
-        raise _fault("its top level", f"{sorted(map(str, unknown))[0]}: not a known table")
+        raise _fault("its top level", f"{min(map(str, unknown))}: not a known table")
     providers, models = raw.get("providers", {}), raw.get("models", [])
     if not isinstance(providers, Mapping) or not isinstance(models, list):
         raise _fault("its top level", "providers must be tables [providers.name], models must be [[models]]")

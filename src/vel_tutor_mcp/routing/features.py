@@ -64,7 +64,8 @@ FLAGS = ("code", "code_block", "trace", "equation", "quantities", "hard", "steps
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What is known of a prompt. `confidence` and `difficulty` are 0-1; tokens are estimates, `tokens_out` those of the
-    visible answer; `flags` are what was seen in it (some of `FLAGS`)."""
+    visible answer; `flags` are what was seen in it (some of `FLAGS`).
+    """
 
     task_type: TaskType
     confidence: float

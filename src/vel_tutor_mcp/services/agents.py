@@ -122,7 +122,12 @@ class Agents:
             )
             self._check(new.name, changed)
             await agents.update(tx, new)
-            payload = {"name": new.name, "version": new.version, "status": new.status.value, "changed": sorted(config or {})}
+            payload = {
+                "name": new.name,
+                "version": new.version,
+                "status": new.status.value,
+                "changed": sorted(config or {}),
+            }
             await audit.append(tx, principal, "agent_updated", f"agent:{agent.id}", payload, new.updated_at)
         return new
 
@@ -184,13 +189,19 @@ class Agents:
         keys = ", ".join(sorted(self._routes.configured)) or "none"
         return [
             valid,
-            ("status", active, agent.status.value if active else f"{agent.status.value}: activate it with agent_update"),
+            (
+                "status",
+                active,
+                agent.status.value if active else f"{agent.status.value}: activate it with agent_update",
+            ),
             ("keys", bool(self._routes.configured), f"providers with a key: {keys}"),
         ]
 
     def _check(self, name: str, config: AgentConfig) -> None:
         if not name.strip() or len(name) > _MAX_NAME_CHARACTERS:
-            raise InputError(f"The name is out of bounds; it has 1 to {_MAX_NAME_CHARACTERS} characters; choose another.")
+            raise InputError(
+                f"The name is out of bounds; it has 1 to {_MAX_NAME_CHARACTERS} characters; choose another."
+            )
         for provider in config.providers:
             self._catalog.provider(provider)
         for model in config.model_preferences.values():
@@ -198,9 +209,7 @@ class Agents:
         check_schema(config.response_schema)
 
 
-async def insert(
-    tx: Transaction, principal: Principal, name: str, agent_type: AgentType, config: AgentConfig
-) -> Agent:
+async def insert(tx: Transaction, principal: Principal, name: str, agent_type: AgentType, config: AgentConfig) -> Agent:
     """Store a new active agent of version 1, with its audit entry."""
     at = record.now()
     agent = Agent(
@@ -236,7 +245,9 @@ async def _refuse_taken(tx: Transaction, principal: Principal, name: str) -> Non
 
 def _refuse_renaming_default(agent: Agent) -> None:
     if agent.name == DEFAULT_AGENT:
-        raise Conflict(f"The agent {DEFAULT_AGENT} keeps its name; tasks without an agent go to it; create another one.")
+        raise Conflict(
+            f"The agent {DEFAULT_AGENT} keeps its name; tasks without an agent go to it; create another one."
+        )
 
 
 def _merged(config: AgentConfig, changes: Mapping[str, Any]) -> AgentConfig:

@@ -234,7 +234,7 @@ class Answers:
             try:
                 return await change()
             except ConfigurationError as problem:
-                _log.error("%s", problem)  # noqa: TRY400 - its sentence is complete
+                _log.error("%s", problem)
                 if self._closing:
                     raise asyncio.CancelledError from problem
                 await asyncio.sleep(_STORE_AGAIN_SECONDS[min(tries, len(_STORE_AGAIN_SECONDS) - 1)])
@@ -251,7 +251,7 @@ def _told(problem: BaseException) -> TaskError:
     _log.error("A task met an unexpected fault.", exc_info=problem)
     return TaskError(
         code="internal",
-        message=f"The server met an unexpected fault ({type(problem).__name__}); its log has the details; retry the task.",
+        message=f"The server met an unexpected fault ({type(problem).__name__}); its log says more; retry the task.",
     )
 
 
@@ -267,6 +267,3 @@ def _too_often(recoveries: int) -> TaskError:
 
 def _heard(news: News | None) -> list[News]:
     return [news] if news else []
-
-
-

@@ -1,4 +1,4 @@
-"""The trail: what was done, by whom, to what; searched here, written by each service in the transaction of the change."""
+"""The trail: what was done, by whom, to what. Searched here; each service writes it in the change's transaction."""
 
 from datetime import UTC, datetime
 
@@ -49,7 +49,5 @@ def _moment(name: str, text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
-            f"`{name}` is not a time; it must be ISO 8601; write it like 2026-11-23T08:00:00Z."
-        ) from None
+        raise InputError(f"`{name}` is not a time; it must be ISO 8601; write it like 2026-11-23T08:00:00Z.") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

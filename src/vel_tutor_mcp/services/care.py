@@ -35,7 +35,7 @@ class Care:
                 await self.once()
                 if rounds % _PRUNE_EVERY == 0:
                     await self._engine.prune(record.now() - self._keep)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a fault of one round must not end the mending
                 _log.exception("The care loop met a fault and goes on.")
             rounds += 1
             await asyncio.sleep(_EVERY_SECONDS)

@@ -33,7 +33,7 @@ async def audit_entry(tx: Transaction, subject: Subject, action: str, payload: d
     await audit.append(tx, subject.owner, action, f"task:{subject.task.id}", payload, now())
 
 
-async def note(  # noqa: D417 - the rest is the event's
+async def note(
     tx: Transaction,
     subject: Subject,
     kind: str,

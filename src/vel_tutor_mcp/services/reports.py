@@ -86,9 +86,7 @@ def shown_decision(decision: Decision) -> dict[str, Any]:
             }
             for candidate in decision.candidates
         ],
-        "excluded": [
-            {"provider": row.provider, "model": row.model, "reason": row.reason} for row in decision.excluded
-        ],
+        "excluded": [{"provider": row.provider, "model": row.model, "reason": row.reason} for row in decision.excluded],
         "reasons": list(decision.reasons),
     }
 

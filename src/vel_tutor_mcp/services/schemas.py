@@ -24,7 +24,9 @@ def check_schema(schema: dict[str, Any] | None) -> None:
     if schema is None:
         return
     if len(json.dumps(schema)) > _MAX_SCHEMA_CHARACTERS:
-        raise InputError(f"The response_schema is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it.")
+        raise InputError(
+            f"The response_schema is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it."
+        )
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except SchemaError as problem:

@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Usage of the last `period`. `baseline` is the model that the comparison is made with, None where none is priced."""
+    """Usage of the last `period`. `baseline` is the model that it is compared with, None where none has a price."""
 
     period: Period
     group_by: Group

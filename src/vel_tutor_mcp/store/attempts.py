@@ -1,4 +1,4 @@
-"""Attempts and the ledger: a call is reserved for before it is made and settled in the transaction that stores its end."""
+"""Attempts and the ledger: a call is reserved for before it is made, and settled where its end is stored."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -31,7 +31,7 @@ def entry_hash(entry: dict[str, Any]) -> str:
 async def append(
     tx: Transaction, principal: Principal, action: str, subject: str, payload: dict[str, Any], now: datetime
 ) -> None:
-    """Add the next entry. The transaction must be a writer's: the last entry read must still be the last when written."""
+    """Add the next entry, in a writer's transaction: the last entry read must still be the last when written."""
     last = (
         await tx.execute(
             sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)

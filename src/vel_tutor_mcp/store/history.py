@@ -36,8 +36,7 @@ async def add(tx: Transaction, task: Task, event: TaskEvent) -> None:
 async def events(tx: Transaction, task_id: str) -> list[TaskEvent]:
     query = sa.select(task_events).where(task_events.c.task_id == task_id).order_by(task_events.c.sequence)
     return [
-        TaskEvent(kind=row.kind, message=row.message, percent=row.percent, at=row.at)
-        for row in await tx.execute(query)
+        TaskEvent(kind=row.kind, message=row.message, percent=row.percent, at=row.at) for row in await tx.execute(query)
     ]
 
 

@@ -35,7 +35,9 @@ async def principal(tx: Transaction, user_id: str) -> Principal:
 
 
 async def _organisation(tx: Transaction, now: datetime) -> str:
-    found: str | None = await tx.scalar(sa.select(organisations.c.id).where(organisations.c.name == DEFAULT_ORGANISATION))
+    found: str | None = await tx.scalar(
+        sa.select(organisations.c.id).where(organisations.c.name == DEFAULT_ORGANISATION)
+    )
     if found is not None:
         return found
     made = str(uuid4())

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Column as C
-from sqlalchemy import ForeignKey, Index, Table, UniqueConstraint, text
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = sa.MetaData(
@@ -43,26 +42,26 @@ Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgr
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _id() -> C[str]:
-    return C("id", Id, primary_key=True)
+def _id() -> Column[str]:
+    return Column("id", Id, primary_key=True)
 
 
-def _owned() -> tuple[C[Any], C[Any]]:
+def _owned() -> tuple[Column[Any], Column[Any]]:
     return (
-        C("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-        C("owner_id", Id, ForeignKey("users.id"), nullable=False),
+        Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+        Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
     )
 
 
-def _moment(name: str, *, nullable: bool = False) -> C[datetime]:
-    return C(name, Utc, nullable=nullable)
+def _moment(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, Utc, nullable=nullable)
 
 
 organisations = Table(
     "organisations",
     metadata,
     _id(),
-    C("name", sa.String(100), nullable=False, unique=True),
+    Column("name", sa.String(100), nullable=False, unique=True),
     _moment("created_at"),
 )
 
@@ -70,9 +69,9 @@ users = Table(
     "users",
     metadata,
     _id(),
-    C("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    C("name", sa.String(160), nullable=False),
-    C("role", sa.String(20), nullable=False),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("name", sa.String(160), nullable=False),
+    Column("role", sa.String(20), nullable=False),
     _moment("created_at"),
     _moment("updated_at"),
     UniqueConstraint("organisation_id", "name"),
@@ -83,10 +82,10 @@ agents = Table(
     metadata,
     _id(),
     *_owned(),
-    C("name", sa.String(100), nullable=False),
-    C("type", sa.String(30), nullable=False),
-    C("status", sa.String(20), nullable=False),
-    C("version", sa.Integer, nullable=False),
+    Column("name", sa.String(100), nullable=False),
+    Column("type", sa.String(30), nullable=False),
+    Column("status", sa.String(20), nullable=False),
+    Column("version", sa.Integer, nullable=False),
     _moment("created_at"),
     _moment("updated_at"),
     _moment("deleted_at", nullable=True),
@@ -104,10 +103,10 @@ agents = Table(
 agent_versions = Table(
     "agent_versions",
     metadata,
-    C("agent_id", Id, ForeignKey("agents.id"), primary_key=True),
-    C("version", sa.Integer, primary_key=True),
+    Column("agent_id", Id, ForeignKey("agents.id"), primary_key=True),
+    Column("version", sa.Integer, primary_key=True),
     *_owned(),
-    C("config", Json, nullable=False),
+    Column("config", Json, nullable=False),
     _moment("created_at"),
 )
 
@@ -116,27 +115,27 @@ tasks = Table(
     metadata,
     _id(),
     *_owned(),
-    C("agent_id", Id, ForeignKey("agents.id"), nullable=False),
-    C("agent_name", sa.String(100), nullable=False),
-    C("agent_version", sa.Integer, nullable=False),
-    C("status", sa.String(20), nullable=False),
-    C("prompt", sa.Text, nullable=False),
-    C("task_type", sa.String(30)),
-    C("priority", sa.SmallInteger, nullable=False),
-    C("parameters", Json, nullable=False),
-    C("response_schema", Json),
-    C("max_cost_nanousd", sa.BigInteger),
-    C("attempt_set", sa.Integer, nullable=False),
-    C("recoveries", sa.Integer, nullable=False),
-    C("cancel_requested", sa.Boolean, nullable=False),
-    C("executor", sa.String(120)),
-    C("running", sa.Boolean, nullable=False),
-    C("output", sa.Text),
-    C("partial", sa.Boolean, nullable=False),
-    C("provider", sa.String(60)),
-    C("model", sa.String(160)),
-    C("error_code", sa.String(40)),
-    C("error_message", sa.Text),
+    Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
+    Column("agent_name", sa.String(100), nullable=False),
+    Column("agent_version", sa.Integer, nullable=False),
+    Column("status", sa.String(20), nullable=False),
+    Column("prompt", sa.Text, nullable=False),
+    Column("task_type", sa.String(30)),
+    Column("priority", sa.SmallInteger, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("response_schema", Json),
+    Column("max_cost_nanousd", sa.BigInteger),
+    Column("attempt_set", sa.Integer, nullable=False),
+    Column("recoveries", sa.Integer, nullable=False),
+    Column("cancel_requested", sa.Boolean, nullable=False),
+    Column("executor", sa.String(120)),
+    Column("running", sa.Boolean, nullable=False),
+    Column("output", sa.Text),
+    Column("partial", sa.Boolean, nullable=False),
+    Column("provider", sa.String(60)),
+    Column("model", sa.String(160)),
+    Column("error_code", sa.String(40)),
+    Column("error_message", sa.Text),
     _moment("created_at"),
     _moment("updated_at"),
     _moment("started_at", nullable=True),
@@ -150,11 +149,11 @@ tasks = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    C("owner_id", Id, ForeignKey("users.id"), primary_key=True),
-    C("key", sa.String(200), primary_key=True),
-    C("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    C("body_hash", sa.String(64), nullable=False),
-    C("task_id", Id, ForeignKey("tasks.id"), nullable=False),
+    Column("owner_id", Id, ForeignKey("users.id"), primary_key=True),
+    Column("key", sa.String(200), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("body_hash", sa.String(64), nullable=False),
+    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
     _moment("created_at"),
 )
 
@@ -163,22 +162,22 @@ attempts = Table(
     metadata,
     _id(),
     *_owned(),
-    C("task_id", Id, ForeignKey("tasks.id"), nullable=False),
-    C("attempt_set", sa.Integer, nullable=False),
-    C("number", sa.Integer, nullable=False),
-    C("provider", sa.String(60), nullable=False),
-    C("model", sa.String(160), nullable=False),
-    C("served_model", sa.String(160)),
-    C("outcome", sa.String(20), nullable=False),
-    C("failure", sa.String(20)),
-    C("error", sa.Text),
-    C("retry_after", sa.Float),
-    C("partial", sa.Text),
-    C("tokens_in", sa.Integer),
-    C("tokens_out", sa.Integer),
-    C("cost_nanousd", sa.BigInteger),
-    C("first_token_ms", sa.Integer),
-    C("total_ms", sa.Integer),
+    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
+    Column("attempt_set", sa.Integer, nullable=False),
+    Column("number", sa.Integer, nullable=False),
+    Column("provider", sa.String(60), nullable=False),
+    Column("model", sa.String(160), nullable=False),
+    Column("served_model", sa.String(160)),
+    Column("outcome", sa.String(20), nullable=False),
+    Column("failure", sa.String(20)),
+    Column("error", sa.Text),
+    Column("retry_after", sa.Float),
+    Column("partial", sa.Text),
+    Column("tokens_in", sa.Integer),
+    Column("tokens_out", sa.Integer),
+    Column("cost_nanousd", sa.BigInteger),
+    Column("first_token_ms", sa.Integer),
+    Column("total_ms", sa.Integer),
     _moment("started_at"),
     _moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
@@ -188,12 +187,12 @@ attempts = Table(
 task_events = Table(
     "task_events",
     metadata,
-    C("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
     *_owned(),
-    C("task_id", Id, ForeignKey("tasks.id"), nullable=False),
-    C("kind", sa.String(30), nullable=False),
-    C("message", sa.Text, nullable=False),
-    C("percent", sa.SmallInteger, nullable=False),
+    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
+    Column("kind", sa.String(30), nullable=False),
+    Column("message", sa.Text, nullable=False),
+    Column("percent", sa.SmallInteger, nullable=False),
     _moment("at"),
     Index(None, "task_id", "sequence"),
 )
@@ -201,22 +200,22 @@ task_events = Table(
 route_decisions = Table(
     "route_decisions",
     metadata,
-    C("task_id", Id, ForeignKey("tasks.id"), primary_key=True),
-    C("attempt_set", sa.Integer, primary_key=True),
+    Column("task_id", Id, ForeignKey("tasks.id"), primary_key=True),
+    Column("attempt_set", sa.Integer, primary_key=True),
     *_owned(),
-    C("task_type", sa.String(30), nullable=False),
-    C("decision", Json, nullable=False),
+    Column("task_type", sa.String(30), nullable=False),
+    Column("decision", Json, nullable=False),
     _moment("created_at"),
 )
 
 ratings = Table(
     "ratings",
     metadata,
-    C("task_id", Id, ForeignKey("tasks.id"), primary_key=True),
-    C("owner_id", Id, ForeignKey("users.id"), primary_key=True),
-    C("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    C("rating", sa.SmallInteger, nullable=False),
-    C("comment", sa.Text),
+    Column("task_id", Id, ForeignKey("tasks.id"), primary_key=True),
+    Column("owner_id", Id, ForeignKey("users.id"), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("rating", sa.SmallInteger, nullable=False),
+    Column("comment", sa.Text),
     _moment("created_at"),
 )
 
@@ -224,9 +223,9 @@ ratings = Table(
 breakers = Table(
     "breakers",
     metadata,
-    C("provider", sa.String(60), primary_key=True),
-    C("model", sa.String(160), primary_key=True),
-    C("state", Json, nullable=False),
+    Column("provider", sa.String(60), primary_key=True),
+    Column("model", sa.String(160), primary_key=True),
+    Column("state", Json, nullable=False),
     _moment("updated_at"),
 )
 
@@ -235,10 +234,10 @@ budgets = Table(
     metadata,
     _id(),
     *_owned(),
-    C("scope", sa.String(20), nullable=False),
-    C("subject_id", Id, nullable=False),
-    C("period", sa.String(10), nullable=False),
-    C("limit_nanousd", sa.BigInteger, nullable=False),
+    Column("scope", sa.String(20), nullable=False),
+    Column("subject_id", Id, nullable=False),
+    Column("period", sa.String(10), nullable=False),
+    Column("limit_nanousd", sa.BigInteger, nullable=False),
     _moment("created_at"),
     UniqueConstraint("scope", "subject_id", "period"),
 )
@@ -249,11 +248,11 @@ ledger = Table(
     metadata,
     _id(),
     *_owned(),
-    C("task_id", Id, ForeignKey("tasks.id"), nullable=False),
-    C("attempt_id", Id, ForeignKey("attempts.id"), nullable=False, unique=True),
-    C("agent_id", Id, ForeignKey("agents.id"), nullable=False),
-    C("reserved_nanousd", sa.BigInteger, nullable=False),
-    C("settled_nanousd", sa.BigInteger),
+    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
+    Column("attempt_id", Id, ForeignKey("attempts.id"), nullable=False, unique=True),
+    Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
+    Column("reserved_nanousd", sa.BigInteger, nullable=False),
+    Column("settled_nanousd", sa.BigInteger),
     _moment("reserved_at"),
     _moment("settled_at", nullable=True),
     Index(None, "task_id"),
@@ -265,10 +264,10 @@ integrations = Table(
     metadata,
     _id(),
     *_owned(),
-    C("provider", sa.String(60), nullable=False),
-    C("status", sa.String(20), nullable=False),
-    C("sealed_key", sa.LargeBinary),
-    C("config", Json, nullable=False),
+    Column("provider", sa.String(60), nullable=False),
+    Column("status", sa.String(20), nullable=False),
+    Column("sealed_key", sa.LargeBinary),
+    Column("config", Json, nullable=False),
     _moment("created_at"),
     _moment("updated_at"),
     UniqueConstraint("owner_id", "provider"),
@@ -277,18 +276,18 @@ integrations = Table(
 audit_logs = Table(
     "audit_logs",
     metadata,
-    C("sequence", Sequence, primary_key=True, autoincrement=False),
-    C("organisation_id", Id, nullable=False),
-    C("owner_id", Id, nullable=False),
-    C("at", sa.String(32), nullable=False),
-    C("principal", sa.String(160), nullable=False),
-    C("action", sa.String(50), nullable=False),
-    C("subject", sa.String(200), nullable=False),
-    C("payload", sa.Text, nullable=False),
-    C("address", sa.String(60)),
-    C("user_agent", sa.String(200)),
-    C("previous_hash", sa.String(64), nullable=False),
-    C("hash", sa.String(64), nullable=False),
+    Column("sequence", Sequence, primary_key=True, autoincrement=False),
+    Column("organisation_id", Id, nullable=False),
+    Column("owner_id", Id, nullable=False),
+    Column("at", sa.String(32), nullable=False),
+    Column("principal", sa.String(160), nullable=False),
+    Column("action", sa.String(50), nullable=False),
+    Column("subject", sa.String(200), nullable=False),
+    Column("payload", sa.Text, nullable=False),
+    Column("address", sa.String(60)),
+    Column("user_agent", sa.String(200)),
+    Column("previous_hash", sa.String(64), nullable=False),
+    Column("hash", sa.String(64), nullable=False),
     Index(None, "organisation_id", "sequence"),
     Index(None, "action", "sequence"),
     Index(None, "subject", "sequence"),

@@ -102,7 +102,7 @@ async def unfinished(tx: Transaction) -> list[Unfinished]:
 
 
 async def admit(tx: Transaction, owner_id: str, limit: int, executor: str, now: datetime) -> list[Work]:
-    """Claim for `executor` the owner's pending tasks whose turn it is, by priority then age; at most `limit` in progress.
+    """Claim for `executor` the owner's tasks whose turn it is, by priority then age; at most `limit` in progress.
 
     Start them after the commit. The transaction must be a writer's, or two could pass the limit together.
     """

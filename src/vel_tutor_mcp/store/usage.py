@@ -53,9 +53,7 @@ async def since(tx: Transaction, principal: Principal, start: datetime, group: G
     query = (
         sa.select(attempts, _groups[group].label("grouped"))
         .select_from(joined)
-        .where(
-            paging.visible(attempts, principal), attempts.c.started_at >= start, attempts.c.outcome != Outcome.OPEN
-        )
+        .where(paging.visible(attempts, principal), attempts.c.started_at >= start, attempts.c.outcome != Outcome.OPEN)
         .order_by(attempts.c.started_at)
     )
     return [
