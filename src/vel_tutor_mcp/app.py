@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import Lease
 from vel_tutor_mcp.models import Principal
@@ -39,6 +39,11 @@ from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
 
 FILE_NAME = "vel-tutor.db"
+_DISCOVERY_SECONDS = 2.0
+# Such models turn text into vectors and cannot answer.
+_EMBEDS = "embed"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ class Prepared:
     async def launch(self) -> App:
         """Begin to run work, first of all what a crash left behind."""
         health, hub = Health(), Hub()
+        self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
         routes = Routes(
@@ -111,6 +117,19 @@ class Prepared:
             _answers=answers,
             _care=asyncio.create_task(care.loop()),
         )
+
+    async def _with_local_models(self) -> Catalog:
+        """The catalogue with the models that the local server says it has, unless the user lists some."""
+        local = self.providers.get("local")
+        if local is None or any(row.provider == "local" for row in self.catalog.models):
+            return self.catalog
+        try:
+            async with asyncio.timeout(_DISCOVERY_SECONDS):
+                names = await local.list_models()
+        except (ProviderError, TimeoutError) as problem:
+            _log.warning("The local server's models are not known; %s; they are asked for at the next start.", problem)
+            return self.catalog
+        return self.catalog.with_found("local", [name for name in names if _EMBEDS not in name])
 
     async def _first_rows(self, health: Health) -> Principal:
         async with self.database.write() as tx:

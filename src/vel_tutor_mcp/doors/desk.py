@@ -48,6 +48,13 @@ class ResourceCard:
     mime_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class PromptCard:
+    """How a prompt is published."""
+
+    title: str
+
+
 Leaf = TypeVar("Leaf", bound=Callable[..., Awaitable[Any]])
 
 
@@ -61,7 +68,12 @@ def resource(uri: str, title: str, mime_type: str = "application/json") -> Calla
     return _carded(ResourceCard(uri, title, mime_type))
 
 
-def _carded(card: ToolCard | ResourceCard) -> Callable[[Leaf], Leaf]:
+def prompt(title: str) -> Callable[[Leaf], Leaf]:
+    """Publish the function, which is given no desk, as a prompt."""
+    return _carded(PromptCard(title))
+
+
+def _carded(card: ToolCard | ResourceCard | PromptCard) -> Callable[[Leaf], Leaf]:
     def mark(leaf: Leaf) -> Leaf:
         leaf.card = card  # type: ignore[attr-defined]  # functions take attributes; typing has no word for it
         return leaf

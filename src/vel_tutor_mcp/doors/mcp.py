@@ -14,7 +14,7 @@ from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
-from vel_tutor_mcp.doors.desk import Desk, ResourceCard, ToolCard
+from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
 from vel_tutor_mcp.errors import NotFound, VelError
 
@@ -69,6 +69,8 @@ def make_server(opener: Opener, **options: Any) -> Server:
         _add_tool(server, leaf, lambda: desk[0])
     for leaf in leaves.load("resources"):
         _add_resource(server, leaf, lambda: desk[0])
+    for leaf in leaves.load("prompts"):
+        _add_prompt(server, leaf)
     return server
 
 
@@ -90,6 +92,11 @@ def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Cal
         card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
     )
     publish(_readable(_behind(desk, leaf)))
+
+
+def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]]) -> None:
+    card: PromptCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.prompt`
+    server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
 
 
 def _behind(desk: Callable[[], Desk], leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -21,6 +21,9 @@ Capability = Literal["json_schema", "reasoning", "search"]
 Money = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Shift = Annotated[float, Field(ge=-1, le=1)]
 
+# What most local servers allow by default.
+FOUND_WINDOW = 8192
+
 RowType = TypeVar("RowType", bound=BaseModel)
 
 
@@ -51,7 +54,7 @@ class PriceRow(BaseModel):
 class ModelRow(BaseModel):
     """A model at a provider. Tokens; milliseconds; `p_ok_offset` and `strengths` shift P(good enough), see `priors`.
 
-    A retired model can be named, but is never chosen by itself.
+    A model that does not take a temperature is not sent one. A retired model can be named, but is never chosen by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +69,7 @@ class ModelRow(BaseModel):
     tokens_per_second: Annotated[float, Field(gt=0)] = 50
     p_ok_offset: Shift = 0.0
     strengths: dict[TaskType, Shift] = {}
+    takes_temperature: bool = True
     retired: bool = False
     price: PriceRow | None = None
 
@@ -99,6 +103,11 @@ class Catalog:
         )
         _refuse_unknown_providers(models, providers)
         return cls(providers, models)
+
+    def with_found(self, provider: str, models: Iterable[str]) -> "Catalog":
+        """With rows for models that a server of one's own says it has; little is known of them, so little is assumed."""
+        found = (ModelRow(provider=provider, model=model, tier="small", context_window=FOUND_WINDOW) for model in models)
+        return Catalog(self.providers, (*self.models, *found))
 
     def provider(self, name: str) -> ProviderRow:
         """Raises:

@@ -61,8 +61,13 @@ class Answers:
 
     async def start(self, works: Iterable[Work]) -> None:
         for work in works:
-            if not self._closing:
+            if self._closing:
+                return
+            try:
                 await self._engine.start(work)
+            except Exception:
+                # The work is committed: the care loop starts it, and the caller must not believe it lost.
+                _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
 
     def is_running(self, task_id: str) -> bool:
         return task_id in self._calls
@@ -82,9 +87,14 @@ class Answers:
 
     async def run(self, work: Work) -> str:
         """Do the work, or what is left of it, and return the state that it ended in."""
-        job = await self._stored(lambda: self._begin(work))
-        if job is None:
-            return "nothing left to do"
+        try:
+            job = await self._stored(lambda: self._begin(work))
+            return "nothing left to do" if job is None else await self._run(job)
+        except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
+            return await self._stored(lambda: self._give_up(work, problem))
+
+    async def _run(self, job: Job) -> str:
+        work = job.subject.work
         call = self._calls[work.task_id] = asyncio.create_task(self._answer(job))
         try:
             # Not `await call`: a cancellation of the call would look like one of this run.
@@ -95,6 +105,16 @@ class Answers:
         finally:
             del self._calls[work.task_id]
         return await self._stored(lambda: self._conclude(job, call))
+
+    async def _give_up(self, work: Work, problem: Exception) -> str:
+        async with self._tools.database.write() as tx:
+            task = await tasks.get(tx, work.task_id)
+            assert task is not None
+            subject = Subject(task, await people.principal(tx, task.owner_id))
+            news = await _fail(tx, subject, _told(problem)) if task.attempt_set == work.attempt_set else None
+        for item in _heard(news):
+            self._tools.hub.publish(work.task_id, item)
+        return TaskStatus.FAILED.value
 
     async def _begin(self, work: Work) -> Job | None:
         async with self._tools.database.write() as tx:

@@ -194,7 +194,7 @@ class Booking:
             prompt=composed(self.subject.task),
             max_output_tokens=max_output_tokens,
             timeouts=timeouts(self._tools.settings, self._config, row),
-            temperature=self._config.temperature,
+            temperature=self._config.temperature if row.takes_temperature else None,
             response_schema=self.subject.task.response_schema,
         )
 

@@ -92,6 +92,11 @@ def refused_write(path: Path, problem: DatabaseError) -> ConfigurationError | No
             f"The database {path} could not be written; {reason}; make room on the disk and try again: "
             "nothing was half-saved."
         )
+    if "database is locked" in reason:
+        return ConfigurationError(
+            f"The database {path} is locked; another process has been writing it for {_LOCK_WAIT_MS // 1000} s; end that "
+            "process, or try again."
+        )
     if "readonly" in reason or "unable to open" in reason:
         return ConfigurationError(
             f"The database {path} cannot be written; {reason}; make the file and its folder writable, "

@@ -1,0 +1,20 @@
+"""The main job from end to end, without a key: `vel-tutor-mcp demo`. `demo_story` holds what is shown and checked."""
+
+import sys
+
+INTERRUPTED = 130
+
+
+def run() -> None:
+    """Show the demo; exit 1 with a sentence where it does not go as it tells, 130 on Ctrl-C."""
+    try:
+        # Loading takes a second, in which Ctrl-C must be as quiet as later.
+        from vel_tutor_mcp.demo_story import play
+
+        problem = play()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nvel-tutor-mcp: the demo was stopped; nothing of it is left.\n")
+        sys.exit(INTERRUPTED)
+    if problem:
+        sys.stderr.write(f"\nvel-tutor-mcp: {problem}\n")
+        sys.exit(1)
