@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import vel_tutor_mcp
 from vel_tutor_mcp.app import FILE_NAME
+from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
 WAIT_SECONDS = 20.0
 COMMAND = (sys.executable, "-m", "vel_tutor_mcp")
@@ -54,6 +55,12 @@ def environment(folder: Path, **values: str) -> dict[str, str]:
         "VEL_TUTOR_HOME": str(folder / "home"),
     }
     return kept | own | values
+
+
+def alone(provider: SimulatedProvider) -> dict[str, str]:
+    """The variables of a server that knows this one vendor."""
+    name = provider.name.upper()
+    return {f"{name}_API_KEY": "sk-test-alone", f"{name}_BASE_URL": provider.base_url}
 
 
 class StdioServer:

@@ -212,7 +212,7 @@ def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatib
         for name, row in catalog.providers.items()
     }
     return {
-        row.name: OpenAICompatible(row.name, base_url or row.base_url, key)
+        row.name: OpenAICompatible(row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field)
         for row, (base_url, key) in access.items()
         if key or (row.name == "local" and base_url)
     }

@@ -40,9 +40,9 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         self._show(Text(text, style))
 
-    def news(self, percent: float, text: str) -> None:
-        """One line of a task's progress."""
-        line = Text.assemble((f"{percent:5.1f} %  ", "cyan"), (text, "dim"))
+    def news(self, share: float, text: str) -> None:
+        """One line of a task's progress; `share` is 0-1."""
+        line = Text.assemble((f"{share:6.1%}   ", "cyan"), (text, "dim"))
         line.truncate(self._console.width - _INDENT, overflow="ellipsis")
         self._show(line)
 
@@ -57,6 +57,9 @@ class Screen:
         """
         if not holds:
             raise NotSoError(f"it is not so that {text}")
+        self.ok(text)
+
+    def ok(self, text: str) -> None:
         self._show(Text.assemble(("ok       ", "bold green"), text))
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -133,4 +136,5 @@ def _used(row: Json) -> tuple[Any, ...]:
 
 
 def _entry(row: Json) -> tuple[Any, ...]:
-    return row["sequence"], row["at"][11:19], row["principal"], row["action"], shortened(row["subject"], 24), row["hash"][:12]
+    what = row["principal"], row["action"], shortened(row["subject"], 24)
+    return row["sequence"], row["at"][11:19], *what, row["hash"][:12]

@@ -27,7 +27,7 @@ async def server_process(settings: Mapping[str, str], log: IO[bytes]) -> AsyncIt
     """The server, with these settings and no others; gone when the context is left, however that happens."""
     process = await anyio.open_process(
         [sys.executable, "-m", "vel_tutor_mcp"],
-        env=_environment() | settings,
+        env={**_environment(), **settings},
         stderr=log,
         # Ctrl-C is for the demo alone, which then ends the server.
         start_new_session=True,

@@ -26,18 +26,22 @@ _FIRST_TOKEN_SECONDS = 0.25
 _TOKENS_PER_SECOND = 40.0
 _FILLER = (
     "No model has read the prompt, so there is nothing to learn from these words. What is real is the way they came: "
-    "the route that was decided, the money set aside before the call, the stream of words, the progress you saw, and the "
-    "record that was written when the last one had arrived."
+    "the route that was decided, the money set aside before the call, the stream of words, the progress you saw, and "
+    "the record that was written when the last one had arrived."
 )
 
 
 def simulated(name: str) -> SimulatedProvider:
     """A provider whose answers stream at a pace that a person can follow."""
+
+    def answer(body: Json) -> str:
+        return text_for(name, body) if schema_of(body) else f"[simulated {name}/{body['model']}] {_FILLER}"
+
     return SimulatedProvider(
         name,
         latency=_FIRST_TOKEN_SECONDS,
         tokens_per_second=_TOKENS_PER_SECOND,
-        answer=lambda body: text_for(name, body) if schema_of(body) else f"[simulated {name}/{body['model']}] {_FILLER}",
+        answer=answer,
     )
 
 
@@ -59,7 +63,7 @@ class Stage:
         """The server runs and the client is connected to it; every time in the same home."""
         settings = {"VEL_TUTOR_HOME": str(self._home)}
         for name, provider in self.providers.items():
-            settings |= {f"{name.upper()}_API_KEY": "simulated", f"{name.upper()}_BASE_URL": provider.base_url}
+            settings |= {f"{name.upper()}_API_KEY": "dummy-key", f"{name.upper()}_BASE_URL": provider.base_url}
         with self._log.open("ab") as log:
             async with server_process(settings, log) as self.process, Client(over(self.process)) as self.client:
                 yield
@@ -118,5 +122,5 @@ class Stage:
             for provider in self.providers.values():
                 watching.start_soon(watch, provider)
 
-    async def _news(self, progress: float, _total: float | None, message: str | None) -> None:
-        self.screen.news(progress, message or "")
+    async def _news(self, progress: float, total: float | None, message: str | None) -> None:
+        self.screen.news(progress / (total or 100), message or "")

@@ -28,7 +28,7 @@ async def sim() -> AsyncIterator[SimulatedProvider]:
 
 @pytest.fixture
 async def groq(sim: SimulatedProvider) -> AsyncIterator[OpenAICompatible]:
-    client = OpenAICompatible("groq", sim.base_url, KEY)
+    client = OpenAICompatible("groq", sim.base_url, KEY, limit_name="max_completion_tokens")
     yield client
     await client.close()
 
@@ -134,7 +134,7 @@ async def test_system_temperature_and_schema_are_sent_when_set(sim: SimulatedPro
 async def test_the_token_limit_has_the_name_that_the_vendor_knows(
     sim: SimulatedProvider, name: str, limit: str
 ) -> None:
-    client = OpenAICompatible(name, sim.base_url, None)
+    client = OpenAICompatible(name, sim.base_url, None, limit_name=limit)
 
     completion = await answer(client, replace(ASK, max_output_tokens=2))
     await client.close()

@@ -36,8 +36,9 @@ class ChatRequest:
 class Completion:
     """The answer of one call.
 
-    `tokens_in`, `tokens_out`, `tokens_cached` are None where the provider reported no usage; `served_model` is the
-    name that the provider says answered; `finish_reason` is the provider's word (`stop`, `length`, ...).
+    Tokens are None where the provider did not report them; `tokens_cached` (read from its cache) and `tokens_written`
+    (to it) are parts of `tokens_in`. `served_model` is the name that the provider says answered; `finish_reason` is the
+    provider's word (`stop`, `length`, ...).
     """
 
     text: str
@@ -46,6 +47,7 @@ class Completion:
     tokens_in: int | None
     tokens_out: int | None
     tokens_cached: int | None
+    tokens_written: int | None
     first_token_ms: int | None
     total_ms: int
 

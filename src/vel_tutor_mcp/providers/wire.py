@@ -25,6 +25,7 @@ MAX_QUOTE_CHARACTERS = 200
 _MAX_READ_CHARACTERS = 20_000
 _SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 _OUT_OF_CREDIT = "insufficient_quota"
+_OVER_RATE = "rate_limit_exceeded"
 _CLIENT_ERROR = 4
 _KINDS = {
     401: FailureKind.AUTHENTICATION,
@@ -43,6 +44,7 @@ Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 # Structs of plain values are in no reference cycle, hence gc=False.
 class PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: Tokens | None = None
+    cache_write_tokens: Tokens | None = None
 
 
 class Usage(msgspec.Struct):
@@ -211,6 +213,8 @@ def kind_of_status(status: int, code: str = "") -> FailureKind:
     """What an HTTP status means for the router. An account without credit counts as AUTHENTICATION: waiting is vain."""
     if is_out_of_credit(status, code):
         return FailureKind.AUTHENTICATION
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and code == _OVER_RATE:  # Groq: more than its tokens a minute
+        return FailureKind.RATE_LIMITED
     return _KINDS.get(status, FailureKind.BAD_REQUEST if status // 100 == _CLIENT_ERROR else FailureKind.SERVER_ERROR)
 
 

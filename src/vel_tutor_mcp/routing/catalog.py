@@ -52,9 +52,9 @@ class PriceRow(BaseModel):
 
 
 class ModelRow(BaseModel):
-    """A model at a provider. Tokens; milliseconds; `p_ok_offset` and `strengths` shift P(good enough), see `priors`.
+    """A model at a provider. Tokens; milliseconds; `p_ok_offset` and `strengths` shift P(good enough): see `priors`.
 
-    A model that does not take a temperature is not sent one. A retired model can be named, but is never chosen by itself.
+    A model that takes no temperature is not sent one. A retired model can be named, but is never chosen by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,8 +105,10 @@ class Catalog:
         return cls(providers, models)
 
     def with_found(self, provider: str, models: Iterable[str]) -> "Catalog":
-        """With rows for models that a server of one's own says it has; little is known of them, so little is assumed."""
-        found = (ModelRow(provider=provider, model=model, tier="small", context_window=FOUND_WINDOW) for model in models)
+        """With rows for models that a server of one's own says it has, of which little is known and little assumed."""
+        found = (
+            ModelRow(provider=provider, model=model, tier="small", context_window=FOUND_WINDOW) for model in models
+        )
         return Catalog(self.providers, (*self.models, *found))
 
     def provider(self, name: str) -> ProviderRow:

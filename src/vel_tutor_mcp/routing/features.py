@@ -123,7 +123,7 @@ def _found(words: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def _shapes(prompt: str, weights: Mapping[str, float]) -> set[str]:
     shapes = [match.lastgroup or "" for match in _SHAPES.finditer(prompt)]
-    if shapes.count("number") >= 2 and "?" in prompt and not {"code_block", "code"} & {*shapes, *weights}:
+    if shapes.count("number") > 1 and "?" in prompt and not {"code_block", "code"} & {*shapes, *weights}:
         shapes.append("quantities")
     return set(shapes) - ({"number", "equation"} if "code_block" in shapes else {"number"})
 

@@ -42,9 +42,12 @@ _POLICY_WORDS = {
 }
 
 
+_TEN_CENTS = 0.1
+
+
 def money(dollars: float) -> str:
     """US dollars to the cent, below ten cents to two significant digits."""
-    if dollars >= 0.1 or not dollars:
+    if dollars >= _TEN_CENTS or not dollars:
         return f"${dollars:.2f}"
     return f"${float(f'{dollars:.1e}'):.12f}".rstrip("0")
 

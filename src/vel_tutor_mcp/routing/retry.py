@@ -107,7 +107,7 @@ def _retry_after(candidate: Candidate, failures: Sequence[Failure]) -> float:
 
 
 def _period(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds < 2 * 60 else f"{seconds / 60:.0f} min"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ class Answers:
                 return
             try:
                 await self._engine.start(work)
-            except Exception:
-                # The work is committed: the care loop starts it, and the caller must not believe it lost.
+            except Exception:  # noqa: BLE001 - it is committed and the care loop starts it: no caller must believe it lost
                 _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
 
     def is_running(self, task_id: str) -> bool:
@@ -91,7 +90,8 @@ class Answers:
             job = await self._stored(lambda: self._begin(work))
             return "nothing left to do" if job is None else await self._run(job)
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
-            return await self._stored(lambda: self._give_up(work, problem))
+            reason = _told(problem)
+        return await self._stored(lambda: self._give_up(work, reason))
 
     async def _run(self, job: Job) -> str:
         work = job.subject.work
@@ -106,12 +106,12 @@ class Answers:
             del self._calls[work.task_id]
         return await self._stored(lambda: self._conclude(job, call))
 
-    async def _give_up(self, work: Work, problem: Exception) -> str:
+    async def _give_up(self, work: Work, reason: TaskError) -> str:
         async with self._tools.database.write() as tx:
             task = await tasks.get(tx, work.task_id)
             assert task is not None
             subject = Subject(task, await people.principal(tx, task.owner_id))
-            news = await _fail(tx, subject, _told(problem)) if task.attempt_set == work.attempt_set else None
+            news = await _fail(tx, subject, reason) if task.attempt_set == work.attempt_set else None
         for item in _heard(news):
             self._tools.hub.publish(work.task_id, item)
         return TaskStatus.FAILED.value

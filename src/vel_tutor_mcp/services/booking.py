@@ -171,8 +171,13 @@ class Booking:
     def _cost(self, call: Call, ended: Ended) -> NanoUsd:
         completion = ended.completion
         if completion and completion.tokens_in is not None and completion.tokens_out is not None:
-            cached = completion.tokens_cached or 0
-            cost = self._tools.prices.cost(call.row, completion.tokens_in, completion.tokens_out, cached)
+            cost = self._tools.prices.cost(
+                call.row,
+                completion.tokens_in,
+                completion.tokens_out,
+                completion.tokens_cached or 0,
+                tokens_written=completion.tokens_written or 0,
+            )
             return NanoUsd(cost or 0)
         unheard = completion is None and ended.failure is not None and not ended.failure.billable
         return NanoUsd(0) if unheard else call.reserved

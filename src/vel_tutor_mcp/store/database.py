@@ -94,8 +94,8 @@ def refused_write(path: Path, problem: DatabaseError) -> ConfigurationError | No
         )
     if "database is locked" in reason:
         return ConfigurationError(
-            f"The database {path} is locked; another process has been writing it for {_LOCK_WAIT_MS // 1000} s; end that "
-            "process, or try again."
+            f"The database {path} is locked; another process has been writing it for {_LOCK_WAIT_MS // 1000} s; "
+            "end that process, or try again."
         )
     if "readonly" in reason or "unable to open" in reason:
         return ConfigurationError(

@@ -1,0 +1,204 @@
+"""One call in flight: what has arrived of the answer, and how long the rest may take."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+
+import httpx2
+
+from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.models import FailureKind
+from vel_tutor_mcp.providers import wire
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+# The end of the body mostly comes with [DONE]; reading it keeps the connection for the next call.
+_DRAIN_SECONDS = 0.1
+_FIRST_TOKEN, _NEXT_TOKEN, _BODY, _END = "the first token", "the next token", "the end of the body", "the end"
+_NOTHING = wire.Piece()
+
+
+class Watch:
+    """Lets a timer expire once a call has waited too long for what comes next.
+
+    One alarm serves many packets: moving the timer at each of them costs more than decoding them.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        self._waits: dict[str, tuple[float, float | None]] = {}
+        self._timer: asyncio.Timeout | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self.last = self.now()
+        self.overdue = ""
+
+    def expect(self, what: str, seconds: float, since: float | None = None) -> None:
+        """Wait for it at most so long since a moment, or since the last packet (`last`) where none is given."""
+        self._waits[what] = (seconds, since)
+        self._arm()
+
+    def expect_no_more(self, what: str) -> None:
+        self._waits.pop(what, None)
+
+    @contextmanager
+    def over(self, timer: asyncio.Timeout) -> Iterator[None]:
+        self._timer = timer
+        self._arm()
+        try:
+            yield
+        finally:
+            self._timer = None
+            self._disarm()
+
+    def _arm(self) -> None:
+        self._disarm()
+        if self._timer is None:
+            return
+        when, seconds, what = min((self._end(*wait), wait[0], what) for what, wait in self._waits.items())
+        if when > self.now():
+            self._alarm = self._loop.call_at(when, self._arm)
+        else:
+            self.overdue = f"it took more than {seconds:g} s for {what}"
+            self._timer.reschedule(when)
+
+    def _end(self, seconds: float, since: float | None) -> float:
+        return (self.last if since is None else since) + seconds
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+
+class Call:
+    """One call in flight: what has arrived, and what must arrive next."""
+
+    def __init__(self, request: ChatRequest, on_delta: Delta) -> None:
+        self.watch = Watch()
+        self._started = self.watch.now()
+        self._timeouts = request.timeouts
+        self._stream = request.stream
+        self._on_delta = on_delta
+        self._pieces: list[str] = []
+        self._first_piece_at: float | None = None
+        self._thinking = False
+        self._refusal = ""
+        self._model: str | None = None
+        self._usage = wire.Usage()
+        self._finish_reason: str | None = None
+        self._done = False
+        self.watch.expect(_END, request.timeouts.total, self._started)
+        if request.stream:
+            self.watch.expect(_FIRST_TOKEN, request.timeouts.first_token, self._started)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def finished(self) -> bool:
+        return self._done or self._finish_reason is not None
+
+    @property
+    def first_token_ms(self) -> int | None:
+        return None if self._first_piece_at is None else self._milliseconds(self._first_piece_at)
+
+    def _milliseconds(self, moment: float) -> int:
+        return round((moment - self._started) * 1000)
+
+    async def read(self, response: httpx2.Response) -> None:
+        """Read the answer to its end, in the form that the server chose for it."""
+        kind = response.headers.get("content-type", "")
+        if "event-stream" in kind or (self._stream and "json" not in kind):
+            events = wire.EventDecoder()
+            await self._read(response, lambda packet: self._take_events(events.feed(packet)))
+        else:
+            whole = bytearray()
+            await self._read(response, whole.extend)
+            self._take_whole(wire.decode_whole(whole))
+
+    async def _read(self, response: httpx2.Response, take: Callable[[bytes], None]) -> None:
+        size, watch, now = 0, self.watch, self.watch.now
+        # The raw iterator spares two generators for each packet.
+        encoded = "content-encoding" in response.headers
+        async with aclosing(response.aiter_bytes() if encoded else response.aiter_raw()) as packets:
+            async for packet in packets:
+                watch.last = now()
+                size += len(packet)
+                if size > MAX_ANSWER_BYTES:
+                    raise ProviderError("its answer has no end", kind=FailureKind.MALFORMED)
+                take(packet)
+
+    def _take_events(self, events: list[bytes]) -> None:
+        for event in events:
+            if event == wire.DONE:
+                self._done = True
+                self.watch.expect(_BODY, _DRAIN_SECONDS)
+            else:
+                self._take_chunk(wire.decode_chunk(event))
+
+    def _take_chunk(self, chunk: wire.Chunk) -> None:
+        self._take_envelope(chunk)
+        for choice in chunk.choices or ():
+            self._take_delta(choice.delta or _NOTHING)
+            self._finish(choice.finish_reason)
+
+    def _take_delta(self, delta: wire.Piece) -> None:
+        if delta.content:
+            if not self._pieces:
+                self._first_piece_at = self.watch.last
+                self.watch.expect_no_more(_FIRST_TOKEN)
+                self.watch.expect(_NEXT_TOKEN, self._timeouts.between_tokens)
+            self._take_text(delta.content)
+        elif not self._thinking and (delta.reasoning or delta.reasoning_content):
+            self._thinking = True
+            self.watch.expect(_NEXT_TOKEN, self._timeouts.between_tokens)
+        elif delta.refusal:
+            self._refusal += delta.refusal
+
+    def _take_whole(self, whole: wire.Whole) -> None:
+        self._take_envelope(whole)
+        for choice in whole.choices or ():
+            message = choice.message or _NOTHING
+            if message.content:
+                self._take_text(message.content)
+            self._refusal += message.refusal or ""
+            self._finish(choice.finish_reason)
+        self._done = True
+
+    def _take_envelope(self, envelope: wire.Envelope) -> None:
+        self._model = envelope.model or self._model
+        self._usage = envelope.usage or self._usage
+
+    def _take_text(self, text: str) -> None:
+        self._pieces.append(text)
+        self._on_delta(text)
+
+    def _finish(self, reason: str | None) -> None:
+        if reason:
+            self._finish_reason = reason
+            self.watch.expect_no_more(_FIRST_TOKEN)
+
+    def completion(self) -> Completion:
+        """The answer, once nothing more comes; raises ProviderError where it is none."""
+        text = self.text
+        if not self.finished:
+            raise ProviderError("its answer broke off", kind=FailureKind.CONNECTION)
+        if not text and (self._refusal or self._finish_reason == "content_filter"):
+            why = f"the model declined: {self._refusal}" if self._refusal else "its content filter removed the answer"
+            raise ProviderError(why, kind=FailureKind.BAD_REQUEST)
+        if not text and self._finish_reason != "length":
+            raise ProviderError("its answer is empty", kind=FailureKind.MALFORMED)
+        details = self._usage.prompt_tokens_details
+        return Completion(
+            text=text,
+            finish_reason=self._finish_reason,
+            served_model=self._model,
+            tokens_in=self._usage.prompt_tokens,
+            tokens_out=self._usage.completion_tokens,
+            tokens_cached=details.cached_tokens if details else None,
+            tokens_written=details.cache_write_tokens if details else None,
+            first_token_ms=self.first_token_ms,
+            total_ms=self._milliseconds(self.watch.now()),
+        )

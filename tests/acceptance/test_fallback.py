@@ -1,0 +1,90 @@
+"""One provider fails in each of the ways that providers fail; the other answers, and no key shows anywhere."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Providers
+from stdio_server import serving
+from vel_tutor_mcp.providers.simulated import Fault
+
+pytestmark = pytest.mark.anyio
+
+OPENAI_THEN_GROQ = {"providers": ["openai", "groq"], "policy": "fixed", "max_retries": 0}
+IMPATIENT = dict.fromkeys(
+    (
+        "VEL_TUTOR_FIRST_TOKEN_TIMEOUT_SECONDS",
+        "VEL_TUTOR_BETWEEN_TOKENS_TIMEOUT_SECONDS",
+        "VEL_TUTOR_REASONING_TIMEOUT_SECONDS",
+    ),
+    "1",
+)
+OPENAI_KEY, GROQ_KEY = "sk-proj-0123456789abcdefghijABCDEFGHIJ", "a key of no known form 0123456789"
+UNAVAILABLE = Fault(kind="status", status=503)
+FAULTS = {
+    "503": (UNAVAILABLE, "it answered 503"),
+    "429": (Fault(kind="status", status=429, retry_after=30), "it answered 429"),
+    "401": (Fault(kind="status", status=401), "it answered 401"),
+    "reset": (Fault(kind="reset"), "the connection failed"),
+    "silence": (Fault(kind="stall", after_chunks=0), "it took more than 1 s for the first token"),
+    "silence in mid-stream": (Fault(kind="stall", after_chunks=3), "it took more than 1 s for the next token"),
+    "reset in mid-stream": (Fault(kind="reset", after_chunks=3), "the connection failed"),
+    "rubbish in mid-stream": (Fault(kind="malformed", after_chunks=3), "its answer is not what the protocol says"),
+}
+
+
+@pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
+async def test_the_other_provider_answers_and_both_attempts_are_listed(
+    tmp_path: Path, providers: Providers, fault: Fault, reason: str
+) -> None:
+    providers.openai.always = fault
+    async with serving(tmp_path, **providers.environment(), **IMPATIENT) as server:
+        await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)
+        task = await server.call("task_submit", prompt="Say hello", agent="pair", wait_seconds=15)
+
+    assert (task["status"], task["provider"], task["partial"]) == ("completed", "groq", False)
+    assert task["output"].startswith("[simulated groq/")
+    failed, answered = task["attempts"]
+    assert (failed["provider"], failed["outcome"]) == ("openai", "failed")
+    assert reason in failed["error"]
+    assert (answered["provider"], answered["outcome"], answered["error"]) == ("groq", "completed", None)
+
+
+async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(
+    tmp_path: Path, providers: Providers
+) -> None:
+    providers.openai.always = providers.groq.always = UNAVAILABLE
+    async with serving(tmp_path, **providers.environment()) as server:
+        await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)
+        task = await server.call("task_submit", prompt="Say hello", agent="pair", wait_seconds=15)
+
+    assert (task["status"], task["error"]["code"], task["output"]) == ("failed", "no_answer", None)
+    sentence = task["error"]["message"]
+    assert sentence.endswith(".")
+    assert not {"\n", ". ", "sk-test"} & {sentence, *sentence}
+    assert ". " not in sentence
+    assert "openai/" in sentence
+    assert "groq/" in sentence
+    assert "retry the task" in sentence
+
+
+async def test_a_key_shows_nowhere_though_providers_repeat_it(tmp_path: Path, providers: Providers) -> None:
+    keys = {"OPENAI_API_KEY": OPENAI_KEY, "GROQ_API_KEY": GROQ_KEY}
+    providers.openai.always = Fault(kind="status", status=401, message=f"Incorrect API key provided: {OPENAI_KEY}.")
+    providers.groq.always = Fault(kind="error_event", after_chunks=2, message=f"Bearer {GROQ_KEY} is unwelcome")
+    environment = providers.environment() | keys | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}
+    async with serving(tmp_path, **environment) as server:
+        task = await server.call("task_submit", prompt="Say hello", agent="default", wait_seconds=15)
+        shown = [task, await server.call("audit_search"), await server.call("agent_test", agent="default")]
+        shown.append(json.loads(await server.read("health://status")))
+        server.close_stdin()
+        await server.ended()
+
+    sent = [request.headers["authorization"] for request in providers.openai.requests + providers.groq.requests]
+    assert {f"Bearer {OPENAI_KEY}", f"Bearer {GROQ_KEY}"} == set(sent)
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    seen = json.dumps(shown).encode() + server.stdout + server.stderr + files
+    assert task["status"] == "failed"
+    assert b"it answered 401" in seen
+    assert OPENAI_KEY.encode() not in seen
+    assert GROQ_KEY.encode() not in seen

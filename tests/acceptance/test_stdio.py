@@ -1,0 +1,143 @@
+"""The official SDK's client, in both protocol eras, with the real server as a subprocess."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from conftest import Providers
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp_types import TextResourceContents
+from stdio_server import COMMAND, environment, soon
+from vel_tutor_mcp.models import TaskType
+from vel_tutor_mcp.providers.simulated import SimulatedProvider
+
+pytestmark = pytest.mark.anyio
+
+COLOUR = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def vendors() -> AsyncIterator[Providers]:
+    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
+        yield Providers(openai, groq)
+
+
+@pytest.fixture(scope="module", params=["legacy", "auto"])
+async def client(
+    vendors: Providers, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Client]:
+    folder = tmp_path_factory.mktemp(request.param)
+    server = StdioServerParameters(
+        command=COMMAND[0], args=[*COMMAND[1:]], env=environment(folder, **vendors.environment()), cwd=folder
+    )
+    async with Client(stdio_client(server), mode=request.param) as client:
+        yield client
+
+
+async def called(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await soon(client.call_tool(tool, arguments))
+    assert not result.is_error, result.content
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+async def read(client: Client, uri: str) -> str:
+    (content,) = (await soon(client.read_resource(uri))).contents
+    assert isinstance(content, TextResourceContents)
+    return content.text
+
+
+async def test_the_tools_are_listed(client: Client) -> None:
+    names = {tool.name for tool in (await soon(client.list_tools())).tools}
+
+    assert {"agent_create", "task_submit", "task_get", "task_cancel", "route_explain", "audit_search"} <= names
+
+
+async def test_an_agent_is_created_and_found_by_its_name(client: Client) -> None:
+    created = await called(client, "agent_create", name="Poet", config={"system_prompt": "Rhyme."})
+    found = await called(client, "agent_get", agent="Poet")
+
+    assert found["id"] == created["id"]
+    assert found["config"]["system_prompt"] == "Rhyme."
+
+
+async def test_a_route_is_explained_without_a_call(client: Client, vendors: Providers) -> None:
+    before = len(vendors.openai.requests + vendors.groq.requests)
+    decision = await called(client, "route_explain", prompt="Write a function in Python that reverses a list")
+
+    assert decision["task_type"] == "code_generation"
+    assert {candidate["provider"] for candidate in decision["candidates"]} == {"openai", "groq"}
+    assert decision["reasons"]
+    assert len(vendors.openai.requests + vendors.groq.requests) == before
+
+
+async def test_a_task_is_answered_with_its_model_cost_and_route(client: Client) -> None:
+    task = await called(client, "task_submit", prompt="Say hello", wait_seconds=15)
+
+    chosen = task["decision"]["candidates"][0]
+    assert (task["status"], task["provider"], task["model"]) == ("completed", chosen["provider"], chosen["model"])
+    assert task["output"].startswith(f"[simulated {task['provider']}/{task['model']}]")
+    assert 0 < task["cost_usd"] < 0.01
+    assert [attempt["cost_usd"] for attempt in task["attempts"]] == [task["cost_usd"]]
+
+
+async def test_progress_arrives_and_grows(
+    client: Client, vendors: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendors.groq, "tokens_per_second", 15.0)
+    monkeypatch.setattr(vendors.openai, "tokens_per_second", 15.0)
+    told: list[tuple[float, str]] = []
+
+    async def hear(progress: float, _total: float | None, message: str | None) -> None:
+        told.append((progress, message or ""))
+
+    await soon(client.call_tool("task_submit", {"prompt": "Say hello slowly"}, progress_callback=hear))
+
+    shares = [share for share, _ in told]
+    assert shares == sorted(set(shares))
+    assert shares[-1] == 100
+    words = " ".join(message for _, message in told)
+    assert "asking " in words
+    assert "first token from " in words
+    assert "tokens so far" in words
+
+
+async def test_a_task_and_its_whole_text_are_resources(client: Client) -> None:
+    task = await called(client, "task_submit", prompt="Say hello to a resource", wait_seconds=15)
+
+    shown = json.loads(await read(client, f"task://{task['id']}"))
+    assert (shown["status"], shown["attempts"]) == ("completed", task["attempts"])
+    assert await read(client, f"task://{task['id']}/output") == task["output"]
+
+
+@pytest.mark.parametrize("task_type", list(TaskType))
+async def test_a_task_of_each_type_is_answered(client: Client, task_type: TaskType) -> None:
+    task = await called(client, "task_submit", prompt="Do it", task_type=task_type.value, wait_seconds=15)
+
+    assert (task["status"], task["task_type"]) == ("completed", task_type)
+    assert task["decision"]["task_type"] == task_type
+
+
+async def test_an_answer_by_schema_is_an_object(client: Client) -> None:
+    task = await called(client, "task_submit", prompt="Which colour?", response_schema=COLOUR, wait_seconds=15)
+
+    assert task["output"] == {"colour": "simulated"}
+    assert json.loads(await read(client, f"task://{task['id']}/output")) == task["output"]
+
+
+async def test_the_same_key_is_the_same_task(client: Client, vendors: Providers) -> None:
+    once = {"prompt": "Only once", "idempotency_key": "once", "wait_seconds": 15}
+    first, again = await called(client, "task_submit", **once), await called(client, "task_submit", **once)
+    other = await soon(client.call_tool("task_submit", once | {"prompt": "Something else"}))
+
+    assert again == first
+    assert other.is_error
+    assert first["id"] in str(other.content)
+    sent = [received.prompt for received in vendors.groq.requests + vendors.openai.requests]
+    assert "Something else" not in sent

@@ -1,0 +1,90 @@
+"""Stdout belongs to the protocol, at every log level and to the end; the server leaves at once and in good order."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Providers
+from stdio_server import ServerGone, StdioServer, ToolRefused, alone, serving, soon
+from vel_tutor_mcp.providers.simulated import Fault
+
+pytestmark = pytest.mark.anyio
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+WAYS_OUT: dict[str, Callable[[StdioServer], None]] = {"end of stdin": StdioServer.close_stdin}
+if sys.platform != "win32":
+    WAYS_OUT["SIGTERM"] = StdioServer.terminate
+    WAYS_OUT["SIGINT"] = lambda server: server.signal(signal.SIGINT)
+
+ways_out = pytest.mark.parametrize("leave", WAYS_OUT.values(), ids=WAYS_OUT)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_nothing_but_messages_is_on_stdout(tmp_path: Path, providers: Providers, level: str) -> None:
+    providers.openai.always = Fault(kind="status", status=401)
+    providers.groq.tokens_per_second = 20
+    async with serving(tmp_path, **providers.environment(), VEL_TUTOR_LOG_LEVEL=level) as server:
+        await server.call("agent_create", name="vain", config={"providers": ["openai"]})
+        failed = await server.call("task_submit", prompt="Fail", agent="vain", wait_seconds=15)
+        cancelled = await server.call("task_submit", prompt="Be cancelled", wait_seconds=0)
+        await soon(providers.groq.until(lambda groq: groq.open == 1))
+        cancelled = await server.call("task_cancel", id=cancelled["id"])
+        completed = await server.call("task_submit", prompt="Succeed", wait_seconds=15)
+        with pytest.raises(ToolRefused):
+            await server.call("task_get", id="nonsense")
+        server.close_stdin()
+        assert await server.ended() == 0
+
+    states = [task["status"] for task in (failed, cancelled, completed)]
+    assert states == ["failed", "cancelled", "completed"]
+    assert server.rubbish == []
+
+
+@ways_out
+async def test_the_server_leaves_at_once_and_its_tasks_complete_at_the_next_start(
+    tmp_path: Path, providers: Providers, leave: Callable[[StdioServer], None]
+) -> None:
+    providers.groq.tokens_per_second = 10
+    async with serving(tmp_path, **alone(providers.groq), VEL_TUTOR_LOG_LEVEL="DEBUG") as server:
+        tasks = [await server.call("task_submit", prompt=f"Task {n}", wait_seconds=0) for n in range(3)]
+        await soon(providers.groq.until(lambda groq: groq.open == 3))
+        leave(server)
+        assert await soon(server.ended(), 5) == 0
+    assert server.rubbish == []
+
+    async with serving(tmp_path, **alone(providers.groq)) as server:
+        ended = [await server.call("task_get", id=task["id"], wait_seconds=15) for task in tasks]
+
+    assert [task["status"] for task in ended] == ["completed"] * 3
+    assert [[attempt["outcome"] for attempt in task["attempts"]] for task in ended] == [["cut", "completed"]] * 3
+    assert "recovered" not in {event["kind"] for task in ended for event in task["history"]}
+
+
+@ways_out
+async def test_the_server_leaves_at_once_while_it_is_opening(
+    tmp_path: Path, leave: Callable[[StdioServer], None]
+) -> None:
+    async with serving(tmp_path, VEL_TUTOR_LOG_LEVEL="DEBUG") as server:
+        leave(server)
+        assert await soon(server.ended(), 5) == 0
+
+    assert server.rubbish == []
+
+
+@ways_out
+async def test_a_waiting_call_does_not_hold_the_server_up(
+    tmp_path: Path, providers: Providers, leave: Callable[[StdioServer], None]
+) -> None:
+    providers.groq.latency = 60
+    async with serving(tmp_path, **alone(providers.groq), VEL_TUTOR_LOG_LEVEL="DEBUG") as server:
+        _, answer = server.begin("task_submit", prompt="Wait", wait_seconds=50)
+        await soon(providers.groq.until(lambda groq: groq.open == 1))
+        leave(server)
+        assert await soon(server.ended(), 5) == 0
+
+    assert server.rubbish == []
+    heard = await asyncio.gather(answer, return_exceptions=True)
+    assert isinstance(heard[0], ServerGone) or "error" in heard[0]
