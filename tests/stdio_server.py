@@ -57,6 +57,11 @@ def environment(folder: Path, **values: str) -> dict[str, str]:
     return kept | own | values
 
 
+def one_sentence(text: str) -> bool:
+    """Whether this is what a person is told: one line, one sentence, no traceback."""
+    return text.endswith(".") and "\n" not in text and ". " not in text and "Traceback" not in text
+
+
 def alone(provider: SimulatedProvider) -> dict[str, str]:
     """The variables of a server that knows this one vendor."""
     name = provider.name.upper()

@@ -1,0 +1,166 @@
+"""Kill -9, at any moment: nothing is lost, nothing is done twice unseen, and every cut call is in the books."""
+
+import asyncio
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from conftest import Providers
+from stdio_server import StdioServer, alone, one_sentence, serving, soon
+from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+
+pytestmark = pytest.mark.anyio
+
+KILLS = int(os.environ.get("VEL_TEST_KILLS", "20"))
+# A task that is cut six times in a row fails, by design: every few lives all of them may end.
+REST_EVERY = 4
+LATEST_KILL_SECONDS = 0.7
+MAX_LIFE_SECONDS = 15
+
+Task = dict[str, Any]
+
+WINDOWS: dict[str, Callable[[SimulatedProvider], bool]] = {
+    "while the first token is awaited": lambda groq: groq.open == 1,
+    "in mid-stream": lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 3,
+    "after the last byte": lambda groq: groq.requests != [] and groq.open == 0,
+}
+
+
+def outcomes(task: Task) -> list[str]:
+    return [attempt["outcome"] for attempt in task["attempts"]]
+
+
+async def submit(server: StdioServer, prompt: str, **arguments: Any) -> Task:
+    return await server.call("task_submit", prompt=prompt, wait_seconds=0, **arguments)
+
+
+async def ended(server: StdioServer, task: Task) -> Task:
+    return await server.call("task_get", id=task["id"], wait_seconds=15)
+
+
+async def entries(server: StdioServer, task: Task) -> Counter[str]:
+    """How often each action is in the audit trail of the task."""
+    found = await server.call("audit_search", subject=f"task:{task['id']}", limit=100)
+    return Counter(entry["action"] for entry in found["entries"])
+
+
+async def check_completed_once(server: StdioServer, provider: SimulatedProvider, task: Task) -> None:
+    task = await ended(server, task)
+    calls = [request for request in provider.requests if request.prompt == task["prompt"]]
+    *cut, last = outcomes(task)
+    actions = await entries(server, task)
+
+    assert (task["status"], last) == ("completed", "completed"), task
+    assert set(cut) <= {"cut"}
+    assert 1 <= len(calls) <= len(task["attempts"])
+    assert sum(not call.closed_early for call in calls) - 1 <= len(cut)
+    assert (actions["task_submitted"], actions["task_completed"]) == (1, 1)
+    assert actions["provider_called"] == len(task["attempts"])
+
+
+@pytest.mark.kills
+@pytest.mark.timeout(60 + MAX_LIFE_SECONDS * KILLS)
+async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
+    tmp_path: Path, providers: Providers
+) -> None:
+    groq, random, tasks = providers.groq, Random(20261123), list[Task]()
+    groq.tokens_per_second = 30  # 13 words: about 0.4 s
+    for life in range(KILLS):
+        async with serving(tmp_path, **alone(groq)) as server:
+            if life % REST_EVERY == 0:
+                await asyncio.gather(*(ended(server, task) for task in tasks[-3 * REST_EVERY :]))
+            for _ in range(random.randint(2, 3)):
+                tasks.append(await submit(server, f"Task number {len(tasks)}"))
+            await asyncio.sleep(random.uniform(0, LATEST_KILL_SECONDS))  # the moment is the point
+            await server.kill()
+
+    async with serving(tmp_path, **alone(groq)) as server:
+        for task in tasks:
+            await check_completed_once(server, groq, task)
+    with closing(sqlite3.connect(server.database)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("SELECT count(*) FROM tasks").fetchone() == (len(tasks),)
+
+
+@pytest.mark.kills
+@pytest.mark.parametrize("begun", WINDOWS.values(), ids=WINDOWS)
+async def test_a_task_whose_server_is_killed_completes_at_the_next_start(
+    tmp_path: Path, providers: Providers, begun: Callable[[SimulatedProvider], bool]
+) -> None:
+    groq = providers.groq
+    groq.latency, groq.tokens_per_second = 0.2, 30
+    async with serving(tmp_path, **alone(groq)) as server:
+        task = await submit(server, "Outlive the server")
+        await soon(groq.until(begun))
+        await server.kill()
+
+    async with serving(tmp_path, **alone(groq)) as server:
+        await check_completed_once(server, groq, task)
+        task = await ended(server, task)
+    assert task["output"].endswith("Outlive the server")
+
+
+@pytest.mark.kills
+async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(
+    tmp_path: Path, providers: Providers
+) -> None:
+    openai, groq = providers.openai, providers.groq
+    openai.always = Fault(kind="status", status=503)
+    groq.tokens_per_second = 10
+    async with serving(tmp_path, **providers.environment()) as server:
+        await server.call("agent_create", name="pair", config={"providers": ["openai", "groq"], "policy": "fixed"})
+        task = await submit(server, "Go on with the second", agent="pair")
+        await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
+        await server.kill()
+    openai.always = None
+
+    async with serving(tmp_path, **providers.environment()) as server:
+        task = await ended(server, task)
+
+    assert (task["status"], task["provider"]) == ("completed", "groq")
+    tried = [(attempt["provider"], attempt["outcome"]) for attempt in task["attempts"]]
+    assert tried == [("openai", "failed"), ("groq", "cut"), ("groq", "completed")]
+    assert (len(openai.requests), len(groq.requests)) == (1, 2)
+
+
+@pytest.mark.kills
+async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path, providers: Providers) -> None:
+    groq = providers.groq
+    groq.always = Fault(kind="stall")
+    async with serving(tmp_path, **alone(groq)) as server:
+        task = await submit(server, "Poison")
+        await soon(groq.until(lambda groq: len(groq.requests) == 1))
+    for life in range(2, 7):
+        async with serving(tmp_path, **alone(groq)):
+            await soon(groq.until(lambda groq, life=life: len(groq.requests) == life))  # type: ignore[misc]
+
+    async with serving(tmp_path, **alone(groq)) as server:
+        task = await ended(server, task)
+        actions = await entries(server, task)
+
+    assert (task["status"], task["error"]["code"]) == ("failed", "recovered_too_often")
+    assert "died 6 times" in task["error"]["message"]
+    assert one_sentence(task["error"]["message"])
+    assert (outcomes(task), len(groq.requests)) == (["cut"] * 6, 6)
+    assert actions["task_failed"] == 1
+
+
+@pytest.mark.kills
+async def test_a_server_that_lives_finishes_the_task_of_one_that_died(tmp_path: Path, providers: Providers) -> None:
+    groq = providers.groq
+    groq.tokens_per_second = 10
+    async with serving(tmp_path, **alone(groq)) as survivor, serving(tmp_path, **alone(groq)) as victim:
+        assert (await survivor.call("task_list"))["tasks"] == []
+        task = await submit(victim, "Be inherited")
+        await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
+        await victim.kill()
+        task = await survivor.call("task_get", id=task["id"], wait_seconds=10)
+
+        await check_completed_once(survivor, groq, task)
+    assert outcomes(task) == ["cut", "completed"]
