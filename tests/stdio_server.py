@@ -59,7 +59,7 @@ def environment(folder: Path, **values: str) -> dict[str, str]:
 
 def one_sentence(text: str) -> bool:
     """Whether this is what a person is told: one line, one sentence, no traceback."""
-    return text.endswith(".") and "\n" not in text and ". " not in text and "Traceback" not in text
+    return text.endswith((".", "?")) and "\n" not in text and ". " not in text and "Traceback" not in text
 
 
 def alone(provider: SimulatedProvider) -> dict[str, str]:

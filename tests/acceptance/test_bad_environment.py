@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Providers
-from stdio_server import COMMAND, StdioServer, ToolRefused, alone, environment, one_sentence, serving
+from stdio_server import StdioServer, ToolRefused, alone, environment, one_sentence, serving
 from vel_tutor_mcp.app import FILE_NAME
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
@@ -30,7 +30,6 @@ def anyio_backend() -> str:
     [
         ("VEL_TUTOR_COLOUR", "red"),
         ("VEL_TUTOR_TASKS_IN_PROGRES", "3"),
-        ("VEL_TUTOR_CATALOG", "{}"),
         ("VEL_TUTOR_TASKS_IN_PROGRESS", "many"),
         ("VEL_TUTOR_TASKS_IN_PROGRESS", "0"),
         ("VEL_TUTOR_LOG_LEVEL", "LOUD"),
@@ -202,8 +201,8 @@ WRONG_CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("task_submit", {"prompt": "Hello", "parameters": [SECRET]}, "`parameters`"),
     ("task_submit", {"prompt": "Hello", "max_cost_usd": -1}, "`max_cost_usd`"),
     ("task_submit", {"prompt": "Hello", "response_schema": {"type": SECRET}}, "response_schema"),
-    ("agent_create", {"name": "a", "config": {"model_preferences": {"general": "gpt-99"}}}, "gpt-99"),
-    ("agent_create", {"name": "a", "config": {"providers": ["acme"]}}, "acme"),
+    ("agent_create", {"name": "a", "config": {"model_preferences": {"general": SECRET}}}, "No such model"),
+    ("agent_create", {"name": "a", "config": {"providers": [SECRET]}}, "No such provider"),
     ("agent_create", {"name": "a", "config": {"colour": SECRET}}, "`config.colour`"),
     ("task_get", {"id": SECRET}, "There is no such task"),
     ("task_fly", {}, "task_fly"),
@@ -225,7 +224,7 @@ async def test_a_wrong_call_is_refused_with_a_sentence_and_costs_nothing(
 
 
 async def test_a_line_that_is_no_message_does_not_end_the_conversation(tmp_path: Path) -> None:
-    async with serving(tmp_path, command=COMMAND) as server:
+    async with serving(tmp_path) as server:
         assert server._process.stdin is not None
         server._process.stdin.write(b"hello?\n{\n\xff\n")
         assert (await server.call("task_list"))["tasks"] == []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from vel_tutor_mcp.errors import NoAnswer, ProviderError
+from vel_tutor_mcp.errors import NoAnswer, OverBudget, ProviderError
 from vel_tutor_mcp.models import Candidate, Decision, FailureKind
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider
 from vel_tutor_mcp.routing.health import BreakerState, Health
@@ -100,6 +100,7 @@ class Router:
 
         Raises:
             NoAnswer: with one sentence of what was tried, why it failed and what to do.
+            OverBudget: likewise, where money is all that stood in the way.
         """
         failures = list(order.failures)
         while True:
@@ -118,7 +119,9 @@ class Router:
             jitter=self._jitter(),
         )
         if isinstance(step, GiveUp):
-            raise NoAnswer(f"{failure_sentence(failures).removesuffix('.')} ({step.reason}).")
+            sentence = f"{failure_sentence(failures).removesuffix('.')} ({step.reason})."
+            poor = all(failure.failure is FailureKind.OVER_BUDGET for failure in failures)
+            raise OverBudget(sentence) if poor else NoAnswer(sentence)
         if isinstance(step, Wait):
             await book.wait(step)
             await asyncio.sleep(step.seconds)

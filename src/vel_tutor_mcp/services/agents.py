@@ -144,12 +144,12 @@ class Agents:
                     f"The agent {DEFAULT_AGENT} stays; tasks without an agent go to it; change it with agent_update."
                 )
             at = record.now()
-            cancelled = list(await cancel_pending_of(tx, principal, agent))
+            cancelled = await cancel_pending_of(tx, principal, agent)
             await agents.delete(tx, agent.id, at)
             payload = {"name": agent.name, "cancelled_tasks": len(cancelled)}
             await audit.append(tx, principal, "agent_deleted", f"agent:{agent.id}", payload, at)
-        for task_id, news in cancelled:
-            self._hub.publish(task_id, news)
+        for subject in cancelled:
+            subject.publish(self._hub)
         return agent, len(cancelled)
 
     async def test(self, principal: Principal, id_or_name: str, prompt: str, *, live: bool = False) -> AgentTest:

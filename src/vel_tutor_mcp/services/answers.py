@@ -8,17 +8,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vel_tutor_mcp.errors import ConfigurationError, NoCandidate, VelError
 from vel_tutor_mcp.execution.engine import Engine
-from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, TaskError, TaskStatus, Work
+from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Answered, Order, Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, composed
-from vel_tutor_mcp.services.hub import News
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import agents, attempts, history, people, tasks
@@ -108,46 +107,65 @@ class Answers:
 
     async def _give_up(self, work: Work, reason: TaskError) -> str:
         async with self._tools.database.write() as tx:
-            task = await tasks.get(tx, work.task_id)
-            assert task is not None
-            subject = Subject(task, await people.principal(tx, task.owner_id))
-            news = await _fail(tx, subject, reason) if task.attempt_set == work.attempt_set else None
-        for item in _heard(news):
-            self._tools.hub.publish(work.task_id, item)
+            subject = await self._subject(tx, work)
+            if subject is not None:
+                await _fail(tx, subject, reason)
+        if subject is not None:
+            subject.publish(self._tools.hub)
         return TaskStatus.FAILED.value
 
     async def _begin(self, work: Work) -> Job | None:
         async with self._tools.database.write() as tx:
-            task = await tasks.get(tx, work.task_id)
-            if task is None or task.status.ended or task.attempt_set != work.attempt_set:
+            subject = await self._subject(tx, work)
+            if subject is None:
                 return None
-            subject = Subject(task, await people.principal(tx, task.owner_id))
-            job, news = await self._job(tx, subject)
-            admitted = await self.admit(tx, task.owner_id) if job is None else []
-        for item in news:
-            self._tools.hub.publish(work.task_id, item)
+            job = await self._job(tx, subject)
+            admitted = await self.admit(tx, subject.task.owner_id) if job is None else []
+        subject.publish(self._tools.hub)
         await self.start(admitted)
         return job
 
-    async def _job(self, tx: Transaction, subject: Subject) -> tuple[Job | None, list[News]]:
-        task, news = subject.task, []
-        recoveries = task.recoveries + task.running
+    async def _subject(self, tx: Transaction, work: Work) -> Subject | None:
+        """The task, where this run of it is still to be done."""
+        task = await tasks.get(tx, work.task_id)
+        if task is None or task.status.ended or task.attempt_set != work.attempt_set:
+            return None
+        return Subject(task, await people.principal(tx, task.owner_id))
+
+    async def _job(self, tx: Transaction, subject: Subject) -> Job | None:
+        """The run, with what an earlier one left of it; None where there is nothing to run, which is then recorded."""
+        task = subject.task
         config = await agents.config(tx, task.agent_id, task.agent_version)
-        request = self._routes.request_of(
+        request = await self._request(tx, task, config)
+        book = Booking(self._tools, subject, config, request)
+        await book.close_open(tx, Outcome.CUT, "cut by a crash of the server; repeated")
+        if task.cancel_requested:
+            await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled")
+            return None
+        if not await self._recovered(tx, subject):
+            return None
+        decision = await self._decided(tx, subject, request)
+        if not decision.candidates:
+            await _fail(tx, subject, TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision)))
+            return None
+        return Job(subject, config, decision, await book.resume(tx), book)
+
+    async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
+        return self._routes.request_of(
             composed(task),
             config,
             task_type=task.task_type,
             response_schema=task.response_schema,
             available=await attempts.available(tx, task.id),
         )
-        book = Booking(self._tools, subject, config, request)
-        await book.close_open(tx, Outcome.CUT, "cut by a crash of the server; repeated")
-        if task.cancel_requested:
-            return None, _heard(await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled", partial=False))
+
+    async def _recovered(self, tx: Transaction, subject: Subject) -> bool:
+        """Mark the task as running here; False where it was recovered too often, and has failed for that."""
+        task, at = subject.task, record.now()
+        recoveries = task.recoveries + task.running
         if recoveries > MOST_RECOVERIES:
-            return None, _heard(await _fail(tx, subject, _too_often(recoveries)))
-        at = record.now()
-        started = task.started_at or at
+            await _fail(tx, subject, _too_often(recoveries))
+            return False
         await tasks.change(
             tx,
             task.id,
@@ -155,31 +173,23 @@ class Answers:
             executor=self._engine.executor,
             running=True,
             recoveries=recoveries,
-            started_at=started,
+            started_at=task.started_at or at,
         )
-        if recoveries:
-            news.append(await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5))
-        decision, told = await self._decided(tx, subject, request)
-        news += told
-        if not decision.candidates:
-            problem = TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision))
-            return None, [*news, *_heard(await _fail(tx, subject, problem))]
-        of_task = await attempts.of_task(tx, task.id)
-        earlier = tuple(attempt for attempt in of_task if attempt.attempt_set == task.attempt_set)
-        book.calls = len(earlier)
-        return Job(subject, config, decision, earlier, book), news
+        if task.running:
+            await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
+        return True
 
-    async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> tuple[Decision, list[News]]:
+    async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
         if made := await history.decision(tx, task.id, task.attempt_set):
-            return made, []
+            return made
         decision = self._routes.decide(request)
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
         message = f"{decision.task_type.value}: {' -> '.join(order) or 'no candidate'}"
-        news = await record.note(tx, subject, "route", message, 10, action="route_decided", payload=payload)
-        return decision, [news]
+        await record.note(tx, subject, "route", message, 10, action="route_decided", payload=payload)
+        return decision
 
     async def _answer(self, job: Job) -> Answered[Call]:
         order = Order(
@@ -195,26 +205,26 @@ class Answers:
             await self._release(job)
             # Nothing is recorded by the engine for what does not return: the work stays, and is run again.
             raise asyncio.CancelledError
+        job.subject.news.clear()  # of an earlier try to store this, which was rolled back
         async with self._tools.database.write() as tx:
             if call.cancelled():
-                news, state = await self._cancelled(tx, job), TaskStatus.CANCELLED
+                state = await self._cancelled(tx, job)
             elif problem := call.exception():
                 await job.book.close_open(tx, Outcome.FAILED)
-                news, state = await _fail(tx, job.subject, _told(problem)), TaskStatus.FAILED
+                state = await _fail(tx, job.subject, _told(problem))
             else:
-                news, state = await self._completed(tx, job, call.result()), TaskStatus.COMPLETED
+                state = await self._completed(tx, job, call.result())
             admitted = await self.admit(tx, job.subject.task.owner_id)
-        if news:
-            self._tools.hub.publish(job.subject.task.id, news)
+        job.subject.publish(self._tools.hub)
         await self.start(admitted)
         return state.value
 
-    async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> News | None:
+    async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> TaskStatus:
         completion = answered.ended.completion
         assert completion is not None
         await job.book.settle(tx, answered.slot, Outcome.COMPLETED, answered.ended)
         cut = " (cut at max_output_tokens)" if completion.finish_reason == "length" else ""
-        return await record.end(
+        await record.end(
             tx,
             job.subject,
             TaskStatus.COMPLETED,
@@ -225,21 +235,23 @@ class Answers:
             model=answered.candidate.model,
             recoveries=0,
         )
+        return TaskStatus.COMPLETED
 
-    async def _cancelled(self, tx: Transaction, job: Job) -> News | None:
+    async def _cancelled(self, tx: Transaction, job: Job) -> TaskStatus:
         call = await job.book.close_open(tx, Outcome.CANCELLED)
-        if call is None:
-            return await record.end(tx, job.subject, TaskStatus.CANCELLED, "cancelled")
-        return await record.end(
-            tx,
-            job.subject,
-            TaskStatus.CANCELLED,
-            f"cancelled while {call.row.name} answered",
-            output=call.text(),
-            partial=call.text() is not None,
-            provider=call.row.provider,
-            model=call.row.model,
-        )
+        kept: dict[str, Any] = {}
+        message = "cancelled"
+        if call is not None:
+            message = f"cancelled while {call.row.name} answered"
+            text = call.text()
+            kept = {
+                "output": text,
+                "partial": text is not None,
+                "provider": call.row.provider,
+                "model": call.row.model,
+            }
+        await record.end(tx, job.subject, TaskStatus.CANCELLED, message, **kept)
+        return TaskStatus.CANCELLED
 
     async def _release(self, job: Job) -> None:
         """This process closes in good order: book the cut call, and do not count it as a crash."""
@@ -261,8 +273,9 @@ class Answers:
                 tries += 1
 
 
-async def _fail(tx: Transaction, subject: Subject, error: TaskError) -> News | None:
-    return await record.end(tx, subject, TaskStatus.FAILED, f"failed: {error.message}", error=error)
+async def _fail(tx: Transaction, subject: Subject, error: TaskError) -> TaskStatus:
+    await record.end(tx, subject, TaskStatus.FAILED, f"failed: {error.message}", error=error)
+    return TaskStatus.FAILED
 
 
 def _told(problem: BaseException) -> TaskError:
@@ -283,7 +296,3 @@ def _too_often(recoveries: int) -> TaskError:
             "task or the machine may be the cause; look at the server's log, then retry the task."
         ),
     )
-
-
-def _heard(news: News | None) -> list[News]:
-    return [news] if news else []

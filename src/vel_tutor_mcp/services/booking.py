@@ -61,15 +61,22 @@ class Call:
 
 
 class Booking:
-    """See `routing.router.Book`. `current` is the call that is open now, `calls` counts those of this attempt set."""
+    """See `routing.router.Book`. `current` is the call that is open now."""
 
     def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
         self.subject = subject
         self.current: Call | None = None
-        self.calls = 0
+        self._calls = 0
         self._tools = tools
         self._config = config
         self._request = request
+
+    async def resume(self, tx: Transaction) -> tuple[Attempt, ...]:
+        """The attempts that this run has made already, before a crash; it counts on from there."""
+        of_task = await attempts.of_task(tx, self.subject.task.id)
+        made = tuple(attempt for attempt in of_task if attempt.attempt_set == self.subject.task.attempt_set)
+        self._calls = len(made)
+        return made
 
     async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
@@ -79,12 +86,12 @@ class Booking:
                 raise asyncio.CancelledError  # asked for after this run began, before it could be reached
             max_output = self._output_limit(row, await attempts.available(tx, task.id))
             reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
-            self.calls += 1
+            self._calls += 1
             attempt = await attempts.open_attempt(
-                tx, task, self.calls, candidate.provider, candidate.model, reserved, record.now()
+                tx, task, self._calls, candidate.provider, candidate.model, reserved, record.now()
             )
-            news = await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
-        self._publish(news)
+            await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
+        self.subject.publish(self._tools.hub)
         call = self.current = Call(attempt, row, reserved, time.monotonic())
         return call, self._chat(row, max_output), lambda text: self._hear(call, text)
 
@@ -99,19 +106,19 @@ class Booking:
         assert failure is not None
         async with self._tools.database.write() as tx:
             await self.settle(tx, call, Outcome.FAILED, ended)
-            news = await record.note(tx, self.subject, "failed_attempt", str(failure), 20)
+            await record.note(tx, self.subject, "failed_attempt", str(failure), 20)
             await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
-        self._publish(news)
+        self.current = None
+        self.subject.publish(self._tools.hub)
 
     async def wait(self, step: Wait) -> None:
         message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
         async with self._tools.database.write() as tx:
-            news = await record.note(tx, self.subject, "waiting", message, 20)
-        self._publish(news)
+            await record.note(tx, self.subject, "waiting", message, 20)
+        self.subject.publish(self._tools.hub)
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
         """Store the call's end, its cost and what it did to the model's breaker."""
-        self.current = None
         await self._close(tx, call.attempt, self._ending(call, ended, outcome))
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
@@ -138,7 +145,7 @@ class Booking:
 
         Returns the call that was under way in this process, if any.
         """
-        call, self.current = self.current, None
+        call = self.current
         for attempt in await attempts.left_open(tx, self.subject.work):
             heard = call if call and call.attempt.id == attempt.id else None
             ending = Ending(

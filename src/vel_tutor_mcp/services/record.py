@@ -1,14 +1,14 @@
 """Each change of a task is one record: its row, its history and the audit trail, in the caller's transaction.
 
-After the commit the caller publishes the event that it gets back.
+The news of it gathers in the `Subject`; the caller publishes it after the commit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from vel_tutor_mcp.models import Principal, Task, TaskError, TaskEvent, TaskStatus, Work
-from vel_tutor_mcp.services.hub import News
+from vel_tutor_mcp.services.hub import Hub, News
 from vel_tutor_mcp.store import audit, history, tasks
 from vel_tutor_mcp.store.database import Transaction
 
@@ -19,14 +19,21 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A task and the principal that it belongs to: on whose behalf everything about it is done."""
+    """A task, the principal on whose behalf everything about it is done, and its news that nobody heard yet."""
 
     task: Task
     owner: Principal
+    news: list[News] = field(default_factory=list)
 
     @property
     def work(self) -> Work:
         return Work(self.task.id, self.task.attempt_set)
+
+    def publish(self, hub: Hub) -> None:
+        """Tell the news, after the commit of the transaction that it came from."""
+        for news in self.news:
+            hub.publish(self.task.id, news)
+        self.news.clear()
 
 
 async def audit_entry(tx: Transaction, subject: Subject, action: str, payload: dict[str, Any]) -> None:
@@ -42,13 +49,12 @@ async def note(
     *,
     action: str | None = None,
     payload: dict[str, Any] | None = None,
-) -> News:
-    """Add a line to the task's history and, where `action` is given, an audit entry."""
-    at = now()
-    await history.add(tx, subject.task, TaskEvent(kind=kind, message=message, percent=percent, at=at))
+) -> None:
+    """Add a line to the task's history and, where `action` is given, an audit entry. `percent` is 0-100."""
+    await history.add(tx, subject.task, TaskEvent(kind=kind, message=message, percent=percent, at=now()))
     if action is not None:
-        await audit.append(tx, subject.owner, action, f"task:{subject.task.id}", payload or {}, at)
-    return News(percent=percent, message=message)
+        await audit_entry(tx, subject, action, payload or {})
+    subject.news.append(News(percent=percent, message=message))
 
 
 async def end(
@@ -57,16 +63,19 @@ async def end(
     status: TaskStatus,
     message: str,
     *,
-    by: Principal | None = None,
     error: TaskError | None = None,
     payload: dict[str, Any] | None = None,
     **values: Any,
-) -> News | None:
-    """Give the task its final state; None where it already has one, and nothing is recorded twice."""
+) -> bool:
+    """Give the task its final state; False where it already has one, and nothing is recorded twice.
+
+    `values` are further columns of its row, such as `output`.
+    """
     at = now()
     if not await tasks.end(tx, subject.work, status, at, error=error, **values):
-        return None
+        return False
     await history.add(tx, subject.task, TaskEvent(kind=status, message=message, percent=100, at=at))
     facts = (payload or {}) | ({"error": error.code} if error else {})
-    await audit.append(tx, by or subject.owner, f"task_{status}", f"task:{subject.task.id}", facts, at)
-    return News(percent=100, message=message, ended=True)
+    await audit_entry(tx, subject, f"task_{status}", facts)
+    subject.news.append(News(percent=100, message=message, ended=True))
+    return True

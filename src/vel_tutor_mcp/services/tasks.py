@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
@@ -137,9 +137,9 @@ class Tasks:
                     "cancelled; see its result with task_get."
                 )
             await tasks.change(tx, task_id, record.now(), cancel_requested=True)
-            news = await self._cancel_pending(tx, subject)
-        if news:
-            self._hub.publish(task_id, news)
+            if subject.task.status is TaskStatus.PENDING:
+                await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
+        subject.publish(self._hub)
         self._answers.cancel(task_id)
         return await self.follow(principal, task_id, 1)
 
@@ -181,11 +181,6 @@ class Tasks:
             await audit.append(tx, principal, "task_rated", f"task:{task_id}", {"rating": rating}, at)
         return task
 
-    async def _cancel_pending(self, tx: Transaction, subject: Subject) -> News | None:
-        if subject.task.status is not TaskStatus.PENDING:
-            return None
-        return await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
-
     async def _reopen(self, tx: Transaction, subject: Subject) -> None:
         task = subject.task
         await tasks.change(
@@ -209,16 +204,12 @@ class Tasks:
         await record.note(tx, subject, "retried", "retried", 0, action="task_retried", payload=payload)
 
 
-async def cancel_pending_of(tx: Transaction, principal: Principal, agent: Agent) -> Iterable[tuple[str, News]]:
-    """Cancel the agent's tasks that have not begun; publish what is returned after the commit."""
-    told = []
-    for work in await tasks.pending_of_agent(tx, agent.id, {TaskStatus.PENDING}):
-        task = await tasks.get(tx, work.task_id)
-        assert task is not None
-        news = await record.end(tx, Subject(task, principal), TaskStatus.CANCELLED, "cancelled: its agent was deleted")
-        if news:
-            told.append((task.id, news))
-    return told
+async def cancel_pending_of(tx: Transaction, principal: Principal, agent: Agent) -> list[Subject]:
+    """Cancel the agent's tasks that have not begun; publish them after the commit."""
+    subjects = [Subject(task, principal) for task in await tasks.pending_of_agent(tx, agent.id)]
+    for subject in subjects:
+        await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled: its agent was deleted")
+    return subjects
 
 
 async def _usable_agent(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:

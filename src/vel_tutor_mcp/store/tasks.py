@@ -1,6 +1,5 @@
 """Tasks: their rows, their turn, and the transitions that only one process can win."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -200,11 +199,9 @@ async def rate(
     )
 
 
-async def pending_of_agent(tx: Transaction, agent_id: str, statuses: Collection[TaskStatus]) -> list[Work]:
-    query = sa.select(tasks.c.id, tasks.c.attempt_set).where(
-        tasks.c.agent_id == agent_id, tasks.c.status.in_(sorted(statuses))
-    )
-    return [Work(row.id, row.attempt_set) for row in await tx.execute(query)]
+async def pending_of_agent(tx: Transaction, agent_id: str) -> list[Task]:
+    query = sa.select(tasks).where(tasks.c.agent_id == agent_id, tasks.c.status == TaskStatus.PENDING)
+    return [_task(row) for row in (await tx.execute(query)).mappings()]
 
 
 def _task(row: sa.RowMapping) -> Task:

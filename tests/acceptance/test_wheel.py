@@ -1,0 +1,97 @@
+"""What a user installs: the wheel made from the sdist, in a venv of its own, far from the checkout."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import Providers
+from stdio_server import alone, environment, serving
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+LEAVES = ("tools", "resources", "prompts", "migrations")
+SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What a command says, without this machine's Python or pip settings; no index is asked for anything."""
+    told = environment(cwd, PYTHONPATH="", PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1")
+    done = subprocess.run(command, cwd=cwd, env=told, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made from the sdist, as `python -m build --no-isolation` does."""
+    folder = tmp_path_factory.mktemp("build")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as sdist:
+        sdist.extractall(folder, filter="data")
+    unpacked = folder / archive.name.removesuffix(".tar.gz")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=unpacked)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The commands of a venv with the wheel; its dependencies are those of the Python that runs the tests."""
+    venv = tmp_path_factory.mktemp("installed") / "venv"
+    run(sys.executable, "-m", "venv", venv, cwd=venv.parent)
+    python = venv / SCRIPTS / "python"
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=venv.parent)
+    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=venv.parent)
+    # A line of a .pth file is not searched for more of them: an editable install over there stays unseen.
+    paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (Path(own.strip()) / "dependencies.pth").write_text("\n".join(paths))
+    return venv / SCRIPTS
+
+
+def test_the_wheel_brings_every_tool_resource_prompt_and_migration(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name.removeprefix("vel_tutor_mcp/") for name in archive.namelist()}
+
+    files = [path for leaf in LEAVES for path in (ROOT / leaf).rglob("*") if path.suffix in {".py", ".md", ".mako"}]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= shipped
+    assert {"tools/task_submit.py", "resources/guide/tasks.md", "migrations/env.py"} <= shipped
+    assert {"routing/catalog.toml", "py.typed"} <= shipped
+    assert not [name for name in shipped if "__pycache__" in name or name.startswith("tests/")]
+
+
+def test_the_installed_package_is_the_one_that_is_imported(scripts: Path, tmp_path: Path) -> None:
+    where = run(scripts / "python", "-c", "import vel_tutor_mcp; print(vel_tutor_mcp.__file__)", cwd=tmp_path)
+
+    assert scripts.parent in Path(where.strip()).parents
+
+
+async def test_the_installed_command_serves_from_a_read_only_folder_without_a_home(
+    scripts: Path, tmp_path: Path, providers: Providers
+) -> None:
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o555)
+    command = [str(scripts / "vel-tutor-mcp")]
+    async with serving(
+        tmp_path, command=command, cwd=folder, **alone(providers.groq), HOME="", PYTHONPATH=""
+    ) as server:
+        tools = (await server.request("tools/list"))["tools"]
+        task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
+        guide = await server.read("guide://tasks")
+        server.close_stdin()
+        assert await server.ended() == 0
+
+    assert {path.stem for path in (ROOT / "tools").glob("*.py")} == {tool["name"] for tool in tools}
+    assert (task["status"], task["output"][:10]) == ("completed", "[simulated")
+    assert "task_submit" in guide
+    assert (list(folder.iterdir()), server.rubbish) == ([], [])
+
+
+def test_the_installed_command_tells_its_version(scripts: Path, tmp_path: Path) -> None:
+    assert run(scripts / "vel-tutor-mcp", "--version", cwd=tmp_path).startswith("vel-tutor-mcp ")
