@@ -100,7 +100,7 @@ class Prepared:
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings)
         answers = Answers(tools, self.engine, routes, Router(self.providers, health))
-        tasks = Tasks(self.database, self.engine, answers, hub)
+        tasks = Tasks(self.database, self.engine, answers, hub, configured)
         await self.engine.launch(answers.run)
         care = Care(self.database, self.engine, answers, self.settings.history_days)
         return App(

@@ -34,11 +34,14 @@ class Screen:
 
     def headline(self, text: str) -> None:
         self._steps += 1
-        self._console.print()
+        self.gap()
         self._console.rule(Text(f"{self._steps}. {text}", "bold cyan"), align="left", characters="-", style="cyan")
 
     def say(self, text: str, style: str = "") -> None:
         self._show(Text(text, style))
+
+    def gap(self) -> None:
+        self._console.print()
 
     def news(self, share: float, text: str) -> None:
         """One line of a task's progress; `share` is 0-1."""

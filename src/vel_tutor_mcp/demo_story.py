@@ -66,7 +66,7 @@ async def _tell(screen: Screen, folder: Path) -> None:
             await _play(stage, tools, agent, route, types, outage, crash)
         async with stage.serving():
             await _play(stage, recovery, cancel, budget, usage, audit)
-    screen.say("")
+    screen.gap()
     took = f"{time.monotonic() - begun:.0f} s"
     screen.say(f"All of it is so, shown in {took}. Every answer and every cost was simulated.", "bold")
     screen.say("For real work, set OPENAI_API_KEY or GROQ_API_KEY and add `vel-tutor-mcp` to your MCP client.")
@@ -126,7 +126,7 @@ async def types(stage: Stage) -> None:
     for task_type, prompt, more in _TASKS:
         stage.screen.say(f"{task_type}: {shortened(prompt, 78)}", "bold")
         tasks.append(await _answered(stage, prompt, **more))
-    stage.screen.say("")
+    stage.screen.gap()
     stage.screen.tasks(tasks)
     inferred = [task["decision"]["task_type"] for task in tasks]
     stage.screen.check(inferred == [row[0] for row in _TASKS], "each type was inferred from its prompt")

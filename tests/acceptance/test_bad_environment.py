@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import Providers
 from stdio_server import StdioServer, ToolRefused, alone, environment, one_sentence, serving
+
 from vel_tutor_mcp.app import FILE_NAME
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 

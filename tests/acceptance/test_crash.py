@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import Providers
 from stdio_server import StdioServer, alone, one_sentence, serving, soon
+
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
 pytestmark = pytest.mark.anyio
@@ -107,9 +108,7 @@ async def test_a_task_whose_server_is_killed_completes_at_the_next_start(
 
 
 @pytest.mark.kills
-async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(
-    tmp_path: Path, providers: Providers
-) -> None:
+async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(tmp_path: Path, providers: Providers) -> None:
     openai, groq = providers.openai, providers.groq
     openai.always = Fault(kind="status", status=503)
     groq.tokens_per_second = 10

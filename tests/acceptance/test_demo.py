@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
 from vel_tutor_mcp import demo_story
 from vel_tutor_mcp.demo_stage import Stage
 
@@ -29,11 +30,7 @@ HEADLINES = (
 @contextmanager
 def started_demo(folder: Path) -> "Iterator[subprocess.Popen[str]]":
     """The demo in a process of its own, among settings of a user's that it must not touch."""
-    hostile = {
-        "OPENAI_API_KEY": "sk-of-the-user",
-        "OPENAI_BASE_URL": "not even a URL",
-        "VEL_TUTOR_NO_SUCH_SETTING": "1",
-    }
+    hostile = {"OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": "no URL", "VEL_TUTOR_NO_SUCH_SETTING": "1"}
     environment = os.environ | hostile | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     command = [sys.executable, "-m", "vel_tutor_mcp", "demo"]
     pipe = subprocess.PIPE
@@ -59,7 +56,6 @@ def test_the_demo_shows_the_main_job_from_end_to_end(tmp_path: Path) -> None:
 
     assert demo.returncode == 0, complaints
     assert complaints == ""
-    assert [line for line in told.splitlines() if line.startswith(HEADLINES)] != []
     assert [headline for headline in HEADLINES if headline not in told] == []
     assert "The models are simulated" in told
     assert "Every answer and every cost was simulated" in told

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import Providers
 from stdio_server import one_sentence, serving
+
 from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio
@@ -50,9 +51,7 @@ async def test_the_other_provider_answers_and_both_attempts_are_listed(
     assert (answered["provider"], answered["outcome"], answered["error"]) == ("groq", "completed", None)
 
 
-async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(
-    tmp_path: Path, providers: Providers
-) -> None:
+async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(tmp_path: Path, providers: Providers) -> None:
     providers.openai.always = providers.groq.always = UNAVAILABLE
     async with serving(tmp_path, **providers.environment()) as server:
         await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)

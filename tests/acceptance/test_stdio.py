@@ -9,6 +9,7 @@ from conftest import Providers
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import TextResourceContents
 from stdio_server import COMMAND, environment, soon
+
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
@@ -87,9 +88,7 @@ async def test_a_task_is_answered_with_its_model_cost_and_route(client: Client) 
     assert [attempt["cost_usd"] for attempt in task["attempts"]] == [task["cost_usd"]]
 
 
-async def test_progress_arrives_and_grows(
-    client: Client, vendors: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_progress_arrives_and_grows(client: Client, vendors: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendors.groq, "tokens_per_second", 15.0)
     monkeypatch.setattr(vendors.openai, "tokens_per_second", 15.0)
     told: list[tuple[float, str]] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Providers
 from stdio_server import ServerGone, StdioServer, ToolRefused, alone, serving, soon
+
 from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio

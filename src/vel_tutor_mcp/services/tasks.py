@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
-from vel_tutor_mcp.errors import Conflict, InputError
+from vel_tutor_mcp.errors import Conflict, InputError, NoCandidate
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import (
     MAX_PROMPT_CHARACTERS,
@@ -44,8 +44,11 @@ _MAX_KEY_CHARACTERS = 200
 class Tasks:
     """What the product does with tasks, for every door."""
 
-    def __init__(self, database: Database, engine: Engine, answers: Answers, hub: Hub) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, answers: Answers, hub: Hub, configured: frozenset[str]
+    ) -> None:
         self._database = database
+        self._configured = configured
         self._engine = engine
         self._answers = answers
         self._hub = hub
@@ -55,9 +58,10 @@ class Tasks:
 
         Raises:
             InputError: a field is out of bounds, or the key was used for another request.
-            NotFound: no such agent. Conflict: the agent is not active.
+            NotFound: no such agent. Conflict: the agent is not active. NoCandidate: no provider can be called at all.
         """
         _check(request)
+        self._refuse_without_providers()
         async with self._database.write() as tx:
             if earlier := await _same_request(tx, principal, request):
                 return earlier
@@ -180,6 +184,13 @@ class Tasks:
             await tasks.rate(tx, principal, task_id, rating, comment, at)
             await audit.append(tx, principal, "task_rated", f"task:{task_id}", {"rating": rating}, at)
         return task
+
+    def _refuse_without_providers(self) -> None:
+        if not self._configured:
+            raise NoCandidate(
+                "No model can be asked; no provider has a key; set OPENAI_API_KEY, GROQ_API_KEY or PERPLEXITY_API_KEY, "
+                "or VEL_TUTOR_LOCAL_BASE_URL, in this server's environment and start it again."
+            )
 
     async def _reopen(self, tx: Transaction, subject: Subject) -> None:
         task = subject.task
