@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -46,7 +46,7 @@ async def soon(what: Awaitable[Result], seconds: float = WAIT_SECONDS) -> Result
     return await asyncio.wait_for(what, seconds)
 
 
-def environment(folder: Path, **values: str) -> dict[str, str]:
+def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
     """All that a server with its home in the folder is told. Works for a checkout as for an installed package."""
     kept = {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_COVERAGE)}
     own = {
@@ -54,7 +54,7 @@ def environment(folder: Path, **values: str) -> dict[str, str]:
         "HOME": str(folder),
         "VEL_TUTOR_HOME": str(folder / "home"),
     }
-    return kept | own | values
+    return {**kept, **own, **values}
 
 
 def one_sentence(text: str) -> bool:
@@ -73,25 +73,23 @@ class StdioServer:
 
     Args:
         folder: holds its home, and an empty folder that it is started in; use the same again for a restart.
-        arguments: of the command line.
-        values: environment variables.
+        values: environment variables beside those of `environment`.
     """
 
     def __init__(
         self,
         folder: Path,
-        *arguments: str,
+        values: Mapping[str, str] = {},
         command: Sequence[str] = COMMAND,
         cwd: Path | None = None,
-        **values: str,
     ) -> None:
-        self.environment = environment(folder, **values)
+        self.environment = environment(folder, values)
         self.home = Path(self.environment["VEL_TUTOR_HOME"])
         self.database = self.home / FILE_NAME
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.heard: list[Message] = []
-        self._command = [*command, *arguments]
+        self._command = command
         self._cwd = cwd or folder / "cwd"
         self._requests = 0
         self._answers: dict[int, asyncio.Future[Message]] = {}

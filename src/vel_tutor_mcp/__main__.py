@@ -1,5 +1,6 @@
 """`vel-tutor-mcp` with no argument serves MCP over stdio: the straight way, without loading the command line."""
 
+import gc
 import sys
 
 _STRAIGHT: tuple[list[str], ...] = ([], ["serve"], ["serve", "--transport", "stdio"])
@@ -11,6 +12,9 @@ def main() -> None:
 
         run()
         return
+    # Loading makes many objects and no garbage; the collector would take a tenth of the time to the first answer.
+    # `doors.stdio` switches it on again once everything is loaded.
+    gc.disable()
     from vel_tutor_mcp.doors.stdio import start
 
     start()

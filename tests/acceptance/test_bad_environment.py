@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Providers
-from stdio_server import StdioServer, ToolRefused, alone, environment, one_sentence, serving
+from stdio_server import COMMAND, StdioServer, ToolRefused, alone, environment, one_sentence, serving
+from world import Providers
 
 from vel_tutor_mcp.app import FILE_NAME
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
 pytestmark = pytest.mark.anyio
 
-BAD_CONFIGURATION = 78  # of sysexits.h
+BAD_USAGE, BAD_CONFIGURATION = 64, 78  # of sysexits.h
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 
@@ -40,7 +40,7 @@ def anyio_backend() -> str:
 async def test_a_wrong_setting_ends_the_start_with_a_sentence_that_names_it(
     tmp_path: Path, name: str, value: str
 ) -> None:
-    async with StdioServer(tmp_path, **{name: value}) as server:
+    async with StdioServer(tmp_path, {name: value}) as server:
         assert await server.ended() == BAD_CONFIGURATION
 
     said = server.stderr.decode().strip()
@@ -55,7 +55,7 @@ async def test_a_configuration_file_that_cannot_be_used_is_named(tmp_path: Path,
     file = tmp_path / "config.toml"
     if content is not None:
         file.write_bytes(content)
-    async with StdioServer(tmp_path, VEL_TUTOR_CONFIG=str(file)) as server:
+    async with StdioServer(tmp_path, {"VEL_TUTOR_CONFIG": str(file)}) as server:
         assert await server.ended() == BAD_CONFIGURATION
 
     said = server.stderr.decode().strip()
@@ -64,13 +64,23 @@ async def test_a_configuration_file_that_cannot_be_used_is_named(tmp_path: Path,
     assert server.stdout == b""
 
 
-async def test_without_any_key_a_task_fails_and_says_which_variables_to_set(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
-        task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
-        decision = await server.call("route_explain", prompt="Say hello")
+async def test_an_unknown_transport_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    command = [*COMMAND, "serve", "--transport", "carrier-pigeon"]
+    async with StdioServer(tmp_path, command=command) as server:
+        assert await server.ended() == BAD_USAGE
 
-    assert (task["status"], task["error"]["code"], task["attempts"]) == ("failed", "no_candidate", [])
-    sentence = task["error"]["message"]
+    assert one_sentence(server.stderr.decode().strip())
+    assert server.stdout == b""
+
+
+async def test_without_any_key_a_task_is_refused_with_the_variables_to_set(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        with pytest.raises(ToolRefused) as refused:
+            await server.call("task_submit", prompt="Say hello", wait_seconds=15)
+        decision = await server.call("route_explain", prompt="Say hello")
+        assert (await server.call("task_list"))["tasks"] == []
+
+    sentence = str(refused.value)
     assert one_sentence(sentence)
     assert all(name in sentence for name in ("OPENAI_API_KEY", "GROQ_API_KEY", "PERPLEXITY_API_KEY"))
     assert decision["candidates"] == []
@@ -90,7 +100,7 @@ async def refusal(server: StdioServer) -> str:
 @pytest.mark.parametrize("home", ["file/home", pytest.param("/proc/nowhere/home", marks=on_linux)])
 async def test_a_home_that_cannot_be_made_is_told_by_every_tool(tmp_path: Path, home: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    async with serving(tmp_path, VEL_TUTOR_HOME=str(tmp_path / home)) as server:
+    async with serving(tmp_path, {"VEL_TUTOR_HOME": str(tmp_path / home)}) as server:
         sentence = await refusal(server)
         server.close_stdin()
         assert await server.ended() == 0
@@ -132,14 +142,14 @@ async def test_a_database_that_cannot_be_used_is_told_by_every_tool_and_left_alo
 
 
 async def test_tasks_survive_a_visit_by_an_older_version(tmp_path: Path, providers: Providers) -> None:
-    async with serving(tmp_path, **alone(providers.groq)) as server:
+    async with serving(tmp_path, alone(providers.groq)) as server:
         task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
     set_revision(server.database, "9999")
-    async with serving(tmp_path, **alone(providers.groq)) as older:
+    async with serving(tmp_path, alone(providers.groq)) as older:
         assert "9999" in await refusal(older)
     set_revision(server.database, "0001")
 
-    async with serving(tmp_path, **alone(providers.groq)) as server:
+    async with serving(tmp_path, alone(providers.groq)) as server:
         assert await server.call("task_get", id=task["id"]) == task
 
 
@@ -149,7 +159,7 @@ def set_revision(database: Path, revision: str) -> None:
 
 
 async def test_an_empty_home_variable_does_no_harm(tmp_path: Path, providers: Providers) -> None:
-    async with serving(tmp_path, **alone(providers.groq), HOME="") as server:
+    async with serving(tmp_path, alone(providers.groq) | {"HOME": ""}) as server:
         task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
 
     assert task["status"] == "completed"
@@ -157,7 +167,7 @@ async def test_an_empty_home_variable_does_no_harm(tmp_path: Path, providers: Pr
 
 def test_with_an_empty_home_variable_the_default_folder_is_the_users_own(tmp_path: Path) -> None:
     show = "from vel_tutor_mcp.settings import load_settings; print(load_settings().home)"
-    told = environment(tmp_path, HOME="", VEL_TUTOR_HOME="")
+    told = environment(tmp_path, {"HOME": "", "VEL_TUTOR_HOME": ""})
     shown = subprocess.run([sys.executable, "-c", show], env=told, cwd=tmp_path, capture_output=True, check=True)
 
     home = Path(shown.stdout.decode().strip())
@@ -169,7 +179,7 @@ def test_with_an_empty_home_variable_the_default_folder_is_the_users_own(tmp_pat
 async def test_it_works_in_a_folder_that_cannot_be_written(tmp_path: Path, providers: Providers, folder: str) -> None:
     cwd = tmp_path / folder
     cwd.mkdir(mode=0o555, exist_ok=True)
-    async with serving(tmp_path, cwd=cwd, **alone(providers.groq)) as server:
+    async with serving(tmp_path, alone(providers.groq), cwd=cwd) as server:
         task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
 
     assert task["status"] == "completed"
@@ -184,7 +194,7 @@ async def groq() -> AsyncIterator[SimulatedProvider]:
 
 @pytest.fixture(scope="module")
 async def server(groq: SimulatedProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StdioServer]:
-    async with serving(tmp_path_factory.mktemp("server"), **alone(groq)) as server:
+    async with serving(tmp_path_factory.mktemp("server"), alone(groq)) as server:
         yield server
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import Providers
 from stdio_server import ToolRefused, alone, serving, soon
+from world import Providers
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +14,7 @@ async def test_a_cancelled_task_closes_its_call_within_a_second_and_keeps_the_te
 ) -> None:
     groq = providers.groq
     groq.tokens_per_second, groq.answer = 50, lambda _: "word " * 5000
-    async with serving(tmp_path, **alone(groq)) as server:
+    async with serving(tmp_path, alone(groq)) as server:
         task = await server.call("task_submit", prompt="Go on and on", wait_seconds=0)
         await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 5))
         server.begin("task_cancel", id=task["id"])
@@ -32,7 +32,7 @@ async def test_a_cancelled_task_closes_its_call_within_a_second_and_keeps_the_te
 async def test_a_pending_task_is_cancelled_before_anyone_is_asked(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq
     groq.latency = 60
-    async with serving(tmp_path, **alone(groq), VEL_TUTOR_TASKS_IN_PROGRESS="1") as server:
+    async with serving(tmp_path, alone(groq) | {"VEL_TUTOR_TASKS_IN_PROGRESS": "1"}) as server:
         first = await server.call("task_submit", prompt="First", wait_seconds=0)
         second = await server.call("task_submit", prompt="Second", wait_seconds=0)
         assert second["status"] == "pending"
@@ -49,7 +49,7 @@ async def test_a_pending_task_is_cancelled_before_anyone_is_asked(tmp_path: Path
 async def test_the_next_task_begins_when_the_running_one_is_cancelled(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq
     groq.latency = 60
-    async with serving(tmp_path, **alone(groq), VEL_TUTOR_TASKS_IN_PROGRESS="1") as server:
+    async with serving(tmp_path, alone(groq) | {"VEL_TUTOR_TASKS_IN_PROGRESS": "1"}) as server:
         first = await server.call("task_submit", prompt="First", wait_seconds=0)
         second = await server.call("task_submit", prompt="Second", wait_seconds=0)
         await soon(groq.until(lambda groq: groq.open == 1))
@@ -63,7 +63,7 @@ async def test_the_next_task_begins_when_the_running_one_is_cancelled(tmp_path: 
 async def test_giving_up_a_waiting_request_does_not_stop_the_task(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq
     groq.tokens_per_second = 10
-    async with serving(tmp_path, **alone(groq)) as server:
+    async with serving(tmp_path, alone(groq)) as server:
         request, answer = server.begin("task_submit", prompt="Carry on", wait_seconds=45)
         await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
         server.notify("notifications/cancelled", requestId=request, reason="the user lost patience")

@@ -11,8 +11,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import Providers
 from stdio_server import StdioServer, alone, one_sentence, serving, soon
+from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
@@ -51,7 +51,8 @@ async def entries(server: StdioServer, task: Task) -> Counter[str]:
     return Counter(entry["action"] for entry in found["entries"])
 
 
-async def check_completed_once(server: StdioServer, provider: SimulatedProvider, task: Task) -> None:
+async def check_completed_once(server: StdioServer, provider: SimulatedProvider, task: Task) -> int:
+    """How many of its calls were cut."""
     task = await ended(server, task)
     calls = [request for request in provider.requests if request.prompt == task["prompt"]]
     *cut, last = outcomes(task)
@@ -63,6 +64,7 @@ async def check_completed_once(server: StdioServer, provider: SimulatedProvider,
     assert sum(not call.closed_early for call in calls) - 1 <= len(cut)
     assert (actions["task_submitted"], actions["task_completed"]) == (1, 1)
     assert actions["provider_called"] == len(task["attempts"])
+    return len(cut)
 
 
 @pytest.mark.kills
@@ -73,7 +75,7 @@ async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
     groq, random, tasks = providers.groq, Random(20261123), list[Task]()
     groq.tokens_per_second = 30  # 13 words: about 0.4 s
     for life in range(KILLS):
-        async with serving(tmp_path, **alone(groq)) as server:
+        async with serving(tmp_path, alone(groq)) as server:
             if life % REST_EVERY == 0:
                 await asyncio.gather(*(ended(server, task) for task in tasks[-3 * REST_EVERY :]))
             for _ in range(random.randint(2, 3)):
@@ -81,9 +83,9 @@ async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
             await asyncio.sleep(random.uniform(0, LATEST_KILL_SECONDS))  # the moment is the point
             await server.kill()
 
-    async with serving(tmp_path, **alone(groq)) as server:
-        for task in tasks:
-            await check_completed_once(server, groq, task)
+    async with serving(tmp_path, alone(groq)) as server:
+        cut = sum([await check_completed_once(server, groq, task) for task in tasks])
+    assert cut >= KILLS / 2  # or the kills met nobody at work
     with closing(sqlite3.connect(server.database)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("SELECT count(*) FROM tasks").fetchone() == (len(tasks),)
@@ -96,12 +98,12 @@ async def test_a_task_whose_server_is_killed_completes_at_the_next_start(
 ) -> None:
     groq = providers.groq
     groq.latency, groq.tokens_per_second = 0.2, 30
-    async with serving(tmp_path, **alone(groq)) as server:
+    async with serving(tmp_path, alone(groq)) as server:
         task = await submit(server, "Outlive the server")
         await soon(groq.until(begun))
         await server.kill()
 
-    async with serving(tmp_path, **alone(groq)) as server:
+    async with serving(tmp_path, alone(groq)) as server:
         await check_completed_once(server, groq, task)
         task = await ended(server, task)
     assert task["output"].endswith("Outlive the server")
@@ -112,14 +114,14 @@ async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(tmp_pa
     openai, groq = providers.openai, providers.groq
     openai.always = Fault(kind="status", status=503)
     groq.tokens_per_second = 10
-    async with serving(tmp_path, **providers.environment()) as server:
+    async with serving(tmp_path, providers.environment()) as server:
         await server.call("agent_create", name="pair", config={"providers": ["openai", "groq"], "policy": "fixed"})
         task = await submit(server, "Go on with the second", agent="pair")
         await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
         await server.kill()
     openai.always = None
 
-    async with serving(tmp_path, **providers.environment()) as server:
+    async with serving(tmp_path, providers.environment()) as server:
         task = await ended(server, task)
 
     assert (task["status"], task["provider"]) == ("completed", "groq")
@@ -132,14 +134,14 @@ async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(tmp_pa
 async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq
     groq.always = Fault(kind="stall")
-    async with serving(tmp_path, **alone(groq)) as server:
+    async with serving(tmp_path, alone(groq)) as server:
         task = await submit(server, "Poison")
         await soon(groq.until(lambda groq: len(groq.requests) == 1))
     for life in range(2, 7):
-        async with serving(tmp_path, **alone(groq)):
+        async with serving(tmp_path, alone(groq)):
             await soon(groq.until(lambda groq, life=life: len(groq.requests) == life))  # type: ignore[misc]
 
-    async with serving(tmp_path, **alone(groq)) as server:
+    async with serving(tmp_path, alone(groq)) as server:
         task = await ended(server, task)
         actions = await entries(server, task)
 
@@ -154,7 +156,7 @@ async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path,
 async def test_a_server_that_lives_finishes_the_task_of_one_that_died(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq
     groq.tokens_per_second = 10
-    async with serving(tmp_path, **alone(groq)) as survivor, serving(tmp_path, **alone(groq)) as victim:
+    async with serving(tmp_path, alone(groq)) as survivor, serving(tmp_path, alone(groq)) as victim:
         assert (await survivor.call("task_list"))["tasks"] == []
         task = await submit(victim, "Be inherited")
         await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Providers
 from stdio_server import one_sentence, serving
+from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault
 
@@ -39,7 +39,7 @@ async def test_the_other_provider_answers_and_both_attempts_are_listed(
     tmp_path: Path, providers: Providers, fault: Fault, reason: str
 ) -> None:
     providers.openai.always = fault
-    async with serving(tmp_path, **providers.environment(), **IMPATIENT) as server:
+    async with serving(tmp_path, providers.environment() | IMPATIENT) as server:
         await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)
         task = await server.call("task_submit", prompt="Say hello", agent="pair", wait_seconds=15)
 
@@ -53,7 +53,7 @@ async def test_the_other_provider_answers_and_both_attempts_are_listed(
 
 async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(tmp_path: Path, providers: Providers) -> None:
     providers.openai.always = providers.groq.always = UNAVAILABLE
-    async with serving(tmp_path, **providers.environment()) as server:
+    async with serving(tmp_path, providers.environment()) as server:
         await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)
         task = await server.call("task_submit", prompt="Say hello", agent="pair", wait_seconds=15)
 
@@ -69,7 +69,7 @@ async def test_a_key_shows_nowhere_though_providers_repeat_it(tmp_path: Path, pr
     providers.openai.always = Fault(kind="status", status=401, message=f"Incorrect API key provided: {OPENAI_KEY}.")
     providers.groq.always = Fault(kind="error_event", after_chunks=2, message=f"Bearer {GROQ_KEY} is unwelcome")
     environment = providers.environment() | keys | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}
-    async with serving(tmp_path, **environment) as server:
+    async with serving(tmp_path, environment) as server:
         task = await server.call("task_submit", prompt="Say hello", agent="default", wait_seconds=15)
         shown = [task, await server.call("audit_search"), await server.call("agent_test", agent="default")]
         shown.append(json.loads(await server.read("health://status")))

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from conftest import Providers
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import TextResourceContents
 from stdio_server import COMMAND, environment, soon
+from world import Providers
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
@@ -35,7 +35,7 @@ async def client(
 ) -> AsyncIterator[Client]:
     folder = tmp_path_factory.mktemp(request.param)
     server = StdioServerParameters(
-        command=COMMAND[0], args=[*COMMAND[1:]], env=environment(folder, **vendors.environment()), cwd=folder
+        command=COMMAND[0], args=[*COMMAND[1:]], env=environment(folder, vendors.environment()), cwd=folder
     )
     async with Client(stdio_client(server), mode=request.param) as client:
         yield client
@@ -44,8 +44,8 @@ async def client(
 async def called(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await soon(client.call_tool(tool, arguments))
     assert not result.is_error, result.content
-    assert result.structured_content is not None
-    return result.structured_content
+    content: dict[str, Any] = result.structured_content
+    return content
 
 
 async def read(client: Client, uri: str) -> str:
@@ -91,17 +91,17 @@ async def test_a_task_is_answered_with_its_model_cost_and_route(client: Client) 
 async def test_progress_arrives_and_grows(client: Client, vendors: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendors.groq, "tokens_per_second", 15.0)
     monkeypatch.setattr(vendors.openai, "tokens_per_second", 15.0)
-    told: list[tuple[float, str]] = []
+    told: list[tuple[float, float | None, str | None]] = []
 
-    async def hear(progress: float, _total: float | None, message: str | None) -> None:
-        told.append((progress, message or ""))
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
 
     await soon(client.call_tool("task_submit", {"prompt": "Say hello slowly"}, progress_callback=hear))
 
-    shares = [share for share, _ in told]
+    shares = [share for share, _, _ in told]
     assert shares == sorted(set(shares))
     assert shares[-1] == 100
-    words = " ".join(message for _, message in told)
+    words = " ".join(message or "" for _, _, message in told)
     assert "asking " in words
     assert "first token from " in words
     assert "tokens so far" in words

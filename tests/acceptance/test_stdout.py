@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Providers
 from stdio_server import ServerGone, StdioServer, ToolRefused, alone, serving, soon
+from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault
 
@@ -27,7 +27,7 @@ ways_out = pytest.mark.parametrize("leave", WAYS_OUT.values(), ids=WAYS_OUT)
 async def test_nothing_but_messages_is_on_stdout(tmp_path: Path, providers: Providers, level: str) -> None:
     providers.openai.always = Fault(kind="status", status=401)
     providers.groq.tokens_per_second = 20
-    async with serving(tmp_path, **providers.environment(), VEL_TUTOR_LOG_LEVEL=level) as server:
+    async with serving(tmp_path, providers.environment() | {"VEL_TUTOR_LOG_LEVEL": level}) as server:
         await server.call("agent_create", name="vain", config={"providers": ["openai"]})
         failed = await server.call("task_submit", prompt="Fail", agent="vain", wait_seconds=15)
         cancelled = await server.call("task_submit", prompt="Be cancelled", wait_seconds=0)
@@ -49,14 +49,14 @@ async def test_the_server_leaves_at_once_and_its_tasks_complete_at_the_next_star
     tmp_path: Path, providers: Providers, leave: Callable[[StdioServer], None]
 ) -> None:
     providers.groq.tokens_per_second = 10
-    async with serving(tmp_path, **alone(providers.groq), VEL_TUTOR_LOG_LEVEL="DEBUG") as server:
+    async with serving(tmp_path, alone(providers.groq) | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
         tasks = [await server.call("task_submit", prompt=f"Task {n}", wait_seconds=0) for n in range(3)]
         await soon(providers.groq.until(lambda groq: groq.open == 3))
         leave(server)
         assert await soon(server.ended(), 5) == 0
     assert server.rubbish == []
 
-    async with serving(tmp_path, **alone(providers.groq)) as server:
+    async with serving(tmp_path, alone(providers.groq)) as server:
         ended = [await server.call("task_get", id=task["id"], wait_seconds=15) for task in tasks]
 
     assert [task["status"] for task in ended] == ["completed"] * 3
@@ -68,7 +68,7 @@ async def test_the_server_leaves_at_once_and_its_tasks_complete_at_the_next_star
 async def test_the_server_leaves_at_once_while_it_is_opening(
     tmp_path: Path, leave: Callable[[StdioServer], None]
 ) -> None:
-    async with serving(tmp_path, VEL_TUTOR_LOG_LEVEL="DEBUG") as server:
+    async with serving(tmp_path, {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
         leave(server)
         assert await soon(server.ended(), 5) == 0
 
@@ -80,12 +80,12 @@ async def test_a_waiting_call_does_not_hold_the_server_up(
     tmp_path: Path, providers: Providers, leave: Callable[[StdioServer], None]
 ) -> None:
     providers.groq.latency = 60
-    async with serving(tmp_path, **alone(providers.groq), VEL_TUTOR_LOG_LEVEL="DEBUG") as server:
+    async with serving(tmp_path, alone(providers.groq) | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
         _, answer = server.begin("task_submit", prompt="Wait", wait_seconds=50)
         await soon(providers.groq.until(lambda groq: groq.open == 1))
         leave(server)
         assert await soon(server.ended(), 5) == 0
 
     assert server.rubbish == []
-    heard = await asyncio.gather(answer, return_exceptions=True)
-    assert isinstance(heard[0], ServerGone) or "error" in heard[0]
+    (heard,) = await asyncio.gather(answer, return_exceptions=True)
+    assert isinstance(heard, ServerGone) or (isinstance(heard, dict) and "error" in heard)

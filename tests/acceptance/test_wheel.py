@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Providers
 from stdio_server import alone, environment, serving
+from world import Providers
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
 
 def run(*command: str | Path, cwd: Path) -> str:
     """What a command says, without this machine's Python or pip settings; no index is asked for anything."""
-    told = environment(cwd, PYTHONPATH="", PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1")
+    told = environment(cwd, {"PYTHONPATH": "", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"})
     done = subprocess.run(command, cwd=cwd, env=told, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -78,9 +78,8 @@ async def test_the_installed_command_serves_from_a_read_only_folder_without_a_ho
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
     command = [str(scripts / "vel-tutor-mcp")]
-    async with serving(
-        tmp_path, command=command, cwd=folder, **alone(providers.groq), HOME="", PYTHONPATH=""
-    ) as server:
+    nothing = {"HOME": "", "PYTHONPATH": ""}
+    async with serving(tmp_path, alone(providers.groq) | nothing, command, folder) as server:
         tools = (await server.request("tools/list"))["tools"]
         task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
         guide = await server.read("guide://tasks")

@@ -62,8 +62,8 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant(load: Load, name
 
 
 def test_an_unknown_name_like_no_other_is_refused_with_all_there_are(load: Load) -> None:
-    sentence = refusal(load, VEL_TUTOR_XYZZY="1")
-    assert "Unknown setting VEL_TUTOR_XYZZY" in sentence
+    sentence = refusal(load, VEL_TUTOR_QQQQQQQQQQ="1")
+    assert "Unknown setting VEL_TUTOR_QQQQQQQQQQ" in sentence
     assert "known names: VEL_TUTOR_ALLOW_UNPRICED" in sentence
 
 

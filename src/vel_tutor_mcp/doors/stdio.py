@@ -1,6 +1,7 @@
 """MCP over stdin and stdout: answers at once, opens the product in the background, leaves without joining threads."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,13 @@ class _Door:
             async with asyncio.timeout(_OPEN_ANYWAY_SECONDS):
                 await self._answered.wait()
         await asyncio.sleep(_ANSWER_LEAVES_SECONDS)
+        try:
+            await self._open_product(desk)
+        finally:
+            gc.freeze()  # what is loaded stays: no collection needs to look at it again
+            gc.enable()
+
+    async def _open_product(self, desk: Desk) -> None:
         try:
             prepared = await _in_thread(lambda: _prepare(self._settings))
             self._app = await prepared.launch()

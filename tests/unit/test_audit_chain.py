@@ -1,0 +1,150 @@
+"""Anyone can recompute the chain from its entries, and finds what was changed, removed or moved."""
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.store.audit import GENESIS, append, canonical, entry_hash, page
+from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.tables import audit_logs, metadata
+
+Entry = dict[str, Any]
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+ME = Principal(user_id=str(UUID(int=1)), organisation_id=str(UUID(int=2)), name="jo", role="admin")
+HASHED = [column.name for column in audit_logs.c if column.name not in {"hash", "address", "user_agent"}]
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+payloads = st.dictionaries(st.text(), values, max_size=3)
+
+
+def linked(contents: list[Entry]) -> list[Entry]:
+    entries: list[Entry] = []
+    for number, payload in enumerate(contents, 1):
+        previous = entries[-1]["hash"] if entries else GENESIS
+        entry = {"sequence": number, "action": "done", "payload": payload, "previous_hash": previous}
+        entries.append(entry | {"hash": entry_hash(entry)})
+    return entries
+
+
+def holds(entries: list[Entry]) -> bool:
+    """What a reader of the documentation would write: recompute each hash, follow each link."""
+    hashes = [entry_hash({name: entry[name] for name in entry if name != "hash"}) for entry in entries]
+    return all(
+        entry["hash"] == computed and entry["previous_hash"] == previous and entry["sequence"] == number
+        for number, (entry, computed, previous) in enumerate(
+            zip(entries, hashes, [GENESIS, *hashes][: len(hashes)], strict=True), 1
+        )
+    )
+
+
+chains = st.lists(payloads, min_size=1, max_size=6).map(linked)
+
+
+@given(chains)
+def test_an_untouched_chain_can_be_recomputed(entries: list[Entry]) -> None:
+    assert holds(entries)
+    assert holds(json.loads(json.dumps(entries)))
+
+
+@given(chains, st.data())
+def test_a_changed_field_breaks_the_chain(entries: list[Entry], data: st.DataObject) -> None:
+    place, field = data.draw(st.integers(0, len(entries) - 1)), data.draw(st.sampled_from([*entries[0]]))
+    value = data.draw(values)
+    assume(canonical(value) != canonical(entries[place][field]))
+    entries[place] = entries[place] | {field: value}
+    assert not holds(entries)
+
+
+@given(chains, payloads, st.data())
+def test_a_changed_entry_with_a_hash_to_match_breaks_the_next(
+    entries: list[Entry], payload: Entry, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, max(0, len(entries) - 2)))
+    assume(place < len(entries) - 1 and canonical(payload) != canonical(entries[place]["payload"]))
+    forged = {name: value for name, value in (entries[place] | {"payload": payload}).items() if name != "hash"}
+    entries[place] = forged | {"hash": entry_hash(forged)}
+    assert not holds(entries)
+
+
+@given(st.lists(payloads, min_size=2, max_size=6).map(linked), st.data())
+def test_a_removed_entry_breaks_the_chain_unless_it_is_the_last(entries: list[Entry], data: st.DataObject) -> None:
+    del entries[data.draw(st.integers(0, len(entries) - 2))]
+    assert not holds(entries)
+
+
+@given(st.lists(payloads, min_size=2, max_size=5).map(linked), st.data())
+def test_entries_in_another_order_break_the_chain(entries: list[Entry], data: st.DataObject) -> None:
+    moved = data.draw(st.permutations(entries))
+    assume(moved != entries)
+    assert not holds(moved)
+
+
+@given(payloads, st.data())
+def test_one_spelling_whatever_the_order_of_the_keys(payload: Entry, data: st.DataObject) -> None:
+    again = dict(data.draw(st.permutations(list(payload.items()))))
+    assert canonical(again) == canonical(payload)
+    assert entry_hash(again) == entry_hash(payload)
+
+
+@given(values)
+def test_a_canonical_text_is_the_json_of_its_value(value: Any) -> None:
+    assert json.loads(canonical(value)) == value
+    assert canonical(json.loads(canonical(value))) == canonical(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"b": 1, "a": [True, None]}, '{"a":[true,null],"b":1}'),
+        ({"ä": "ß\n"}, '{"ä":"ß\\n"}'),
+        ({"z": {"d": 1, "c": 2}, "a": 0.1}, '{"a":0.1,"z":{"c":2,"d":1}}'),
+    ],
+)
+def test_the_canonical_text(value: Any, text: str) -> None:
+    assert canonical(value) == text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_json_does_not_have_cannot_be_hashed(number: float) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical({"x": number})
+
+
+def test_the_hash_of_a_known_entry_never_changes() -> None:
+    entry = {"sequence": 1, "action": "task_submitted", "payload": {"agent": "default"}, "previous_hash": GENESIS}
+    assert entry_hash(entry) == "6eb65b75e007b264941cff655921d083d09628ece378a05da8f8fae6e5fa1efb"
+
+
+@pytest.mark.anyio
+async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
+    database = Database(tmp_path / "audit.db")
+    engine = database.blocking_engine()
+    metadata.create_all(engine, [audit_logs])
+    for number, action in enumerate(["task_submitted", "route_decided", "task_completed"]):
+        async with database.write() as tx:
+            await append(tx, ME, action, "task:1", {"ä": number, "nested": {"b": 1.5}}, NOW + timedelta(number))
+    with engine.connect() as connection:
+        rows = [dict(row) for row in connection.execute(sa.select(audit_logs).order_by("sequence")).mappings()]
+    entries = [{name: row[name] for name in [*HASHED, "hash"]} for row in rows]
+    assert holds([entry | {"payload": json.loads(entry["payload"])} for entry in entries])
+
+    async with database.read() as tx:
+        shown = (await page(tx, ME, 10, None)).rows
+    engine.dispose()
+    await database.close()
+    assert all(newer.previous_hash == older.hash for newer, older in itertools.pairwise(shown))
+    assert shown[-1].previous_hash == GENESIS
