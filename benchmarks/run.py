@@ -1,4 +1,4 @@
-"""Run the benchmarks and print one table: `python benchmarks/run.py [NAME ...] [--json FILE]`.
+"""Run the benchmarks and print one table: `python benchmarks/run.py [--only NAME] [--json FILE]`.
 
 A ratio is resolved only where it is further from 1 than its A/A control.
 """
@@ -43,14 +43,14 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What is fast, against what, and how sure that is.")
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="all where none is named")
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="may be given several times")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
     arguments = parser.parse_args()
-    results = asyncio.run(measured(arguments.names or list(BENCHMARKS)))
+    results = asyncio.run(measured(arguments.only or list(BENCHMARKS)))
     print(f"{machine()}\n\n{table(results)}")
     if arguments.json:
         report = {"machine": machine(), "results": [result.shown() for result in results]}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

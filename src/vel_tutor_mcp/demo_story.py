@@ -236,5 +236,5 @@ def _sentence(error: BaseException, log: Path) -> str:
         sentence = f"The demo stopped: the server did not answer ({error})."
     else:
         sentence = f"The demo stopped on an unexpected fault ({type(error).__name__}: {error})."
-    said = log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:] if log.exists() else []
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES_SHOWN:] if log.exists() else []
     return "\n".join([sentence, *(["The server's log ends with:", *said] if said else [])])

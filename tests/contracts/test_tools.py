@@ -1,0 +1,166 @@
+"""Each tool as clients see it, reviewed: a change of what is published is a change of a file here."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from world import ERAS, Era
+
+from vel_tutor_mcp import leaves
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.mcp import make_server
+
+Published = dict[str, Any]
+
+HERE = Path(__file__).parent
+UPDATE = "VEL_UPDATE_CONTRACTS=1 pytest tests/contracts"
+NO_TOOL = "server.schema"
+TOOLS = sorted(file.stem for file in leaves.folder("tools").glob("*.py"))
+MOST_BYTES = 16_000
+
+# The contract: these names are fixed. `usage_report` gets `what_if_policy` later.
+ARGUMENTS = {
+    "agent_create": "name type config",
+    "agent_delete": "agent",
+    "agent_get": "agent",
+    "agent_list": "status limit cursor",
+    "agent_test": "agent prompt live",
+    "agent_update": "agent name status config",
+    "audit_search": "action principal subject since until limit cursor",
+    "audit_verify": "",
+    "dashboard_show": "view",
+    "route_explain": "prompt agent task_type policy",
+    "task_cancel": "id",
+    "task_get": "id wait_seconds",
+    "task_list": "status agent query limit cursor",
+    "task_rate": "id rating comment",
+    "task_retry": "id wait_seconds",
+    "task_submit": "prompt agent task_type priority parameters response_schema max_cost_usd idempotency_key wait_seconds",
+    "taskmaster_list": "project tag limit cursor",
+    "taskmaster_plan": "project action target count tag wait_seconds",
+    "taskmaster_run": "project ids all_ready tag agent review_agent max_cost_usd wait_seconds",
+    "usage_report": "period group_by",
+    "workflow_decide": "run step approve comment",
+    "workflow_get": "id limit cursor wait_seconds",
+    "workflow_retry": "run step",
+    "workflow_run": "workflow inputs max_cost_usd idempotency_key wait_seconds",
+    "workflow_save": "name definition",
+}
+
+
+@asynccontextmanager
+async def never(_: Desk) -> AsyncIterator[None]:
+    yield
+
+
+@cache
+def published(era: Era) -> tuple[Published, ...]:
+    """The tools of a fresh server, as they stand on the wire."""
+
+    async def asked() -> tuple[Published, ...]:
+        async with Client(make_server(never), mode=era) as client:
+            listed = await client.list_tools()
+        return tuple(tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools)
+
+    return asyncio.run(asked())
+
+
+def tool(name: str, era: Era = "auto") -> Published:
+    (found,) = (tool for tool in published(era) if tool["name"] == name)
+    return found
+
+
+def pretty(tool: Published) -> str:
+    return json.dumps(tool, indent=2, ensure_ascii=False) + "\n"
+
+
+def reviewed(file: Path, now: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The contract in the file, None where there is none; on request it is first written anew, but never by CI."""
+    if environment.get("VEL_UPDATE_CONTRACTS") == "1" and environment.get("CI") != "true":
+        file.write_text(now, encoding="utf-8", newline="\n")
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_is_published_as_reviewed(name: str, era: Era) -> None:
+    now = pretty(tool(name, era))
+    contract = reviewed(HERE / f"{name}.json", now)
+    assert contract is not None, f"{name} has no contract; review what it publishes, then write it with: {UPDATE}"
+    assert now == contract, f"{name} differs from its contract; if that is meant, update it with: {UPDATE}"
+
+
+def test_every_contract_is_of_a_tool() -> None:
+    assert sorted(file.stem for file in HERE.glob("*.json") if file.stem != NO_TOOL) == TOOLS
+
+
+@pytest.mark.parametrize(
+    ("environment", "before", "after"),
+    [
+        ({}, "old", "old"),
+        ({}, None, None),
+        ({"CI": "true"}, None, None),
+        ({"VEL_UPDATE_CONTRACTS": "1"}, "old", "new"),
+        ({"VEL_UPDATE_CONTRACTS": "1"}, None, "new"),
+        ({"VEL_UPDATE_CONTRACTS": "1", "CI": "true"}, "old", "old"),
+        ({"VEL_UPDATE_CONTRACTS": "1", "CI": "true"}, None, None),
+    ],
+)
+def test_a_contract_is_written_on_request_only_and_never_by_ci(
+    tmp_path: Path, environment: dict[str, str], before: str | None, after: str | None
+) -> None:
+    file = tmp_path / "tool.json"
+    if before is not None:
+        file.write_text(before, encoding="utf-8")
+    assert reviewed(file, "new", environment) == after
+    assert file.exists() == (after is not None)
+
+
+def test_both_eras_publish_the_same_tools_in_the_same_order() -> None:
+    legacy, stateless = (published(era) for era in ERAS)
+    assert legacy == stateless
+    assert [tool["name"] for tool in legacy] == TOOLS
+
+
+def test_a_fresh_server_publishes_the_same_bytes() -> None:
+    first = json.dumps(published("auto"))
+    published.cache_clear()
+    assert json.dumps(published("auto")) == first
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_the_list_fits_into_a_models_window(era: Era) -> None:
+    wire = json.dumps({"tools": published(era)}, separators=(",", ":"), ensure_ascii=False)
+    assert len(wire.encode()) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_has_a_title_and_says_what_it_does_to_the_world(name: str) -> None:
+    hints = tool(name)["annotations"]
+    assert tool(name)["title"]
+    assert hints["openWorldHint"] in {True, False}
+    assert hints.get("readOnlyHint") or hints["destructiveHint"] in {True, False}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_has_no_output_schema_and_no_icons(name: str) -> None:
+    assert tool(name).keys() == {"name", "title", "description", "inputSchema", "annotations"}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_description_is_short_and_says_something(name: str) -> None:
+    description = tool(name)["description"]
+    assert 20 <= len(description.encode()) <= 220
+    assert "\n" not in description
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_arguments_have_the_names_of_the_contract(name: str) -> None:
+    assert " ".join(tool(name)["inputSchema"].get("properties", {})) == ARGUMENTS[name]

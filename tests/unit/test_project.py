@@ -1,0 +1,141 @@
+"""What the project says of itself, in its README, guides, lock files and registry entry, is so."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from mcp import Client
+
+from vel_tutor_mcp import __version__, leaves
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.mcp import INSTRUCTIONS, make_server
+from vel_tutor_mcp.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+GUIDES = leaves.folder("resources") / "guide"
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+NEVER_SET = {"catalog"}
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def settings_of_ours() -> set[str]:
+    return {f"VEL_TUTOR_{name.upper()}" for name, row in Settings.model_fields.items() if not row.validation_alias} - {
+        f"VEL_TUTOR_{name.upper()}" for name in NEVER_SET
+    }
+
+
+def settings_in(text: str) -> set[str]:
+    return set(re.findall(r"VEL_TUTOR_[A-Z][A-Z_]*[A-Z]", text))
+
+
+def requirements(lock: str) -> list[str]:
+    """The pinned packages of a lock file, each with its hashes."""
+    return re.split(r"\n(?=[a-z0-9])", read(lock).strip())
+
+
+@asynccontextmanager
+async def never(_: Desk) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.fixture
+def registered() -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads(read("server.json"))
+    return entry
+
+
+def test_the_registry_entry_is_valid(registered: dict[str, Any]) -> None:
+    schema = json.loads(read("tests/contracts/server.schema.json"))
+    assert registered["$schema"] == schema["$id"]
+    validator = jsonschema.validators.validator_for(schema)
+    assert [problem.message for problem in validator(schema).iter_errors(registered)] == []
+
+
+def test_the_registry_entry_is_of_this_version(registered: dict[str, Any]) -> None:
+    assert registered["version"] == __version__
+    assert [package["version"] for package in registered["packages"]] == [__version__]
+
+
+def test_the_registry_entry_and_the_readme_name_the_server_alike(registered: dict[str, Any]) -> None:
+    assert re.findall(r"mcp-name: (\S+)", read("README.md")) == [registered["name"]]
+    assert [package["identifier"] for package in registered["packages"]] == ["vel-tutor-mcp"]
+
+
+def test_the_registry_entry_names_settings_that_exist_and_marks_the_secrets(registered: dict[str, Any]) -> None:
+    secret = {row["name"]: row.get("isSecret", False) for row in registered["packages"][0]["environmentVariables"]}
+    vendors = {name.upper() for name in Settings.model_fields if name.endswith(("_api_key", "_base_url"))}
+    assert secret.keys() <= settings_of_ours() | vendors
+    assert {name for name, is_secret in secret.items() if is_secret} == {name for name in secret if "KEY" in name}
+
+
+def test_the_instructions_fit_what_clients_show() -> None:
+    assert 0 < len(INSTRUCTIONS) <= 1000
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    assert settings_in(read("docs/settings.md")) == settings_of_ours()
+
+
+@pytest.mark.parametrize("variable", [name for name in Settings.model_fields if name.endswith(("_api_key", "_base_url"))])
+def test_the_variables_of_the_providers_are_documented(variable: str) -> None:
+    assert variable.upper().removeprefix("VEL_TUTOR_") in read("docs/settings.md")
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(GUIDES.glob("*.md"))], ids=lambda page: page.stem)
+def test_only_settings_that_exist_are_told_of(page: Path) -> None:
+    assert settings_in(page.read_text(encoding="utf-8")) <= settings_of_ours()
+
+
+def test_the_guide_names_its_topics_and_no_other() -> None:
+    (guide,) = (leaf for leaf in leaves.load("resources") if leaf.__name__ == "guide")
+    named = re.findall(r"[a-z]+", (guide.__doc__ or "").partition("Topics:")[2])
+    assert sorted(named) == sorted(page.stem for page in GUIDES.glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(GUIDES.glob("*.md"))], ids=lambda page: page.stem)
+def test_a_guide_that_is_referred_to_exists(page: Path) -> None:
+    topics = re.findall(r"guide://([a-z]+)", page.read_text(encoding="utf-8"))
+    assert set(topics) <= {page.stem for page in GUIDES.glob("*.md")}
+
+
+@pytest.mark.parametrize("page", sorted(GUIDES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_guide_names_tools_that_exist(page: Path) -> None:
+    tools = {file.stem for file in leaves.folder("tools").glob("*.py")}
+    named = re.findall(r"`((?:agent|task|route|usage|audit)_[a-z]+)\b", page.read_text(encoding="utf-8"))
+    assert set(named) <= tools | {"task_type"}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_has_its_version_and_hashes(lock: str) -> None:
+    for row in requirements(lock):
+        assert re.match(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+", row), row
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", row), row
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_names_no_address(lock: str) -> None:
+    assert not re.search(r"://|--(extra-)?index-url|--find-links", read(lock))
+
+
+def test_what_is_locked_for_users_is_locked_alike_for_developers() -> None:
+    ours, developers = ({row.split()[0] for row in requirements(lock)} for lock in LOCKS)
+    assert ours <= developers
+
+
+@pytest.mark.anyio
+async def test_every_tool_and_resource_is_in_the_readme() -> None:
+    async with Client(make_server(never)) as client:
+        tools = [tool.name for tool in (await client.list_tools()).tools]
+        resources = [str(resource.uri) for resource in (await client.list_resources()).resources]
+        templates = [row.uri_template for row in (await client.list_resource_templates()).resource_templates]
+    words = set(re.findall(r"[a-z_:/{}]+", read("README.md")))
+    assert {*tools, *resources, *templates} - words == set()
+    assert len(resources + templates) == len(list(leaves.folder("resources").glob("*.py")))
