@@ -123,6 +123,7 @@ def _tasks() -> None:
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("prompt", sa.Text(), nullable=False),
         sa.Column("task_type", sa.String(length=30), nullable=True),
+        sa.Column("inferred_type", sa.String(length=30), nullable=True),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("parameters", JSON, nullable=False),
         sa.Column("response_schema", JSON, nullable=True),

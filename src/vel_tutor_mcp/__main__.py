@@ -5,12 +5,17 @@ import sys
 
 _STRAIGHT: tuple[list[str], ...] = ([], ["serve"], ["serve", "--transport", "stdio"])
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     if sys.argv[1:] not in _STRAIGHT:
-        from vel_tutor_mcp.doors.cli import run
+        try:
+            from vel_tutor_mcp.doors.cli import run
 
-        run()
+            run()
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
         return
     # Loading makes many objects and no garbage; the collector would take a tenth of the time to the first answer.
     # `doors.stdio` switches it on again once everything is loaded.

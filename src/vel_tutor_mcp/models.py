@@ -239,7 +239,7 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One unit of work for an agent.
+    """One unit of work for an agent. `task_type` is what the caller said, `inferred_type` what the router took it for.
 
     `attempt_set` is 1 for the first run and grows with each `task_retry`. `executor` is the process that has it;
     `running` stays true when that process dies, which is how the next one knows. `recoveries` counts such deaths
@@ -255,6 +255,7 @@ class Task:
     status: TaskStatus
     prompt: str
     task_type: TaskType | None
+    inferred_type: TaskType | None = None
     priority: Priority
     parameters: dict[str, Any] = field(default_factory=dict)
     response_schema: dict[str, Any] | None = None

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vel_tutor_mcp import demo_story
-from vel_tutor_mcp.demo_stage import Stage
+from vel_tutor_mcp.demo import story
+from vel_tutor_mcp.demo.stage import Stage
 
 SECONDS = 120
 HEADLINES = (
@@ -83,9 +83,9 @@ def test_a_step_that_is_not_so_ends_the_demo_with_a_sentence(monkeypatch: pytest
         """This step finds a fault."""
         stage.screen.check(stage.asked() == 1, "a provider was asked")
 
-    monkeypatch.setattr(demo_story, "tools", wrong)
+    monkeypatch.setattr(story, "tools", wrong)
 
-    assert demo_story.play() == "The demo stopped: it is not so that a provider was asked."
+    assert story.play() == "The demo stopped: it is not so that a provider was asked."
 
 
 def test_a_refused_call_ends_the_demo_with_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,9 +93,9 @@ def test_a_refused_call_ends_the_demo_with_its_sentence(monkeypatch: pytest.Monk
         """This step asks for what there is not."""
         await stage.call("task_get", id="none")
 
-    monkeypatch.setattr(demo_story, "tools", wrong)
+    monkeypatch.setattr(story, "tools", wrong)
 
-    problem = demo_story.play()
+    problem = story.play()
 
     assert problem is not None
     assert problem.startswith("The demo stopped: task_get was refused: ")

@@ -78,7 +78,7 @@ def tool(name: str, era: Era = "auto") -> Published:
 
 
 def pretty(tool: Published) -> str:
-    return json.dumps(tool, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(tool, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def reviewed(file: Path, now: str, environment: Mapping[str, str] = os.environ) -> str | None:

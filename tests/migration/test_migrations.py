@@ -35,11 +35,11 @@ from vel_tutor_mcp import leaves
 from vel_tutor_mcp.app import prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
-import alembic.command, dbos
 
 sys.stdin.readline()
 if len(sys.argv) > 2:
-    os.setuid(int(sys.argv[2]))
+    prepare(Settings(home=Path(sys.argv[2])))  # loads all that the other user may not read
+    os.setuid(65534)
 try:
     prepare(Settings(home=Path(sys.argv[1])))
 except ConfigurationError as problem:
@@ -249,9 +249,9 @@ def open_folder() -> Iterator[Path]:
         folder.chmod(0o755)
 
 
-def nobody() -> list[str]:
-    """The user to become, for whom a file can be read-only: for root none is."""
-    return ["65534"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+def as_nobody(warm: Path) -> list[str]:
+    """For root no file is read-only: it becomes another user, once it has loaded everything by preparing a home."""
+    return [str(warm)] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
 
 
 def test_a_read_only_file_is_refused_with_what_to_do(open_folder: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_read_only_file_is_refused_with_what_to_do(open_folder: Path) -> None:
         path.chmod(0o777 if path.is_dir() else 0o666)
     home.chmod(0o777)
     (home / FILE_NAME).chmod(stat.S_IREAD | stat.S_IRGRP | stat.S_IROTH)
-    code, sentence = ended(preparing(home, *nobody()))
+    code, sentence = ended(preparing(home, *as_nobody(open_folder / "warm")))
     assert code == 78
     assert sentence.startswith(f"The database {home / FILE_NAME} cannot be written; ")
     assert "make the file and its folder writable" in sentence
@@ -272,7 +272,7 @@ def test_a_read_only_folder_is_refused_with_what_to_do(open_folder: Path) -> Non
     home = open_folder / "home"
     home.mkdir()
     home.chmod(0o555)
-    code, sentence = ended(preparing(home, *nobody()))
+    code, sentence = ended(preparing(home, *as_nobody(open_folder / "warm")))
     assert code == 78
     assert str(home) in sentence
     assert sentence.endswith("VEL_TUTOR_HOME.")

@@ -98,10 +98,9 @@ def _task_type(features: Features) -> str:
 
 
 def _comparison(first: Candidate, ranked: Sequence[Candidate]) -> str | None:
-    others = [other for other in ranked if other.name != first.name]
-    if not others:
+    strongest = max(ranked, key=lambda other: other.p_ok)
+    if strongest.p_ok <= first.p_ok:
         return None
-    strongest = max(others, key=lambda other: other.p_ok)
     return (
         f"It costs about {money(usd(first.expected_cost_nanousd))} instead of "
         f"{money(usd(strongest.expected_cost_nanousd))} with {strongest.name} ({strongest.p_ok:.0%}), and takes about "

@@ -184,7 +184,9 @@ class Answers:
         if made := await history.decision(tx, task.id, task.attempt_set):
             return made
         decision = self._routes.decide(request)
-        await history.keep_decision(tx, task, decision, record.now())
+        at = record.now()
+        await history.keep_decision(tx, task, decision, at)
+        await tasks.change(tx, task.id, at, inferred_type=decision.task_type)
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
         message = f"{decision.task_type.value}: {' -> '.join(order) or 'no candidate'}"

@@ -6,7 +6,7 @@ Nothing depends on it being heard: what matters is stored, and a task of another
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -26,20 +26,23 @@ class Listener:
     def __init__(self) -> None:
         self._heard: list[News] = []
         self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def hear(self, news: News) -> None:
         if self._heard and self._heard[-1].passing:
             self._heard.pop()
         self._heard.append(news)
         self._changed.set()
+        if news.ended:
+            self._ended.set()
 
     async def wait(self, seconds: float) -> None:
         """Until there is news, at most this long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+        await _until(self._changed, seconds)
+
+    async def pause(self, seconds: float) -> None:
+        """Let news gather for so long, unless it is the last."""
+        await _until(self._ended, seconds)
 
     def take(self) -> News | None:
         """All that was heard since the last time, as one; None where nothing was."""
@@ -52,6 +55,12 @@ class Listener:
             message="; ".join(news.message for news in heard),
             ended=any(news.ended for news in heard),
         )
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class Hub:

@@ -50,11 +50,12 @@ def full_task(told: Told) -> dict[str, Any]:
 
 def short_task(task: Task) -> dict[str, Any]:
     """The form that lists carry."""
+    task_type = task.task_type or task.inferred_type
     return {
         "id": task.id,
         "status": task.status.value,
         "agent": task.agent_name,
-        "task_type": task.task_type.value if task.task_type else None,
+        "task_type": task_type.value if task_type else None,
         "priority": task.priority.value,
         "prompt": shortened(task.prompt),
         "provider": task.provider,

@@ -122,7 +122,7 @@ class Tasks:
                 if news and tell:
                     await tell(news)
                 if news and not news.ended:
-                    await asyncio.sleep(min(left, _NEWS_SECONDS))
+                    await listener.pause(min(left, _NEWS_SECONDS))
             if tell and (news := listener.take()):
                 await tell(news)
         return await self.tell(principal, task_id)

@@ -1,7 +1,7 @@
 """What was used, what it cost, how it went, and what it would have cost on the strongest model alone."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import quantiles
@@ -23,7 +23,7 @@ _TIERS = ("small", "standard", "strong", "frontier")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One group. Latencies are those of its completed attempts, in milliseconds; `fallbacks` answered for another."""
+    """One group. Latencies are those of completed attempts, in milliseconds; `fallbacks` answered for another model."""
 
     group: str
     tasks: int
@@ -108,7 +108,8 @@ class Usage:
         groups: defaultdict[str, list[Used]] = defaultdict(list)
         for attempt in used:
             groups[attempt.group].append(attempt)
-        lines = [_line(group, members) for group, members in groups.items()]
+        failed = {(attempt.task_id, attempt.attempt_set): attempt.model for attempt in used if _failed(attempt)}
+        lines = [_line(group, members, failed) for group, members in groups.items()]
         baseline = self._strongest()
         return Report(
             period=period,
@@ -136,7 +137,12 @@ class Usage:
         )
 
 
-def _line(group: str, used: Sequence[Used]) -> Line:
+def _failed(attempt: Used) -> bool:
+    return attempt.outcome is Outcome.FAILED
+
+
+def _line(group: str, used: Sequence[Used], failed: Mapping[tuple[str, int], str]) -> Line:
+    """`failed` holds, for each attempt set, the model that failed last in it."""
     completed = [attempt for attempt in used if attempt.outcome is Outcome.COMPLETED]
     times = sorted(attempt.total_ms for attempt in completed if attempt.total_ms is not None)
     p50, p95, p99 = _percentiles(times)
@@ -145,7 +151,9 @@ def _line(group: str, used: Sequence[Used]) -> Line:
         tasks=len({attempt.task_id for attempt in used}),
         attempts=len(used),
         completed=len(completed),
-        fallbacks=sum(attempt.number > 1 for attempt in completed),
+        fallbacks=sum(
+            failed.get((attempt.task_id, attempt.attempt_set), attempt.model) != attempt.model for attempt in completed
+        ),
         tokens_in=sum(attempt.tokens_in for attempt in used),
         tokens_out=sum(attempt.tokens_out for attempt in used),
         cost_nanousd=NanoUsd(sum(attempt.cost_nanousd for attempt in used)),

@@ -121,6 +121,7 @@ tasks = Table(
     Column("status", sa.String(20), nullable=False),
     Column("prompt", sa.Text, nullable=False),
     Column("task_type", sa.String(30)),
+    Column("inferred_type", sa.String(30)),
     Column("priority", sa.SmallInteger, nullable=False),
     Column("parameters", Json, nullable=False),
     Column("response_schema", Json),

@@ -212,6 +212,7 @@ def _task(row: sa.RowMapping) -> Task:
         | {
             "status": TaskStatus(row["status"]),
             "task_type": TaskType(row["task_type"]) if row["task_type"] else None,
+            "inferred_type": TaskType(row["inferred_type"]) if row["inferred_type"] else None,
             "priority": _PRIORITY[row["priority"]],
             "error": TaskError(code=code, message=message) if code else None,
         }

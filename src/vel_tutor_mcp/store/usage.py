@@ -29,7 +29,8 @@ class Used:
 
     group: str
     task_id: str
-    number: int
+    attempt_set: int
+    model: str
     outcome: Outcome
     tokens_in: int
     tokens_out: int
@@ -60,7 +61,8 @@ async def since(tx: Transaction, principal: Principal, start: datetime, group: G
         Used(
             group=row.grouped,
             task_id=row.task_id,
-            number=row.number,
+            attempt_set=row.attempt_set,
+            model=f"{row.provider}/{row.model}",
             outcome=Outcome(row.outcome),
             tokens_in=row.tokens_in or 0,
             tokens_out=row.tokens_out or 0,

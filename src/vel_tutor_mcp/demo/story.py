@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 from mcp import MCPError
 
-from vel_tutor_mcp.demo_screen import Json, NotSoError, Screen, shortened, usd
-from vel_tutor_mcp.demo_stage import AGENT, LOG, WORDS_BEFORE_PAUSE, Stage, simulated
+from vel_tutor_mcp.demo.screen import Json, NotSoError, Screen, shortened, usd
+from vel_tutor_mcp.demo.stage import AGENT, LOG, WORDS_BEFORE_PAUSE, Stage, simulated
 from vel_tutor_mcp.providers.simulated import Fault
 
 Step = Callable[[Stage], Awaitable[None]]

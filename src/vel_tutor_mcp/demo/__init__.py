@@ -1,4 +1,4 @@
-"""The main job from end to end, without a key: `vel-tutor-mcp demo`. `demo_story` holds what is shown and checked."""
+"""The main job from end to end, without a key: `vel-tutor-mcp demo`. `story` holds what is shown and checked."""
 
 import sys
 
@@ -9,7 +9,7 @@ def run() -> None:
     """Show the demo; exit 1 with a sentence where it does not go as it tells, 130 on Ctrl-C."""
     try:
         # Loading takes a second, in which Ctrl-C must be as quiet as later.
-        from vel_tutor_mcp.demo_story import play
+        from vel_tutor_mcp.demo.story import play
 
         problem = play()
     except KeyboardInterrupt:

@@ -13,8 +13,8 @@ from anyio.abc import Process
 from mcp import Client
 from mcp_types import TextContent
 
-from vel_tutor_mcp.demo_screen import Json, NotSoError, Screen, shortened
-from vel_tutor_mcp.demo_server import over, server_process
+from vel_tutor_mcp.demo.screen import Json, NotSoError, Screen, shortened
+from vel_tutor_mcp.demo.server import over, server_process
 from vel_tutor_mcp.providers.simulated import Fault, Received, SimulatedProvider
 from vel_tutor_mcp.providers.simulated_answers import schema_of, text_for
 
