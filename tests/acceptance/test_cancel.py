@@ -75,3 +75,17 @@ async def test_giving_up_a_waiting_request_does_not_stop_the_task(tmp_path: Path
     assert task["status"] == "completed"
     assert [attempt["outcome"] for attempt in task["attempts"]] == ["completed"]
     assert [request.closed_early for request in groq.requests] == [False]
+
+
+async def test_another_server_on_the_same_home_can_cancel_the_task(tmp_path: Path, providers: Providers) -> None:
+    groq = providers.groq
+    groq.latency = 60
+    async with serving(tmp_path, alone(groq)) as worker, serving(tmp_path, alone(groq)) as other:
+        task = await worker.call("task_submit", prompt="Stop from afar", wait_seconds=0)
+        await soon(groq.until(lambda groq: groq.open == 1))
+        other.begin("task_cancel", id=task["id"])
+        await soon(groq.until(lambda groq: groq.open == 0), 5)
+        task = await other.call("task_get", id=task["id"], wait_seconds=5)
+
+    assert task["status"] == "cancelled"
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["cancelled"]

@@ -131,6 +131,24 @@ async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(tmp_pa
 
 
 @pytest.mark.kills
+async def test_a_retried_task_goes_on_with_its_retry(tmp_path: Path, providers: Providers) -> None:
+    groq = providers.groq
+    groq.always, groq.tokens_per_second = Fault(kind="status", status=401), 10
+    async with serving(tmp_path, alone(groq)) as server:
+        task = await server.call("task_submit", prompt="Try again", wait_seconds=15)
+        groq.always = None
+        await server.call("task_retry", id=task["id"], wait_seconds=0)
+        await soon(groq.until(lambda groq: groq.open == 1))
+        await server.kill()
+
+    async with serving(tmp_path, alone(groq)) as server:
+        task = await ended(server, task)
+
+    assert (task["status"], outcomes(task)) == ("completed", ["failed", "cut", "completed"])
+    assert len(groq.requests) == 3
+
+
+@pytest.mark.kills
 async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq
     groq.always = Fault(kind="stall")

@@ -42,7 +42,8 @@ ARGUMENTS = {
     "task_list": "status agent query limit cursor",
     "task_rate": "id rating comment",
     "task_retry": "id wait_seconds",
-    "task_submit": "prompt agent task_type priority parameters response_schema max_cost_usd idempotency_key wait_seconds",
+    "task_submit": "prompt agent task_type priority parameters response_schema max_cost_usd idempotency_key "
+    "wait_seconds",
     "taskmaster_list": "project tag limit cursor",
     "taskmaster_plan": "project action target count tag wait_seconds",
     "taskmaster_run": "project ids all_ready tag agent review_agent max_cost_usd wait_seconds",

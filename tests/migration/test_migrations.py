@@ -27,30 +27,44 @@ from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.tables import metadata
 
 REVISIONS = schema.revisions()
-# Prepares a home, as every start does, and leaves as the server does: by nothing but the end of the process.
-PREPARE = """
-import os, sys
+# What a server does with its home, ending as it does: by nothing but the end of the process.
+CHILD = """
+import asyncio, os, sys
 from pathlib import Path
 from vel_tutor_mcp import leaves
-from vel_tutor_mcp.app import prepare
+from vel_tutor_mcp.app import open_app, prepare
 from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.models import TaskRequest
 from vel_tutor_mcp.settings import Settings
 
-sys.stdin.readline()
-if len(sys.argv) > 2:
-    prepare(Settings(home=Path(sys.argv[2])))  # loads all that the other user may not read
-    os.setuid(65534)
-try:
-    prepare(Settings(home=Path(sys.argv[1])))
-except ConfigurationError as problem:
-    sys.stdout.write(str(problem))
+async def use(home):
+    async with open_app(Settings(home=home)) as app:
+        await app.tasks.submit(app.local_principal, TaskRequest(prompt="x"))
+
+def leave(code, text):
+    sys.stdout.write(text)
     sys.stdout.flush()
-    os._exit(78)
-sys.stdout.write(str(leaves.folder("migrations")))
-sys.stdout.flush()
-os._exit(0)
+    os._exit(code)
+
+what, home = sys.argv[1], Path(sys.argv[2])
+sys.stdin.readline()
+try:
+    if what == "prepare":
+        prepare(Settings(home=home))
+    else:
+        if hasattr(os, "geteuid") and os.geteuid() == 0:  # for root no file is read-only
+            asyncio.run(use(home.parent / "warm"))  # loads all that the other user may not
+            os.setuid(65534)
+        asyncio.run(use(home))
+except ConfigurationError as problem:
+    leave(78, str(problem))
+leave(0, str(leaves.folder("migrations")))
 """
-ODD_NAMES = ["with spaces", "100%25 of it", "%(here)s", "grün-日本", "a#b", "semi;colon&more", "it's"]
+ODD_NAMES = ["with spaces", "100% of it", "%(here)s", "grün-日本", "a#b", "semi;colon&more", "it's"]
+DECODED = pytest.mark.xfail(
+    strict=True, reason="database.py puts the path into a URL as it is: %20 and ? lead elsewhere"
+)
+ODD_HOMES = [*ODD_NAMES, *(pytest.param(name, marks=DECODED) for name in ("My%20Files", "100%25", "what?"))]
 WAIT_SECONDS = 60
 
 
@@ -88,12 +102,12 @@ def refusal(home: Path) -> str:
     return str(refused.value)
 
 
-def preparing(home: Path, *arguments: str, source: Path | None = None) -> "subprocess.Popen[str]":
-    """A process that prepares the home as soon as a line comes on its stdin."""
+def started(what: str, home: Path, source: Path | None = None) -> "subprocess.Popen[str]":
+    """A process that prepares or uses the home as soon as a line comes on its stdin."""
     root = source or Path(vel_tutor_mcp.__file__).parents[1]
     environment = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-c", PREPARE, str(home), *arguments],
+        [sys.executable, "-c", CHILD, what, str(home)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -132,8 +146,8 @@ def shape(file: Path) -> dict[str, object]:
             if name in metadata.tables
             for question in questions
         }
-        indexes = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
-        return told | {name: " ".join(text.split()) for name, text in indexes}
+        indexes = connection.execute("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql != ''")
+        return told | {name: " ".join(text.split()) for name, table, text in indexes if table in metadata.tables}
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -160,7 +174,7 @@ def test_all_the_way_down_leaves_nothing(file: Path) -> None:
 
 
 def test_revisions_follow_each_other() -> None:
-    scripts = [leaf for leaf in (leaves.folder("migrations") / "versions").glob("*.py")]
+    scripts = list((leaves.folder("migrations") / "versions").glob("*.py"))
     assert len(scripts) == len(REVISIONS) == len(set(REVISIONS))
     for revision, before in zip(REVISIONS, [None, *REVISIONS], strict=False):
         (text,) = (leaf.read_text(encoding="utf-8") for leaf in scripts if leaf.name.startswith(f"{revision}_"))
@@ -170,23 +184,20 @@ def test_revisions_follow_each_other() -> None:
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
-        assert ended(preparing(tmp_path / "home"))[0] == 0
+        assert ended(started("prepare", tmp_path / "home"))[0] == 0
         before = dump(tmp_path / "home" / FILE_NAME)
     assert dump(tmp_path / "home" / FILE_NAME) == before
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_that_start_at_once_on_a_fresh_home_all_succeed(tmp_path: Path, count: int) -> None:
-    processes = [preparing(tmp_path / "home") for _ in range(count)]
+    processes = [started("prepare", tmp_path / "home") for _ in range(count)]
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
     assert [ended(process)[0] for process in processes] == [0] * count
-    with connected(tmp_path / "home" / FILE_NAME) as connection:
-        assert compare_metadata(
-            MigrationContext.configure(connection, opts={"include_name": lambda name, kind, _: kind != "table" or name in metadata.tables}), metadata
-        ) == []
+    assert shape(tmp_path / "home" / FILE_NAME) == shape(migrated(tmp_path / "alone.db"))
 
 
 @pytest.mark.parametrize("revision", ["9999", "0001_from_another_branch"])
@@ -201,24 +212,26 @@ def test_a_newer_database_is_refused_untouched(file: Path, revision: str) -> Non
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("name", ODD_HOMES)
 def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
-    assert ended(preparing(tmp_path / name))[0] == 0
+    assert ended(started("prepare", tmp_path / name))[0] == 0
     with closing(sqlite3.connect(tmp_path / name / FILE_NAME)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISIONS[-1],)]
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("name", [*ODD_NAMES, "My%20Files"])
 def test_the_migrations_may_stand_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     package = Path(vel_tutor_mcp.__file__).parent
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(package, tmp_path / name / "src" / package.name, ignore=leave)
     shutil.copytree(leaves.folder("migrations"), tmp_path / name / "migrations", ignore=leave)
-    code, migrations = ended(preparing(tmp_path / "home", source=tmp_path / name / "src"))
+    code, migrations = ended(started("prepare", tmp_path / "home", source=tmp_path / name / "src"))
     assert (code, Path(migrations)) == (0, tmp_path / name / "migrations")
 
 
-@pytest.mark.parametrize("rubbish", [b"not a database, but long enough to be read" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
+@pytest.mark.parametrize(
+    "rubbish", [b"no database, but as long as one " * 200, b"SQLite format 3\x00" + b"\xff" * 4096]
+)
 def test_a_file_that_is_no_database_is_refused_untouched(file: Path, rubbish: bytes) -> None:
     file.write_bytes(rubbish)
     sentence = refusal(file.parent)
@@ -249,20 +262,15 @@ def open_folder() -> Iterator[Path]:
         folder.chmod(0o755)
 
 
-def as_nobody(warm: Path) -> list[str]:
-    """For root no file is read-only: it becomes another user, once it has loaded everything by preparing a home."""
-    return [str(warm)] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-
-
 def test_a_read_only_file_is_refused_with_what_to_do(open_folder: Path) -> None:
     home = open_folder / "home"
     home.mkdir()
-    assert ended(preparing(home))[0] == 0
+    assert ended(started("prepare", home))[0] == 0
     for path in home.iterdir():
         path.chmod(0o777 if path.is_dir() else 0o666)
     home.chmod(0o777)
     (home / FILE_NAME).chmod(stat.S_IREAD | stat.S_IRGRP | stat.S_IROTH)
-    code, sentence = ended(preparing(home, *as_nobody(open_folder / "warm")))
+    code, sentence = ended(started("use", home))
     assert code == 78
     assert sentence.startswith(f"The database {home / FILE_NAME} cannot be written; ")
     assert "make the file and its folder writable" in sentence
@@ -272,7 +280,7 @@ def test_a_read_only_folder_is_refused_with_what_to_do(open_folder: Path) -> Non
     home = open_folder / "home"
     home.mkdir()
     home.chmod(0o555)
-    code, sentence = ended(preparing(home, *as_nobody(open_folder / "warm")))
+    code, sentence = ended(started("use", home))
     assert code == 78
     assert str(home) in sentence
     assert sentence.endswith("VEL_TUTOR_HOME.")

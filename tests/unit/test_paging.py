@@ -23,9 +23,9 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 REFUSED = "The cursor is not one of this list; it was changed or belongs to another list; start without a cursor."
 
 UNTYPED = pytest.mark.xfail(
-    strict=True, raises=sa.exc.StatementError, reason="paging._typed: Utc's python_type is object, so no moment is parsed"
+    strict=True, raises=sa.exc.StatementError, reason="paging._typed parses no moment: Utc's python_type is object"
 )
-UNCHECKED = pytest.mark.xfail(strict=True, reason="paging._typed checks no value: some begin the list anew, some are a fault")
+UNCHECKED = pytest.mark.xfail(strict=True, reason="paging._typed checks no value: the list begins anew, or a fault")
 
 things = sa.Table("things", sa.MetaData(), sa.Column("id", Id, primary_key=True), sa.Column("at", Utc, nullable=False))
 numbered = sa.Table("numbered", sa.MetaData(), sa.Column("number", Sequence, primary_key=True))
@@ -56,9 +56,7 @@ def cursor(values: Any) -> str:
 async def listed(database: Database, limit: int, cursor: str | None = None) -> Page[int]:
     keys = (things.c.at, things.c.id)
     async with database.read() as tx:
-        return await paging.newest_first(
-            tx, sa.select(things), keys, limit, cursor, lambda row: UUID(row["id"]).int
-        )
+        return await paging.newest_first(tx, sa.select(things), keys, limit, cursor, lambda row: UUID(row["id"]).int)
 
 
 async def numbers(database: Database, cursor: str | None = None) -> Page[int]:

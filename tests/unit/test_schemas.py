@@ -153,6 +153,6 @@ def test_half_a_character_is_a_failed_call(text: str) -> None:
     assert mismatch(text, {}).kind is FailureKind.INVALID_OUTPUT
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="json.loads raises RecursionError, which is no ValueError")
+@pytest.mark.xfail(strict=True, raises=RecursionError, reason="json.loads raises it, and it is no ValueError")
 def test_an_answer_nested_beyond_reason_is_a_failed_call() -> None:
     assert mismatch("[" * 100_000, {}).kind is FailureKind.INVALID_OUTPUT

@@ -19,7 +19,8 @@ from vel_tutor_mcp.doors.mcp import make_server, slim
 Schema = dict[str, Any]
 
 TOOLS = sorted(file.stem for file in leaves.folder("tools").glob("*.py"))
-NULL = {"type": "null"}
+NULL: Schema = {"type": "null"}
+COLOUR: Schema = {"type": "string", "enum": ["red", "title"]}
 ODD = st.sampled_from(
     ["", "text", "x" * 101, 0, 1, 3, -1, 1.5, 10**9, True, False, {}, {"a": 1}, {"a": "b"}, [], ["a"], [{}]]
 )
@@ -59,7 +60,8 @@ def fitting(node: Schema) -> st.SearchStrategy[Any]:
         longest = node.get("maxLength", 30)
         return st.sampled_from([longest, longest, 1, 3, longest + 1, 0]).map(lambda length: "x" * length)
     if node.get("type") in {"integer", "number"}:
-        low, high = node.get("minimum", node.get("exclusiveMinimum", 0)), node.get("maximum", 10)
+        low: int = node.get("minimum", node.get("exclusiveMinimum", 0))
+        high: int = node.get("maximum", 10)
         return st.sampled_from([low, high, high, (low + high) // 2, low - 1, high + 1, low + 1])
     return st.sampled_from([True, {}, {"a": 1}, {"reasoning": "m"}, ["a"], []])
 
@@ -108,7 +110,7 @@ def test_the_slim_schema_keeps_every_argument_default_and_bound(tool: str) -> No
 
 def published(**properties: Schema) -> Schema:
     """The properties of a slimmed schema, in whose definitions stand a colour and a box."""
-    colour = {"title": "Colour", "type": "string", "enum": ["red", "title"]}
+    colour = {"title": "Colour"} | COLOUR
     box = {"title": "Box", "description": "A box.", "type": "object", "properties": {"title": {"$ref": "#/$defs/C"}}}
     slimmed = slim({"title": "x", "type": "object", "properties": properties, "$defs": {"C": colour, "B": box}})
     assert set(slimmed) == {"type", "properties"}
@@ -120,19 +122,19 @@ def published(**properties: Schema) -> Schema:
     [
         ({"title": "X", "type": "string"}, {"type": "string"}),
         ({"anyOf": [{"type": "string"}, NULL], "default": None, "title": "X"}, {"type": "string"}),
-        ({"anyOf": [{"type": "string", "maxLength": 5}, NULL], "description": "d"}, {"description": "d"} | {"type": "string", "maxLength": 5}),
+        ({"anyOf": [{"maxLength": 5}, NULL], "description": "d"}, {"description": "d", "maxLength": 5}),
         ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"anyOf": [{"type": "string"}, {"type": "integer"}]}),
-        ({"$ref": "#/$defs/C", "default": "red"}, {"type": "string", "enum": ["red", "title"], "default": "red"}),
-        ({"anyOf": [{"$ref": "#/$defs/C"}, NULL]}, {"type": "string", "enum": ["red", "title"]}),
-        ({"items": {"$ref": "#/$defs/C"}}, {"items": {"type": "string", "enum": ["red", "title"]}}),
+        ({"$ref": "#/$defs/C", "default": "red"}, COLOUR | {"default": "red"}),
+        ({"anyOf": [{"$ref": "#/$defs/C"}, NULL]}, COLOUR),
+        ({"items": {"$ref": "#/$defs/C"}}, {"items": COLOUR}),
         (
             {"$ref": "#/$defs/B", "description": "mine"},
-            {"description": "mine", "type": "object", "properties": {"title": {"type": "string", "enum": ["red", "title"]}}},
+            {"description": "mine", "type": "object", "properties": {"title": COLOUR}},
         ),
         ({"default": {"title": None}}, {"default": {"title": None}}),
         ({"const": {"title": "x"}}, {"const": {"title": "x"}}),
         ({"description": "One line.\n\nAnd more."}, {}),
-        ({"properties": {"title": {"title": "T"}, "default": {"type": "null"}}}, {"properties": {"title": {}, "default": NULL}}),
+        ({"properties": {"title": {"title": "T"}, "default": NULL}}, {"properties": {"title": {}, "default": NULL}}),
     ],
 )
 def test_a_slimmed_node(node: Schema, slimmed: Schema) -> None:

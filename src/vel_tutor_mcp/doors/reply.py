@@ -14,6 +14,8 @@ from vel_tutor_mcp.services.reports import Told, full_task, usd
 MAX_CHARACTERS = 20_000
 _MAX_OUTPUT_CHARACTERS = 12_000
 _ROOM_FOR_ENVELOPE = 500
+_LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
+_CUT = "[cut: the resource of the same id has the whole]"
 
 # The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 unavailable, 78 configuration).
 EXIT_CODES: Mapping[type[VelError], int] = {
@@ -34,7 +36,9 @@ def exit_code(error: VelError) -> int:
 
 def replied(text: str, data: dict[str, Any]) -> CallToolResult:
     """A result: text for people and models, the same as data for programs."""
-    return CallToolResult(content=[TextContent(type="text", text=text[:MAX_CHARACTERS])], structured_content=data)
+    return CallToolResult(
+        content=[TextContent(type="text", text=text[:MAX_CHARACTERS])], structured_content=_fitted(data)
+    )
 
 
 def refused(message: str) -> CallToolResult:
@@ -56,7 +60,7 @@ def listed(
 def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]]) -> int:
     left = MAX_CHARACTERS - _ROOM_FOR_ENVELOPE
     for count, row in enumerate(page.rows):
-        left -= len(json.dumps(show(row))) + 2
+        left -= _size(show(row)) + 2
         if left < 0:
             return max(1, count)
     return len(page.rows)
@@ -72,7 +76,7 @@ def task_replied(told: Told) -> CallToolResult:
             f"task://{told.task.id}/output for the whole]"
         )
         data["output"] = text
-    return replied(f"{text}\n\n{_standing(told, data)}".strip(), _bounded(data))
+    return replied(f"{text}\n\n{_standing(told, data)}".strip(), _without_the_rest(data))
 
 
 def _answer_text(output: Any) -> str:
@@ -99,13 +103,34 @@ def _standing(told: Told, data: Mapping[str, Any]) -> str:
             return f"{task.status.value}: {last}. Follow it with task_get(id={task.id}, wait_seconds=50)."
 
 
-def _bounded(data: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the longest of what is not the answer, until the whole fits."""
+def _without_the_rest(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is not the answer, one part after the other, until the whole fits."""
     for name in ("history", "decision", "attempts"):
-        if len(json.dumps(data)) <= MAX_CHARACTERS:
+        if _size(data) <= MAX_CHARACTERS:
             break
         data[name] = f"left out: read the resource task://{data['id']}"
     return data
+
+
+def _fitted(data: dict[str, Any]) -> dict[str, Any]:
+    """The data with its long texts cut until the whole fits."""
+    for longest in _LONGEST_TEXTS:
+        if _size(data) <= MAX_CHARACTERS:
+            break
+        data = _cut(data, longest)
+    return data
+
+
+def _cut(value: Any, longest: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= longest else f"{value[:longest]} {_CUT}"
+    if isinstance(value, dict):
+        return {name: _cut(part, longest) for name, part in value.items()}
+    return [_cut(part, longest) for part in value] if isinstance(value, list) else value
+
+
+def _size(data: Any) -> int:
+    return len(json.dumps(data, ensure_ascii=False))
 
 
 def bad_arguments(tool: str, problem: ValidationError) -> str:

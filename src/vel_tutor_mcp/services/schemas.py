@@ -6,6 +6,9 @@ from typing import Any
 
 import jsonschema
 from jsonschema.exceptions import SchemaError, best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from vel_tutor_mcp.errors import InputError, ProviderError
 from vel_tutor_mcp.models import FailureKind
@@ -23,6 +26,16 @@ def check_schema(schema: dict[str, Any] | None) -> None:
     """
     if schema is None:
         return
+    try:
+        _check_form(schema)
+        _check_references(schema)
+    except RecursionError:
+        raise InputError(
+            "The response_schema has no end; it nests too deep or refers to itself; simplify it."
+        ) from None
+
+
+def _check_form(schema: dict[str, Any]) -> None:
     if len(json.dumps(schema)) > _MAX_SCHEMA_CHARACTERS:
         raise InputError(
             f"The response_schema is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it."
@@ -34,8 +47,22 @@ def check_schema(schema: dict[str, Any] | None) -> None:
         raise InputError(
             f"The response_schema is no JSON Schema; the fault is at {place}; correct it there (draft 2020-12)."
         ) from None
-    if any(not reference.startswith("#") for reference in _references(schema)):
+
+
+def _check_references(schema: dict[str, Any]) -> None:
+    references = _references(schema)
+    if any(not reference.startswith("#") for reference in references):
         raise InputError("The response_schema refers to another document; that is never fetched; put it under $defs.")
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    try:
+        for reference in references:
+            resolver.lookup(reference)
+        # A schema that refers to itself without consuming anything never ends, whatever it is tried on.
+        jsonschema.Draft202012Validator(schema).is_valid({})
+    except Unresolvable:
+        raise InputError(
+            "The response_schema refers to what it does not hold; a $ref leads nowhere; put it under $defs."
+        ) from None
 
 
 def matched(text: str, schema: dict[str, Any]) -> str:
@@ -46,14 +73,18 @@ def matched(text: str, schema: dict[str, Any]) -> str:
     """
     fenced = _FENCED.match(text)
     try:
-        value = json.loads(fenced.group(1) if fenced else text)
-    except ValueError:
+        value = json.loads(fenced.group(1) if fenced else text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         raise _invalid("the answer is not JSON", text) from None
     problem = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if problem is not None:
         place = "/".join(str(part) for part in problem.absolute_path) or "its top"
         raise _invalid(f"the answer does not match the schema at {place} ({problem.validator})", text)
     return json.dumps(value, ensure_ascii=False)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's
 
 
 def _invalid(reason: str, text: str) -> ProviderError:

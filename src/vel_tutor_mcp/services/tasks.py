@@ -37,7 +37,7 @@ Tell = Callable[[News], Awaitable[None]]
 MAX_WAIT_SECONDS = 50
 _LOOK_AGAIN_SECONDS = 0.5
 _NEWS_SECONDS = 0.25
-_MAX_PARAMETERS_CHARACTERS = 100_000
+_MAX_PARAMETERS_BYTES = 100_000
 _MAX_KEY_CHARACTERS = 200
 
 
@@ -294,6 +294,8 @@ def _check(request: TaskRequest) -> None:
             f"The prompt has {length:,} characters; at most {MAX_PROMPT_CHARACTERS:,} are taken; shorten it, or split "
             "the task."
         )
+    if not _is_text(request.prompt):
+        raise InputError("The prompt is no text; it holds half of a character (a lone surrogate); send whole ones.")
     if request.max_cost_usd is not None and not 0 < request.max_cost_usd < float("inf"):
         raise InputError("max_cost_usd is out of range; it must be more than 0 US dollars; leave it out for no limit.")
     if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= _MAX_KEY_CHARACTERS:
@@ -304,16 +306,23 @@ def _check(request: TaskRequest) -> None:
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
     try:
-        length = len(canonical(parameters))
-    except (TypeError, ValueError):
+        length = len(canonical(parameters).encode())
+    except (TypeError, ValueError, RecursionError):
         raise InputError("The parameters are not JSON; they are sent to the model as JSON; send an object.") from None
-    if length > _MAX_PARAMETERS_CHARACTERS:
+    if length > _MAX_PARAMETERS_BYTES:
         raise InputError(
-            f"The parameters are {length:,} characters of JSON; at most {_MAX_PARAMETERS_CHARACTERS:,} are taken; "
-            "send less."
+            f"The parameters are {length:,} bytes of JSON; at most {_MAX_PARAMETERS_BYTES:,} are taken; send less."
         )
 
 
 def _body_hash(request: TaskRequest) -> str:
     body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
     return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

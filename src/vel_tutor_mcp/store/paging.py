@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, Principal
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import Utc
 
 Row = TypeVar("Row")
+
+_TOO_GREAT = 2**63
 
 
 def visible(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
@@ -54,11 +58,17 @@ def _seen(cursor: str, keys: tuple[sa.ColumnElement[Any], ...]) -> list[sa.BindP
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return [sa.literal(_typed(value, key), key.type) for value, key in zip(values, keys, strict=True)]
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
         raise InputError(
             "The cursor is not one of this list; it was changed or belongs to another list; start without a cursor."
         ) from None
 
 
 def _typed(value: Any, key: sa.ColumnElement[Any]) -> Any:
-    return datetime.fromisoformat(value) if key.type.python_type is datetime else value
+    if isinstance(key.type, Utc):
+        return datetime.fromisoformat(value)
+    if isinstance(key.type, sa.Uuid):
+        return str(UUID(value))
+    if type(value) is not int or not 0 <= value < _TOO_GREAT:
+        raise ValueError
+    return value
