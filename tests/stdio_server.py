@@ -16,7 +16,7 @@ import vel_tutor_mcp
 from vel_tutor_mcp.app import FILE_NAME
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 40.0
 COMMAND = (sys.executable, "-m", "vel_tutor_mcp")
 
 _PROTOCOL = "2025-11-25"
@@ -69,7 +69,7 @@ def alone(provider: SimulatedProvider) -> dict[str, str]:
 
 
 class StdioServer:
-    """A server's process; killed where its context ends, if it has not ended by then.
+    """A server's process; where its context ends its stdin is closed, and it must leave by itself.
 
     Args:
         folder: holds its home, and an empty folder that it is started in; use the same again for a restart.
@@ -101,7 +101,11 @@ class StdioServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.kill()
+        try:
+            self.close_stdin()
+            await self.ended()
+        finally:
+            await self.kill()
 
     async def start(self) -> None:
         self._cwd.mkdir(exist_ok=True)

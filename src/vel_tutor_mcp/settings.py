@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from vel_tutor_mcp.errors import ConfigurationError
 
 PREFIX = "VEL_TUTOR_"
+_CATALOG = "catalog"
 _ROUTING_TABLES = frozenset({"providers", "models"})
 
 
@@ -74,7 +75,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _is_absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("names a user that does not exist") from None
 
     @classmethod
     def settings_customise_sources(
@@ -118,32 +122,41 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def _known_names() -> list[str]:
-    own = [name for name, row in Settings.model_fields.items() if row.validation_alias is None]
+    own = [name for name, row in Settings.model_fields.items() if row.validation_alias is None and name != _CATALOG]
     return sorted(f"{PREFIX}{name.upper()}" for name in own)
 
 
 def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
-    import difflib
-
     known = _known_names()
     for name in sorted(environment):
-        if name.startswith(PREFIX) and (name not in known or name == f"{PREFIX}CATALOG"):
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(known)}."
-            raise ConfigurationError(f"Unknown setting {name}; it would have been ignored; {hint}")
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise _unknown(name, name.upper(), known)
+
+
+def _unknown(shown: str, name: str, known: list[str]) -> ConfigurationError:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(known)}."
+    return ConfigurationError(f"Unknown setting {shown}; it would have been ignored; {hint}")
 
 
 def _file_values(path: str | None) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        values = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        # Notepad begins its files with a byte order mark.
+        values = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
+    except (OSError, RuntimeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise ConfigurationError(
             f"Cannot read the configuration file {path}; {problem}; correct it or unset {PREFIX}CONFIG."
         ) from None
     catalog = {name: values.pop(name) for name in _ROUTING_TABLES & values.keys()}
-    return values | ({"catalog": catalog} if catalog else {})
+    known = _known_names()
+    for name in values:
+        if f"{PREFIX}{name.upper()}" not in known:
+            raise _unknown(f"{name} in {path}", f"{PREFIX}{name.upper()}", known)
+    return values | ({_CATALOG: catalog} if catalog else {})
 
 
 def _bad_value_sentence(problem: ValidationError) -> str:

@@ -155,9 +155,11 @@ async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path,
     async with serving(tmp_path, alone(groq)) as server:
         task = await submit(server, "Poison")
         await soon(groq.until(lambda groq: len(groq.requests) == 1))
+        await server.kill()
     for life in range(2, 7):
-        async with serving(tmp_path, alone(groq)):
+        async with serving(tmp_path, alone(groq)) as server:
             await soon(groq.until(lambda groq, life=life: len(groq.requests) == life))  # type: ignore[misc]
+            await server.kill()
 
     async with serving(tmp_path, alone(groq)) as server:
         task = await ended(server, task)

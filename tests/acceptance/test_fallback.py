@@ -18,7 +18,7 @@ IMPATIENT = dict.fromkeys(
         "VEL_TUTOR_BETWEEN_TOKENS_TIMEOUT_SECONDS",
         "VEL_TUTOR_REASONING_TIMEOUT_SECONDS",
     ),
-    "1",
+    "2",
 )
 OPENAI_KEY, GROQ_KEY = "sk-proj-0123456789abcdefghijABCDEFGHIJ", "a key of no known form 0123456789"
 UNAVAILABLE = Fault(kind="status", status=503)
@@ -27,8 +27,8 @@ FAULTS = {
     "429": (Fault(kind="status", status=429, retry_after=30), "it answered 429"),
     "401": (Fault(kind="status", status=401), "it answered 401"),
     "reset": (Fault(kind="reset"), "the connection failed"),
-    "silence": (Fault(kind="stall", after_chunks=0), "it took more than 1 s for the first token"),
-    "silence in mid-stream": (Fault(kind="stall", after_chunks=3), "it took more than 1 s for the next token"),
+    "silence": (Fault(kind="stall", after_chunks=0), "it took more than 2 s for the first token"),
+    "silence in mid-stream": (Fault(kind="stall", after_chunks=3), "it took more than 2 s for the next token"),
     "reset in mid-stream": (Fault(kind="reset", after_chunks=3), "the connection failed"),
     "rubbish in mid-stream": (Fault(kind="malformed", after_chunks=3), "its answer is not what the protocol says"),
 }

@@ -1,9 +1,11 @@
 """What becomes of a task when a provider fails: every fault on the wire, and what its caller is told of it."""
 
+import asyncio
+import os
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -21,8 +23,8 @@ from vel_tutor_mcp.models import (
     TaskRequest,
     TaskStatus,
 )
-from vel_tutor_mcp.providers.simulated import Fault
-from vel_tutor_mcp.routing.health import OPEN_SECONDS, BreakerState
+from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
 from vel_tutor_mcp.routing.ledger import prompt_bytes
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
@@ -34,24 +36,40 @@ FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
 HELLO = "Say hello"
 
 
-@pytest.fixture
-def settings(tmp_path: Path, providers: Providers) -> Settings:
-    """Patient enough for a busy machine, impatient enough for a test."""
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def providers() -> AsyncIterator[Providers]:
+    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
+        yield Providers(openai, groq)
+
+
+@pytest.fixture(scope="module")
+async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
+    """One for all tests of this file; patient enough for a busy machine, impatient enough for a test."""
+    patience = ("first_token_timeout_seconds", "reasoning_timeout_seconds", "between_tokens_timeout_seconds")
     environment: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
-    return Settings(
-        home=tmp_path / "home",
-        first_token_timeout_seconds=1,
-        reasoning_timeout_seconds=1,
-        between_tokens_timeout_seconds=1,
-        **environment,
-    )
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[App]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
+                patch.delenv(name)
+        settings = Settings(home=tmp_path_factory.mktemp("home"), **environment, **dict.fromkeys(patience, 1.0))
     async with open_app(settings) as app:
         app._answers._router._jitter = lambda: 0.0
         yield app
+
+
+@pytest.fixture(autouse=True)
+def afresh(app: App, providers: Providers) -> Iterator[None]:
+    """No test inherits another's faults, or what they did to the breakers."""
+    yield
+    for sim in (providers.openai, providers.groq):
+        sim.reset()
+        sim.answer = None
+    app.health._records.clear()
 
 
 async def asked(app: App, me: Principal, agent: str = "default", **wanted: Any) -> Told:
@@ -60,7 +78,7 @@ async def asked(app: App, me: Principal, agent: str = "default", **wanted: Any) 
 
 
 async def agent_with(app: App, me: Principal, **config: Any) -> str:
-    return (await app.agents.create(me, "tester", AgentType.RESEARCHER, AgentConfig(**config))).id
+    return (await app.agents.create(me, f"agent {uuid4()}", AgentType.RESEARCHER, AgentConfig(**config))).id
 
 
 def reservation(app: App) -> int:
@@ -128,6 +146,7 @@ async def test_another_provider_answers_and_the_caller_is_told_why(
 async def test_a_provider_that_is_not_there_costs_nothing(app: App, me: Principal, providers: Providers) -> None:
     await providers.groq.__aexit__(None, None, None)
     told = await asked(app, me)
+    await providers.groq.__aenter__()
 
     assert told.task.provider == "openai"
     assert (told.attempts[0].failure, told.attempts[0].cost_nanousd) == (FailureKind.CONNECTION, 0)
@@ -215,60 +234,62 @@ async def test_a_long_retry_after_ends_the_task_saying_when_to_come_back(
     assert len(providers.groq.requests) == 1
 
 
-async def broken(app: App, me: Principal, providers: Providers) -> str:
-    """An agent whose only model has just failed five times."""
-    agent = await agent_with(app, me, fallback=False, max_retries=0, providers=("groq",))
-    providers.groq.always = refused(500)
-    for _ in range(5):
-        await asked(app, me, agent)
-    return agent
+async def loyal(app: App, me: Principal, **config: Any) -> str:
+    """An agent that asks this model, or another only where this one is excluded."""
+    return await agent_with(app, me, model_preferences={"general": f"groq/{FIRST}"}, fallback=False, **config)
+
+
+def half_open(app: App) -> None:
+    app.health.restore("groq", FIRST, Breaker(opened_at=time.time() - OPEN_SECONDS))
 
 
 async def test_five_failures_open_the_breaker_which_excludes_the_model(
     app: App, me: Principal, providers: Providers
 ) -> None:
-    await broken(app, me, providers)
-    told = await asked(app, me)
+    agent = await loyal(app, me, max_retries=4)
+    providers.groq.always = Fault(kind="status", status=500)
+    failed = await asked(app, me, agent)
+    providers.groq.always = None
+    answered = await asked(app, me, agent)
 
-    assert told.decision
-    assert ("groq", FIRST) not in names(told.decision.candidates)
-    (excluded,) = [out for out in told.decision.excluded if out.model == FIRST]
+    assert [attempt.model for attempt in failed.attempts] == [FIRST] * 5
+    assert FIRST not in {attempt.model for attempt in answered.attempts}
+    assert answered.decision
+    (excluded,) = [out for out in answered.decision.excluded if out.model == FIRST]
     assert "it failed repeatedly: its circuit is open until" in excluded.reason
-    (entry,) = (await app.audit.search(me, action="breaker_open")).rows
+    (entry,) = (await app.audit.search(me, action="breaker_open", subject=f"task:{failed.task.id}")).rows
     assert entry.payload == {"provider": "groq", "model": FIRST}
 
 
-async def test_an_open_breaker_survives_a_restart_and_a_good_probe_closes_it(
-    settings: Settings, providers: Providers
-) -> None:
-    async with open_app(settings) as app:
-        await broken(app, app.local_principal, providers)
-    providers.groq.always = None
+async def test_a_good_probe_closes_a_half_open_breaker(app: App, me: Principal) -> None:
+    half_open(app)
+    told = await asked(app, me, await loyal(app, me))
 
-    async with open_app(settings) as app:
-        me, breaker = app.local_principal, app.health.snapshot("groq", FIRST)
-        excluded = await asked(app, me)
-        app.health.restore("groq", FIRST, type(breaker)(breaker.failures, time.time() - OPEN_SECONDS))
-        probed = await asked(app, me)
+    assert told.task.status is TaskStatus.COMPLETED
+    assert app.health.state("groq", FIRST, time.time()) is BreakerState.CLOSED
+    (entry,) = (await app.audit.search(me, subject=f"task:{told.task.id}", action="breaker_closed")).rows
+    assert entry.payload == {"provider": "groq", "model": FIRST}
 
-        assert (excluded.task.model, probed.task.model) == ("openai/gpt-oss-120b", FIRST)
-        assert app.health.state("groq", FIRST, time.time()) is BreakerState.CLOSED
-        assert len((await app.audit.search(me, action="breaker_closed")).rows) == 1
-    async with open_app(settings) as app:
-        assert app.health.state("groq", FIRST, time.time()) is BreakerState.CLOSED
+
+async def test_a_bad_probe_opens_it_again(app: App, me: Principal, providers: Providers) -> None:
+    half_open(app)
+    providers.groq.always = Fault(kind="status", status=500)
+    await asked(app, me, await loyal(app, me, max_retries=0))
+
+    assert app.health.state("groq", FIRST, time.time()) is BreakerState.OPEN
 
 
 async def test_a_half_open_breaker_lets_one_probe_through(app: App, me: Principal, providers: Providers) -> None:
-    await broken(app, me, providers)
-    breaker = app.health.snapshot("groq", FIRST)
-    app.health.restore("groq", FIRST, type(breaker)(breaker.failures, time.time() - OPEN_SECONDS))
-    providers.groq.always = Fault(kind="stall")
-    probe = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
-    await providers.groq.until(lambda sim: sim.open == 1)
+    half_open(app)
+    providers.groq.always = Fault(kind="stall", after_chunks=1)
+    agent = await loyal(app, me)
+    probe = await app.tasks.submit(me, TaskRequest(prompt=HELLO, agent=agent))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
 
-    other = await app.routes.explain(me, HELLO, "default", None, None)
+    meanwhile = await app.routes.explain(me, HELLO, agent, None, None)
 
-    assert ("groq", FIRST) not in names(other.candidates)
+    assert ("groq", FIRST) not in names(meanwhile.candidates)
     await app.tasks.cancel(me, probe.id)
 
 
@@ -277,12 +298,12 @@ async def test_a_task_waits_where_its_only_models_breaker_opens_under_it(
 ) -> None:
     for _ in range(4):
         app.health.record("groq", FIRST, FailureKind.SERVER_ERROR, time.time())
-    providers.groq.always = refused(500)
-    task = await app.tasks.submit(me, TaskRequest(prompt=HELLO, agent=await agent_with(app, me, fallback=False)))
+    providers.groq.always = Fault(kind="status", status=500)
+    task = await app.tasks.submit(me, TaskRequest(prompt=HELLO, agent=await loyal(app, me)))
 
     waits = await waited(app, me, task, 2)
 
-    assert waits[1].startswith(("waiting 29", "waiting 30"))
+    assert waits[1].startswith(("waiting 28", "waiting 29", "waiting 30"))
     assert len(providers.groq.requests) == 1
     await app.tasks.cancel(me, task.id)
 

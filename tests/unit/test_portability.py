@@ -21,17 +21,18 @@ CODE = {
 GUARDED = "vel_tutor_mcp/doors/stdio.py"
 # Who may speak to a person: the command line and the demo, which serve nobody.
 PRINTERS = ("vel_tutor_mcp/doors/cli.py", GUARDED)
-SHOWS = "vel_tutor_mcp/demo"
+SHOWS = "vel_tutor_mcp/demo/"
 
 MODULES = {"crypt", "fcntl", "grp", "posix", "pty", "pwd", "resource", "spwd", "syslog", "termios", "tty"}
-CALLS = set(
-    """
-    add_signal_handler remove_signal_handler fork forkpty kill killpg getuid geteuid getgid getegid getgroups getpgid
-    setuid setgid setsid setpgid getsid initgroups chown lchown chroot mkfifo mknod nice
-    uname wait waitpid wait3 wait4 SIGKILL SIGHUP SIGQUIT SIGALRM SIGUSR1 SIGUSR2 SIGCHLD
-    SIGPIPE SIGSTOP SIGCONT setitimer alarm pause sigwait pthread_sigmask pthread_kill
-    """.split()
-)
+# fmt: off
+CALLS = {
+    "add_signal_handler", "remove_signal_handler", "fork", "forkpty", "kill", "killpg", "getuid", "geteuid", "getgid",
+    "getegid", "getgroups", "getpgid", "setuid", "setgid", "setsid", "setpgid", "getsid", "initgroups", "chown",
+    "lchown", "chroot", "mkfifo", "mknod", "nice", "uname", "wait", "waitpid", "wait3", "wait4", "SIGKILL", "SIGHUP",
+    "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGPIPE", "SIGSTOP", "SIGCONT", "setitimer", "alarm",
+    "pause", "sigwait", "pthread_sigmask", "pthread_kill",
+}
+# fmt: on
 OWNERS = {"os", "signal"}
 # Windows refuses these; it merely ignores `start_new_session`.
 ARGUMENTS = frozenset({"preexec_fn", "pass_fds"})

@@ -60,7 +60,7 @@ def fitting(node: Schema) -> st.SearchStrategy[Any]:
         longest = node.get("maxLength", 30)
         return st.sampled_from([longest, longest, 1, 3, longest + 1, 0]).map(lambda length: "x" * length)
     if node.get("type") in {"integer", "number"}:
-        low: int = node.get("minimum", node.get("exclusiveMinimum", 0))
+        low: int = node.get("minimum") or node.get("exclusiveMinimum") or 0
         high: int = node.get("maximum", 10)
         return st.sampled_from([low, high, high, (low + high) // 2, low - 1, high + 1, low + 1])
     return st.sampled_from([True, {}, {"a": 1}, {"reasoning": "m"}, ["a"], []])

@@ -182,4 +182,4 @@ def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     if len(choices) != 1:
         return node
     only: dict[str, Any] = choices[0]
-    return {name: value for name, value in node.items() if name != "anyOf"} | only
+    return only | {name: value for name, value in node.items() if name != "anyOf"}

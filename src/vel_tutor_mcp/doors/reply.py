@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError, NoAnswer, NotFound, OverBudget, VelError
 from vel_tutor_mcp.models import Page, TaskStatus
-from vel_tutor_mcp.services.reports import Told, full_task, usd
+from vel_tutor_mcp.services.reports import Told, full_task, shortened
 
 MAX_CHARACTERS = 20_000
 _MAX_OUTPUT_CHARACTERS = 12_000
 _ROOM_FOR_ENVELOPE = 500
 _LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
+_LONGEST_PLACE = 80
 _CUT = "[cut: the resource of the same id has the whole]"
 
 # The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 unavailable, 78 configuration).
@@ -136,12 +137,9 @@ def _size(data: Any) -> int:
 def bad_arguments(tool: str, problem: ValidationError) -> str:
     """Say which argument is wrong and how, without repeating what was sent."""
     first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the arguments"
+    place = shortened(".".join(str(part) for part in first["loc"]), _LONGEST_PLACE) or "the arguments"
     return f"Bad argument `{place}` of {tool}; {first['msg'][0].lower()}{first['msg'][1:]}; correct it and call again."
 
 
 def sentence(error: VelError) -> str:
     return str(error)
-
-
-__all__ = ["bad_arguments", "exit_code", "listed", "refused", "replied", "sentence", "task_replied", "usd"]

@@ -124,10 +124,10 @@ def _output(task: Task) -> Any:
 
 
 def _timing(task: Task, attempts: Sequence[Attempt]) -> dict[str, int | None]:
-    first_token = next((attempt.first_token_ms for attempt in reversed(attempts) if attempt.first_token_ms), None)
+    heard = [attempt.first_token_ms for attempt in attempts if attempt.first_token_ms is not None]
     return {
         "queued_ms": _between(task.created_at, task.started_at),
-        "first_token_ms": first_token,
+        "first_token_ms": heard[-1] if heard else None,
         "total_ms": _between(task.created_at, task.ended_at),
     }
 

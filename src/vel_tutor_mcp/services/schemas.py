@@ -80,7 +80,12 @@ def matched(text: str, schema: dict[str, Any]) -> str:
     if problem is not None:
         place = "/".join(str(part) for part in problem.absolute_path) or "its top"
         raise _invalid(f"the answer does not match the schema at {place} ({problem.validator})", text)
-    return json.dumps(value, ensure_ascii=False)
+    try:
+        stored = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        stored.encode()
+    except ValueError:
+        raise _invalid("the answer holds what JSON cannot: an endless number or half of a character", text) from None
+    return stored
 
 
 def _refuse_constant(name: str) -> None:

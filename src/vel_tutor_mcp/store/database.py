@@ -28,7 +28,7 @@ class Database:
 
     def __init__(self, path: Path, synchronous: str = "NORMAL") -> None:
         self.path = path
-        self.url = f"sqlite:///{path}"
+        self.url = sa.URL.create("sqlite", database=str(path)).render_as_string()
         self._synchronous = synchronous
         self._engine = self._async_engine()
         # The same pool; a writer takes the lock first, so that what it reads is still so when it writes.
@@ -63,7 +63,10 @@ class Database:
 
     def _async_engine(self) -> AsyncEngine:
         engine = create_async_engine(
-            f"sqlite+aiosqlite:///{self.path}", pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=60
+            sa.make_url(self.url).set(drivername="sqlite+aiosqlite"),
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=60,
         )
 
         @event.listens_for(engine.sync_engine, "connect")

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -58,7 +58,7 @@ def _seen(cursor: str, keys: tuple[sa.ColumnElement[Any], ...]) -> list[sa.BindP
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return [sa.literal(_typed(value, key), key.type) for value, key in zip(values, keys, strict=True)]
-    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
+    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise InputError(
             "The cursor is not one of this list; it was changed or belongs to another list; start without a cursor."
         ) from None
@@ -66,7 +66,7 @@ def _seen(cursor: str, keys: tuple[sa.ColumnElement[Any], ...]) -> list[sa.BindP
 
 def _typed(value: Any, key: sa.ColumnElement[Any]) -> Any:
     if isinstance(key.type, Utc):
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat(value).astimezone(UTC)
     if isinstance(key.type, sa.Uuid):
         return str(UUID(value))
     if type(value) is not int or not 0 <= value < _TOO_GREAT:
