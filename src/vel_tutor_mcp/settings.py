@@ -152,10 +152,10 @@ def _file_values(path: str | None) -> dict[str, Any]:
             f"Cannot read the configuration file {path}; {problem}; correct it or unset {PREFIX}CONFIG."
         ) from None
     catalog = {name: values.pop(name) for name in _ROUTING_TABLES & values.keys()}
-    known = _known_names()
+    known = [name.removeprefix(PREFIX).lower() for name in _known_names()]
     for name in values:
-        if f"{PREFIX}{name.upper()}" not in known:
-            raise _unknown(f"{name} in {path}", f"{PREFIX}{name.upper()}", known)
+        if name not in known:
+            raise _unknown(f"{name} in {path}", name, known)
     return values | ({_CATALOG: catalog} if catalog else {})
 
 

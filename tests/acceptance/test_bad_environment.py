@@ -31,6 +31,7 @@ def anyio_backend() -> str:
     [
         ("VEL_TUTOR_COLOUR", "red"),
         ("VEL_TUTOR_TASKS_IN_PROGRES", "3"),
+        ("VEL_TUTOR_CATALOG", "{}"),
         ("VEL_TUTOR_TASKS_IN_PROGRESS", "many"),
         ("VEL_TUTOR_TASKS_IN_PROGRESS", "0"),
         ("VEL_TUTOR_LOG_LEVEL", "LOUD"),

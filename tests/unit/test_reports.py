@@ -163,7 +163,6 @@ def test_the_first_token_is_that_of_the_last_attempt_that_had_one() -> None:
     assert shown["timing"]["first_token_ms"] == 50
 
 
-@pytest.mark.xfail(strict=True, reason="reports._timing takes a first token within the first millisecond for none")
 def test_a_first_token_after_no_time_is_one() -> None:
     assert told(attempt(first_token_ms=0))["timing"]["first_token_ms"] == 0
 

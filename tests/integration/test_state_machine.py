@@ -1,0 +1,256 @@
+"""Tasks under any order of events: the services on a real database, with an engine that only takes note of its work.
+
+A run is begun, ended and begun again as the execution engine would after crashes; what must hold is looked up after
+every step.
+"""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from vel_tutor_mcp.errors import Conflict
+from vel_tutor_mcp.execution.engine import Run
+from vel_tutor_mcp.models import (
+    ENDED,
+    Priority,
+    Task,
+    TaskError,
+    TaskEvent,
+    TaskRequest,
+    TaskStatus,
+    Work,
+)
+from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.ledger import Prices
+from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.agents import ensure_default
+from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.record import Subject
+from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.tasks import Tasks
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import history, people, schema, tasks
+from vel_tutor_mcp.store.audit import GENESIS, entry_hash
+from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.tables import audit_logs
+from vel_tutor_mcp.store.tables import tasks as rows
+
+AT_ONCE = 2
+CATALOG = Catalog.load()
+PRICES = Prices(CATALOG)
+EMPTY = Path(mkdtemp(prefix="vel-state-machine-")) / "empty.db"
+
+Result = TypeVar("Result")
+
+
+class Noted:
+    """An engine that runs nothing: the machine below does what it was given, when it likes."""
+
+    executor = "tester"
+
+    def __init__(self) -> None:
+        self.given: set[Work] = set()
+
+    async def launch(self, run: Run) -> None: ...
+
+    async def start(self, work: Work) -> None:
+        self.given.add(work)
+
+    async def not_begun(self, works: Iterable[Work]) -> list[Work]:
+        return [work for work in works if work not in self.given]
+
+    async def take_over(self, executors: Iterable[str]) -> set[str]:
+        return set()
+
+    async def prune(self, before: datetime) -> int:
+        return 0
+
+    async def stop(self) -> None: ...
+
+    async def dispose(self) -> None: ...
+
+
+class TasksInAnyOrder(RuleBasedStateMachine):
+    """`ended` is what the machine itself has seen end: the state of each attempt set."""
+
+    submitted = Bundle("submitted")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: dict[Work, TaskStatus] = {}
+        self.told: dict[str, list[TaskEvent]] = {}
+
+    def wait(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return self.loop.run(coroutine)
+
+    @initialize()
+    def open(self) -> None:
+        self.path = EMPTY.with_name(f"{id(self)}.db")
+        if not EMPTY.exists():
+            schema.prepare(Database(EMPTY), lambda: None)
+        shutil.copy(EMPTY, self.path)
+        self.loop = asyncio.Runner()
+        self.database, self.engine, hub = Database(self.path), Noted(), Hub()
+        settings = Settings(tasks_in_progress=AT_ONCE)
+        tools = Tools(self.database, hub, CATALOG, PRICES, Health(), settings)
+        routes = Routes(
+            self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False
+        )
+        self.answers = Answers(tools, self.engine, routes, Router({}, tools.health))
+        self.tasks = Tasks(self.database, self.engine, self.answers, hub, routes.configured)
+        self.wait(self.first_rows())
+
+    async def first_rows(self) -> None:
+        async with self.database.write() as tx:
+            self.me = await people.local_principal(tx, "tester", record.now())
+            await ensure_default(tx, self.me)
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            self.wait(self.database.close())
+            self.loop.close()
+            self.path.unlink()
+
+    @rule(target=submitted, priority=st.sampled_from(Priority))
+    def submit(self, priority: Priority) -> str:
+        return self.wait(self.tasks.submit(self.me, TaskRequest(prompt="Say hello", priority=priority))).id
+
+    @rule(task_id=submitted)
+    def begin(self, task_id: str) -> None:
+        """The engine runs the work: for the first time, or again after a crash, which may be one too many."""
+        work = self.work_of(task_id)
+        if work in self.engine.given:
+            self.wait(self.answers._begin(work))
+            self.note_if_ended(task_id)
+
+    @rule(task_id=submitted, status=st.sampled_from(sorted(ENDED)), sets_ago=st.integers(0, 1))
+    def end(self, task_id: str, status: TaskStatus, sets_ago: int) -> None:
+        """A run ends, perhaps one whose task has ended or gone on to another attempt set meanwhile."""
+        task = self.task(task_id)
+        work = Work(task_id, task.attempt_set - sets_ago)
+        if work in self.engine.given:
+            self.wait(self.end_now(task, work, status))
+            if work not in self.ended and work == self.work_of(task_id):
+                self.ended[work] = status
+
+    async def end_now(self, task: Task, work: Work, status: TaskStatus) -> None:
+        error = TaskError(code="no_answer", message="No model answered.") if status is TaskStatus.FAILED else None
+        subject = Subject(replace(task, attempt_set=work.attempt_set), self.me)
+        async with self.database.write() as tx:
+            first = await record.end(tx, subject, status, status.value, error=error)
+            assert bool(first) is (work not in self.ended)
+            admitted = await self.answers.admit(tx, self.me.user_id)
+        await self.answers.start(admitted)
+
+    @rule(task_id=submitted)
+    def cancel(self, task_id: str) -> None:
+        """At once where it has not begun; else the run is told, as by another process, and ends when it begins again."""
+        status = self.task(task_id).status
+        if status is TaskStatus.IN_PROGRESS:
+            self.wait(self.ask_to_cancel(task_id))
+        elif status.ended:
+            self.refused(self.tasks.cancel(self.me, task_id))
+        else:
+            self.wait(self.tasks.cancel(self.me, task_id))
+        self.note_if_ended(task_id)
+
+    async def ask_to_cancel(self, task_id: str) -> None:
+        async with self.database.write() as tx:
+            await tasks.change(tx, task_id, record.now(), cancel_requested=True)
+
+    @rule(task_id=submitted)
+    def retry(self, task_id: str) -> None:
+        task = self.task(task_id)
+        if task.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+            again = self.wait(self.tasks.retry(self.me, task_id))
+            assert again.attempt_set == task.attempt_set + 1
+        else:
+            self.refused(self.tasks.retry(self.me, task_id))
+
+    def refused(self, call: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self.wait(call)
+        except Conflict:
+            return
+        raise AssertionError("this should have been refused")
+
+    def task(self, task_id: str) -> Task:
+        return self.wait(self.tasks.get(self.me, task_id))
+
+    def work_of(self, task_id: str) -> Work:
+        return Work(task_id, self.task(task_id).attempt_set)
+
+    def note_if_ended(self, task_id: str) -> None:
+        task = self.task(task_id)
+        if task.status.ended:
+            self.ended.setdefault(Work(task_id, task.attempt_set), task.status)
+
+    @invariant()
+    def no_more_run_at_once_than_is_set_and_none_waits_for_nothing(self) -> None:
+        counts = self.wait(self.counts())
+        running = counts.get(TaskStatus.IN_PROGRESS, 0)
+        assert running <= AT_ONCE
+        assert running == AT_ONCE or not counts.get(TaskStatus.PENDING)
+
+    async def counts(self) -> dict[str, int]:
+        async with self.database.read() as tx:
+            query = sa.select(rows.c.status, sa.func.count().label("many")).group_by(rows.c.status)
+            return {row.status: row.many for row in await tx.execute(query)}
+
+    @invariant()
+    def each_attempt_set_has_one_final_state_on_record(self) -> None:
+        finals = {f"task_{status}" for status in ENDED}
+        said: dict[str, list[str]] = {}
+        for entry in self.wait(self.chain()):
+            if entry["action"] in finals:
+                said.setdefault(entry["subject"], []).append(entry["action"])
+        seen: dict[str, list[str]] = {}
+        for work, status in sorted(self.ended.items(), key=lambda ended: ended[0].attempt_set):
+            seen.setdefault(f"task:{work.task_id}", []).append(f"task_{status}")
+        assert said == seen
+
+    @invariant()
+    def the_audit_chain_verifies(self) -> None:
+        previous = GENESIS
+        for number, entry in enumerate(self.wait(self.chain()), 1):
+            told = entry.pop("hash")
+            assert (entry["sequence"], entry["previous_hash"]) == (number, previous)
+            assert told == entry_hash(entry | {"payload": json.loads(entry["payload"])})
+            previous = told
+
+    async def chain(self) -> list[dict[str, Any]]:
+        unhashed = {"address", "user_agent"}
+        async with self.database.read() as tx:
+            found = (await tx.execute(sa.select(audit_logs).order_by(audit_logs.c.sequence))).mappings().all()
+        return [{name: value for name, value in row.items() if name not in unhashed} for row in found]
+
+    @invariant()
+    def history_only_grows(self) -> None:
+        now = self.wait(self.histories())
+        for task_id, before in self.told.items():
+            assert now[task_id][: len(before)] == before
+        self.told = now
+
+    async def histories(self) -> dict[str, list[TaskEvent]]:
+        async with self.database.read() as tx:
+            ids = (await tx.execute(sa.select(rows.c.id))).scalars().all()
+            return {task_id: await history.events(tx, task_id) for task_id in ids}
+
+
+TestTasksInAnyOrder = TasksInAnyOrder.TestCase
+TestTasksInAnyOrder.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
