@@ -32,6 +32,11 @@ def _user_name() -> str:
     return getpass.getuser()
 
 
+def _variable(name: str) -> Any:
+    """A setting with a variable name of its own; the file has it in lower case."""
+    return Field(default=None, validation_alias=AliasChoices(name, name.lower()))
+
+
 class Settings(BaseSettings):
     """What an installation can be told.
 
@@ -56,12 +61,12 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     history_days: Annotated[int, Field(ge=1)] = 30
 
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("OPENAI_API_KEY"))
-    openai_base_url: str | None = Field(default=None, validation_alias=AliasChoices("OPENAI_BASE_URL"))
-    groq_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("GROQ_API_KEY"))
-    groq_base_url: str | None = Field(default=None, validation_alias=AliasChoices("GROQ_BASE_URL"))
-    perplexity_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("PERPLEXITY_API_KEY"))
-    perplexity_base_url: str | None = Field(default=None, validation_alias=AliasChoices("PERPLEXITY_BASE_URL"))
+    openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY")
+    openai_base_url: str | None = _variable("OPENAI_BASE_URL")
+    groq_api_key: SecretStr | None = _variable("GROQ_API_KEY")
+    groq_base_url: str | None = _variable("GROQ_BASE_URL")
+    perplexity_api_key: SecretStr | None = _variable("PERPLEXITY_API_KEY")
+    perplexity_base_url: str | None = _variable("PERPLEXITY_BASE_URL")
 
     catalog: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
@@ -107,13 +112,13 @@ class Settings(BaseSettings):
         return url
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings() -> Settings:
     """The settings of this process.
 
     Raises:
         ConfigurationError: a `VEL_TUTOR_*` name is unknown, a value is bad, or the TOML file cannot be read.
     """
-    environment = os.environ if environment is None else environment
+    environment = {name.upper(): value for name, value in os.environ.items()}
     _refuse_unknown_names(environment)
     try:
         return Settings(**_file_values(environment.get(f"{PREFIX}CONFIG")))
@@ -129,8 +134,8 @@ def _known_names() -> list[str]:
 def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
     known = _known_names()
     for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise _unknown(name, name.upper(), known)
+        if name.startswith(PREFIX) and name not in known:
+            raise _unknown(name, name, known)
 
 
 def _unknown(shown: str, name: str, known: list[str]) -> ConfigurationError:
@@ -152,10 +157,10 @@ def _file_values(path: str | None) -> dict[str, Any]:
             f"Cannot read the configuration file {path}; {problem}; correct it or unset {PREFIX}CONFIG."
         ) from None
     catalog = {name: values.pop(name) for name in _ROUTING_TABLES & values.keys()}
-    known = [name.removeprefix(PREFIX).lower() for name in _known_names()]
+    known = sorted(Settings.model_fields.keys() - {_CATALOG, "config"})
     for name in values:
         if name not in known:
-            raise _unknown(f"{name} in {path}", name, known)
+            raise _unknown(f"{name} in {path}", name.lower().removeprefix(PREFIX.lower()), known)
     return values | ({_CATALOG: catalog} if catalog else {})
 
 

@@ -6,12 +6,11 @@ every step.
 
 import asyncio
 import json
-import shutil
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -53,7 +52,6 @@ from vel_tutor_mcp.store.tables import tasks as rows
 AT_ONCE = 2
 CATALOG = Catalog.load()
 PRICES = Prices(CATALOG)
-EMPTY = Path(mkdtemp(prefix="vel-state-machine-")) / "empty.db"
 
 Result = TypeVar("Result")
 
@@ -100,12 +98,10 @@ class TasksInAnyOrder(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.path = EMPTY.with_name(f"{id(self)}.db")
-        if not EMPTY.exists():
-            schema.prepare(Database(EMPTY), lambda: None)
-        shutil.copy(EMPTY, self.path)
+        self.folder = TemporaryDirectory()
         self.loop = asyncio.Runner()
-        self.database, self.engine, hub = Database(self.path), Noted(), Hub()
+        self.database, self.engine, hub = Database(Path(self.folder.name) / "tasks.db"), Noted(), Hub()
+        schema.prepare(self.database, lambda: None)
         settings = Settings(tasks_in_progress=AT_ONCE)
         tools = Tools(self.database, hub, CATALOG, PRICES, Health(), settings)
         routes = Routes(
@@ -124,7 +120,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         if hasattr(self, "loop"):
             self.wait(self.database.close())
             self.loop.close()
-            self.path.unlink()
+            self.folder.cleanup()
 
     @rule(target=submitted, priority=st.sampled_from(Priority))
     def submit(self, priority: Priority) -> str:

@@ -82,13 +82,11 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_file(load: Load, tmp_pa
     assert "tasks_in_progress?" in sentence.lower()
 
 
-@pytest.mark.xfail(strict=True, reason="settings._file_values offers the variable's name, which the file refuses")
 @pytest.mark.parametrize(("name", "meant"), [("tasks_in_progres", "tasks_in_progress"), ("VEL_TUTOR_HOME", "home")])
 def test_what_was_meant_in_the_file_is_spelt_as_the_file_takes_it(load: Load, name: str, meant: str) -> None:
     assert refusal(load, f'{name} = "3"').endswith(f"did you mean {meant}?")
 
 
-@pytest.mark.xfail(strict=True, raises=ConfigurationError, reason="settings._known_names leaves out the providers' own")
 def test_the_file_may_set_the_address_and_key_of_a_provider(load: Load) -> None:
     settings = load('groq_base_url = "http://127.0.0.1:1/v1"\ngroq_api_key = "gsk-1"')
     assert (settings.base_url_of("groq"), settings.key_of("groq", "GROQ_API_KEY")) == ("http://127.0.0.1:1/v1", "gsk-1")

@@ -16,6 +16,8 @@ from vel_tutor_mcp.models import FailureKind
 _FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 _MAX_SCHEMA_CHARACTERS = 50_000
 _REFERENCES = ("$ref", "$dynamicRef")
+# What stands under these is data, whatever it looks like.
+_DATA = frozenset({"enum", "const", "default", "examples"})
 
 
 def check_schema(schema: dict[str, Any] | None) -> None:
@@ -76,10 +78,14 @@ def matched(text: str, schema: dict[str, Any]) -> str:
         value = json.loads(fenced.group(1) if fenced else text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise _invalid("the answer is not JSON", text) from None
-    problem = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    try:
+        problem = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    except (RecursionError, Unresolvable):
+        raise _invalid("the answer cannot be checked against the schema", text) from None
     if problem is not None:
         place = "/".join(str(part) for part in problem.absolute_path) or "its top"
-        raise _invalid(f"the answer does not match the schema at {place} ({problem.validator})", text)
+        reason = problem.validator or "not allowed"
+        raise _invalid(f"the answer does not match the schema at {place} ({reason})", text)
     try:
         stored = json.dumps(value, ensure_ascii=False, allow_nan=False)
         stored.encode()
@@ -102,4 +108,5 @@ def _references(node: Any) -> list[str]:
     if not isinstance(node, dict):
         return []
     own = [str(value) for name, value in node.items() if name in _REFERENCES and isinstance(value, str)]
-    return own + [reference for part in node.values() for reference in _references(part)]
+    parts = [part for name, part in node.items() if name not in _DATA]
+    return own + [reference for part in parts for reference in _references(part)]

@@ -1,0 +1,317 @@
+"""Work that survives: the engine and its lease by themselves, then the product over restarts, crashes and neighbours."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from world import Providers
+
+from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.execution.dbos_engine import DbosEngine
+from vel_tutor_mcp.execution.engine import Run
+from vel_tutor_mcp.execution.liveness import Lease
+from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Task, TaskRequest, TaskStatus, Work
+from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.care import Care
+from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import schema, tasks
+from vel_tutor_mcp.store.database import Database
+
+pytestmark = pytest.mark.anyio
+
+FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
+WORK, OTHER = Work(str(uuid4()), 1), Work(str(uuid4()), 2)
+
+
+class Doing:
+    """What the engine runs: takes note of its work, and ends well unless it is told to be cut."""
+
+    def __init__(self, *, cut: bool = False) -> None:
+        self.done: list[Work] = []
+        self.begun = asyncio.Event()
+        self._cut = cut
+
+    async def __call__(self, work: Work) -> str:
+        self.done.append(work)
+        self.begun.set()
+        if self._cut:
+            raise asyncio.CancelledError
+        return "done"
+
+    async def until_begun(self) -> None:
+        async with asyncio.timeout(10):
+            await self.begun.wait()
+
+
+@asynccontextmanager
+async def engine_on(path: Path, run: Run) -> AsyncIterator[DbosEngine]:
+    database = Database(path)
+    lease = Lease(path.with_suffix(".executors"))
+    engine = DbosEngine(database, lease)
+    await asyncio.to_thread(schema.prepare, database, engine.migrate)
+    lease.take()
+    await engine.launch(run)
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+        await engine.dispose()
+        await database.close()
+        mend_loop()
+
+
+def mend_loop() -> None:
+    """DBOS makes its own threads the loop's, and ends them: see the test of what a closed product leaves behind."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+
+
+@asynccontextmanager
+async def life(settings: Settings) -> AsyncIterator[App]:
+    """One of several lives of the product in one process."""
+    async with open_app(settings) as app:
+        yield app
+    mend_loop()
+
+
+async def ended(engine: DbosEngine) -> None:
+    async with asyncio.timeout(10):
+        await asyncio.wait(engine._outcomes)
+
+
+async def test_work_that_is_started_twice_runs_once(tmp_path: Path) -> None:
+    doing = Doing()
+    async with engine_on(tmp_path / "x.db", doing) as engine:
+        await engine.start(WORK)
+        await engine.start(WORK)
+        await ended(engine)
+        await engine.start(WORK)
+        await ended(engine)
+
+    assert doing.done == [WORK]
+
+
+async def test_work_never_started_has_not_begun(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "x.db", Doing()) as engine:
+        await engine.start(WORK)
+
+        assert await engine.not_begun([WORK, OTHER]) == [OTHER]
+        assert await engine.not_begun([]) == []
+        await ended(engine)
+
+
+@pytest.mark.parametrize("lease_left", [True, False])
+async def test_the_work_of_the_dead_is_taken_over(tmp_path: Path, lease_left: bool) -> None:
+    path = tmp_path / "x.db"
+    cut, doing = Doing(cut=True), Doing()
+    async with engine_on(path, cut) as dead:
+        await dead.start(WORK)
+        await cut.until_begun()
+    left = path.with_suffix(".executors") / f"{dead.executor}.lock"
+    if lease_left:
+        left.touch()
+
+    async with engine_on(path, doing) as engine:
+        assert dead.executor in await engine.take_over([])
+        await doing.until_begun()
+        assert await engine.take_over([]) == set()
+
+    assert (cut.done, doing.done) == ([WORK], [WORK])
+    assert not left.exists()
+
+
+async def test_the_work_of_the_living_is_left_to_them(tmp_path: Path) -> None:
+    neighbour = Lease(tmp_path / "x.executors")
+    async with engine_on(tmp_path / "x.db", Doing()) as engine:
+        neighbour.take()
+
+        assert await engine.take_over([neighbour.executor]) == set()
+        neighbour.release()
+        assert await engine.take_over([neighbour.executor]) == {neighbour.executor}
+
+
+async def test_ended_work_is_forgotten_when_it_is_old_enough(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "x.db", Doing()) as engine:
+        await engine.start(WORK)
+        await ended(engine)
+
+        now = record.now()
+        assert await engine.prune(now - timedelta(days=1)) == 0
+        assert await engine.prune(now + timedelta(days=1)) == 1
+        assert await engine.prune(now + timedelta(days=1)) == 0
+        assert await engine.not_begun([WORK]) == [WORK]
+
+
+async def test_stopping_gives_the_lease_back(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "x.db", Doing()) as engine:
+        left = tmp_path / "x.executors" / f"{engine.executor}.lock"
+        assert left.exists()
+
+    assert not left.exists()
+
+
+def test_a_lease_tells_the_living_from_the_dead(tmp_path: Path) -> None:
+    folder = tmp_path / "executors"
+    me, neighbour = Lease(folder), Lease(folder)
+    me.take()
+    neighbour.take()
+    (folder / "crashed.lock").touch()
+
+    assert me.others() == {neighbour.executor, "crashed"}
+    assert not me.is_dead(me.executor)
+    assert not me.is_dead(neighbour.executor)
+    assert me.is_dead("never heard of")
+    assert me.is_dead("crashed")
+    assert me.others() == {neighbour.executor}
+    neighbour.release()
+    assert me.is_dead(neighbour.executor)
+    me.release()
+    assert list(folder.iterdir()) == []
+
+
+async def answered(app: App, me: Principal, **wanted: Any) -> Told:
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", **wanted))
+    return await app.tasks.follow(me, task.id, 20)
+
+
+async def stored(app: App, me: Principal, **columns: Any) -> Task:
+    """A task whose row is committed as given, and which nobody has started."""
+    sample = (await answered(app, me)).task
+    task = replace(sample, id=str(uuid4()), status=TaskStatus.PENDING, output=None, ended_at=None, started_at=None)
+    async with app._parts.database.write() as tx:
+        await tasks.insert(tx, task)
+        await tasks.change(tx, task.id, record.now(), **columns)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("status", "executor"),
+    [(TaskStatus.PENDING, None), (TaskStatus.IN_PROGRESS, "ours"), (TaskStatus.IN_PROGRESS, "dead")],
+)
+async def test_a_task_that_was_stored_but_never_started_is_started(
+    app: App, me: Principal, status: TaskStatus, executor: str | None
+) -> None:
+    named = app._parts.engine.executor if executor == "ours" else executor
+    task = await stored(app, me, status=status, executor=named)
+    told = await app.tasks.follow(me, task.id, 20)
+
+    assert told.task.status is TaskStatus.COMPLETED
+    assert told.task.executor == app._parts.engine.executor
+
+
+async def test_a_task_of_a_living_neighbour_is_left_to_it(app: App, me: Principal) -> None:
+    parts = app._parts
+    neighbour = Lease(parts.database.path.with_suffix(".executors"))
+    neighbour.take()
+    task = await stored(app, me, status=TaskStatus.IN_PROGRESS, executor=neighbour.executor)
+
+    await Care(parts.database, parts.engine, app._answers, history_days=1).once()
+
+    assert await parts.engine.not_begun([Work(task.id, 1)]) == [Work(task.id, 1)]
+    neighbour.release()
+    assert (await app.tasks.follow(me, task.id, 20)).task.status is TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("earlier", "state"), [(4, TaskStatus.COMPLETED), (5, TaskStatus.FAILED)])
+async def test_a_task_that_was_recovered_five_times_is_not_recovered_again(
+    app: App, me: Principal, earlier: int, state: TaskStatus
+) -> None:
+    crashed = {"status": TaskStatus.IN_PROGRESS, "executor": "dead", "running": True, "recoveries": earlier}
+    told = await app.tasks.follow(me, (await stored(app, me, **crashed)).id, 20)
+
+    assert told.task.status is state
+    if state is TaskStatus.COMPLETED:
+        assert told.history[0].message == "recovered after a crash (5)"
+    else:
+        assert told.task.error
+        assert told.task.error.code == "recovered_too_often"
+        assert told.attempts == []
+
+
+async def test_a_cancellation_in_another_process_stops_the_call_here(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.always = Fault(kind="stall", after_chunks=1)
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
+    async with app._parts.database.write() as tx:
+        await tasks.change(tx, task.id, record.now(), cancel_requested=True)
+
+    async with asyncio.timeout(2):
+        await providers.groq.until(lambda sim: sim.open == 0)
+
+    assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.CANCELLED
+
+
+@pytest.mark.xfail(strict=True, reason="DbosEngine.dispose leaves the loop with DBOS's thread pool, which is shut down")
+async def test_a_closed_product_leaves_the_loop_as_it_was(settings: Settings) -> None:
+    async with open_app(settings):
+        pass
+
+    assert await asyncio.to_thread(int, "1") == 1
+
+
+async def test_a_call_that_a_restart_cuts_is_booked_and_repeated(settings: Settings, providers: Providers) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=3)]
+    async with life(settings) as app:
+        task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3)
+
+    async with life(settings) as app:
+        told = await app.tasks.follow(app.local_principal, task.id, 20)
+
+    cut, completed = told.attempts
+    assert told.task.status is TaskStatus.COMPLETED
+    assert (cut.outcome, completed.outcome) == (Outcome.CUT, Outcome.COMPLETED)
+    assert (cut.cost_nanousd or 0) > (completed.cost_nanousd or 0) > 0
+    assert told.task.recoveries == 0
+    assert "recovered" not in {event.kind for event in told.history}
+
+
+async def test_closing_lets_a_call_end_where_it_may(settings: Settings, providers: Providers) -> None:
+    providers.groq.latency = 0.3
+    async with life(settings.model_copy(update={"drain_seconds": 10.0})) as app:
+        task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda sim: sim.open == 1)
+
+    async with life(settings) as app:
+        told = await app.tasks.tell(app.local_principal, task.id)
+    assert told.task.status is TaskStatus.COMPLETED
+    assert len(providers.groq.requests) == 1
+
+
+async def test_an_open_breaker_survives_a_restart_and_so_does_its_closing(
+    settings: Settings, providers: Providers
+) -> None:
+    loyal = AgentConfig.model_validate(
+        {"model_preferences": {"general": f"groq/{FIRST}"}, "fallback": False, "max_retries": 4}
+    )
+    providers.groq.faults = [Fault(kind="status", status=500)] * 5
+    async with life(settings) as app:
+        app._answers._router._jitter = lambda: 0.0
+        me = app.local_principal
+        await app.agents.create(me, "loyal", AgentType.RESEARCHER, loyal)
+        await answered(app, me, agent="loyal")
+
+    async with life(settings) as app:
+        me = app.local_principal
+        assert app.health.state("groq", FIRST, time.time()) is BreakerState.OPEN
+        assert (await answered(app, me, agent="loyal")).task.model != FIRST
+        app.health.restore("groq", FIRST, Breaker(opened_at=time.time() - OPEN_SECONDS))
+        assert (await answered(app, me, agent="loyal")).task.model == FIRST
+
+    async with life(settings) as app:
+        assert app.health.state("groq", FIRST, time.time()) is BreakerState.CLOSED
