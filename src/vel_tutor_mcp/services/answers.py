@@ -24,6 +24,7 @@ from vel_tutor_mcp.store import agents, attempts, history, people, tasks
 from vel_tutor_mcp.store.database import Transaction
 
 MOST_RECOVERIES = 5
+_RELEASE_SECONDS = 1.0
 _STORE_AGAIN_SECONDS = (1.0, 2.0, 5.0, 15.0)
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Answers:
         self._engine = engine
         self._routes = routes
         self._router = router
+        self._runs: set[asyncio.Task[Any]] = set()
         self._calls: dict[str, asyncio.Task[Answered[Call]]] = {}
         self._closing = False
 
@@ -82,19 +84,32 @@ class Answers:
         self._closing = True
         for call in self._calls.values():
             call.cancel()
+        if self._runs:
+            await asyncio.wait(set(self._runs), timeout=_RELEASE_SECONDS)
 
     async def run(self, work: Work) -> str:
         """Do the work, or what is left of it, and return the state that it ended in."""
+        this = asyncio.current_task()
+        assert this is not None
+        self._runs.add(this)
+        try:
+            return await self._run(work)
+        finally:
+            self._runs.discard(this)
+
+    async def _run(self, work: Work) -> str:
         try:
             job = await self._stored(lambda: self._begin(work))
-            return "nothing left to do" if job is None else await self._run(job)
+            return "nothing left to do" if job is None else await self._work(job)
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
             reason = _told(problem)
         return await self._stored(lambda: self._give_up(work, reason))
 
-    async def _run(self, job: Job) -> str:
-        work = job.subject.work
-        call = self._calls[work.task_id] = asyncio.create_task(self._answer(job))
+    async def _work(self, job: Job) -> str:
+        task_id = job.subject.task.id
+        call = self._calls[task_id] = asyncio.create_task(self._answer(job))
+        if self._closing:
+            call.cancel()
         try:
             # Not `await call`: a cancellation of the call would look like one of this run.
             await asyncio.wait({call})
@@ -102,7 +117,7 @@ class Answers:
             call.cancel()
             raise
         finally:
-            del self._calls[work.task_id]
+            del self._calls[task_id]
         return await self._stored(lambda: self._conclude(job, call))
 
     async def _give_up(self, work: Work, reason: TaskError) -> str:

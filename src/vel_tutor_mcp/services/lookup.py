@@ -29,15 +29,15 @@ async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
     Raises:
         NotFound: there is none that the principal may see.
     """
-    task = await tasks.find(tx, principal, task_id) if _is_uuid(task_id) else None
+    spelt = _uuid(task_id)
+    task = await tasks.find(tx, principal, spelt) if spelt else None
     if task is None:
         raise NotFound("There is no such task; no task of yours has this id; see task_list.")
     return task
 
 
-def _is_uuid(text: str) -> bool:
+def _uuid(text: str) -> str | None:
     try:
-        UUID(text)
+        return str(UUID(text))
     except ValueError:
-        return False
-    return True
+        return None

@@ -115,8 +115,9 @@ class Tasks:
         """Wait until the task ends, at most `seconds`, telling its news at most four times a second."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
-        with self._hub.listen(task_id) as listener:
-            while not (await self.get(principal, task_id)).status.ended and (left := deadline - loop.time()) > 0:
+        task = await self.get(principal, task_id)
+        with self._hub.listen(task.id) as listener:
+            while not (await self.get(principal, task.id)).status.ended and (left := deadline - loop.time()) > 0:
                 await listener.wait(min(left, _LOOK_AGAIN_SECONDS))
                 news = listener.take()
                 if news and tell:
@@ -125,7 +126,7 @@ class Tasks:
                     await listener.pause(min(left, _NEWS_SECONDS))
             if tell and (news := listener.take()):
                 await tell(news)
-        return await self.tell(principal, task_id)
+        return await self.tell(principal, task.id)
 
     async def cancel(self, principal: Principal, task_id: str) -> Told:
         """Stop the task; its partial text is kept. Returns when it has stopped, or after a second.
@@ -134,18 +135,19 @@ class Tasks:
             NotFound: no such task. Conflict: it has ended already.
         """
         async with self._database.write() as tx:
-            subject = Subject(await task_of(tx, principal, task_id), principal)
-            if subject.task.status.ended:
+            task = await task_of(tx, principal, task_id)
+            subject = Subject(task, principal)
+            if task.status.ended:
                 raise Conflict(
-                    f"Task {task_id} is {subject.task.status.value} already; only a task that has not ended can be "
+                    f"Task {task.id} is {task.status.value} already; only a task that has not ended can be "
                     "cancelled; see its result with task_get."
                 )
-            await tasks.change(tx, task_id, record.now(), cancel_requested=True)
-            if subject.task.status is TaskStatus.PENDING:
+            await tasks.change(tx, task.id, record.now(), cancel_requested=True)
+            if task.status is TaskStatus.PENDING:
                 await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
         subject.publish(self._hub)
-        self._answers.cancel(task_id)
-        return await self.follow(principal, task_id, 1)
+        self._answers.cancel(task.id)
+        return await self.follow(principal, task.id, 1)
 
     async def retry(self, principal: Principal, task_id: str) -> Task:
         """Run a failed or cancelled task again, as a new attempt set with a fresh route. Its budget goes on.
@@ -157,13 +159,13 @@ class Tasks:
             task = await task_of(tx, principal, task_id)
             if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
                 raise Conflict(
-                    f"Task {task_id} is {task.status.value}; only a failed or cancelled one can be retried; "
+                    f"Task {task.id} is {task.status.value}; only a failed or cancelled one can be retried; "
                     "submit a new task to ask again."
                 )
             await self._reopen(tx, Subject(task, principal))
             admitted = await self._answers.admit(tx, task.owner_id)
         await self._answers.start(admitted)
-        return await self.get(principal, task_id)
+        return await self.get(principal, task.id)
 
     async def rate(self, principal: Principal, task_id: str, rating: int, comment: str | None = None) -> Task:
         """Keep a rating of 1-5 for the answer; a later one replaces it.
@@ -177,12 +179,12 @@ class Tasks:
             task = await task_of(tx, principal, task_id)
             if task.status is not TaskStatus.COMPLETED:
                 raise Conflict(
-                    f"Task {task_id} is {task.status.value}; only a completed task has an answer to rate; "
+                    f"Task {task.id} is {task.status.value}; only a completed task has an answer to rate; "
                     "wait for it with task_get."
                 )
             at = record.now()
-            await tasks.rate(tx, principal, task_id, rating, comment, at)
-            await audit.append(tx, principal, "task_rated", f"task:{task_id}", {"rating": rating}, at)
+            await tasks.rate(tx, principal, task.id, rating, comment, at)
+            await audit.append(tx, principal, "task_rated", f"task:{task.id}", {"rating": rating}, at)
         return task
 
     def _refuse_without_providers(self) -> None:

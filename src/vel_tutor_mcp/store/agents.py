@@ -51,7 +51,8 @@ async def delete(tx: Transaction, agent_id: str, now: datetime) -> None:
 
 async def find(tx: Transaction, principal: Principal, id_or_name: str) -> Agent | None:
     """The principal's agent with this id, else with this name."""
-    matches = agents.c.id == id_or_name if _is_id(id_or_name) else agents.c.name == id_or_name
+    agent_id = _id(id_or_name)
+    matches = agents.c.id == agent_id if agent_id else agents.c.name == id_or_name
     own_first = (agents.c.owner_id == principal.user_id).desc()
     query = _query.where(matches, paging.visible(agents, principal)).order_by(own_first).limit(1)
     row = (await tx.execute(query)).mappings().one_or_none()
@@ -105,11 +106,13 @@ async def _insert_version(tx: Transaction, agent: Agent) -> None:
     )
 
 
-def _is_id(text: str) -> bool:
+def _id(text: str) -> str | None:
+    """The id that the text spells, None where it spells none: names may be hexadecimal too."""
     try:
-        return str(UUID(text)) == text.lower()
+        spelt = str(UUID(text))
     except ValueError:
-        return False
+        return None
+    return spelt if spelt == text.lower() else None
 
 
 def _agent(row: sa.RowMapping) -> Agent:
