@@ -64,7 +64,6 @@ async def test_the_server_leaves_at_once_and_its_tasks_complete_at_the_next_star
     assert "recovered" not in {event["kind"] for task in ended for event in task["history"]}
 
 
-@pytest.mark.xfail(reason="Answers.stop overlooks runs between their first transaction and their call", strict=False)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 async def test_tasks_that_were_just_beginning_are_not_counted_as_crashed(tmp_path: Path, providers: Providers) -> None:
     groq = providers.groq

@@ -69,7 +69,6 @@ async def test_a_new_agent_is_active_and_found_by_id_and_name(app: App, me: Prin
         assert (found, list(versions)) == (made, [1])
 
 
-@pytest.mark.xfail(strict=True, reason="store.agents.find compares an id in capitals as it stands")
 async def test_an_id_is_known_in_capitals_too(app: App, me: Principal) -> None:
     made = await created(app, me)
 
@@ -323,9 +322,7 @@ async def test_a_test_finds_what_is_not_well(
     assert [name for name, passed, _ in test.checks if not passed] == [failing]
 
 
-async def test_the_agents_schema_holds_unless_the_task_has_its_own(
-    app: App, me: Principal, providers: Providers
-) -> None:
+async def test_the_agents_schema_holds_unless_the_task_has_its_own(app: App, me: Principal) -> None:
     def has(name: str) -> dict[str, Any]:
         return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
 

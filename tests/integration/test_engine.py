@@ -1,4 +1,4 @@
-"""Work that survives: the engine and its lease by themselves, then the product over restarts, crashes and neighbours."""
+"""Work that survives: the engine and its lease by themselves, then the product over restarts, crashes, neighbours."""
 
 import asyncio
 import time

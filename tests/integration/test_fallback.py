@@ -50,13 +50,14 @@ async def providers() -> AsyncIterator[Providers]:
 @pytest.fixture(scope="module")
 async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     """One for all tests of this file; patient enough for a busy machine, impatient enough for a test."""
-    patience = ("first_token_timeout_seconds", "reasoning_timeout_seconds", "between_tokens_timeout_seconds")
-    environment: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
+    waits = ("first_token", "reasoning", "between_tokens")
+    values: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
+    values |= {f"{wait}_timeout_seconds": 1.0 for wait in waits}
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
                 patch.delenv(name)
-        settings = Settings(home=tmp_path_factory.mktemp("home"), **environment, **dict.fromkeys(patience, 1.0))
+        settings = Settings(home=tmp_path_factory.mktemp("home"), **values)
     async with open_app(settings) as app:
         app._answers._router._jitter = lambda: 0.0
         yield app

@@ -72,10 +72,10 @@ class Noted:
     async def not_begun(self, works: Iterable[Work]) -> list[Work]:
         return [work for work in works if work not in self.given]
 
-    async def take_over(self, executors: Iterable[str]) -> set[str]:
+    async def take_over(self, executors: Iterable[str]) -> set[str]:  # noqa: ARG002 - the port's signature
         return set()
 
-    async def prune(self, before: datetime) -> int:
+    async def prune(self, before: datetime) -> int:  # noqa: ARG002 - the port's signature
         return 0
 
     async def stop(self) -> None: ...
@@ -104,9 +104,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         schema.prepare(self.database, lambda: None)
         settings = Settings(tasks_in_progress=AT_ONCE)
         tools = Tools(self.database, hub, CATALOG, PRICES, Health(), settings)
-        routes = Routes(
-            self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False
-        )
+        routes = Routes(self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
         self.answers = Answers(tools, self.engine, routes, Router({}, tools.health))
         self.tasks = Tasks(self.database, self.engine, self.answers, hub, routes.configured)
         self.wait(self.first_rows())
@@ -155,7 +153,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
 
     @rule(task_id=submitted)
     def cancel(self, task_id: str) -> None:
-        """At once where it has not begun; else the run is told, as by another process, and ends when it begins again."""
+        """At once where it has not begun; else the run is told, as by another process, and ends when begun again."""
         status = self.task(task_id).status
         if status is TaskStatus.IN_PROGRESS:
             self.wait(self.ask_to_cancel(task_id))
