@@ -254,7 +254,6 @@ async def test_a_cancellation_in_another_process_stops_the_call_here(
     assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.CANCELLED
 
 
-@pytest.mark.xfail(strict=True, reason="DbosEngine.dispose leaves the loop with DBOS's thread pool, which is shut down")
 async def test_a_closed_product_leaves_the_loop_as_it_was(settings: Settings) -> None:
     async with open_app(settings):
         pass

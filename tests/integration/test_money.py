@@ -186,9 +186,7 @@ MYSTERY = {"models": [{"provider": "groq", "model": "mystery", "tier": "frontier
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("allowed", [False, True])
-async def test_a_model_without_a_price_is_used_only_where_that_is_allowed(
-    settings: Settings, providers: Providers, allowed: bool
-) -> None:
+async def test_a_model_without_a_price_is_used_only_where_that_is_allowed(settings: Settings, allowed: bool) -> None:
     told_of = settings.model_copy(update={"catalog": MYSTERY, "allow_unpriced": allowed})
     async with open_app(told_of) as app:
         me = app.local_principal

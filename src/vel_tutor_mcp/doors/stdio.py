@@ -19,6 +19,8 @@ from vel_tutor_mcp.settings import Settings, load_settings
 
 _ANSWER_LEAVES_SECONDS = 0.005
 _OPEN_ANYWAY_SECONDS = 2.0
+# What was drained has its answer; whoever waits for it is told before the process goes.
+_REPLIES_LEAVE_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +118,8 @@ class _Door:
     async def _stop_and_leave(self) -> None:
         try:
             await self._stop()
+            if self._settings.drain_seconds:
+                await asyncio.sleep(_REPLIES_LEAVE_SECONDS)
         finally:
             _leave()
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -103,6 +104,8 @@ class DbosEngine:
 
     async def dispose(self) -> None:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        # DBOS had put its own pool in this place, which it has shut down.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         self._system.dispose()
 
     def _forget(self, outcome: "asyncio.Task[str]") -> None:

@@ -61,10 +61,10 @@ class Tasks:
             NotFound: no such agent. Conflict: the agent is not active. NoCandidate: no provider can be called at all.
         """
         _check(request)
-        self._refuse_without_providers()
         async with self._database.write() as tx:
             if earlier := await _same_request(tx, principal, request):
                 return earlier
+            self._refuse_without_providers()
             agent = await _usable_agent(tx, principal, request.agent)
             subject = Subject(_task(principal, agent, request), principal)
             await _store(tx, subject, request, agent)
@@ -153,8 +153,9 @@ class Tasks:
         """Run a failed or cancelled task again, as a new attempt set with a fresh route. Its budget goes on.
 
         Raises:
-            NotFound: no such task. Conflict: it has not failed or been cancelled.
+            NotFound: no such task. Conflict: it has not failed or been cancelled. NoCandidate: as `submit`.
         """
+        self._refuse_without_providers()
         async with self._database.write() as tx:
             task = await task_of(tx, principal, task_id)
             if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
