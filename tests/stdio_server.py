@@ -192,6 +192,10 @@ class StdioServer:
         return code
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def rubbish(self) -> list[bytes]:
         """The lines on stdout that are no JSON-RPC messages."""
         return [line for line in bytes(self.stdout).splitlines() if not _is_message(line)]

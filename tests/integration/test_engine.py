@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -68,25 +67,11 @@ async def engine_on(path: Path, run: Run) -> AsyncIterator[DbosEngine]:
         await engine.stop()
         await engine.dispose()
         await database.close()
-        mend_loop()
-
-
-def mend_loop() -> None:
-    """DBOS makes its own threads the loop's, and ends them: see the test of what a closed product leaves behind."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-
-
-@asynccontextmanager
-async def life(settings: Settings) -> AsyncIterator[App]:
-    """One of several lives of the product in one process."""
-    async with open_app(settings) as app:
-        yield app
-    mend_loop()
 
 
 async def ended(engine: DbosEngine) -> None:
     async with asyncio.timeout(10):
-        await asyncio.wait(engine._outcomes)
+        await asyncio.gather(*engine._outcomes)
 
 
 async def test_work_that_is_started_twice_runs_once(tmp_path: Path) -> None:
@@ -263,12 +248,12 @@ async def test_a_closed_product_leaves_the_loop_as_it_was(settings: Settings) ->
 
 async def test_a_call_that_a_restart_cuts_is_booked_and_repeated(settings: Settings, providers: Providers) -> None:
     providers.groq.faults = [Fault(kind="stall", after_chunks=3)]
-    async with life(settings) as app:
+    async with open_app(settings) as app:
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
         async with asyncio.timeout(10):
             await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3)
 
-    async with life(settings) as app:
+    async with open_app(settings) as app:
         told = await app.tasks.follow(app.local_principal, task.id, 20)
 
     cut, completed = told.attempts
@@ -281,12 +266,12 @@ async def test_a_call_that_a_restart_cuts_is_booked_and_repeated(settings: Setti
 
 async def test_closing_lets_a_call_end_where_it_may(settings: Settings, providers: Providers) -> None:
     providers.groq.latency = 0.3
-    async with life(settings.model_copy(update={"drain_seconds": 10.0})) as app:
+    async with open_app(settings.model_copy(update={"drain_seconds": 10.0})) as app:
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
         async with asyncio.timeout(10):
             await providers.groq.until(lambda sim: sim.open == 1)
 
-    async with life(settings) as app:
+    async with open_app(settings) as app:
         told = await app.tasks.tell(app.local_principal, task.id)
     assert told.task.status is TaskStatus.COMPLETED
     assert len(providers.groq.requests) == 1
@@ -299,18 +284,18 @@ async def test_an_open_breaker_survives_a_restart_and_so_does_its_closing(
         {"model_preferences": {"general": f"groq/{FIRST}"}, "fallback": False, "max_retries": 4}
     )
     providers.groq.faults = [Fault(kind="status", status=500)] * 5
-    async with life(settings) as app:
+    async with open_app(settings) as app:
         app._answers._router._jitter = lambda: 0.0
         me = app.local_principal
         await app.agents.create(me, "loyal", AgentType.RESEARCHER, loyal)
         await answered(app, me, agent="loyal")
 
-    async with life(settings) as app:
+    async with open_app(settings) as app:
         me = app.local_principal
         assert app.health.state("groq", FIRST, time.time()) is BreakerState.OPEN
         assert (await answered(app, me, agent="loyal")).task.model != FIRST
         app.health.restore("groq", FIRST, Breaker(opened_at=time.time() - OPEN_SECONDS))
         assert (await answered(app, me, agent="loyal")).task.model == FIRST
 
-    async with life(settings) as app:
+    async with open_app(settings) as app:
         assert app.health.state("groq", FIRST, time.time()) is BreakerState.CLOSED

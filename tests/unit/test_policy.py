@@ -172,8 +172,10 @@ def test_a_decision_is_explained_with_numbers() -> None:
     assert decided(replace(REQUEST, features=asked("code_generation", 0.35))).reasons == (
         "groq/openai/gpt-oss-120b is the best balance of quality, cost and wait: 91% likely to be good enough",
         "The task type is code generation, as given; difficulty 0.3 of 1",
-        "It costs about $0.0011 instead of $0.018 with openai/gpt-6.1-sol (95%), and takes about 4.1 s instead of "
-        "25.0 s",
+        (
+            "It costs about $0.0011 instead of $0.018 with openai/gpt-6.1-sol (95%), and takes about 4.1 s instead of "
+            "25.0 s"
+        ),
         "If it fails, openai/gpt-4.1-mini is next",
     )
 
@@ -187,14 +189,18 @@ def test_a_decision_is_explained_with_numbers() -> None:
         ),
         (
             {"configured": frozenset(), "providers": ("groq",)},
-            "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 11 more: the agent allows: "
-            "groq only; groq: no key: set GROQ_API_KEY; set the key or allow another provider.",
+            (
+                "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 11 more: the agent allows: "
+                "groq only; groq: no key: set GROQ_API_KEY; set the key or allow another provider."
+            ),
         ),
         (
             {"configured": frozenset({"local"}), "providers": ("local",)},
-            "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 14 more: the agent allows: "
-            "local only; local: the catalog has no model of it: add a [[models]] row to the configuration file; "
-            "add the row.",
+            (
+                "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 14 more: the agent allows: "
+                "local only; local: the catalog has no model of it: add a [[models]] row to the configuration file; "
+                "add the row."
+            ),
         ),
     ],
 )

@@ -1,0 +1,56 @@
+"""A disk that is full: new work is refused with what to do, and an answer that is paid for waits until there is room."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from stdio_server import StdioServer, ToolRefused, one_sentence, serving, soon
+from world import Providers
+
+resource = pytest.importorskip("resource", reason="only Linux lets one process limit another's files")
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def full_disk(server: StdioServer) -> Iterator[None]:
+    """Nothing that the server writes fits any more: its files may not grow beyond nothing."""
+    limits = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, limits)
+
+
+async def test_an_answer_that_comes_while_the_disk_is_full_is_stored_once_there_is_room(
+    tmp_path: Path, providers: Providers
+) -> None:
+    providers.groq.tokens_per_second = 20
+    async with serving(tmp_path, providers.environment()) as server:
+        task = await server.call("task_submit", prompt="Say hello", agent="default", wait_seconds=0)
+        await soon(providers.groq.until(lambda groq: groq.open == 1))
+        with full_disk(server):
+            await soon(providers.groq.until(lambda groq: groq.open == 0))
+            with pytest.raises(ToolRefused) as refused:
+                await server.call("task_submit", prompt="More", wait_seconds=0)
+            assert (await server.call("task_get", id=task["id"]))["status"] == "in_progress"
+        ended = await server.call("task_get", id=task["id"], wait_seconds=30)
+
+    assert one_sentence(str(refused.value))
+    assert "make room on the disk" in str(refused.value)
+    assert ended["status"] == "completed"
+    assert [attempt["outcome"] for attempt in ended["attempts"]] == ["completed"]
+    assert len(providers.groq.requests) == 1
+
+
+async def test_work_goes_on_after_the_disk_was_full(tmp_path: Path, providers: Providers) -> None:
+    async with serving(tmp_path, providers.environment()) as server:
+        await server.call("task_submit", prompt="Before", wait_seconds=10)
+        with full_disk(server), pytest.raises(ToolRefused):
+            await server.call("task_submit", prompt="Meanwhile", wait_seconds=0)
+        after = await server.call("task_submit", prompt="After", wait_seconds=20)
+        listed = await server.call("task_list")
+
+    assert after["status"] == "completed"
+    assert [task["prompt"] for task in listed["tasks"]] == ["After", "Before"]
