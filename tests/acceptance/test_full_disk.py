@@ -1,4 +1,4 @@
-"""A disk that is full: new work is refused with what to do, and an answer that is paid for waits until there is room."""
+"""A full disk: new work is refused with what to do, and an answer that is paid for waits until there is room."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
