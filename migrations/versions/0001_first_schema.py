@@ -141,6 +141,7 @@ def _tasks() -> None:
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("created_at", UTC, nullable=False),
         sa.Column("updated_at", UTC, nullable=False),
+        sa.Column("retried_at", UTC, nullable=True),
         sa.Column("started_at", UTC, nullable=True),
         sa.Column("ended_at", UTC, nullable=True),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_tasks_agent_id")),

@@ -272,6 +272,7 @@ class Task:
     error: TaskError | None = None
     created_at: datetime
     updated_at: datetime
+    retried_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
 

@@ -69,6 +69,12 @@ async def test_a_new_agent_is_active_and_found_by_id_and_name(app: App, me: Prin
         assert (found, list(versions)) == (made, [1])
 
 
+async def test_a_name_that_looks_like_an_id_is_found(app: App, me: Principal) -> None:
+    made = await app.agents.create(me, str(uuid4()), AgentType.RESEARCHER, AgentConfig())
+
+    assert (await app.agents.get(me, made.name))[0] == made
+
+
 async def test_an_id_is_known_in_capitals_too(app: App, me: Principal) -> None:
     made = await created(app, me)
 

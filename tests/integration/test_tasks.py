@@ -397,6 +397,30 @@ async def test_a_cancelled_task_can_be_retried(app: App, me: Principal, provider
     assert [attempt.outcome for attempt in told.attempts] == [Outcome.CANCELLED, Outcome.COMPLETED]
 
 
+async def test_a_retry_is_timed_from_its_own_beginning(app: App, me: Principal, providers: Providers) -> None:
+    providers.groq.always = Fault(kind="status", status=400)
+    failed = await answered(app, me)
+    providers.groq.always = None
+
+    await app.tasks.retry(me, failed.task.id)
+    task = (await app.tasks.follow(me, failed.task.id, 20)).task
+
+    assert failed.task.ended_at
+    assert task.retried_at
+    assert task.started_at
+    assert failed.task.ended_at <= task.retried_at <= task.started_at
+
+
+async def test_a_task_of_an_agent_that_is_gone_cannot_be_retried(app: App, me: Principal, providers: Providers) -> None:
+    providers.groq.always = Fault(kind="status", status=400)
+    agent = await agent_with(app, me)
+    failed = await answered(app, me, agent=agent)
+    await app.agents.delete(me, agent)
+
+    with pytest.raises(NotFound, match="no such agent"):
+        await app.tasks.retry(me, failed.task.id)
+
+
 async def test_a_task_that_went_well_cannot_be_retried(app: App, me: Principal) -> None:
     told = await answered(app, me)
 

@@ -374,7 +374,7 @@ async def test_usage_report_compares_with_the_strongest_model_alone(client: Clie
     text, data = await told(client, "usage_report")
 
     assert data["baseline_model"] in {"openai/gpt-6.1-sol", "openai/gpt-6-sol"}
-    assert data["savings_usd"] == pytest.approx(data["baseline_cost_usd"] - data["cost_usd"])
+    assert data["savings_usd"] == pytest.approx(data["baseline_cost_usd"] - data["answers_cost_usd"])
     assert f"the same answers from {data['baseline_model']} alone: $" in text
 
 

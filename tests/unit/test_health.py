@@ -130,6 +130,13 @@ def test_a_half_open_breaker_gives_its_probe_to_one_caller() -> None:
     assert health.allows(*NAME, 41)
 
 
+def test_a_probe_that_ends_without_telling_anything_leaves_its_place_to_the_next() -> None:
+    health = failing(FailureKind.CONNECTION)
+    assert health.start(*NAME, 40)
+    health.release(*NAME)
+    assert health.start(*NAME, 41)
+
+
 def test_a_breaker_survives_being_stored_but_its_probe_does_not() -> None:
     health, stored = Health(), failing(FailureKind.CONNECTION)
     stored.start(*NAME, 40)

@@ -170,3 +170,26 @@ def test_an_answer_nested_beyond_reason_is_a_failed_call() -> None:
 def test_a_check_that_never_ends_is_no_fault_of_the_server(schema: Schema, text: str) -> None:
     with pytest.raises((InputError, ProviderError)):
         answered(text, schema)
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", r"(a)\1"])
+def test_a_pattern_that_could_take_endless_time_is_refused(pattern: str) -> None:
+    with pytest.raises(InputError, match="without them"):
+        check_schema({"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}})
+
+
+def test_pattern_properties_are_refused() -> None:
+    with pytest.raises(InputError, match="name the properties"):
+        check_schema({"patternProperties": {"^(a+)+$": {}}})
+
+
+def test_a_pattern_made_to_take_for_ever_is_answered_at_once() -> None:
+    schema = {"pattern": "^(a+)+$"}
+    check_schema(schema)
+    with pytest.raises(ProviderError, match="does not match"):
+        matched(json.dumps("a" * 5000 + "b"), schema)
+    assert matched(json.dumps("a" * 5000), schema) == json.dumps("a" * 5000)
+
+
+def test_what_stands_in_data_is_no_reference_and_no_pattern() -> None:
+    check_schema({"enum": [{"$ref": "elsewhere"}], "const": {"pattern": "("}, "default": {"patternProperties": 1}})

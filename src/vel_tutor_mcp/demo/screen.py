@@ -90,7 +90,8 @@ class Screen:
         columns = ("model (simulated)", ">tasks", ">attempts", ">fallbacks", ">tokens in", ">out", ">cost", ">p50")
         self.table(columns, (_used(row) for row in report["groups"]))
         baseline = f"the same on {report['baseline_model']} alone"
-        self.say(f"{'in all':45}{usd(report['cost_usd'])}", "bold")
+        self.say(f"{'in all, with what was cut and cancelled':45}{usd(report['cost_usd'])}", "bold")
+        self.say(f"{'of it the answers':45}{usd(report['answers_cost_usd'])}", "bold")
         self.say(f"{baseline:45}{usd(report['baseline_cost_usd'])}", "bold")
         self.say("The tokens are simulated and the prices the vendors' published ones; nobody is charged.")
 

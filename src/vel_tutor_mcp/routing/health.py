@@ -162,6 +162,11 @@ class Health:
         )
         return (now if since is None else since) + seconds
 
+    def release(self, provider: str, model: str) -> None:
+        """The call that was started ends without telling anything: the next one may probe."""
+        record = self._record(provider, model)
+        self._records[provider, model] = replace(record, breaker=record.breaker.released())
+
     def record(
         self,
         provider: str,

@@ -134,9 +134,13 @@ class Router:
             return ProviderError("circuit open", kind=FailureKind.SERVER_ERROR, retry_after=until - now)
         try:
             slot, request, on_delta = await book.open(candidate)
+            ended = await self._call(candidate, request, on_delta, book)
         except ProviderError as refusal:
+            self._health.release(candidate.provider, candidate.model)
             return refusal
-        ended = await self._call(candidate, request, on_delta, book)
+        except BaseException:
+            self._health.release(candidate.provider, candidate.model)
+            raise
         if ended.failure is None:
             return Answered(slot, candidate, ended)
         await book.fail(slot, ended)

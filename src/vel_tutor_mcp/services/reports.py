@@ -124,11 +124,12 @@ def _output(task: Task) -> Any:
 
 
 def _timing(task: Task, attempts: Sequence[Attempt]) -> dict[str, int | None]:
+    begun = task.retried_at or task.created_at
     heard = [attempt.first_token_ms for attempt in attempts if attempt.first_token_ms is not None]
     return {
-        "queued_ms": _between(task.created_at, task.started_at),
+        "queued_ms": _between(begun, task.started_at),
         "first_token_ms": heard[-1] if heard else None,
-        "total_ms": _between(task.created_at, task.ended_at),
+        "total_ms": _between(begun, task.ended_at),
     }
 
 

@@ -2,10 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import jsonschema
-from jsonschema.exceptions import SchemaError, best_match
+import re2
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -20,6 +23,24 @@ _REFERENCES = ("$ref", "$dynamicRef")
 _DATA = frozenset({"enum", "const", "default", "examples"})
 
 
+def _matches(validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(value, "string") and not _compiled(pattern).search(value):
+        yield ValidationError("does not match the pattern")
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+# A pattern is the caller's: Python's own `re` can be made to take hours over one, and holds up everything meanwhile.
+_Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # the stubs leave it bare
+    jsonschema.Draft202012Validator, {"pattern": _matches}
+)
+
+
 def check_schema(schema: dict[str, Any] | None) -> None:
     """Refuse what is no JSON Schema (draft 2020-12), is too large, or refers outside itself.
 
@@ -30,6 +51,7 @@ def check_schema(schema: dict[str, Any] | None) -> None:
         return
     try:
         _check_form(schema)
+        _check_patterns(schema)
         _check_references(schema)
     except RecursionError:
         raise InputError(
@@ -51,8 +73,21 @@ def _check_form(schema: dict[str, Any]) -> None:
         ) from None
 
 
+def _check_patterns(schema: dict[str, Any]) -> None:
+    if "patternProperties" in _keywords(schema):
+        raise InputError("The response_schema has patternProperties; they are not taken; name the properties instead.")
+    try:
+        for pattern in _texts(schema, "pattern"):
+            _compiled(pattern)
+    except re2.error:
+        raise InputError(
+            "The response_schema has a pattern that could take endless time; look-around and back-references are not "
+            "taken; write it without them."
+        ) from None
+
+
 def _check_references(schema: dict[str, Any]) -> None:
-    references = _references(schema)
+    references = _texts(schema, *_REFERENCES)
     if any(not reference.startswith("#") for reference in references):
         raise InputError("The response_schema refers to another document; that is never fetched; put it under $defs.")
     resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
@@ -60,7 +95,7 @@ def _check_references(schema: dict[str, Any]) -> None:
         for reference in references:
             resolver.lookup(reference)
         # A schema that refers to itself without consuming anything never ends, whatever it is tried on.
-        jsonschema.Draft202012Validator(schema).is_valid({})
+        _Validator(schema).is_valid({})
     except Unresolvable:
         raise InputError(
             "The response_schema refers to what it does not hold; a $ref leads nowhere; put it under $defs."
@@ -79,7 +114,7 @@ def matched(text: str, schema: dict[str, Any]) -> str:
     except (ValueError, RecursionError):
         raise _invalid("the answer is not JSON", text) from None
     try:
-        problem = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+        problem = best_match(_Validator(schema).iter_errors(value))
     except (RecursionError, Unresolvable):
         raise _invalid("the answer cannot be checked against the schema", text) from None
     if problem is not None:
@@ -102,11 +137,20 @@ def _invalid(reason: str, text: str) -> ProviderError:
     return ProviderError(reason, kind=FailureKind.INVALID_OUTPUT, partial=text)
 
 
-def _references(node: Any) -> list[str]:
-    if isinstance(node, list):
-        return [reference for part in node for reference in _references(part)]
-    if not isinstance(node, dict):
-        return []
-    own = [str(value) for name, value in node.items() if name in _REFERENCES and isinstance(value, str)]
-    parts = [part for name, part in node.items() if name not in _DATA]
-    return own + [reference for part in parts for reference in _references(part)]
+def _texts(schema: dict[str, Any], *keywords: str) -> list[str]:
+    """The texts that stand under these keywords, anywhere in the schema."""
+    found = (value for name, value in _members(schema) if name in keywords)
+    return [value for value in found if isinstance(value, str)]
+
+
+def _keywords(schema: dict[str, Any]) -> set[str]:
+    return {name for name, _ in _members(schema)}
+
+
+def _members(node: Any) -> Iterator[tuple[str, Any]]:
+    parts = node if isinstance(node, list) else []
+    if isinstance(node, dict):
+        yield from node.items()
+        parts = [part for name, part in node.items() if name not in _DATA]
+    for part in parts:
+        yield from _members(part)

@@ -153,7 +153,8 @@ class Tasks:
         """Run a failed or cancelled task again, as a new attempt set with a fresh route. Its budget goes on.
 
         Raises:
-            NotFound: no such task. Conflict: it has not failed or been cancelled. NoCandidate: as `submit`.
+            NotFound: no such task, or its agent is gone. NoCandidate: as `submit`.
+            Conflict: it has not failed or been cancelled, or its agent is not active.
         """
         self._refuse_without_providers()
         async with self._database.write() as tx:
@@ -163,6 +164,7 @@ class Tasks:
                     f"Task {task.id} is {task.status.value}; only a failed or cancelled one can be retried; "
                     "submit a new task to ask again."
                 )
+            await _usable_agent(tx, principal, task.agent_id)
             await self._reopen(tx, Subject(task, principal))
             admitted = await self._answers.admit(tx, task.owner_id)
         await self._answers.start(admitted)
@@ -196,11 +198,11 @@ class Tasks:
             )
 
     async def _reopen(self, tx: Transaction, subject: Subject) -> None:
-        task = subject.task
+        task, at = subject.task, record.now()
         await tasks.change(
             tx,
             task.id,
-            record.now(),
+            at,
             status=TaskStatus.PENDING,
             attempt_set=task.attempt_set + 1,
             recoveries=0,
@@ -212,6 +214,8 @@ class Tasks:
             model=None,
             error_code=None,
             error_message=None,
+            retried_at=at,
+            started_at=None,
             ended_at=None,
         )
         payload = {"attempt_set": task.attempt_set + 1}

@@ -55,22 +55,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Usage of the last `period`. `baseline` is the model that it is compared with, None where none has a price."""
+    """Usage of the last `period`, with what the same answers would have cost on one model alone.
+
+    `baseline` is that model, None where none has a price; `answers_nanousd` is what the answers did cost, which is less
+    than `cost_nanousd` where calls failed, were stopped or were cut.
+    """
 
     period: Period
     group_by: Group
     lines: Sequence[Line]
     cost_nanousd: NanoUsd
+    answers_nanousd: NanoUsd
     baseline: str | None
     baseline_nanousd: NanoUsd | None
 
     def shown(self) -> dict[str, Any]:
-        saved = None if self.baseline_nanousd is None else usd(NanoUsd(self.baseline_nanousd - self.cost_nanousd))
+        saved = None if self.baseline_nanousd is None else usd(NanoUsd(self.baseline_nanousd - self.answers_nanousd))
         return {
             "period": self.period,
             "group_by": self.group_by,
             "groups": [line.shown() for line in self.lines],
             "cost_usd": usd(self.cost_nanousd),
+            "answers_cost_usd": usd(self.answers_nanousd),
             "baseline_model": self.baseline,
             "baseline_cost_usd": None if self.baseline_nanousd is None else usd(self.baseline_nanousd),
             "savings_usd": saved,
@@ -86,8 +92,8 @@ class Report:
         ]
         if self.baseline is not None and self.baseline_nanousd is not None:
             lines.append(
-                f"In all ${usd(self.cost_nanousd):.6f}; the same answers from {self.baseline} alone: "
-                f"${usd(self.baseline_nanousd):.6f}."
+                f"In all ${usd(self.cost_nanousd):.6f}, of which answers ${usd(self.answers_nanousd):.6f}; the same "
+                f"answers from {self.baseline} alone: ${usd(self.baseline_nanousd):.6f}."
             )
         return "\n".join(lines)
 
@@ -115,7 +121,8 @@ class Usage:
             period=period,
             group_by=group_by,
             lines=sorted(lines, key=lambda line: (-line.cost_nanousd, line.group)),
-            cost_nanousd=NanoUsd(sum(attempt.cost_nanousd for attempt in used)),
+            cost_nanousd=_cost(used),
+            answers_nanousd=_cost([attempt for attempt in used if attempt.outcome is Outcome.COMPLETED]),
             baseline=baseline.name if baseline else None,
             baseline_nanousd=self._alone(baseline, used) if baseline else None,
         )
@@ -137,6 +144,10 @@ class Usage:
         )
 
 
+def _cost(used: Sequence[Used]) -> NanoUsd:
+    return NanoUsd(sum(attempt.cost_nanousd for attempt in used))
+
+
 def _failed(attempt: Used) -> bool:
     return attempt.outcome is Outcome.FAILED
 
@@ -156,7 +167,7 @@ def _line(group: str, used: Sequence[Used], failed: Mapping[tuple[str, int], str
         ),
         tokens_in=sum(attempt.tokens_in for attempt in used),
         tokens_out=sum(attempt.tokens_out for attempt in used),
-        cost_nanousd=NanoUsd(sum(attempt.cost_nanousd for attempt in used)),
+        cost_nanousd=_cost(used),
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,

@@ -52,9 +52,10 @@ async def delete(tx: Transaction, agent_id: str, now: datetime) -> None:
 async def find(tx: Transaction, principal: Principal, id_or_name: str) -> Agent | None:
     """The principal's agent with this id, else with this name."""
     agent_id = _id(id_or_name)
-    matches = agents.c.id == agent_id if agent_id else agents.c.name == id_or_name
+    named = agents.c.name == id_or_name
+    matches = sa.or_(agents.c.id == agent_id, named) if agent_id else named
     own_first = (agents.c.owner_id == principal.user_id).desc()
-    query = _query.where(matches, paging.visible(agents, principal)).order_by(own_first).limit(1)
+    query = _query.where(matches, paging.visible(agents, principal)).order_by(named, own_first).limit(1)
     row = (await tx.execute(query)).mappings().one_or_none()
     return _agent(row) if row else None
 

@@ -139,6 +139,7 @@ tasks = Table(
     Column("error_message", sa.Text),
     _moment("created_at"),
     _moment("updated_at"),
+    _moment("retried_at", nullable=True),
     _moment("started_at", nullable=True),
     _moment("ended_at", nullable=True),
     Index(None, "owner_id", "created_at"),
