@@ -33,7 +33,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The long crash loops: 200 kills, and every kill test again and again. About a quarter of an hour.
+# The long crash loop: 200 kills at random moments, in about ten minutes.
 soak: $(READY)
 	VEL_TEST_KILLS=200 $(BIN)/python -m pytest -m kills --timeout 3000 -p no:cacheprovider
 

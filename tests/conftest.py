@@ -1,16 +1,14 @@
 """What every test may ask for: simulated providers, settings, the open product, and a client in each protocol era."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from mcp import Client
-from world import ERAS, Providers, connected
+from world import ERAS, Providers, connected, settings_for, simulated_providers, without_settings
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.settings import Settings
 
 
@@ -21,25 +19,18 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
 
 
 @pytest.fixture
 async def providers() -> AsyncIterator[Providers]:
-    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
-        yield Providers(openai, groq)
+    async with simulated_providers() as providers:
+        yield providers
 
 
 @pytest.fixture
 def settings(tmp_path: Path, providers: Providers) -> Settings:
-    environment = {name.lower(): value for name, value in providers.environment().items()}
-    return settings_of(home=tmp_path / "home", **environment)
-
-
-def settings_of(home: Path, **values: object) -> Settings:
-    return Settings.model_validate({"home": home} | values)
+    return settings_for(providers, tmp_path / "home")
 
 
 @pytest.fixture

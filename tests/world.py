@@ -1,16 +1,20 @@
 """What stands around the product in tests: two simulated vendors, and clients of both protocol eras."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import pytest
 from mcp import Client
 
-from vel_tutor_mcp.app import App
+from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.settings import Settings
 
 Era = Literal["legacy", "auto"]
 ERAS: tuple[Era, ...] = ("legacy", "auto")
@@ -30,6 +34,46 @@ class Providers:
             "GROQ_API_KEY": "gsk-test-groq",
             "GROQ_BASE_URL": self.groq.base_url,
         }
+
+    def reset(self) -> None:
+        """Forget what a test told them, and what they were asked."""
+        for provider in (self.openai, self.groq):
+            provider.reset()
+            provider.answer = None
+
+
+@asynccontextmanager
+async def simulated_providers() -> AsyncIterator[Providers]:
+    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
+        yield Providers(openai, groq)
+
+
+def without_settings(patch: pytest.MonkeyPatch) -> None:
+    """Take this machine's own settings and keys out of the environment."""
+    for name in list(os.environ):
+        if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
+            patch.delenv(name)
+
+
+def settings_for(providers: Providers, home: Path, **values: Any) -> Settings:
+    environment = {name.lower(): value for name, value in providers.environment().items()}
+    return Settings.model_validate({"home": home} | environment | values)
+
+
+@asynccontextmanager
+async def shared_app(providers: Providers, home: Path, **values: Any) -> AsyncIterator[App]:
+    """The product for all tests of a file: each looks only at what it made."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_settings(patch)
+        settings = settings_for(providers, home, **values)
+    async with open_app(settings) as app:
+        yield app
+
+
+def start_afresh(app: App, providers: Providers) -> None:
+    """No test of a shared product inherits another's faults, or what they did to the breakers."""
+    providers.reset()
+    app.health._records.clear()
 
 
 @asynccontextmanager

@@ -1,21 +1,19 @@
 """Agents: saved, changed with every version kept, taken away softly, and tried."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from world import Providers
+from world import Providers, shared_app, simulated_providers, start_afresh
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import Agent, AgentConfig, AgentStatus, AgentType, Principal, TaskRequest, TaskStatus
-from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import full_task
-from vel_tutor_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -27,29 +25,21 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def providers() -> AsyncIterator[Providers]:
-    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
-        yield Providers(openai, groq)
+    async with simulated_providers() as providers:
+        yield providers
 
 
 @pytest.fixture(scope="module")
 async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     """One for all tests of this file: each looks only at what it made."""
-    environment: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
-                patch.delenv(name)
-        settings = Settings(home=tmp_path_factory.mktemp("home"), tasks_in_progress=1, **environment)
-    async with open_app(settings) as app:
+    async with shared_app(providers, tmp_path_factory.mktemp("home"), tasks_in_progress=1) as app:
         yield app
 
 
 @pytest.fixture(autouse=True)
 def afresh(app: App, providers: Providers) -> Iterator[None]:
     yield
-    providers.openai.reset()
-    providers.groq.reset()
-    app.health._records.clear()
+    start_afresh(app, providers)
 
 
 def new_name() -> str:

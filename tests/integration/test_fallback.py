@@ -1,7 +1,6 @@
 """What becomes of a task when a provider fails: every fault on the wire, and what its caller is told of it."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -9,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from world import Providers
+from world import Providers, shared_app, simulated_providers, start_afresh
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import (
     AgentConfig,
     AgentType,
@@ -23,11 +22,10 @@ from vel_tutor_mcp.models import (
     TaskRequest,
     TaskStatus,
 )
-from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
 from vel_tutor_mcp.routing.ledger import prompt_bytes
 from vel_tutor_mcp.services.reports import Told
-from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.tables import attempts
 
 pytestmark = pytest.mark.anyio
@@ -43,34 +41,25 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def providers() -> AsyncIterator[Providers]:
-    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
-        yield Providers(openai, groq)
+    async with simulated_providers() as providers:
+        yield providers
 
 
 @pytest.fixture(scope="module")
 async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     """One for all tests of this file; patient enough for a busy machine, impatient enough for a test."""
     waits = ("first_token", "reasoning", "between_tokens")
-    values: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
-    values |= {f"{wait}_timeout_seconds": 1.0 for wait in waits}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
-                patch.delenv(name)
-        settings = Settings(home=tmp_path_factory.mktemp("home"), **values)
-    async with open_app(settings) as app:
+    async with shared_app(
+        providers, tmp_path_factory.mktemp("home"), **{f"{wait}_timeout_seconds": 1.0 for wait in waits}
+    ) as app:
         app._answers._router._jitter = lambda: 0.0
         yield app
 
 
 @pytest.fixture(autouse=True)
 def afresh(app: App, providers: Providers) -> Iterator[None]:
-    """No test inherits another's faults, or what they did to the breakers."""
     yield
-    for sim in (providers.openai, providers.groq):
-        sim.reset()
-        sim.answer = None
-    app.health._records.clear()
+    start_afresh(app, providers)
 
 
 async def asked(app: App, me: Principal, agent: str = "default", **wanted: Any) -> Told:

@@ -1,7 +1,6 @@
 """The services with a real database, a real engine and providers that speak the wire: a task's life, from outside."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from world import Providers
+from world import Providers, shared_app, simulated_providers, start_afresh
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import (
     AgentConfig,
@@ -26,12 +25,11 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     TaskType,
 )
-from vel_tutor_mcp.providers.simulated import Fault, Received, SimulatedProvider
+from vel_tutor_mcp.providers.simulated import Fault, Received
 from vel_tutor_mcp.routing.health import Breaker
 from vel_tutor_mcp.routing.ledger import prompt_bytes
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told, full_task
-from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import tasks
 from vel_tutor_mcp.store.tables import ratings
 
@@ -48,31 +46,21 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def providers() -> AsyncIterator[Providers]:
-    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
-        yield Providers(openai, groq)
+    async with simulated_providers() as providers:
+        yield providers
 
 
 @pytest.fixture(scope="module")
 async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     """One for all tests of this file: each looks only at what it made."""
-    environment: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
-                patch.delenv(name)
-        settings = Settings(home=tmp_path_factory.mktemp("home"), tasks_in_progress=AT_ONCE, **environment)
-    async with open_app(settings) as app:
+    async with shared_app(providers, tmp_path_factory.mktemp("home"), tasks_in_progress=AT_ONCE) as app:
         yield app
 
 
 @pytest.fixture(autouse=True)
 def afresh(app: App, providers: Providers) -> Iterator[None]:
-    """No test inherits another's faults, or what they did to the breakers."""
     yield
-    for sim in (providers.openai, providers.groq):
-        sim.reset()
-        sim.answer = None
-    app.health._records.clear()
+    start_afresh(app, providers)
 
 
 async def answered(app: App, me: Principal, prompt: str = "Say hello", **wanted: Any) -> Told:

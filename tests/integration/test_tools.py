@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +10,11 @@ from uuid import uuid4
 import pytest
 from mcp import Client
 from mcp_types import TextContent
-from world import Providers
+from world import Providers, shared_app, simulated_providers, start_afresh
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal, TaskStatus
-from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
-from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -37,30 +35,21 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def providers() -> AsyncIterator[Providers]:
-    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
-        yield Providers(openai, groq)
+    async with simulated_providers() as providers:
+        yield providers
 
 
 @pytest.fixture(scope="module")
 async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     """One for all tests of this file: each looks only at what it made."""
-    environment: dict[str, Any] = {name.lower(): value for name, value in providers.environment().items()}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
-                patch.delenv(name)
-        settings = Settings(home=tmp_path_factory.mktemp("home"), **environment)
-    async with open_app(settings) as app:
+    async with shared_app(providers, tmp_path_factory.mktemp("home")) as app:
         yield app
 
 
 @pytest.fixture(autouse=True)
 def afresh(app: App, providers: Providers) -> Iterator[None]:
     yield
-    for sim in (providers.openai, providers.groq):
-        sim.reset()
-        sim.answer = None
-    app.health._records.clear()
+    start_afresh(app, providers)
 
 
 async def told(client: Client, tool: str, **arguments: Any) -> tuple[str, Data]:
