@@ -66,6 +66,7 @@ class App:
     async def stop(self) -> None:
         """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them."""
         self._care.cancel()
+        await asyncio.wait({self._care})
         await self._answers.stop(self._parts.settings.drain_seconds)
         await self._parts.engine.stop()
 

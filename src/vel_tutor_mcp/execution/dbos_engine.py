@@ -7,6 +7,7 @@ is a private name: dbos is pinned to one version, and the crash tests run agains
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,10 @@ class DbosEngine:
         self._holders = {workflow.executor_id for workflow in held if workflow.executor_id}
 
     async def start(self, work: Work) -> None:
+        # In a context of its own: work that is started by other work's end must not become a part of it.
+        await asyncio.create_task(self._start(work), context=contextvars.Context())
+
+    async def _start(self, work: Work) -> None:
         with SetWorkflowID(work.id):
             handle = await DBOS.start_workflow_async(self._workflow, work.id)
         outcome = asyncio.create_task(handle.get_result(polling_interval_sec=_RESULT_POLL_SECONDS))

@@ -30,7 +30,7 @@ from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.schemas import check_schema
 from vel_tutor_mcp.services.tasks import MAX_WAIT_SECONDS, Tasks, cancel_pending_of
 from vel_tutor_mcp.store import agents, audit
-from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 DEFAULT_AGENT = "default"
 _MAX_NAME_CHARACTERS = 100
@@ -65,6 +65,7 @@ class Agents:
         self._tasks = tasks
         self._hub = hub
 
+    @unbroken
     async def create(self, principal: Principal, name: str, agent_type: AgentType, config: AgentConfig) -> Agent:
         """Save a new agent.
 
@@ -76,12 +77,14 @@ class Agents:
             await _refuse_taken(tx, principal, name)
             return await insert(tx, principal, name, agent_type, config)
 
+    @unbroken
     async def list(
         self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: str | None = None
     ) -> Page[Agent]:
         async with self._database.read() as tx:
             return await agents.page(tx, principal, status, limit, cursor)
 
+    @unbroken
     async def get(self, principal: Principal, id_or_name: str) -> tuple[Agent, dict[int, datetime]]:
         """The agent, and when each of its versions was made.
 
@@ -92,6 +95,7 @@ class Agents:
             agent = await agent_of(tx, principal, id_or_name)
             return agent, await agents.versions(tx, agent.id)
 
+    @unbroken
     async def update(
         self,
         principal: Principal,
@@ -131,6 +135,7 @@ class Agents:
             await audit.append(tx, principal, "agent_updated", f"agent:{agent.id}", payload, new.updated_at)
         return new
 
+    @unbroken
     async def delete(self, principal: Principal, id_or_name: str) -> tuple[Agent, int]:
         """Take the agent away, keeping what it did; returns it and how many pending tasks were cancelled with it.
 

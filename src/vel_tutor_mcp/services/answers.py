@@ -21,7 +21,7 @@ from vel_tutor_mcp.services.booking import Booking, Call, Tools, composed
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import agents, attempts, history, people, tasks
-from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
 _RELEASE_SECONDS = 1.0
@@ -120,6 +120,7 @@ class Answers:
             del self._calls[task_id]
         return await self._stored(lambda: self._conclude(job, call))
 
+    @unbroken
     async def _give_up(self, work: Work, reason: TaskError) -> str:
         async with self._tools.database.write() as tx:
             subject = await self._subject(tx, work)
@@ -129,6 +130,7 @@ class Answers:
             subject.publish(self._tools.hub)
         return TaskStatus.FAILED.value
 
+    @unbroken
     async def _begin(self, work: Work) -> Job | None:
         async with self._tools.database.write() as tx:
             subject = await self._subject(tx, work)
@@ -217,6 +219,7 @@ class Answers:
         )
         return await self._router.answer(order, job.book)
 
+    @unbroken
     async def _conclude(self, job: Job, call: "asyncio.Task[Answered[Call]]") -> str:
         if call.cancelled() and self._closing:
             await self._release(job)

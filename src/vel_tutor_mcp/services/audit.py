@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal
 from vel_tutor_mcp.store import audit as trail
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import Database, unbroken
 
 
 class Audit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @unbroken
     async def search(
         self,
         reader: Principal,

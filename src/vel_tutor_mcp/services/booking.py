@@ -25,7 +25,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
 from vel_tutor_mcp.store.audit import canonical
-from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 _PROGRESS_SECONDS = 0.25
 _CHARACTERS_PER_TOKEN = 4
@@ -78,6 +78,7 @@ class Booking:
         self._calls = len(made)
         return made
 
+    @unbroken
     async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         async with self._tools.database.write() as tx:
@@ -101,6 +102,7 @@ class Booking:
             return completion
         return replace(completion, text=matched(completion.text, schema))
 
+    @unbroken
     async def fail(self, call: Call, ended: Ended) -> None:
         failure = ended.failure
         assert failure is not None
@@ -111,6 +113,7 @@ class Booking:
         self.current = None
         self.subject.publish(self._tools.hub)
 
+    @unbroken
     async def wait(self, step: Wait) -> None:
         message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
         async with self._tools.database.write() as tx:

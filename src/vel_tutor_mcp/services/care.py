@@ -9,7 +9,7 @@ from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.store import tasks
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.tasks import Unfinished
 
 _EVERY_SECONDS = 1.0
@@ -40,6 +40,7 @@ class Care:
             rounds += 1
             await asyncio.sleep(_EVERY_SECONDS)
 
+    @unbroken
     async def once(self) -> None:
         async with self._database.read() as tx:
             unfinished = await tasks.unfinished(tx)

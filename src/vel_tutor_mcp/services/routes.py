@@ -12,7 +12,7 @@ from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.store.audit import canonical
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import Database, unbroken
 
 
 class Routes:
@@ -35,6 +35,7 @@ class Routes:
         self._health = health
         self._allow_unpriced = allow_unpriced
 
+    @unbroken
     async def explain(
         self, principal: Principal, prompt: str, agent: str, task_type: TaskType | None, policy: Policy | None
     ) -> Decision:

@@ -30,7 +30,7 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.schemas import check_schema
 from vel_tutor_mcp.store import attempts, audit, history, tasks
 from vel_tutor_mcp.store.audit import canonical
-from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 Tell = Callable[[News], Awaitable[None]]
 
@@ -53,6 +53,7 @@ class Tasks:
         self._answers = answers
         self._hub = hub
 
+    @unbroken
     async def submit(self, principal: Principal, request: TaskRequest) -> Task:
         """Store the task and begin it, or let it wait its turn. The same key with the same request: the same task.
 
@@ -72,6 +73,7 @@ class Tasks:
         await self._answers.start(admitted)
         return subject.task
 
+    @unbroken
     async def get(self, principal: Principal, task_id: str) -> Task:
         """The task.
 
@@ -81,6 +83,7 @@ class Tasks:
         async with self._database.read() as tx:
             return await task_of(tx, principal, task_id)
 
+    @unbroken
     async def tell(self, principal: Principal, task_id: str) -> Told:
         """The task with its attempts, decision and history.
 
@@ -96,6 +99,7 @@ class Tasks:
                 history=await history.events(tx, task.id),
             )
 
+    @unbroken
     async def list(
         self,
         principal: Principal,
@@ -128,6 +132,7 @@ class Tasks:
                 await tell(news)
         return await self.tell(principal, task.id)
 
+    @unbroken
     async def cancel(self, principal: Principal, task_id: str) -> Told:
         """Stop the task; its partial text is kept. Returns when it has stopped, or after a second.
 
@@ -149,6 +154,7 @@ class Tasks:
         self._answers.cancel(task.id)
         return await self.follow(principal, task.id, 1)
 
+    @unbroken
     async def retry(self, principal: Principal, task_id: str) -> Task:
         """Run a failed or cancelled task again, as a new attempt set with a fresh route. Its budget goes on.
 
@@ -170,6 +176,7 @@ class Tasks:
         await self._answers.start(admitted)
         return await self.get(principal, task.id)
 
+    @unbroken
     async def rate(self, principal: Principal, task_id: str, rating: int, comment: str | None = None) -> Task:
         """Keep a rating of 1-5 for the answer; a later one replaces it.
 

@@ -12,7 +12,7 @@ from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import usage
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.usage import Group, Used
 
 Period = Literal["day", "week", "month"]
@@ -107,6 +107,7 @@ class Usage:
         self._prices = prices
         self._configured = configured
 
+    @unbroken
     async def report(self, principal: Principal, period: Period, group_by: Group) -> Report:
         """What the principal may see of the last day, week (7 days) or month (30 days), dearest group first."""
         async with self._database.read() as tx:

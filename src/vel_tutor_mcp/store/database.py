@@ -1,12 +1,15 @@
 """One database, two ways in: `read()` sees a snapshot, `write()` holds the writer's lock from its first statement.
 
-Nothing may be awaited inside a transaction but the transaction's own statements: SQLite has one writer.
+Nothing may be awaited inside a transaction but the transaction's own statements: SQLite has one writer. Whoever opens
+one is `unbroken`.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -17,10 +20,34 @@ from vel_tutor_mcp.errors import ConfigurationError
 
 Transaction = AsyncConnection
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _LOCK_WAIT_MS = 30_000
 # Small pools are faster on SQLite: it has one writer, and those that wait for it sleep.
 _CONNECTIONS = 2
 _ENGINE_CONNECTIONS = 4
+
+
+def unbroken(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Carry what the method began to its end, also where its caller is cancelled meanwhile, who then hears of it.
+
+    A cancellation in the middle of a statement would leave the driver with a connection that nobody waits for, and that
+    may hold the writer's lock for ever.
+    """
+
+    @wraps(method)
+    async def whole(*args: P.args, **kwargs: P.kwargs) -> R:
+        work = asyncio.create_task(method(*args, **kwargs))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({work})
+            raise
+
+    return whole
 
 
 class Database:

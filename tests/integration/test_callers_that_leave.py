@@ -1,0 +1,29 @@
+"""Callers that go away in the middle of anything: what they began is carried to its end, and nothing stays locked."""
+
+from random import Random
+
+import anyio
+import pytest
+
+from vel_tutor_mcp.app import App
+from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
+
+pytestmark = pytest.mark.anyio
+
+CALLERS = 60
+LATEST_LEAVE_SECONDS = 0.03
+
+
+async def test_a_caller_may_leave_at_any_moment_and_every_task_still_ends(app: App, me: Principal) -> None:
+    random = Random(20261123)
+    for number in range(CALLERS):
+        with anyio.move_on_after(random.uniform(0, LATEST_LEAVE_SECONDS)):
+            task = await app.tasks.submit(me, TaskRequest(prompt=f"Say {number}"))
+            await app.tasks.follow(me, task.id, 10)
+
+    submitted = (await app.tasks.list(me, limit=100)).rows
+    ended = [(await app.tasks.follow(me, task.id, 20)).task.status for task in submitted]
+
+    assert len(submitted) > CALLERS / 4
+    assert set(ended) == {TaskStatus.COMPLETED}
+    assert app._parts.database._engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # the pool's kind
