@@ -34,13 +34,14 @@ def task(prompt: str, parameters: dict[str, Any]) -> Task:
     )
 
 
-def limits(total: int, *capabilities: str, **settings: float) -> Timeouts:
+def limits(total: int, *capabilities: str, expected_ms: int = 60_000, **settings: float) -> Timeouts:
     names = {f"{name}_timeout_seconds": value for name, value in settings.items()}
     row = {"provider": "p", "model": "m", "tier": "small", "context_window": 8192, "capabilities": capabilities}
     return timeouts(
         Settings.model_validate({"home": "home"} | names),
         AgentConfig(timeout_seconds=total),
         ModelRow.model_validate(row),
+        expected_ms,
     )
 
 
@@ -54,7 +55,10 @@ def limits(total: int, *capabilities: str, **settings: float) -> Timeouts:
         (limits(10), 5, 10, 10, 10),
         (limits(1, "reasoning"), 1, 1, 1, 1),
         (limits(600, connect=30, first_token=300, between_tokens=200), 30, 300, 200, 600),
-        (limits(600, "reasoning", first_token=300, reasoning=500), 5, 500, 15, 600),
+        (limits(600, "reasoning", first_token=200, reasoning=500), 5, 300, 15, 600),
+        (limits(120, "reasoning", expected_ms=1_000), 5, 20, 15, 120),
+        (limits(120, "reasoning", expected_ms=10_000), 5, 50, 15, 120),
+        (limits(120, expected_ms=10_000), 5, 20, 15, 120),
         (limits(600, "reasoning", first_token=300, reasoning=0.5), 5, 0.5, 15, 600),
     ],
 )

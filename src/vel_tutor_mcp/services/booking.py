@@ -28,6 +28,7 @@ from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 _PROGRESS_SECONDS = 0.25
+_PATIENCE = 5
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -94,7 +95,7 @@ class Booking:
             await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
         self.subject.publish(self._tools.hub)
         call = self.current = Call(attempt, row, reserved, time.monotonic())
-        return call, self._chat(row, max_output), lambda text: self._hear(call, text)
+        return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
 
     def accepted(self, completion: Completion) -> Completion:
         schema = self.subject.task.response_schema
@@ -202,13 +203,13 @@ class Booking:
             kind=FailureKind.OVER_BUDGET,
         )
 
-    def _chat(self, row: ModelRow, max_output_tokens: int) -> ChatRequest:
+    def _chat(self, candidate: Candidate, row: ModelRow, max_output_tokens: int) -> ChatRequest:
         return ChatRequest(
             model=row.model,
             system=self._config.system_prompt,
             prompt=composed(self.subject.task),
             max_output_tokens=max_output_tokens,
-            timeouts=timeouts(self._tools.settings, self._config, row),
+            timeouts=timeouts(self._tools.settings, self._config, row, candidate.expected_latency_ms),
             temperature=self._config.temperature if row.takes_temperature else None,
             response_schema=self.subject.task.response_schema,
         )
@@ -235,10 +236,15 @@ def composed(task: Task) -> str:
     return f"{task.prompt}\n\nParameters (JSON):\n{canonical(task.parameters)}" if task.parameters else task.prompt
 
 
-def timeouts(settings: Settings, config: AgentConfig, row: ModelRow) -> Timeouts:
-    """The limits of one call. A model that reasons first is given longer for its first token; none more than in all."""
-    reasons = "reasoning" in row.capabilities
-    first = settings.reasoning_timeout_seconds if reasons else settings.first_token_timeout_seconds
+def timeouts(settings: Settings, config: AgentConfig, row: ModelRow, expected_ms: int) -> Timeouts:
+    """The limits of one call that is expected to take `expected_ms` in all; none is longer than the whole may take.
+
+    A model that reasons shows its first token late: it is given some times what the whole is expected to take.
+    """
+    first = settings.first_token_timeout_seconds
+    if "reasoning" in row.capabilities:
+        patience = max(first, _PATIENCE * expected_ms / 1000)
+        first = min(patience, settings.reasoning_timeout_seconds)
     total = float(config.timeout_seconds)
     return Timeouts(
         connect=min(total, settings.connect_timeout_seconds),
