@@ -6,6 +6,7 @@
     |   +-- Conflict          it exists already, or its state does not allow this
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
+    +-- Unavailable           the database cannot be used at this moment: it is tried again, or try again later
     +-- ProviderError         one call to one model failed (facts as attributes; never a key)
     +-- NoAnswer              every candidate was tried and failed
     +-- OverBudget            the next call could cost more than the budget allows
@@ -53,6 +54,12 @@ class NoCandidate(ConfigurationError):
     """No model can take this task; look at `route_explain` for the reason of each."""
 
     code = "no_candidate"
+
+
+class Unavailable(VelError):
+    """The database cannot be used at this moment; nothing was half-saved; try again."""
+
+    code = "unavailable"
 
 
 class OverBudget(VelError):

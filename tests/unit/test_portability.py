@@ -20,7 +20,7 @@ CODE = {
 # The one guarded place: where the loop has no handlers, stdio takes those of the interpreter.
 GUARDED = "vel_tutor_mcp/doors/stdio.py"
 # Who may speak to a person: the command line and the demo, which serve nobody.
-PRINTERS = ("vel_tutor_mcp/doors/cli.py", GUARDED)
+PRINTERS = ("vel_tutor_mcp/doors/cli/__init__.py", GUARDED)
 SHOWS = "vel_tutor_mcp/demo/"
 
 MODULES = {"crypt", "fcntl", "grp", "posix", "pty", "pwd", "resource", "spwd", "syslog", "termios", "tty"}

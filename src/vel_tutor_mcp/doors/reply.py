@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
-from vel_tutor_mcp.errors import ConfigurationError, InputError, NoAnswer, NotFound, OverBudget, VelError
+from vel_tutor_mcp.errors import ConfigurationError, InputError, NoAnswer, NotFound, OverBudget, Unavailable, VelError
 from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import Told, full_task, shortened
 
@@ -18,11 +18,12 @@ _LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
 _LONGEST_PLACE = 80
 _CUT = "[cut: the resource of the same id has the whole]"
 
-# The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 unavailable, 78 configuration).
+# The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 service gone, 75 try again, 78 configuration).
 EXIT_CODES: Mapping[type[VelError], int] = {
     NotFound: 66,
     InputError: 64,
     ConfigurationError: 78,
+    Unavailable: 75,
     OverBudget: 77,
     NoAnswer: 69,
     VelError: 70,

@@ -1,4 +1,4 @@
-"""The command line. Serving over stdio does not pass through here: see `__main__`."""
+"""The command line. Serving over stdio with no option does not pass through here: see `__main__`."""
 
 import sys
 from typing import Annotated
@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from vel_tutor_mcp import __version__
+from vel_tutor_mcp.doors.cli import serving
 from vel_tutor_mcp.doors.reply import exit_code, sentence
-from vel_tutor_mcp.errors import InputError, VelError
+from vel_tutor_mcp.errors import VelError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(serving.serve)
 
 
 def run() -> None:
@@ -34,20 +36,6 @@ def main(
     ] = False,
 ) -> None:
     """The control desk of a team of AI agents, as an MCP server. With no command: serve MCP over stdio."""
-
-
-@app.command()
-def serve(
-    transport: Annotated[str, typer.Option(help="How clients connect: stdio.")] = "stdio",
-) -> None:
-    """Serve MCP."""
-    from vel_tutor_mcp.doors.stdio import start
-
-    if transport != "stdio":
-        raise InputError(
-            "This version serves over stdio only; other transports are not built yet; use --transport stdio."
-        )
-    start()
 
 
 @app.command()
