@@ -1,10 +1,15 @@
-"""What every test may ask for: simulated providers, settings, the open product, and a client in each protocol era."""
+"""What every test may ask for: simulated providers, settings, the open product, a client in each protocol era, and a
+PostgreSQL.
+"""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from mcp import Client
+from postgresql import NoPostgresError, PostgresServer
 from world import ERAS, Providers, connected, settings_for, simulated_providers, without_settings
 
 from vel_tutor_mcp.app import App, open_app
@@ -48,3 +53,26 @@ def me(app: App) -> Principal:
 async def client(app: App, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     async with connected(app, request.param) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """This worker's own server. On a machine that cannot run one the test is skipped, but never in CI."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(PostgresServer())
+        except NoPostgresError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"No PostgreSQL here: {error}")
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """A new, empty database, dropped afterwards, even where the test killed the server."""
+    postgres.start()
+    url = postgres.new_database()
+    yield url
+    postgres.start()
+    postgres.drop(url)

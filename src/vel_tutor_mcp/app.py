@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
-from vel_tutor_mcp.execution.liveness import Lease
+from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.routing.catalog import Catalog
@@ -34,12 +34,16 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
+_LOOPS_END_SECONDS = 1.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
 
@@ -61,12 +65,20 @@ class App:
     prices: Prices
     _parts: "Prepared"
     _answers: Answers
-    _care: "asyncio.Task[None]"
+    _loops: "tuple[asyncio.Task[None], ...]"
+
+    async def ping(self) -> None:
+        """Raises:
+        Unavailable: the database does not answer. ConfigurationError: it refuses us.
+        """
+        await self._parts.database.ping()
 
     async def stop(self) -> None:
         """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them."""
-        self._care.cancel()
-        await asyncio.wait({self._care})
+        for loop in self._loops:
+            loop.cancel()
+        # Not for ever: a round may wait for a database that is away.
+        await asyncio.wait(self._loops, timeout=_LOOPS_END_SECONDS)
         await self._answers.stop(self._parts.settings.drain_seconds)
         await self._parts.engine.stop()
 
@@ -92,18 +104,20 @@ class Prepared:
 
     async def launch(self) -> App:
         """Begin to run work, first of all what a crash left behind."""
-        health, hub = Health(), Hub()
+        health, wire = Health(), wire_on(self.database)
+        hub = Hub(wire.tell_news)
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
         routes = Routes(
             self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
         )
-        tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings)
+        tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         answers = Answers(tools, self.engine, routes, Router(self.providers, health))
-        tasks = Tasks(self.database, self.engine, answers, hub, configured)
+        tasks = Tasks(self.database, self.engine, answers, hub, wire, configured)
         await self.engine.launch(answers.run)
-        care = Care(self.database, self.engine, answers, self.settings.history_days)
+        care = Care(self.database, self.engine, answers, self.settings)
+        ears = Ears(hub.hear, answers.cancel, care.call, lambda: hub.listened - answers.running)
         return App(
             local_principal=principal,
             catalog=self.catalog,
@@ -116,7 +130,7 @@ class Prepared:
             prices=self.prices,
             _parts=self,
             _answers=answers,
-            _care=asyncio.create_task(care.loop()),
+            _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
         )
 
     async def _with_local_models(self) -> Catalog:
@@ -148,17 +162,12 @@ def prepare(settings: Settings) -> Prepared:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
     catalog = Catalog.load(settings.catalog)
-    database = Database(_path(settings), settings.sqlite_synchronous)
-    lease = Lease(database.path.with_suffix(".executors"))
+    database = database_of(settings)
+    lease = lease_on(database)
     engine = DbosEngine(database, lease)
     schema.prepare(database, engine.migrate)
-    try:
+    with database.translated():
         lease.take()
-    except OSError as problem:
-        raise ConfigurationError(
-            f"The folder {database.path.parent} cannot be written; {problem.strerror}; make it writable, or choose "
-            "another one with VEL_TUTOR_HOME."
-        ) from None
     # A library's request lines would repeat prompts' whereabouts in our log at INFO.
     for noisy in ("httpx2", "httpcore2", "openai", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -189,21 +198,41 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await app.close()
 
 
-def _path(settings: Settings) -> Path:
+def database_of(settings: Settings) -> Database:
+    """The database that the settings name; nothing is opened yet.
+
+    Raises:
+        ConfigurationError: VEL_TUTOR_DATABASE_URL cannot be read.
+    """
     if settings.database_url is None:
-        return settings.home / FILE_NAME
+        return SqliteDatabase(settings.home / FILE_NAME, settings.sqlite_synchronous)
+    return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
+
+
+def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:
+    """The database of a URL, which is never repeated in an error: it may hold a password.
+
+    Raises:
+        ConfigurationError: it is no URL of a database that we can use.
+    """
     try:
-        url = make_url(settings.database_url.get_secret_value())
-    except ArgumentError:
-        raise ConfigurationError(
-            "VEL_TUTOR_DATABASE_URL is no database URL; write it like sqlite:////absolute/path.db, or leave it out."
-        ) from None
-    if url.get_backend_name() != "sqlite" or not url.database:
-        raise ConfigurationError(
-            f"VEL_TUTOR_DATABASE_URL names {url.get_backend_name()}; this version keeps everything in one SQLite file; "
-            "write it like sqlite:////absolute/path.db, or leave it out."
-        )
-    return Path(url.database).expanduser().absolute()
+        url = make_url(url_text)
+    except (ArgumentError, ValueError):
+        raise _bad_url("it is no database URL") from None
+    match url.drivername.partition("+")[0]:
+        case "sqlite" if url.database:
+            return SqliteDatabase(Path(url.database).expanduser().absolute(), sqlite_synchronous)
+        case "postgresql" | "postgres":
+            return PostgresDatabase(url)
+        case kind:
+            raise _bad_url(f"{kind} is not supported, or names no file")
+
+
+def _bad_url(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The database URL cannot be used; {why}; write VEL_TUTOR_DATABASE_URL like "
+        "postgresql://user:password@host/name or sqlite:////absolute/path.db, or leave it out."
+    )
 
 
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:

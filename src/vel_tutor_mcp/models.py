@@ -213,6 +213,16 @@ class TaskError:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is told of a task while it runs. `percent` 0-100; `passing` news (tokens so far) is made stale by the next."""
+
+    percent: float
+    message: str
+    passing: bool = False
+    ended: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvent:
     """One line of a task's history."""

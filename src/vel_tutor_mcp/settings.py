@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "WARNING"
     local_base_url: str | None = None
     tasks_in_progress: Annotated[int, Field(ge=1, le=1000)] = 10
+    concurrency: Annotated[int, Field(ge=0, le=10_000)] = 100
     allow_unpriced: bool = False
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5
     first_token_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20

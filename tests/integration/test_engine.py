@@ -16,7 +16,7 @@ from world import Providers
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.engine import Run
-from vel_tutor_mcp.execution.liveness import Lease
+from vel_tutor_mcp.execution.liveness import FileLease, lease_on
 from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Task, TaskRequest, TaskStatus, Work
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
@@ -25,7 +25,7 @@ from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema, tasks
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -55,8 +55,8 @@ class Doing:
 
 @asynccontextmanager
 async def engine_on(path: Path, run: Run) -> AsyncIterator[DbosEngine]:
-    database = Database(path)
-    lease = Lease(path.with_suffix(".executors"))
+    database = SqliteDatabase(path)
+    lease = lease_on(database)
     engine = DbosEngine(database, lease)
     await asyncio.to_thread(schema.prepare, database, engine.migrate)
     lease.take()
@@ -116,7 +116,7 @@ async def test_the_work_of_the_dead_is_taken_over(tmp_path: Path, lease_left: bo
 
 
 async def test_the_work_of_the_living_is_left_to_them(tmp_path: Path) -> None:
-    neighbour = Lease(tmp_path / "x.executors")
+    neighbour = FileLease(tmp_path / "x.executors")
     async with engine_on(tmp_path / "x.db", Doing()) as engine:
         neighbour.take()
 
@@ -147,19 +147,15 @@ async def test_stopping_gives_the_lease_back(tmp_path: Path) -> None:
 
 def test_a_lease_tells_the_living_from_the_dead(tmp_path: Path) -> None:
     folder = tmp_path / "executors"
-    me, neighbour = Lease(folder), Lease(folder)
+    me, neighbour = FileLease(folder), FileLease(folder)
     me.take()
     neighbour.take()
     (folder / "crashed.lock").touch()
 
-    assert me.others() == {neighbour.executor, "crashed"}
-    assert not me.is_dead(me.executor)
-    assert not me.is_dead(neighbour.executor)
-    assert me.is_dead("never heard of")
-    assert me.is_dead("crashed")
-    assert me.others() == {neighbour.executor}
+    assert me.dead({me.executor, neighbour.executor, "never heard of"}) == {"never heard of", "crashed"}
+    assert me.dead([]) == set()
     neighbour.release()
-    assert me.is_dead(neighbour.executor)
+    assert me.dead({neighbour.executor}) == {neighbour.executor}
     me.release()
     assert list(folder.iterdir()) == []
 
@@ -196,11 +192,11 @@ async def test_a_task_that_was_stored_but_never_started_is_started(
 
 async def test_a_task_of_a_living_neighbour_is_left_to_it(app: App, me: Principal) -> None:
     parts = app._parts
-    neighbour = Lease(parts.database.path.with_suffix(".executors"))
+    neighbour = lease_on(parts.database)
     neighbour.take()
     task = await stored(app, me, status=TaskStatus.IN_PROGRESS, executor=neighbour.executor)
 
-    await Care(parts.database, parts.engine, app._answers, history_days=1).once()
+    await Care(parts.database, parts.engine, app._answers, parts.settings).once()
 
     assert await parts.engine.not_begun([Work(task.id, 1)]) == [Work(task.id, 1)]
     neighbour.release()

@@ -45,6 +45,7 @@ from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, people, schema, tasks
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import ledger
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
@@ -229,7 +230,7 @@ moves = st.tuples(st.lists(st.sampled_from(MODELS), max_size=3), st.lists(shares
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its schema and nothing in it, to be copied."""
     path = tmp_path_factory.mktemp("empty") / "empty.db"
-    schema.prepare(Database(path), lambda: None)
+    schema.prepare(SqliteDatabase(path), lambda: None)
     return path
 
 
@@ -243,7 +244,7 @@ def test_no_interleaving_of_calls_takes_more_than_the_limit(empty: Path, limit: 
 
 
 async def played(path: Path, limit: NanoUsd, script: Any) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     book = await booked(database, limit)
     waiting: list[tuple[Call, ChatRequest]] = []
     for models, settled in script:
@@ -280,9 +281,10 @@ async def booked(database: Database, limit: NanoUsd) -> Booking:
             updated_at=at,
         )
         await tasks.insert(tx, task)
+        await tasks.change(tx, task.id, at, executor="this process")
         await attempts.set_task_budget(tx, task, limit, at)
     request = RouteRequest(features=features(HELLO), prompt_bytes=prompt_bytes(HELLO), configured=frozenset())
-    tools = Tools(database, Hub(), CATALOG, PRICES, Health(), Settings())
+    tools = Tools(database, Hub(relay=lambda *_: None), CATALOG, PRICES, Health(), Settings(), "this process")
     return Booking(tools, Subject(task, me), AgentConfig(), request)
 
 

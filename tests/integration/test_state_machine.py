@@ -42,10 +42,11 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.tasks import Tasks
+from vel_tutor_mcp.services.wire import ReadingWire
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import history, people, schema, tasks
 from vel_tutor_mcp.store.audit import GENESIS, entry_hash
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 
@@ -100,13 +101,15 @@ class TasksInAnyOrder(RuleBasedStateMachine):
     def open(self) -> None:
         self.folder = TemporaryDirectory()
         self.loop = asyncio.Runner()
-        self.database, self.engine, hub = Database(Path(self.folder.name) / "tasks.db"), Noted(), Hub()
+        self.database, self.engine = SqliteDatabase(Path(self.folder.name) / "tasks.db"), Noted()
+        wire = ReadingWire(self.database)
+        hub = Hub(wire.tell_news)
         schema.prepare(self.database, lambda: None)
         settings = Settings(tasks_in_progress=AT_ONCE)
-        tools = Tools(self.database, hub, CATALOG, PRICES, Health(), settings)
+        tools = Tools(self.database, hub, CATALOG, PRICES, Health(), settings, self.engine.executor)
         routes = Routes(self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
         self.answers = Answers(tools, self.engine, routes, Router({}, tools.health))
-        self.tasks = Tasks(self.database, self.engine, self.answers, hub, routes.configured)
+        self.tasks = Tasks(self.database, self.engine, self.answers, hub, wire, routes.configured)
         self.wait(self.first_rows())
 
     async def first_rows(self) -> None:

@@ -23,7 +23,7 @@ from vel_tutor_mcp.app import FILE_NAME, prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import metadata
 
 REVISIONS = schema.revisions()
@@ -73,7 +73,7 @@ def file(tmp_path: Path) -> Path:
 
 @contextmanager
 def connected(file: Path) -> Iterator[sa.Connection]:
-    database = Database(file)
+    database = SqliteDatabase(file)
     engine = database.blocking_engine()
     with engine.begin() as connection:
         yield connection
@@ -83,7 +83,7 @@ def connected(file: Path) -> Iterator[sa.Connection]:
 
 def migrated(file: Path) -> Path:
     """A database of this version, of our own tables alone."""
-    database = Database(file)
+    database = SqliteDatabase(file)
     schema.prepare(database, lambda: None)
     asyncio.run(database.close())
     return file
@@ -197,15 +197,29 @@ def test_processes_that_start_at_once_on_a_fresh_home_all_succeed(tmp_path: Path
     assert shape(tmp_path / "home" / FILE_NAME) == shape(migrated(tmp_path / "alone.db"))
 
 
-@pytest.mark.parametrize("revision", ["9999", "0001_from_another_branch"])
-def test_a_newer_database_is_refused_untouched(file: Path, revision: str) -> None:
+@pytest.mark.parametrize(
+    ("revision", "why"),
+    [("9999", "which a newer vel-tutor-mcp made"), ("ae1027a6acf", "another program's tables")],
+)
+def test_a_database_of_an_unknown_revision_is_refused_untouched(file: Path, revision: str, why: str) -> None:
     with connected(migrated(file)) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (revision,))
     before = file.read_bytes()
-    assert refusal(file.parent) == (
-        f"The database {file} is of revision {revision}, which a newer vel-tutor-mcp made; this one knows up to "
-        f"{REVISIONS[-1]}; upgrade vel-tutor-mcp, or choose another folder with VEL_TUTOR_HOME."
-    )
+    sentence = refusal(file.parent)
+    assert why in sentence
+    assert revision in sentence
+    assert str(file) in sentence
+    assert file.read_bytes() == before
+
+
+def test_a_database_of_another_program_is_refused_untouched(file: Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    before = file.read_bytes()
+    sentence = refusal(file.parent)
+    assert "another program's (recipes)" in sentence
+    assert "VEL_TUTOR_DATABASE_URL" in sentence
     assert file.read_bytes() == before
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.audit import GENESIS, append, canonical, entry_hash, page
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
 Entry = dict[str, Any]
@@ -131,7 +131,7 @@ def test_the_hash_of_a_known_entry_never_changes() -> None:
 
 @pytest.mark.anyio
 async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
-    database = Database(tmp_path / "audit.db")
+    database = SqliteDatabase(tmp_path / "audit.db")
     engine = database.blocking_engine()
     metadata.create_all(engine, [audit_logs])
     for number, action in enumerate(["task_submitted", "route_decided", "task_completed"]):

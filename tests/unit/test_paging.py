@@ -15,6 +15,7 @@ from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import Id, Sequence, Utc
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +31,7 @@ numbered = sa.Table("numbered", sa.MetaData(), sa.Column("number", Sequence, pri
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """Five things, two of one moment each but the newest, and numbers from 1 to 5."""
-    database = Database(tmp_path / "paging.db")
+    database = SqliteDatabase(tmp_path / "paging.db")
     async with database.write() as tx:
         for table in (things, numbered):
             await tx.run_sync(table.create)

@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
-from vel_tutor_mcp.errors import ConfigurationError, InputError, NoAnswer, NotFound, OverBudget, Unavailable, VelError
+from vel_tutor_mcp.errors import (
+    ConfigurationError,
+    InputError,
+    NoAnswer,
+    NotFound,
+    OverBudget,
+    Unavailable,
+    VelError,
+)
 from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import Told, full_task, shortened
 

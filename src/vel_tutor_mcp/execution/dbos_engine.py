@@ -1,4 +1,4 @@
-"""The engine on DBOS, in the same SQLite file as our own tables.
+"""The engine on DBOS, in the same database as our own tables.
 
 Two of its habits are set aside: work is started at once after our commit rather than picked up by polling, and the
 death of a process is found by its lease (`liveness`) because DBOS does not look for it. `_recover_pending_workflows`
@@ -24,6 +24,8 @@ from vel_tutor_mcp.store.database import Database
 # The version of the workflow's shape, not of the program: recorded work is only run by the version that wrote it.
 _WORKFLOW_VERSION = "1"
 _THREADS = 16
+# On SQLite DBOS asks for the name of a schema and makes none.
+_NO_SCHEMA = "dbos"
 _RESULT_POLL_SECONDS = 1.0
 _OUTCOME_WAIT_SECONDS = 0.3
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -42,7 +44,7 @@ class DbosEngine:
 
     def migrate(self) -> None:
         """Create or update DBOS's own tables. Blocks."""
-        DBOS.migrate(self._database.url)
+        DBOS.migrate(self._database.engine_url, schema=self._database.engine_schema or _NO_SCHEMA)
 
     async def launch(self, run: Run) -> None:
         async def durable(work_id: str) -> str:
@@ -52,8 +54,9 @@ class DbosEngine:
         logging.getLogger("dbos").setLevel(logging.ERROR)
         config = DBOSConfig(
             name="vel-tutor-mcp",
-            system_database_url=self._database.url,
+            system_database_url=self._database.engine_url,
             system_database_engine=self._system,
+            dbos_system_schema=self._database.engine_schema or _NO_SCHEMA,
             application_version=_WORKFLOW_VERSION,
             executor_id=self.executor,
             serializer=DBOSPortableJSONSerializer(),
@@ -86,11 +89,10 @@ class DbosEngine:
         return [work for work_id, work in asked.items() if work_id not in begun]
 
     async def take_over(self, executors: Iterable[str]) -> set[str]:
-        suspects = self._lease.others() | set(executors) | self._holders
-        self._holders = set()
-        dead = {name for name in suspects if self._lease.is_dead(name)}
+        dead = await asyncio.to_thread(self._lease.dead, set(executors) | self._holders)
         if dead:
             await asyncio.to_thread(DBOS._recover_pending_workflows, sorted(dead))  # noqa: SLF001 - see the module's docstring
+        self._holders -= dead
         return dead
 
     async def prune(self, before: datetime) -> int:

@@ -1,30 +1,86 @@
-"""Which processes live: each holds a lock on a file of its own, which the operating system drops when it dies.
+"""Which processes live: each holds a lock that the operating system, or the database's server, drops when it dies.
 
-It needs no clock and no heartbeat, so that a process that is merely slow is never taken for dead.
+It needs no clock and no heartbeat, so that a process that is merely slow is never taken for dead. On SQLite the lock is
+on a file, on PostgreSQL an advisory lock of a connection that the process keeps open.
 """
 
+import hashlib
 import os
 import platform
 import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from filelock import FileLock, Timeout
 
+from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
-class Lease:
-    """This process's lock, and the look at others'. `folder` is shared by all processes on one database."""
+_LONGEST_HOST = 60
+# How many looks a lock must be free, on PostgreSQL: a living process whose connection broke needs time to come back.
+_LOOKS = 2
+_LOOKS_AFTER_RECONNECT = 4
+# The locks of one database: `pg_locks` splits a key of 64 bits in two halves, marked by objsubid 1.
+_HELD = """
+SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
-    def __init__(self, folder: Path) -> None:
-        self.executor = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._folder = folder
-        self._lock = FileLock(self._path(self.executor))
 
+class Lease(ABC):
+    """This process's lock, and the look at others'. All of it blocks for a moment.
+
+    Attributes:
+        executor: names this process among all that share the database, for ever.
+    """
+
+    def __init__(self) -> None:
+        host = (platform.node() or "host")[:_LONGEST_HOST]
+        self.executor = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    @abstractmethod
     def take(self) -> None:
-        """Hold the lock until `release` or death. Blocks for a moment.
+        """Hold the lock until `release` or death.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written. psycopg.Error: the server cannot be asked.
         """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let others have this process's work at once."""
+
+    @abstractmethod
+    def dead(self, executors: Iterable[str]) -> set[str]:
+        """Of these, and of all that left a trace, the processes that have died.
+
+        Raises:
+            psycopg.Error: the server cannot be asked.
+        """
+
+
+def lease_on(database: Database) -> Lease:
+    """The kind of lease that the database gives."""
+    if isinstance(database, PostgresDatabase):
+        return PostgresLease(database)
+    assert isinstance(database, SqliteDatabase)
+    return FileLease(database.path.with_suffix(".executors"))
+
+
+class FileLease(Lease):
+    """`folder` is shared by all processes on one file."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._lock = FileLock(self._path(self.executor), thread_local=False)
+
+    def take(self) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock.acquire(timeout=0)
 
@@ -32,7 +88,11 @@ class Lease:
         self._lock.release()
         self._path(self.executor).unlink(missing_ok=True)
 
-    def is_dead(self, executor: str) -> bool:
+    def dead(self, executors: Iterable[str]) -> set[str]:
+        left = {path.stem for path in self._folder.glob("*.lock")}
+        return {name for name in left | set(executors) if self._is_dead(name)}
+
+    def _is_dead(self, executor: str) -> bool:
         """Whether the process that had this name has died; its file is then removed."""
         path = self._path(executor)
         if executor == self.executor:
@@ -46,9 +106,54 @@ class Lease:
             return False
         return True
 
-    def others(self) -> set[str]:
-        """The names of all processes that left a file, living or dead, but this one."""
-        return {path.stem for path in self._folder.glob("*.lock")} - {self.executor}
-
     def _path(self, executor: str) -> Path:
         return self._folder / f"{executor}.lock"
+
+
+class PostgresLease(Lease):
+    """An advisory lock on a connection of its own, which is made anew where it breaks.
+
+    When the server restarts, all processes lose their locks and come back one after the other: whoever is back looks
+    a few times before it takes another for dead.
+    """
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        super().__init__()
+        self._database = database
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._missing: dict[str, int] = {}
+        self._looks = _LOOKS
+
+    def take(self) -> None:
+        self._connection = self._database.connect_blocking()
+        self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(self.executor),))
+
+    def release(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def dead(self, executors: Iterable[str]) -> set[str]:
+        held = self._held()
+        free = {name for name in set(executors) - {self.executor} if _key(name) not in held}
+        self._missing = {name: self._missing.get(name, 0) + 1 for name in free}
+        dead = {name for name, looks in self._missing.items() if looks >= self._looks}
+        if not free - dead:
+            self._looks = _LOOKS
+        return dead
+
+    def _held(self) -> set[int]:
+        if self._connection is None or self._connection.closed:
+            self._missing, self._looks = {}, _LOOKS_AFTER_RECONNECT
+            self.take()
+        assert self._connection is not None
+        try:
+            return {row[0] for row in self._connection.execute(_HELD)}
+        except psycopg.Error:
+            self._connection.close()
+            raise
+
+
+def _key(executor: str) -> int:
+    """64 bits with a sign, as PostgreSQL's advisory locks want them."""
+    return int.from_bytes(hashlib.sha256(executor.encode()).digest()[:8], "big", signed=True)

@@ -6,11 +6,11 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from vel_tutor_mcp.errors import ConfigurationError, NoCandidate, VelError
+from vel_tutor_mcp.errors import NoCandidate, VelError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
 from vel_tutor_mcp.routing.policy import RouteRequest
@@ -18,6 +18,7 @@ from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Answered, Order, Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, composed
+from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import agents, attempts, history, people, tasks
@@ -25,11 +26,8 @@ from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
 _RELEASE_SECONDS = 1.0
-_STORE_AGAIN_SECONDS = (1.0, 2.0, 5.0, 15.0)
 
 _log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +54,16 @@ class Answers:
         self._closing = False
 
     async def admit(self, tx: Transaction, owner_id: str) -> list[Work]:
-        """Claim the owner's tasks whose turn it is; `start` them after the commit."""
-        limit = self._tools.settings.tasks_in_progress
-        return await tasks.admit(tx, owner_id, limit, self._engine.executor, record.now())
+        """Claim those of the owner that are in turn and that this process has room for; `start` them after the commit."""
+        settings = self._tools.settings
+        return await tasks.admit(
+            tx,
+            owner_id,
+            self._engine.executor,
+            record.now(),
+            of_owner=settings.tasks_in_progress,
+            of_executor=settings.concurrency,
+        )
 
     async def start(self, works: Iterable[Work]) -> None:
         for work in works:
@@ -69,8 +74,10 @@ class Answers:
             except Exception:  # noqa: BLE001 - it is committed and the care loop starts it: no caller must believe it lost
                 _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
 
-    def is_running(self, task_id: str) -> bool:
-        return task_id in self._calls
+    @property
+    def running(self) -> set[str]:
+        """The ids of the tasks whose calls run here."""
+        return set(self._calls)
 
     def cancel(self, task_id: str) -> None:
         """Stop the task's call, where it runs here; its end is recorded as cancelled."""
@@ -86,6 +93,8 @@ class Answers:
             call.cancel()
         if self._runs:
             await asyncio.wait(set(self._runs), timeout=_RELEASE_SECONDS)
+        for run in self._runs:  # those that still wait for the database
+            run.cancel()
 
     async def run(self, work: Work) -> str:
         """Do the work, or what is left of it, and return the state that it ended in."""
@@ -99,11 +108,11 @@ class Answers:
 
     async def _run(self, work: Work) -> str:
         try:
-            job = await self._stored(lambda: self._begin(work))
+            job = await persisted(lambda: self._begin(work))
             return "nothing left to do" if job is None else await self._work(job)
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
             reason = _told(problem)
-        return await self._stored(lambda: self._give_up(work, reason))
+        return await persisted(lambda: self._give_up(work, reason))
 
     async def _work(self, job: Job) -> str:
         task_id = job.subject.task.id
@@ -118,7 +127,7 @@ class Answers:
             raise
         finally:
             del self._calls[task_id]
-        return await self._stored(lambda: self._conclude(job, call))
+        return await persisted(lambda: self._conclude(job, call))
 
     @unbroken
     async def _give_up(self, work: Work, reason: TaskError) -> str:
@@ -165,7 +174,7 @@ class Answers:
         if not decision.candidates:
             await _fail(tx, subject, TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision)))
             return None
-        return Job(subject, config, decision, await book.resume(tx), book)
+        return Job(subject, config, decision, tuple(await attempts.of_run(tx, subject.work)), book)
 
     async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
         return self._routes.request_of(
@@ -227,6 +236,8 @@ class Answers:
             raise asyncio.CancelledError
         job.subject.news.clear()  # of an earlier try to store this, which was rolled back
         async with self._tools.database.write() as tx:
+            if not _answered(call) and await self._is_taken_over(tx, job):
+                return "taken over"
             if call.cancelled():
                 state = await self._cancelled(tx, job)
             elif problem := call.exception():
@@ -238,6 +249,11 @@ class Answers:
         job.subject.publish(self._tools.hub)
         await self.start(admitted)
         return state.value
+
+    async def _is_taken_over(self, tx: Transaction, job: Job) -> bool:
+        """Whether another process runs this task now: this one was believed dead. Its answer would still be welcome."""
+        task = await tasks.get(tx, job.subject.task.id)
+        return task is None or task.executor != self._engine.executor
 
     async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> TaskStatus:
         completion = answered.ended.completion
@@ -279,18 +295,9 @@ class Answers:
             await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")
             await tasks.change(tx, job.subject.task.id, record.now(), running=False)
 
-    async def _stored(self, change: Callable[[], Awaitable[Result]]) -> Result:
-        """Make a change; where the database cannot be written (a full disk), keep trying: the answer is paid for."""
-        tries = 0
-        while True:
-            try:
-                return await change()
-            except ConfigurationError as problem:
-                _log.error("%s", problem)
-                if self._closing:
-                    raise asyncio.CancelledError from problem
-                await asyncio.sleep(_STORE_AGAIN_SECONDS[min(tries, len(_STORE_AGAIN_SECONDS) - 1)])
-                tries += 1
+
+def _answered(call: "asyncio.Task[Answered[Call]]") -> bool:
+    return not call.cancelled() and call.exception() is None
 
 
 async def _fail(tx: Transaction, subject: Subject, error: TaskError) -> TaskStatus:

@@ -7,9 +7,10 @@ import asyncio
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 from vel_tutor_mcp.errors import ProviderError
-from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, Outcome, Task
+from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, News, Outcome, Task
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Timeouts
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.health import Health
@@ -18,7 +19,8 @@ from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_ou
 from vel_tutor_mcp.routing.retry import Wait
 from vel_tutor_mcp.routing.router import Ended
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.hub import Hub, News
+from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.schemas import matched
 from vel_tutor_mcp.settings import Settings
@@ -42,6 +44,7 @@ class Tools:
     prices: Prices
     health: Health
     settings: Settings
+    executor: str
 
 
 @dataclass(slots=True)
@@ -67,32 +70,38 @@ class Booking:
     def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
         self.subject = subject
         self.current: Call | None = None
-        self._calls = 0
         self._tools = tools
         self._config = config
         self._request = request
 
-    async def resume(self, tx: Transaction) -> tuple[Attempt, ...]:
-        """The attempts that this run has made already, before a crash; it counts on from there."""
-        of_task = await attempts.of_task(tx, self.subject.task.id)
-        made = tuple(attempt for attempt in of_task if attempt.attempt_set == self.subject.task.attempt_set)
-        self._calls = len(made)
-        return made
+    async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
+        attempt_id = str(uuid4())
+        return await persisted(lambda: self._open(candidate, attempt_id))
 
     @unbroken
-    async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
+    async def _open(self, candidate: Candidate, attempt_id: str) -> tuple[Call, ChatRequest, Delta]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         async with self._tools.database.write() as tx:
             task = await tasks.get(tx, self.subject.task.id)
-            if task is None or task.cancel_requested:
-                raise asyncio.CancelledError  # asked for after this run began, before it could be reached
+            if task is None or task.cancel_requested or task.executor != self._tools.executor:
+                # Asked for after this run began, before it could be reached; or another process took the task over.
+                raise asyncio.CancelledError
             max_output = self._output_limit(row, await attempts.available(tx, task.id))
             reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
-            self._calls += 1
-            attempt = await attempts.open_attempt(
-                tx, task, self._calls, candidate.provider, candidate.model, reserved, record.now()
+            made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
+            attempt = made.get(attempt_id) or Attempt(
+                id=attempt_id,
+                task_id=task.id,
+                attempt_set=task.attempt_set,
+                number=len(made) + 1,
+                provider=candidate.provider,
+                model=candidate.model,
+                outcome=Outcome.OPEN,
+                started_at=record.now(),
             )
-            await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
+            if attempt_id not in made:
+                await attempts.open_attempt(tx, task, attempt, reserved)
+                await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
         self.subject.publish(self._tools.hub)
         call = self.current = Call(attempt, row, reserved, time.monotonic())
         return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
@@ -103,8 +112,11 @@ class Booking:
             return completion
         return replace(completion, text=matched(completion.text, schema))
 
-    @unbroken
     async def fail(self, call: Call, ended: Ended) -> None:
+        await persisted(lambda: self._fail(call, ended))
+
+    @unbroken
+    async def _fail(self, call: Call, ended: Ended) -> None:
         failure = ended.failure
         assert failure is not None
         async with self._tools.database.write() as tx:
@@ -114,16 +126,20 @@ class Booking:
         self.current = None
         self.subject.publish(self._tools.hub)
 
-    @unbroken
     async def wait(self, step: Wait) -> None:
+        await persisted(lambda: self._note_wait(step))
+
+    @unbroken
+    async def _note_wait(self, step: Wait) -> None:
         message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
         async with self._tools.database.write() as tx:
             await record.note(tx, self.subject, "waiting", message, 20)
         self.subject.publish(self._tools.hub)
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
-        """Store the call's end, its cost and what it did to the model's breaker."""
-        await self._close(tx, call.attempt, self._ending(call, ended, outcome))
+        """Store the call's end, its cost and what it did to the model's breaker; once."""
+        if not await self._close(tx, call.attempt, self._ending(call, ended, outcome)):
+            return
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
             state = self._tools.health.snapshot(provider, model)
@@ -131,8 +147,9 @@ class Booking:
             changed = {"provider": provider, "model": model}
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
 
-    async def _close(self, tx: Transaction, attempt: Attempt, ending: Ending) -> None:
-        await attempts.close(tx, attempt.id, ending, record.now())
+    async def _close(self, tx: Transaction, attempt: Attempt, ending: Ending) -> bool:
+        if not await attempts.close(tx, attempt.id, ending, record.now()):
+            return False
         payload: dict[str, Any] = {
             "provider": attempt.provider,
             "model": attempt.model,
@@ -143,6 +160,7 @@ class Booking:
             "cost_usd": usd(ending.cost_nanousd),
         }
         await record.audit_entry(tx, self.subject, "provider_called", payload)
+        return True
 
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
         """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
@@ -150,7 +168,9 @@ class Booking:
         Returns the call that was under way in this process, if any.
         """
         call = self.current
-        for attempt in await attempts.left_open(tx, self.subject.work):
+        for attempt in await attempts.of_run(tx, self.subject.work):
+            if attempt.outcome is not Outcome.OPEN:
+                continue
             heard = call if call and call.attempt.id == attempt.id else None
             ending = Ending(
                 outcome=outcome,

@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
+from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
+from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.execution.engine import Engine
-from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import tasks
 from vel_tutor_mcp.store.database import Database, unbroken
-from vel_tutor_mcp.store.tasks import Unfinished
+from vel_tutor_mcp.store.tasks import Claimed
 
 _EVERY_SECONDS = 1.0
-_PRUNE_EVERY = 3600
+_AT_MOST_EVERY_SECONDS = 0.1
+_PRUNE_EVERY = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
 
@@ -21,49 +25,83 @@ _log = logging.getLogger(__name__)
 class Care:
     """Stops what was cancelled elsewhere, takes over from the dead, starts what was stored but never begun."""
 
-    def __init__(self, database: Database, engine: Engine, answers: Answers, history_days: int) -> None:
+    def __init__(self, database: Database, engine: Engine, answers: Answers, settings: Settings) -> None:
         self._database = database
         self._engine = engine
         self._answers = answers
-        self._keep = timedelta(days=history_days)
+        self._settings = settings
+        self._called = asyncio.Event()
+        self._fault: str | None = None
+        self._pruned_at = record.now() - _PRUNE_EVERY
+
+    def call(self) -> None:
+        """Look soon: there is work that waits."""
+        self._called.set()
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and the next round tries again."""
-        rounds = 0
         while True:
             try:
                 await self.once()
-                if rounds % _PRUNE_EVERY == 0:
-                    await self._engine.prune(record.now() - self._keep)
+                await self._prune()
+                self._recover_from(None)
+            except VelError as problem:
+                self._recover_from(str(problem))
             except Exception:  # noqa: BLE001 - a fault of one round must not end the mending
                 _log.exception("The care loop met a fault and goes on.")
-            rounds += 1
-            await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(_AT_MOST_EVERY_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY_SECONDS - _AT_MOST_EVERY_SECONDS):
+                    await self._called.wait()
+            self._called.clear()
 
     @unbroken
     async def once(self) -> None:
+        """Raises:
+        Unavailable: the database cannot be used now.
+        """
         async with self._database.read() as tx:
-            unfinished = await tasks.unfinished(tx)
-        for task in unfinished:
+            claimed = await tasks.claimed(tx)
+            waiting = await tasks.waiting_owners(tx)
+        for task in claimed:
             if task.cancel_requested:
                 self._answers.cancel(task.work.task_id)
-        dead = await self._engine.take_over({task.executor for task in unfinished if task.executor})
-        await self._start_forgotten(unfinished, dead)
-        await self._admit_waiting(unfinished)
+        with self._database.translated():
+            dead = await self._engine.take_over({task.executor for task in claimed if task.executor})
+            await self._start_forgotten(claimed, dead)
+        await self._admit(waiting, claimed)
 
-    async def _start_forgotten(self, unfinished: list[Unfinished], dead: set[str]) -> None:
+    async def _start_forgotten(self, claimed: list[Claimed], dead: set[str]) -> None:
         ours = dead | {self._engine.executor}
-        claimed = [
-            task.work
-            for task in unfinished
-            if task.status is TaskStatus.IN_PROGRESS
-            and task.executor in ours
-            and not self._answers.is_running(task.work.task_id)
-        ]
-        await self._answers.start(await self._engine.not_begun(claimed))
+        running = self._answers.running
+        idle = [task.work for task in claimed if task.executor in ours and task.work.task_id not in running]
+        await self._answers.start(await self._engine.not_begun(idle))
 
-    async def _admit_waiting(self, unfinished: list[Unfinished]) -> None:
-        for owner_id in {task.owner_id for task in unfinished if task.status is TaskStatus.PENDING}:
-            async with self._database.write() as tx:
-                admitted = await self._answers.admit(tx, owner_id)
-            await self._answers.start(admitted)
+    async def _admit(self, waiting: list[str], claimed: list[Claimed]) -> None:
+        busy = Counter(task.owner_id for task in claimed)
+        own = sum(task.executor == self._engine.executor for task in claimed)
+        if own >= self._settings.concurrency:
+            return
+        for owner_id in waiting:
+            if busy[owner_id] < self._settings.tasks_in_progress:
+                await self._admit_of(owner_id)
+
+    async def _admit_of(self, owner_id: str) -> None:
+        async with self._database.write() as tx:
+            admitted = await self._answers.admit(tx, owner_id)
+        await self._answers.start(admitted)
+
+    async def _prune(self) -> None:
+        at = record.now()
+        if at - self._pruned_at >= _PRUNE_EVERY:
+            with self._database.translated():
+                await self._engine.prune(at - timedelta(days=self._settings.history_days))
+            self._pruned_at = at
+
+    def _recover_from(self, fault: str | None) -> None:
+        """Say it once when the database goes, and once when it is back."""
+        if fault is not None and self._fault is None:
+            _log.warning("%s", fault)
+        if fault is None and self._fault is not None:
+            _log.warning("%s is back; work goes on.", self._database.place)
+        self._fault = fault

@@ -1,23 +1,14 @@
-"""News of tasks, inside this process: whoever waits for a task hears of it at once instead of asking the database.
+"""News of tasks: whoever waits for a task hears of it at once instead of asking the database.
 
-Nothing depends on it being heard: what matters is stored, and a task of another process is followed by reading its row.
+Nothing depends on it being heard: what matters is stored. `wire` brings the news of other processes.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """`percent` 0-100; `passing` news (tokens so far) is made stale by the next."""
-
-    percent: float
-    message: str
-    passing: bool = False
-    ended: bool = False
+from vel_tutor_mcp.models import News
 
 
 class Listener:
@@ -64,12 +55,22 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
 
 
 class Hub:
-    """Hands news of a task to those who listen for it."""
+    """Hands news of a task to those who listen for it, here and, by `relay`, in other processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, relay: Callable[[str, News], None]) -> None:
+        self._relay = relay
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
 
+    @property
+    def listened(self) -> set[str]:
+        """The ids of the tasks that somebody here waits for."""
+        return set(self._listeners)
+
     def publish(self, task_id: str, news: News) -> None:
+        self.hear(task_id, news)
+        self._relay(task_id, news)
+
+    def hear(self, task_id: str, news: News) -> None:
         for listener in self._listeners.get(task_id, ()):
             listener.hear(news)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
@@ -14,20 +14,23 @@ from vel_tutor_mcp.models import (
     Agent,
     AgentStatus,
     NanoUsd,
+    News,
     Page,
     Principal,
     Task,
     TaskRequest,
     TaskStatus,
+    Work,
 )
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
-from vel_tutor_mcp.services.hub import Hub, News
+from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.lookup import agent_of, task_of
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.schemas import check_schema
+from vel_tutor_mcp.services.wire import Wire
 from vel_tutor_mcp.store import attempts, audit, history, tasks
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -35,7 +38,8 @@ from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 Tell = Callable[[News], Awaitable[None]]
 
 MAX_WAIT_SECONDS = 50
-_LOOK_AGAIN_SECONDS = 0.5
+# Only where news got lost: what is waited for is told.
+_LOOK_AGAIN_SECONDS = 2.0
 _NEWS_SECONDS = 0.25
 _MAX_PARAMETERS_BYTES = 100_000
 _MAX_KEY_CHARACTERS = 200
@@ -45,13 +49,20 @@ class Tasks:
     """What the product does with tasks, for every door."""
 
     def __init__(
-        self, database: Database, engine: Engine, answers: Answers, hub: Hub, configured: frozenset[str]
+        self,
+        database: Database,
+        engine: Engine,
+        answers: Answers,
+        hub: Hub,
+        wire: Wire,
+        configured: frozenset[str],
     ) -> None:
         self._database = database
         self._configured = configured
         self._engine = engine
         self._answers = answers
         self._hub = hub
+        self._wire = wire
 
     @unbroken
     async def submit(self, principal: Principal, request: TaskRequest) -> Task:
@@ -70,7 +81,7 @@ class Tasks:
             subject = Subject(_task(principal, agent, request), principal)
             await _store(tx, subject, request, agent)
             admitted = await self._answers.admit(tx, principal.user_id)
-        await self._answers.start(admitted)
+        await self._begin(admitted)
         return subject.task
 
     @unbroken
@@ -152,6 +163,7 @@ class Tasks:
                 await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
         subject.publish(self._hub)
         self._answers.cancel(task.id)
+        self._wire.tell_cancel(task.id)
         return await self.follow(principal, task.id, 1)
 
     @unbroken
@@ -173,7 +185,7 @@ class Tasks:
             await _usable_agent(tx, principal, task.agent_id)
             await self._reopen(tx, Subject(task, principal))
             admitted = await self._answers.admit(tx, task.owner_id)
-        await self._answers.start(admitted)
+        await self._begin(admitted)
         return await self.get(principal, task.id)
 
     @unbroken
@@ -196,6 +208,11 @@ class Tasks:
             await tasks.rate(tx, principal, task.id, rating, comment, at)
             await audit.append(tx, principal, "task_rated", f"task:{task.id}", {"rating": rating}, at)
         return task
+
+    async def _begin(self, admitted: Sequence[Work]) -> None:
+        if not admitted:
+            self._wire.tell_work()  # another process may have room
+        await self._answers.start(admitted)
 
     def _refuse_without_providers(self) -> None:
         if not self._configured:

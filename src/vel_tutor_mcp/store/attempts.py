@@ -35,31 +35,19 @@ async def of_task(tx: Transaction, task_id: str) -> list[Attempt]:
     return [_attempt(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def open_attempt(
-    tx: Transaction, task: Task, number: int, provider: str, model: str, reserved: NanoUsd, now: datetime
-) -> Attempt:
+async def open_attempt(tx: Transaction, task: Task, attempt: Attempt, reserved: NanoUsd) -> None:
     """Store that a call begins, with the most it can cost."""
-    attempt = Attempt(
-        id=str(uuid4()),
-        task_id=task.id,
-        attempt_set=task.attempt_set,
-        number=number,
-        provider=provider,
-        model=model,
-        outcome=Outcome.OPEN,
-        started_at=now,
-    )
     owned = {"organisation_id": task.organisation_id, "owner_id": task.owner_id, "task_id": task.id}
     await tx.execute(
         attempts.insert().values(
             **owned,
             id=attempt.id,
             attempt_set=attempt.attempt_set,
-            number=number,
-            provider=provider,
-            model=model,
+            number=attempt.number,
+            provider=attempt.provider,
+            model=attempt.model,
             outcome=attempt.outcome,
-            started_at=now,
+            started_at=attempt.started_at,
         )
     )
     await tx.execute(
@@ -69,17 +57,16 @@ async def open_attempt(
             attempt_id=attempt.id,
             agent_id=task.agent_id,
             reserved_nanousd=reserved,
-            reserved_at=now,
+            reserved_at=attempt.started_at,
         )
     )
-    return attempt
 
 
-async def close(tx: Transaction, attempt_id: str, ending: Ending, now: datetime) -> None:
-    """Store the attempt's end and settle its reservation."""
-    await tx.execute(
+async def close(tx: Transaction, attempt_id: str, ending: Ending, now: datetime) -> bool:
+    """Store the attempt's end and settle its reservation; False where that was done before, which then stands."""
+    closed = await tx.execute(
         attempts.update()
-        .where(attempts.c.id == attempt_id)
+        .where(attempts.c.id == attempt_id, attempts.c.outcome == Outcome.OPEN)
         .values(
             outcome=ending.outcome,
             failure=ending.failure,
@@ -95,11 +82,14 @@ async def close(tx: Transaction, attempt_id: str, ending: Ending, now: datetime)
             ended_at=now,
         )
     )
+    if not closed.rowcount:
+        return False
     await tx.execute(
         ledger.update()
         .where(ledger.c.attempt_id == attempt_id)
         .values(settled_nanousd=ending.cost_nanousd, settled_at=now)
     )
+    return True
 
 
 async def reserved(tx: Transaction, attempt_id: str) -> NanoUsd:
@@ -135,13 +125,9 @@ async def available(tx: Transaction, task_id: str) -> NanoUsd | None:
     return None if left is None else NanoUsd(max(0, int(left)))
 
 
-async def left_open(tx: Transaction, work: Work) -> list[Attempt]:
-    """The attempts of this run that a crash cut: they began and nothing says how they ended."""
-    return [
-        attempt
-        for attempt in await of_task(tx, work.task_id)
-        if attempt.attempt_set == work.attempt_set and attempt.outcome is Outcome.OPEN
-    ]
+async def of_run(tx: Transaction, work: Work) -> list[Attempt]:
+    """The attempts of this run, in order; one that is open was cut by a crash, or runs at this moment."""
+    return [attempt for attempt in await of_task(tx, work.task_id) if attempt.attempt_set == work.attempt_set]
 
 
 def _attempt(row: sa.RowMapping) -> Attempt:

@@ -1,32 +1,28 @@
-"""One database, two ways in: `read()` sees a snapshot, `write()` holds the writer's lock from its first statement.
+"""One database, two ways in: `read()` sees a snapshot, `write()` is the only writer from its first statement.
 
-Nothing may be awaited inside a transaction but the transaction's own statements: SQLite has one writer. Whoever opens
-one is `unbroken`.
+Nothing may be awaited inside a transaction but the transaction's own statements: others wait for it, in this process
+and in all others. Whoever opens one is `unbroken`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from functools import wraps
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.errors import Unavailable, VelError
 
 Transaction = AsyncConnection
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LOCK_WAIT_MS = 30_000
-# Small pools are faster on SQLite: it has one writer, and those that wait for it sleep.
-_CONNECTIONS = 2
-_ENGINE_CONNECTIONS = 4
+LOCK_WAIT_SECONDS = 30
+POOL_WAIT_SECONDS = 30
 
 
 def unbroken(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -50,86 +46,99 @@ def unbroken(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corouti
     return whole
 
 
-class Database:
-    """The SQLite file and how to open it; `path` is absolute."""
+class Database(ABC):
+    """What SQLite and PostgreSQL have in common for us.
 
-    def __init__(self, path: Path, synchronous: str = "NORMAL") -> None:
-        self.path = path
-        self.url = sa.URL.create("sqlite", database=str(path)).render_as_string()
-        self._synchronous = synchronous
-        self._engine = self._async_engine()
-        # The same pool; a writer takes the lock first, so that what it reads is still so when it writes.
-        self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+    Attributes:
+        place: where it is, in words for a person, without a password.
+        engine_url: the same for the execution engine's own tables; on PostgreSQL it holds the password.
+        engine_schema: the schema of those tables; None where the database has no schemas.
+    """
+
+    place: str
+    engine_url: str
+    engine_schema: str | None
+
+    def __init__(self, engine: AsyncEngine, writer: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = writer
+        # Writers of this process wait here, not with a connection in hand that readers could use.
+        self._writing = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
-        async with self._engine.begin() as connection:
-            yield connection
+        """A transaction that changes nothing.
+
+        Raises:
+            Unavailable: the database cannot be used now. ConfigurationError: not without a person's help.
+        """
+        with self.translated():
+            async with self._engine.begin() as connection:
+                yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
-        try:
-            async with self._writer.begin() as connection:
-                yield connection
-        except DatabaseError as problem:
-            raise refused_write(self.path, problem) or problem from None
+        """A transaction that no other writer's overlaps, so that what it reads is still so when it writes.
+
+        Raises:
+            Unavailable: the database cannot be used now; nothing was written, unless the connection was lost in the
+                very commit. ConfigurationError: not without a person's help.
+        """
+        async with self._writing:
+            with self.translated():
+                async with self._writer.begin() as connection:
+                    await self._lock(connection)
+                    yield connection
+
+    @unbroken
+    async def ping(self) -> None:
+        """Raises:
+        Unavailable: the database does not answer. ConfigurationError: it refuses us.
+        """
+        async with self.read() as tx:
+            await tx.execute(sa.text("SELECT 1"))
 
     async def close(self) -> None:
         await self._engine.dispose()
 
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """The driver's failures as errors of ours, with a sentence; any other failure goes through."""
+        try:
+            yield
+        except VelError:
+            raise
+        except sa.exc.TimeoutError:
+            raise Unavailable(
+                f"All connections to {self.place} are busy; none came free in {POOL_WAIT_SECONDS} s; "
+                "try again in a moment."
+            ) from None
+        except Exception as problem:
+            told = self.told(problem)
+            if told is None:
+                raise
+            raise told from None
+
+    @abstractmethod
+    async def _lock(self, connection: Transaction) -> None:
+        """Become the only writer, where beginning the transaction has not done that already."""
+
+    @abstractmethod
+    def told(self, problem: Exception) -> VelError | None:
+        """The sentence for a failure of the database itself; None for any other problem."""
+
+    @abstractmethod
+    def make(self) -> None:
+        """Make what the tables live in, where it is missing. Blocks."""
+
+    @abstractmethod
+    def alone(self) -> AbstractContextManager[None]:
+        """While it lasts, no other process makes or changes tables. Blocks until it is our turn.
+
+        Raises:
+            TimeoutError: it did not become our turn.
+        """
+
+    @abstractmethod
     def blocking_engine(self) -> sa.Engine:
         """An engine for code that blocks: the migrations and the execution engine's own tables."""
-        engine = sa.create_engine(self.url, pool_size=_ENGINE_CONNECTIONS, max_overflow=0, pool_timeout=60)
-
-        @event.listens_for(engine, "connect")
-        def prepare(connection: Any, _record: Any) -> None:
-            connection.isolation_level = "IMMEDIATE"
-            self._set_pragmas(connection)
-
-        return engine
-
-    def _async_engine(self) -> AsyncEngine:
-        engine = create_async_engine(
-            sa.make_url(self.url).set(drivername="sqlite+aiosqlite"),
-            pool_size=_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=60,
-        )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def prepare(connection: Any, _record: Any) -> None:
-            connection.isolation_level = None  # the driver begins nothing; the listener below does
-            self._set_pragmas(connection)
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-        return engine
-
-    def _set_pragmas(self, connection: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in (f"busy_timeout={_LOCK_WAIT_MS}", "foreign_keys=ON", f"synchronous={self._synchronous}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-
-def refused_write(path: Path, problem: DatabaseError) -> ConfigurationError | None:
-    """The sentence for a database that cannot be written at all; None for any other problem."""
-    reason = str(problem.orig)
-    if "disk is full" in reason or "disk I/O error" in reason:
-        return ConfigurationError(
-            f"The database {path} could not be written; {reason}; make room on the disk and try again: "
-            "nothing was half-saved."
-        )
-    if "database is locked" in reason:
-        return ConfigurationError(
-            f"The database {path} is locked; another process has been writing it for {_LOCK_WAIT_MS // 1000} s; "
-            "end that process, or try again."
-        )
-    if "readonly" in reason or "unable to open" in reason:
-        return ConfigurationError(
-            f"The database {path} cannot be written; {reason}; make the file and its folder writable, "
-            "or choose another folder with VEL_TUTOR_HOME."
-        )
-    return None

@@ -1,5 +1,6 @@
 """What happened to a task, in order, and the route decision of each of its runs."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -35,9 +36,22 @@ async def add(tx: Transaction, task: Task, event: TaskEvent) -> None:
 
 async def events(tx: Transaction, task_id: str) -> list[TaskEvent]:
     query = sa.select(task_events).where(task_events.c.task_id == task_id).order_by(task_events.c.sequence)
-    return [
-        TaskEvent(kind=row.kind, message=row.message, percent=row.percent, at=row.at) for row in await tx.execute(query)
-    ]
+    return [_event(row) for row in await tx.execute(query)]
+
+
+async def last_sequence(tx: Transaction) -> int:
+    """The number of the newest event of any task; events are numbered in the order of their commits."""
+    return await tx.scalar(sa.select(sa.func.max(task_events.c.sequence))) or 0
+
+
+async def events_after(tx: Transaction, task_ids: Collection[str], sequence: int) -> list[tuple[str, TaskEvent]]:
+    """The events of these tasks that are newer than `sequence`, each with its task's id, oldest first."""
+    query = (
+        sa.select(task_events)
+        .where(task_events.c.task_id.in_(task_ids), task_events.c.sequence > sequence)
+        .order_by(task_events.c.sequence)
+    )
+    return [(row.task_id, _event(row)) for row in await tx.execute(query)]
 
 
 async def keep_decision(tx: Transaction, task: Task, decision: Decision, now: datetime) -> None:
@@ -60,6 +74,10 @@ async def decision(tx: Transaction, task_id: str, attempt_set: int) -> Decision 
     )
     plain: dict[str, Any] | None = await tx.scalar(query)
     return _decision(plain) if plain else None
+
+
+def _event(row: sa.Row[Any]) -> TaskEvent:
+    return TaskEvent(kind=row.kind, message=row.message, percent=row.percent, at=row.at)
 
 
 def _plain(decision: Decision) -> dict[str, Any]:

@@ -1,40 +1,39 @@
 """Bring the database to this version's schema: ours by Alembic, the execution engine's by the engine itself.
 
-Runs at every start, before anything else, under a lock that all processes on the file share.
+Runs at every start, before anything else, one process at a time.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import sqlalchemy as sa
-from filelock import FileLock
-from sqlalchemy.exc import DatabaseError
 
-from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.errors import ConfigurationError, Unavailable
 from vel_tutor_mcp.leaves import folder
-from vel_tutor_mcp.store.database import Database, refused_write
+from vel_tutor_mcp.store.database import Database
 
-_LOCK_WAIT_SECONDS = 60
+# Of Alembic; what stands in it says whose tables these are.
+_REVISION_TABLE = "alembic_version"
+_SHOWN_TABLES = 3
 
 
 def prepare(database: Database, migrate_engine: Callable[[], None]) -> None:
-    """Create the file and its folder, or bring an older file up to date. Blocks.
+    """Make the tables, or bring older ones up to date. Blocks.
 
     Raises:
-        ConfigurationError: the folder cannot be written, the file is no database, or a newer version made it.
+        Unavailable: the database cannot be used now.
+        ConfigurationError: it cannot be written, holds what is not ours, or a newer version made it.
     """
-    _make_folder(database.path.parent)
     try:
-        with FileLock(database.path.with_suffix(".migrate.lock"), timeout=_LOCK_WAIT_SECONDS):
-            _migrate(database)
-            migrate_engine()
+        with database.translated():
+            database.make()
+            with database.alone():
+                _migrate(database)
+                migrate_engine()
     except TimeoutError:
-        raise ConfigurationError(
-            f"Another process has been upgrading {database.path} for {_LOCK_WAIT_SECONDS} s; "
-            "wait for it, or stop it and start again."
+        raise Unavailable(
+            f"Another process is still upgrading {database.place}; it has the lock for upgrades; wait for it, or stop "
+            "it and start again."
         ) from None
-    except (DatabaseError, OSError) as problem:
-        raise _unusable(database.path, problem) from None
 
 
 def revisions() -> list[str]:
@@ -50,58 +49,62 @@ def to_revision(connection: sa.Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(folder("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
-    present = _present(connection)
-    down = revision == "base" or (present is not None and revision != "head" and revision < present)
+    now = present(connection)
+    down = revision == "base" or (now is not None and revision != "head" and revision < now)
     (command.downgrade if down else command.upgrade)(config, revision)
 
 
-def _make_folder(home: Path) -> None:
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ConfigurationError(
-            f"The folder {home} cannot be made; {problem.strerror}; make it writable, or choose another one "
-            "with VEL_TUTOR_HOME."
-        ) from None
+def present(connection: sa.Connection) -> str | None:
+    """The revision that the database is of; None where it has no tables of ours."""
+    if not sa.inspect(connection).has_table(_REVISION_TABLE):
+        return None
+    revision: str | None = connection.scalar(sa.select(sa.column("version_num")).select_from(sa.table(_REVISION_TABLE)))
+    return revision
 
 
 def _migrate(database: Database) -> None:
     engine = database.blocking_engine()
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        # pysqlite begins only before it changes rows: without this two processes would both create the tables.
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            _upgrade(connection, database.path)
+            if connection.dialect.name == "sqlite":
+                # pysqlite begins only before it changes rows: a reader could see half of the tables.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _upgrade(connection, database.place)
             connection.commit()
     finally:
         engine.dispose()
 
 
-def _upgrade(connection: sa.Connection, path: Path) -> None:
-    known, present = revisions(), _present(connection)
-    if present == known[-1]:
+def _upgrade(connection: sa.Connection, place: str) -> None:
+    known, now = revisions(), present(connection)
+    if now == known[-1]:
         return  # Alembic costs 0.1 s to import: not on every start
-    if present is not None and present not in known:
-        raise ConfigurationError(
-            f"The database {path} is of revision {present}, which a newer vel-tutor-mcp made; this one knows up to "
-            f"{known[-1]}; upgrade vel-tutor-mcp, or choose another folder with VEL_TUTOR_HOME."
-        )
+    if now is None:
+        _refuse_foreign(connection, place)
+    elif now not in known:
+        raise _not_ours(place, now, known[-1])
     to_revision(connection, "head")
 
 
-def _present(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return revision
+def _refuse_foreign(connection: sa.Connection, place: str) -> None:
+    tables = sorted(sa.inspect(connection).get_table_names())
+    if tables and _REVISION_TABLE not in tables:
+        shown = ", ".join(tables[:_SHOWN_TABLES]) + (", ..." if len(tables) > _SHOWN_TABLES else "")
+        raise ConfigurationError(
+            f"Where our tables belong in {place} there are another program's ({shown}); they were left as they are; "
+            "give vel-tutor-mcp a database of its own with VEL_TUTOR_DATABASE_URL or VEL_TUTOR_HOME."
+        )
 
 
-def _unusable(path: Path, problem: DatabaseError | OSError) -> ConfigurationError:
-    if isinstance(problem, DatabaseError) and (refusal := refused_write(path, problem)):
-        return refusal
-    reason = problem.orig if isinstance(problem, DatabaseError) else problem.strerror
+def _not_ours(place: str, revision: str, newest: str) -> ConfigurationError:
+    if revision.isdecimal() and len(revision) == len(newest):
+        return ConfigurationError(
+            f"{place[0].upper()}{place[1:]} is of revision {revision}, which a newer vel-tutor-mcp made; this one "
+            f"knows up to {newest}; upgrade vel-tutor-mcp, or choose another place with VEL_TUTOR_DATABASE_URL or "
+            "VEL_TUTOR_HOME."
+        )
     return ConfigurationError(
-        f"The database {path} cannot be used; {reason}; move it away or choose another folder with VEL_TUTOR_HOME."
+        f"{place[0].upper()}{place[1:]} holds another program's tables; their revision {revision} is none of ours; "
+        "they were left as they are: give vel-tutor-mcp a database of its own with VEL_TUTOR_DATABASE_URL or "
+        "VEL_TUTOR_HOME."
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = sa.MetaData(
     naming_convention={
@@ -37,7 +36,8 @@ class Utc(sa.TypeDecorator[datetime]):
 
 
 Id = sa.Uuid(as_uuid=False)
-Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# Not JSONB, which would put the members of a caller's schema in another order.
+Json = sa.JSON(none_as_null=True)
 # SQLite numbers rows by itself only for its own INTEGER type.
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -17,12 +17,11 @@ _unfinished = tasks.c.status.not_in(sorted(ENDED))
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What the care loop needs of a task that has not ended."""
+class Claimed:
+    """What the care loop needs of a task in progress; `executor` is the process that has it."""
 
     work: Work
     owner_id: str
-    status: TaskStatus
     executor: str | None
     cancel_requested: bool
 
@@ -86,36 +85,45 @@ async def page(
     return await paging.newest_first(tx, query, (tasks.c.created_at, tasks.c.id), limit, cursor, _task)
 
 
-async def unfinished(tx: Transaction) -> list[Unfinished]:
-    """Everything that has not ended, of all owners."""
+async def claimed(tx: Transaction) -> list[Claimed]:
+    """Everything that is in progress, of all owners and processes."""
     columns = tasks.c
     query = sa.select(
-        columns.id, columns.attempt_set, columns.owner_id, columns.status, columns.executor, columns.cancel_requested
-    ).where(_unfinished)
+        columns.id, columns.attempt_set, columns.owner_id, columns.executor, columns.cancel_requested
+    ).where(columns.status == TaskStatus.IN_PROGRESS)  # fmt: skip
     return [
-        Unfinished(
-            Work(row.id, row.attempt_set), row.owner_id, TaskStatus(row.status), row.executor, row.cancel_requested
-        )
+        Claimed(Work(row.id, row.attempt_set), row.owner_id, row.executor, row.cancel_requested)
         for row in await tx.execute(query)
     ]
 
 
-async def admit(tx: Transaction, owner_id: str, limit: int, executor: str, now: datetime) -> list[Work]:
-    """Claim for `executor` the owner's tasks whose turn it is, by priority then age; at most `limit` in progress.
+async def waiting_owners(tx: Transaction) -> list[str]:
+    """The owners of tasks that wait for their turn."""
+    query = sa.select(tasks.c.owner_id).where(tasks.c.status == TaskStatus.PENDING).distinct()
+    return list(await tx.scalars(query))
 
-    Start them after the commit. The transaction must be a writer's, or two could pass the limit together.
+
+async def admit(
+    tx: Transaction, owner_id: str, executor: str, now: datetime, *, of_owner: int, of_executor: int
+) -> list[Work]:
+    """Claim for `executor` the owner's tasks whose turn it is, by priority then age.
+
+    At most `of_owner` of the owner's and `of_executor` of the process's tasks are in progress. Start them after the
+    commit. The transaction must be a writer's, or two could pass the limits together.
     """
     mine = tasks.c.owner_id == owner_id
-    busy: int = await tx.scalar(
-        sa.select(sa.func.count()).where(mine, tasks.c.status == TaskStatus.IN_PROGRESS)
-    ) or 0  # fmt: skip
-    if busy >= limit:
+    busy = sa.select(
+        sa.func.count().filter(mine), sa.func.count().filter(tasks.c.executor == executor)
+    ).where(tasks.c.status == TaskStatus.IN_PROGRESS)  # fmt: skip
+    owned, claimed_before = (await tx.execute(busy)).one()
+    room = min(of_owner - owned, of_executor - claimed_before)
+    if room <= 0:
         return []
     pending = (
         sa.select(tasks.c.id, tasks.c.attempt_set)
         .where(mine, tasks.c.status == TaskStatus.PENDING)
         .order_by(tasks.c.priority.desc(), tasks.c.created_at)
-        .limit(limit - busy)
+        .limit(room)
     )
     claimed = [Work(row.id, row.attempt_set) for row in await tx.execute(pending)]
     if claimed:

@@ -1,0 +1,252 @@
+"""A PostgreSQL database: everything of ours lives in one schema, and one advisory lock makes writers take turns.
+
+The URL is libpq's, as every hosting service prints it. Two drivers read it: asyncpg for our transactions, psycopg for
+what blocks (migrations, the execution engine, liveness).
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
+from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction
+
+SCHEMA = "vel_tutor"
+
+_CONNECTIONS = 4
+_ENGINE_CONNECTIONS = 4
+_CONNECT_SECONDS = 5
+_STATEMENT_SECONDS = 60
+_MIGRATION_WAIT_SECONDS = 60
+_LOOK_SECONDS = 0.05
+# Keys of advisory locks in this database; any two numbers that nobody else uses.
+_WRITER, _MIGRATOR = 0x76656C01, 0x76656C02
+# libpq knows these; asyncpg would hand them to the server as settings of its own.
+_ONLY_LIBPQ = frozenset({
+    "channel_binding", "connect_timeout", "gssencmode", "keepalives", "keepalives_count", "keepalives_idle",
+    "keepalives_interval", "sslcompression", "tcp_user_timeout",
+})  # fmt: skip
+_SESSION: Mapping[str, str] = {
+    "search_path": SCHEMA,
+    "application_name": "vel-tutor-mcp",
+    "timezone": "UTC",
+    "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
+    # A process that sleeps in mid-transaction, as a closed laptop does, must not stop all others.
+    "idle_in_transaction_session_timeout": f"{_STATEMENT_SECONDS}s",
+    # A client that vanished without a word is noticed in 5 + 3 x 2 s, and its locks are free again.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+
+
+class PostgresDatabase(Database):
+    """`url` is `postgresql://user:password@host/name` with libpq's parameters."""
+
+    engine_schema = SCHEMA
+
+    def __init__(self, url: sa.URL) -> None:
+        plain = url.set(drivername="postgresql")
+        self.engine_url = plain.render_as_string(hide_password=False)
+        self.place = f"the PostgreSQL database {url.database or url.username} at {_host(url)}"
+        self._async_dsn = plain.difference_update_query(_ONLY_LIBPQ).render_as_string(hide_password=False)
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self.connect,
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+        )
+        reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        super().__init__(reader, engine)
+
+    async def _lock(self, connection: Transaction) -> None:
+        await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_WRITER})"))
+
+    async def connect(self, *_: Any, **__: Any) -> Any:
+        """A connection of asyncpg's own, with our schema and limits."""
+        return await asyncpg.connect(
+            self._async_dsn,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_STATEMENT_SECONDS,
+            server_settings=dict(_SESSION),
+        )
+
+    def connect_blocking(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        """A connection of psycopg's own, in autocommit, for locks that last as long as it."""
+        connection = self._connect()
+        connection.autocommit = True
+        return connection
+
+    def make(self) -> None:
+        # By asyncpg, which can tell a wrong password from a dead server; psycopg has only libpq's text.
+        asyncio.run(self._make())
+
+    async def _make(self) -> None:
+        connection = await self.connect()
+        try:
+            if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", SCHEMA):
+                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        finally:
+            await connection.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        # By trying: a session that waits for a lock holds a snapshot, which the engine's CREATE INDEX CONCURRENTLY
+        # waits for in turn, and PostgreSQL does not see that ring.
+        deadline = time.monotonic() + _MIGRATION_WAIT_SECONDS
+        with self.connect_blocking() as connection:
+            while not _taken(connection):
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                time.sleep(_LOOK_SECONDS)
+            yield
+
+    def blocking_engine(self) -> sa.Engine:
+        return sa.create_engine(
+            "postgresql+psycopg://",
+            creator=self._connect,
+            pool_size=_ENGINE_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=2 * POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
+        )
+
+    def told(self, problem: Exception) -> VelError | None:
+        cause = problem.orig if isinstance(problem, DBAPIError) else problem
+        state = getattr(cause, "sqlstate", None) or ""
+        if make := _SENTENCES.get(state):
+            return make(self.place)
+        if _is_lost(cause, state):
+            return Unavailable(
+                f"{_capital(self.place)} cannot be reached; {_reason(cause)}; check that it runs and that "
+                "VEL_TUTOR_DATABASE_URL is right: it is tried again by itself, and nothing that was saved is lost."
+            )
+        return None
+
+    def _connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items() if name != "application_name")
+        return psycopg.connect(
+            self.engine_url,
+            connect_timeout=_CONNECT_SECONDS,
+            options=options,
+            application_name=_SESSION["application_name"],
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+        )
+
+
+def _taken(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_MIGRATOR,)).fetchone()
+    return bool(row and row[0])
+
+
+def _host(url: sa.URL) -> str:
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"{host}:{url.port}" if url.port else str(host)
+
+
+def _is_lost(cause: BaseException | None, state: str) -> bool:
+    """Whether the connection could not be made or broke, which says nothing of what was asked."""
+    lost = (OSError, TimeoutError, asyncpg.InterfaceError, psycopg.OperationalError)
+    # Class 08 is the connection; 57P01 to 57P03 a server that stops, crashed or starts.
+    return state.startswith(("08", "57P0")) or (not state and isinstance(_driver_error(cause), lost))
+
+
+def _driver_error(cause: BaseException | None) -> BaseException | None:
+    """SQLAlchemy's copy of an asyncpg error has the original as its cause."""
+    if type(cause).__module__.startswith("sqlalchemy") and cause is not None and cause.__cause__ is not None:
+        return cause.__cause__
+    return cause
+
+
+def _reason(cause: BaseException | None) -> str:
+    error = _driver_error(cause)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = " ".join(str(error).split(". ")[0].split()).rstrip(".")
+    return said or type(error).__name__
+
+
+def _capital(place: str) -> str:
+    return place[0].upper() + place[1:]
+
+
+def _crowded(place: str) -> VelError:
+    return Unavailable(
+        f"{_capital(place)} takes no more connections; its max_connections are all in use, and each process of ours "
+        f"uses up to {_CONNECTIONS + _ENGINE_CONNECTIONS + 2}; stop some, or raise max_connections: it is tried again."
+    )
+
+
+def _full(place: str) -> VelError:
+    return Unavailable(
+        f"{_capital(place)} could not be written; its disk or memory is full; make room and try again: nothing was "
+        "half-saved."
+    )
+
+
+def _locked(place: str) -> VelError:
+    return Unavailable(
+        f"{_capital(place)} is locked; another process has been writing it for {LOCK_WAIT_SECONDS} s; end that "
+        "process, or try again."
+    )
+
+
+def _read_only(place: str) -> VelError:
+    return Unavailable(
+        f"{_capital(place)} cannot be written; it is read-only, as a standby is; point VEL_TUTOR_DATABASE_URL at the "
+        "primary, or try again when it has taken over."
+    )
+
+
+def _refused(place: str) -> VelError:
+    return ConfigurationError(
+        f"{_capital(place)} refuses us; its user or password is wrong; correct VEL_TUTOR_DATABASE_URL."
+    )
+
+
+def _missing(place: str) -> VelError:
+    return ConfigurationError(
+        f"{_capital(place)} does not exist; the server knows no database of this name; create it, or correct "
+        "VEL_TUTOR_DATABASE_URL."
+    )
+
+
+def _forbidden(place: str) -> VelError:
+    return ConfigurationError(
+        f"{_capital(place)} forbids what we need; its user may not make or use the schema {SCHEMA}; grant it CREATE on "
+        "the database, or make the schema with this user as its owner."
+    )
+
+
+def _removed(place: str) -> VelError:
+    return ConfigurationError(
+        f"{_capital(place)} lacks our tables; the schema {SCHEMA} was removed or changed while we ran; restore it, or "
+        "start again to make it anew."
+    )
+
+
+# By SQLSTATE (PostgreSQL's manual, appendix A).
+_SENTENCES = {
+    "53300": _crowded,
+    "53100": _full,
+    "53200": _full,
+    "55P03": _locked,
+    "25006": _read_only,
+    "28P01": _refused,
+    "28000": _refused,
+    "3D000": _missing,
+    "42501": _forbidden,
+    "3F000": _removed,
+    "42P01": _removed,
+}

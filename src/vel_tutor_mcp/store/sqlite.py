@@ -1,0 +1,151 @@
+"""The SQLite file: one writer at a time, many processes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from filelock import FileLock
+from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
+from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction
+
+# Small pools are faster on SQLite: it has one writer, and those that wait for it sleep.
+_CONNECTIONS = 2
+_ENGINE_CONNECTIONS = 4
+_MIGRATION_WAIT_SECONDS = 60
+
+
+class SqliteDatabase(Database):
+    """`path` is absolute; the file and its folder are made by `make`."""
+
+    engine_schema = None
+
+    def __init__(self, path: Path, synchronous: str = "NORMAL") -> None:
+        self.path = path
+        self.place = f"the database {path}"
+        self.engine_url = sa.URL.create("sqlite", database=str(path)).render_as_string()
+        self._synchronous = synchronous
+        engine = self._async_engine()
+        # The same pool; a writer takes the lock first, so that what it reads is still so when it writes.
+        super().__init__(engine, engine.execution_options(begin="BEGIN IMMEDIATE"))
+
+    async def _lock(self, connection: Transaction) -> None:
+        """BEGIN IMMEDIATE has done it."""
+
+    def make(self) -> None:
+        _make_folder(self.path.parent)
+        engine = self.blocking_engine()
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        _make_folder(self.path.parent)
+        with FileLock(self.path.with_suffix(".migrate.lock"), timeout=_MIGRATION_WAIT_SECONDS):
+            yield
+
+    def blocking_engine(self) -> sa.Engine:
+        engine = sa.create_engine(
+            self.engine_url, pool_size=_ENGINE_CONNECTIONS, max_overflow=0, pool_timeout=2 * POOL_WAIT_SECONDS
+        )
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.isolation_level = "IMMEDIATE"
+            self._set_pragmas(connection)
+
+        return engine
+
+    def told(self, problem: Exception) -> VelError | None:
+        if isinstance(problem, OSError):
+            return ConfigurationError(
+                f"The folder {self.path.parent} cannot be written; {problem.strerror}; make it writable, or choose "
+                "another one with VEL_TUTOR_HOME."
+            )
+        reason = str(problem.orig) if isinstance(problem, DatabaseError) else ""
+        sentences = (sentence for words, sentence in _SENTENCES.items() if any(word in reason for word in words))
+        found = next(sentences, None)
+        return found(self.path, reason) if found else None
+
+    def _async_engine(self) -> AsyncEngine:
+        engine = create_async_engine(
+            sa.make_url(self.engine_url).set(drivername="sqlite+aiosqlite"),
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # the driver begins nothing; the listener below does
+            self._set_pragmas(connection)
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+        return engine
+
+    def _set_pragmas(self, connection: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={LOCK_WAIT_SECONDS * 1000}",
+            "foreign_keys=ON",
+            f"synchronous={self._synchronous}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+
+def _make_folder(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ConfigurationError(
+            f"The folder {home} cannot be made; {problem.strerror}; make it writable, or choose another one "
+            "with VEL_TUTOR_HOME."
+        ) from None
+
+
+def _full(path: Path, reason: str) -> VelError:
+    return Unavailable(
+        f"The database {path} could not be written; {reason}; make room on the disk and try again: nothing was "
+        "half-saved."
+    )
+
+
+def _locked(path: Path, _reason: str) -> VelError:
+    return Unavailable(
+        f"The database {path} is locked; another process has been writing it for {LOCK_WAIT_SECONDS} s; end that "
+        "process, or try again."
+    )
+
+
+def _forbidden(path: Path, reason: str) -> VelError:
+    return ConfigurationError(
+        f"The database {path} cannot be written; {reason}; make the file and its folder writable, or choose another "
+        "folder with VEL_TUTOR_HOME."
+    )
+
+
+def _damaged(path: Path, reason: str) -> VelError:
+    return ConfigurationError(
+        f"The database {path} cannot be used; {reason}; move it away or choose another folder with VEL_TUTOR_HOME."
+    )
+
+
+# By words of SQLite's messages: the driver hands on no codes in every version of Python that we support.
+_SENTENCES = {
+    ("disk is full", "disk I/O error"): _full,
+    ("database is locked",): _locked,
+    ("readonly", "unable to open"): _forbidden,
+    ("not a database", "malformed"): _damaged,
+}
