@@ -1,15 +1,16 @@
-"""What every test may ask for: simulated providers, settings, the open product, a client in each protocol era, and a
-PostgreSQL.
+"""What every test may ask for: simulated providers, settings, the open product on each kind of database, a client in
+each protocol era, and a PostgreSQL.
 """
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
 from mcp import Client
 from postgresql import NoPostgresError, PostgresServer
+from stores import DATABASES, NewDatabase, copy_of, migrated
 from world import ERAS, Providers, connected, settings_for, simulated_providers, without_settings
 
 from vel_tutor_mcp.app import App, open_app
@@ -33,9 +34,25 @@ async def providers() -> AsyncIterator[Providers]:
         yield providers
 
 
+@pytest.fixture(scope="module", params=DATABASES)
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """Makes databases of each kind. A test of one kind names it, with `indirect=True`."""
+    if request.param == "sqlite":
+        return nullcontext
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("migrated_postgres_url")
+    return lambda: copy_of(template, server)
+
+
 @pytest.fixture
-def settings(tmp_path: Path, providers: Providers) -> Settings:
-    return settings_for(providers, tmp_path / "home")
+def database_url(new_database: NewDatabase) -> Iterator[str | None]:
+    with new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, providers: Providers, database_url: str | None) -> Settings:
+    return settings_for(providers, tmp_path / "home", database_url=database_url)
 
 
 @pytest.fixture
@@ -66,6 +83,11 @@ def postgres() -> Iterator[PostgresServer]:
                 raise
             pytest.skip(f"No PostgreSQL here: {error}")
         yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres_url(postgres: PostgresServer) -> str:
+    return migrated(postgres)
 
 
 @pytest.fixture

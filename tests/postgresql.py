@@ -118,16 +118,16 @@ class PostgresServer:
         self._run.process.kill()
         self._run.await_end()
 
-    def new_database(self) -> str:
-        """The URL of a new, empty database, password and all."""
-        name = f"test_{secrets.token_hex(8)}"
+    def new_database(self, template: str | None = None) -> str:
+        """The URL of a new database, password and all: empty, or a copy of the one at a URL that nobody is using."""
+        name, original = f"test_{secrets.token_hex(8)}", _name(template) if template else "template0"
         # The other strategy copies files between two checkpoints, and waits for the disk in each.
-        self.admin(f"CREATE DATABASE {name} OWNER {TESTER} TEMPLATE template0 STRATEGY wal_log")
+        self.admin(f"CREATE DATABASE {name} OWNER {TESTER} TEMPLATE {original} STRATEGY wal_log")
         return self._url(TESTER, self.password, name)
 
     def drop(self, url: str) -> None:
         """Drop the database, with whatever is still connected to it."""
-        self.admin(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+        self.admin(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
 
     def admin(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the administrator."""
@@ -187,6 +187,10 @@ class _Run:
                     self._ready.set()
                     self._known.set()
         self._known.set()
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path[1:]
 
 
 def _free_port() -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from mcp import Client
+from stores import NewDatabase
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.doors.desk import Desk
@@ -61,13 +62,14 @@ def settings_for(providers: Providers, home: Path, **values: Any) -> Settings:
 
 
 @asynccontextmanager
-async def shared_app(providers: Providers, home: Path, **values: Any) -> AsyncIterator[App]:
+async def shared_app(providers: Providers, home: Path, new_database: NewDatabase, **values: Any) -> AsyncIterator[App]:
     """The product for all tests of a file: each looks only at what it made."""
-    with pytest.MonkeyPatch.context() as patch:
-        without_settings(patch)
-        settings = settings_for(providers, home, **values)
-    async with open_app(settings) as app:
-        yield app
+    with new_database() as url:
+        with pytest.MonkeyPatch.context() as patch:
+            without_settings(patch)
+            settings = settings_for(providers, home, database_url=url, **values)
+        async with open_app(settings) as app:
+            yield app
 
 
 def start_afresh(app: App, providers: Providers) -> None:
@@ -79,11 +81,7 @@ def start_afresh(app: App, providers: Providers) -> None:
 @asynccontextmanager
 async def connected(app: App, era: Era) -> AsyncIterator[Client]:
     """An in-memory client of the real server; `era` is `legacy` (handshake) or `auto` (stateless)."""
-
-    @asynccontextmanager
-    async def opener(desk: Desk) -> AsyncIterator[None]:
-        desk.opened(app)
-        yield
-
-    async with Client(make_server(opener), mode=era) as client:
+    desk = Desk()
+    desk.opened(app)
+    async with Client(make_server(desk), mode=era) as client:
         yield client

@@ -43,7 +43,7 @@ from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
-_LOOPS_END_SECONDS = 1.0
+_LOOPS_END_SECONDS = 2.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
 
@@ -102,8 +102,8 @@ class Prepared:
     prices: Prices
     providers: dict[str, OpenAICompatible]
 
-    async def launch(self) -> App:
-        """Begin to run work, first of all what a crash left behind."""
+    async def launch(self, *, guest: bool = False) -> App:
+        """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
         health, wire = Health(), wire_on(self.database)
         hub = Hub(wire.tell_news)
         self.catalog = await self._with_local_models()
@@ -113,10 +113,10 @@ class Prepared:
             self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
-        answers = Answers(tools, self.engine, routes, Router(self.providers, health))
+        answers = Answers(tools, self.engine, routes, Router(self.providers, health), guest=guest)
         tasks = Tasks(self.database, self.engine, answers, hub, wire, configured)
         await self.engine.launch(answers.run)
-        care = Care(self.database, self.engine, answers, self.settings)
+        care = Care(self.database, self.engine, answers, hub, self.settings)
         ears = Ears(hub.hear, answers.cancel, care.call, lambda: hub.listened - answers.running)
         return App(
             local_principal=principal,
@@ -184,14 +184,16 @@ def prepare(settings: Settings) -> Prepared:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
+async def open_app(settings: Settings, *, guest: bool = False) -> AsyncIterator[App]:
     """The product, from opening to closing, for tests, commands and other programs.
+
+    A guest is a process that soon leaves: it runs the tasks that are submitted to it and no others.
 
     Raises:
         ConfigurationError: see `prepare`.
     """
     prepared = await asyncio.to_thread(prepare, settings)
-    app = await prepared.launch()
+    app = await prepared.launch(guest=guest)
     try:
         yield app
     finally:

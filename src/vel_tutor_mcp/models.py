@@ -15,6 +15,10 @@ NanoUsd = NewType("NanoUsd", int)
 NANO_PER_USD = 1_000_000_000
 
 MAX_PROMPT_CHARACTERS = 100_000
+# Of people and models, and of providers: PostgreSQL refuses what is longer, so others' names are cut or left out.
+LONGEST_NAME, LONGEST_PROVIDER = 160, 60
+# So that no sum of nano-US-dollars is more than a database's 64 bits hold.
+MAX_USD = 1_000_000
 
 Row = TypeVar("Row")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stdio_server import COMMAND, StdioServer, ToolRefused, alone, environment, one_sentence, serving
+from server import COMMAND, Server, ToolRefused, alone, environment, one_sentence, serving
 from world import Providers
 
 from vel_tutor_mcp.app import FILE_NAME
@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 async def test_a_wrong_setting_ends_the_start_with_a_sentence_that_names_it(
     tmp_path: Path, name: str, value: str
 ) -> None:
-    async with StdioServer(tmp_path, {name: value}) as server:
+    async with Server(tmp_path, {name: value}) as server:
         assert await server.ended() == BAD_CONFIGURATION
 
     said = server.stderr.decode().strip()
@@ -56,7 +56,7 @@ async def test_a_configuration_file_that_cannot_be_used_is_named(tmp_path: Path,
     file = tmp_path / "config.toml"
     if content is not None:
         file.write_bytes(content)
-    async with StdioServer(tmp_path, {"VEL_TUTOR_CONFIG": str(file)}) as server:
+    async with Server(tmp_path, {"VEL_TUTOR_CONFIG": str(file)}) as server:
         assert await server.ended() == BAD_CONFIGURATION
 
     said = server.stderr.decode().strip()
@@ -67,7 +67,7 @@ async def test_a_configuration_file_that_cannot_be_used_is_named(tmp_path: Path,
 
 async def test_an_unknown_transport_is_refused_with_a_sentence(tmp_path: Path) -> None:
     command = [*COMMAND, "serve", "--transport", "carrier-pigeon"]
-    async with StdioServer(tmp_path, command=command) as server:
+    async with Server(tmp_path, command=command) as server:
         assert await server.ended() == BAD_USAGE
 
     assert one_sentence(server.stderr.decode().strip())
@@ -87,7 +87,7 @@ async def test_without_any_key_a_task_is_refused_with_the_variables_to_set(tmp_p
     assert decision["candidates"] == []
 
 
-async def refusal(server: StdioServer) -> str:
+async def refusal(server: Server) -> str:
     """What every tool says; twice the same."""
     said = set()
     for tool, arguments in (("agent_list", {}), ("task_submit", {"prompt": "Say hello"})):
@@ -194,7 +194,7 @@ async def groq() -> AsyncIterator[SimulatedProvider]:
 
 
 @pytest.fixture(scope="module")
-async def server(groq: SimulatedProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StdioServer]:
+async def server(groq: SimulatedProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     async with serving(tmp_path_factory.mktemp("server"), alone(groq)) as server:
         yield server
 
@@ -223,7 +223,7 @@ WRONG_CALLS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("tool", "arguments", "why"), WRONG_CALLS)
 async def test_a_wrong_call_is_refused_with_a_sentence_and_costs_nothing(
-    server: StdioServer, groq: SimulatedProvider, tool: str, arguments: dict[str, Any], why: str
+    server: Server, groq: SimulatedProvider, tool: str, arguments: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(ToolRefused) as refused:
         await server.call(tool, **arguments)

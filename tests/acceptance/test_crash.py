@@ -6,19 +6,19 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from stdio_server import StdioServer, alone, one_sentence, serving, soon
+from deployment import DATABASES, EVERYWHERE, ONCE, Deployment
+from server import Server, alone, one_sentence, soon
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
 pytestmark = pytest.mark.anyio
 
-KILLS = int(os.environ.get("VEL_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("VEL_TEST_KILLS", "6"))
 # A task that is cut six times in a row fails, by design: every few lives all of them may end.
 REST_EVERY = 4
 LATEST_KILL_SECONDS = 0.7
@@ -26,32 +26,41 @@ MAX_LIFE_SECONDS = 15
 
 Task = dict[str, Any]
 
+once = pytest.mark.parametrize("deployment", ONCE, indirect=True, ids="-".join)
+on_each_database = pytest.mark.parametrize(
+    "deployment", [("http", database) for database in DATABASES], indirect=True, ids="-".join
+)
+
 WINDOWS: dict[str, Callable[[SimulatedProvider], bool]] = {
     "while the first token is awaited": lambda groq: groq.open == 1,
     "in mid-stream": lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 3,
     "after the last byte": lambda groq: groq.requests != [] and groq.open == 0,
 }
+# Every kill takes seconds: one in each place, the other windows once.
+SINGLE_KILLS = [(place, "in mid-stream") for place in EVERYWHERE] + [
+    (place, window) for place in ONCE for window in WINDOWS if window != "in mid-stream"
+]
 
 
 def outcomes(task: Task) -> list[str]:
     return [attempt["outcome"] for attempt in task["attempts"]]
 
 
-async def submit(server: StdioServer, prompt: str, **arguments: Any) -> Task:
+async def submit(server: Server, prompt: str, **arguments: Any) -> Task:
     return await server.call("task_submit", prompt=prompt, wait_seconds=0, **arguments)
 
 
-async def ended(server: StdioServer, task: Task) -> Task:
+async def ended(server: Server, task: Task) -> Task:
     return await server.call("task_get", id=task["id"], wait_seconds=15)
 
 
-async def entries(server: StdioServer, task: Task) -> Counter[str]:
+async def entries(server: Server, task: Task) -> Counter[str]:
     """How often each action is in the audit trail of the task."""
     found = await server.call("audit_search", subject=f"task:{task['id']}", limit=100)
     return Counter(entry["action"] for entry in found["entries"])
 
 
-async def check_completed_once(server: StdioServer, provider: SimulatedProvider, task: Task) -> int:
+async def check_completed_once(server: Server, provider: SimulatedProvider, task: Task) -> int:
     """How many of its calls were cut."""
     task = await ended(server, task)
     calls = [request for request in provider.requests if request.prompt == task["prompt"]]
@@ -68,14 +77,15 @@ async def check_completed_once(server: StdioServer, provider: SimulatedProvider,
 
 
 @pytest.mark.kills
+@once
 @pytest.mark.timeout(60 + MAX_LIFE_SECONDS * KILLS)
 async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
-    tmp_path: Path, providers: Providers
+    deployment: Deployment, providers: Providers
 ) -> None:
     groq, random, tasks = providers.groq, Random(20261123), list[Task]()
     groq.tokens_per_second = 30  # 13 words: about 0.4 s
     for life in range(KILLS):
-        async with serving(tmp_path, alone(groq)) as server:
+        async with deployment.serving(alone(groq)) as server:
             if life % REST_EVERY == 0:
                 await asyncio.gather(*(ended(server, task) for task in tasks[-3 * REST_EVERY :]))
             for _ in range(random.randint(2, 3)):
@@ -83,7 +93,7 @@ async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
             await asyncio.sleep(random.uniform(0, LATEST_KILL_SECONDS))  # the moment is the point
             await server.kill()
 
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         cut = sum([await check_completed_once(server, groq, task) for task in tasks])
     assert cut >= KILLS / 2  # or the kills met nobody at work
     with closing(sqlite3.connect(server.database)) as database:
@@ -92,36 +102,39 @@ async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
 
 
 @pytest.mark.kills
-@pytest.mark.parametrize("begun", WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.parametrize(("deployment", "window"), SINGLE_KILLS, indirect=["deployment"], ids=str)
 async def test_a_task_whose_server_is_killed_completes_at_the_next_start(
-    tmp_path: Path, providers: Providers, begun: Callable[[SimulatedProvider], bool]
+    deployment: Deployment, providers: Providers, window: str
 ) -> None:
     groq = providers.groq
     groq.latency, groq.tokens_per_second = 0.2, 30
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         task = await submit(server, "Outlive the server")
-        await soon(groq.until(begun))
+        await soon(groq.until(WINDOWS[window]))
         await server.kill()
 
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         await check_completed_once(server, groq, task)
         task = await ended(server, task)
     assert task["output"].endswith("Outlive the server")
 
 
 @pytest.mark.kills
-async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(tmp_path: Path, providers: Providers) -> None:
+@once
+async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(
+    deployment: Deployment, providers: Providers
+) -> None:
     openai, groq = providers.openai, providers.groq
     openai.always = Fault(kind="status", status=503)
     groq.tokens_per_second = 10
-    async with serving(tmp_path, providers.environment()) as server:
+    async with deployment.serving(providers.environment()) as server:
         await server.call("agent_create", name="pair", config={"providers": ["openai", "groq"], "policy": "fixed"})
         task = await submit(server, "Go on with the second", agent="pair")
         await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
         await server.kill()
     openai.always = None
 
-    async with serving(tmp_path, providers.environment()) as server:
+    async with deployment.serving(providers.environment()) as server:
         task = await ended(server, task)
 
     assert (task["status"], task["provider"]) == ("completed", "groq")
@@ -131,17 +144,18 @@ async def test_a_cut_call_is_repeated_without_asking_again_who_had_failed(tmp_pa
 
 
 @pytest.mark.kills
-async def test_a_retried_task_goes_on_with_its_retry(tmp_path: Path, providers: Providers) -> None:
+@once
+async def test_a_retried_task_goes_on_with_its_retry(deployment: Deployment, providers: Providers) -> None:
     groq = providers.groq
     groq.always, groq.tokens_per_second = Fault(kind="status", status=401), 10
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         task = await server.call("task_submit", prompt="Try again", wait_seconds=15)
         groq.always = None
         await server.call("task_retry", id=task["id"], wait_seconds=0)
         await soon(groq.until(lambda groq: groq.open == 1))
         await server.kill()
 
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         task = await ended(server, task)
 
     assert (task["status"], outcomes(task)) == ("completed", ["failed", "cut", "completed"])
@@ -149,19 +163,20 @@ async def test_a_retried_task_goes_on_with_its_retry(tmp_path: Path, providers: 
 
 
 @pytest.mark.kills
-async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path, providers: Providers) -> None:
+@once
+async def test_a_task_that_takes_the_server_down_six_times_fails(deployment: Deployment, providers: Providers) -> None:
     groq = providers.groq
     groq.always = Fault(kind="stall")
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         task = await submit(server, "Poison")
         await soon(groq.until(lambda groq: len(groq.requests) == 1))
         await server.kill()
     for life in range(2, 7):
-        async with serving(tmp_path, alone(groq)) as server:
+        async with deployment.serving(alone(groq)) as server:
             await soon(groq.until(lambda groq, life=life: len(groq.requests) == life))  # type: ignore[misc]
             await server.kill()
 
-    async with serving(tmp_path, alone(groq)) as server:
+    async with deployment.serving(alone(groq)) as server:
         task = await ended(server, task)
         actions = await entries(server, task)
 
@@ -173,10 +188,13 @@ async def test_a_task_that_takes_the_server_down_six_times_fails(tmp_path: Path,
 
 
 @pytest.mark.kills
-async def test_a_server_that_lives_finishes_the_task_of_one_that_died(tmp_path: Path, providers: Providers) -> None:
+@on_each_database
+async def test_a_server_that_lives_finishes_the_task_of_one_that_died(
+    deployment: Deployment, providers: Providers
+) -> None:
     groq = providers.groq
     groq.tokens_per_second = 10
-    async with serving(tmp_path, alone(groq)) as survivor, serving(tmp_path, alone(groq)) as victim:
+    async with deployment.serving(alone(groq)) as survivor, deployment.serving(alone(groq)) as victim:
         assert (await survivor.call("task_list"))["tasks"] == []
         task = await submit(victim, "Be inherited")
         await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))

@@ -1,15 +1,34 @@
 """One provider fails in each of the ways that providers fail; the other answers, and no key shows anywhere."""
 
 import json
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from stdio_server import one_sentence, serving
-from world import Providers
+from deployment import Deployment
+from server import Server, one_sentence
+from world import Providers, simulated_providers
 
 from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def vendors() -> AsyncIterator[Providers]:
+    async with simulated_providers() as providers:
+        yield providers
+
+
+@pytest.fixture(scope="module")
+async def server(place: Deployment, vendors: Providers) -> AsyncIterator[Server]:
+    async with place.serving(vendors.environment() | IMPATIENT) as server:
+        yield server
+
 
 OPENAI_THEN_GROQ = {"providers": ["openai", "groq"], "policy": "fixed", "max_retries": 0}
 IMPATIENT = dict.fromkeys(
@@ -22,38 +41,43 @@ IMPATIENT = dict.fromkeys(
 )
 OPENAI_KEY, GROQ_KEY = "sk-proj-0123456789abcdefghijABCDEFGHIJ", "a key of no known form 0123456789"
 UNAVAILABLE = Fault(kind="status", status=503)
+A, B = "gpt-4o", "gpt-4o-mini"  # the fifth failure of one model in a minute would close it to the next test
 FAULTS = {
-    "503": (UNAVAILABLE, "it answered 503"),
-    "429": (Fault(kind="status", status=429, retry_after=30), "it answered 429"),
-    "401": (Fault(kind="status", status=401), "it answered 401"),
-    "reset": (Fault(kind="reset"), "the connection failed"),
-    "silence": (Fault(kind="stall", after_chunks=0), "it took more than 2 s for the first token"),
-    "silence in mid-stream": (Fault(kind="stall", after_chunks=3), "it took more than 2 s for the next token"),
-    "reset in mid-stream": (Fault(kind="reset", after_chunks=3), "the connection failed"),
-    "rubbish in mid-stream": (Fault(kind="malformed", after_chunks=3), "its answer is not what the protocol says"),
+    "503": (UNAVAILABLE, A, "it answered 503"),
+    "429": (Fault(kind="status", status=429, retry_after=30), A, "it answered 429"),
+    "401": (Fault(kind="status", status=401), A, "it answered 401"),
+    "reset": (Fault(kind="reset"), A, "the connection failed"),
+    "silence": (Fault(kind="stall", after_chunks=0), B, "it took more than 2 s for the first token"),
+    "silence in mid-stream": (Fault(kind="stall", after_chunks=3), B, "it took more than 2 s for the next token"),
+    "reset in mid-stream": (Fault(kind="reset", after_chunks=3), B, "the connection failed"),
+    "rubbish in mid-stream": (Fault(kind="malformed", after_chunks=3), B, "its answer is not what the protocol says"),
 }
 
 
-@pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("failure", FAULTS)
 async def test_the_other_provider_answers_and_both_attempts_are_listed(
-    tmp_path: Path, providers: Providers, fault: Fault, reason: str
+    server: Server, vendors: Providers, failure: str
 ) -> None:
-    providers.openai.always = fault
-    async with serving(tmp_path, providers.environment() | IMPATIENT) as server:
-        await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)
-        task = await server.call("task_submit", prompt="Say hello", agent="pair", wait_seconds=15)
+    vendors.reset()
+    fault, model, reason = FAULTS[failure]
+    vendors.openai.always = fault
+    config = OPENAI_THEN_GROQ | {"model_preferences": {"general": model}}
+    await server.call("agent_create", name=failure, config=config)
+    task = await server.call("task_submit", prompt="Hi", task_type="general", agent=failure, wait_seconds=15)
 
     assert (task["status"], task["provider"], task["partial"]) == ("completed", "groq", False)
     assert task["output"].startswith("[simulated groq/")
     failed, answered = task["attempts"]
-    assert (failed["provider"], failed["outcome"]) == ("openai", "failed")
+    assert (failed["provider"], failed["model"], failed["outcome"]) == ("openai", model, "failed")
     assert reason in failed["error"]
     assert (answered["provider"], answered["outcome"], answered["error"]) == ("groq", "completed", None)
 
 
-async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(tmp_path: Path, providers: Providers) -> None:
+async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(
+    deployment: Deployment, providers: Providers
+) -> None:
     providers.openai.always = providers.groq.always = UNAVAILABLE
-    async with serving(tmp_path, providers.environment()) as server:
+    async with deployment.serving(providers.environment()) as server:
         await server.call("agent_create", name="pair", config=OPENAI_THEN_GROQ)
         task = await server.call("task_submit", prompt="Say hello", agent="pair", wait_seconds=15)
 
@@ -64,21 +88,21 @@ async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(tmp_pa
     assert "sk-test" not in sentence
 
 
-async def test_a_key_shows_nowhere_though_providers_repeat_it(tmp_path: Path, providers: Providers) -> None:
+async def test_a_key_shows_nowhere_though_providers_repeat_it(deployment: Deployment, providers: Providers) -> None:
     keys = {"OPENAI_API_KEY": OPENAI_KEY, "GROQ_API_KEY": GROQ_KEY}
     providers.openai.always = Fault(kind="status", status=401, message=f"Incorrect API key provided: {OPENAI_KEY}.")
     providers.groq.always = Fault(kind="error_event", after_chunks=2, message=f"Bearer {GROQ_KEY} is unwelcome")
     environment = providers.environment() | keys | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}
-    async with serving(tmp_path, environment) as server:
+    async with deployment.serving(environment) as server:
         task = await server.call("task_submit", prompt="Say hello", agent="default", wait_seconds=15)
         shown = [task, await server.call("audit_search"), await server.call("agent_test", agent="default")]
         shown.append(json.loads(await server.read("health://status")))
-        server.close_stdin()
+        server.leave()
         await server.ended()
 
     sent = [request.headers["authorization"] for request in providers.openai.requests + providers.groq.requests]
     assert {f"Bearer {OPENAI_KEY}", f"Bearer {GROQ_KEY}"} == set(sent)
-    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    files = b"".join(path.read_bytes() for path in deployment.folder.rglob("*") if path.is_file())
     seen = json.dumps(shown).encode() + server.stdout + server.stderr + files
     assert task["status"] == "failed"
     assert b"it answered 401" in seen

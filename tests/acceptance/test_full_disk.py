@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stdio_server import StdioServer, ToolRefused, one_sentence, serving, soon
+from server import Server, ToolRefused, one_sentence, serving, soon
 from world import Providers
 
 resource = pytest.importorskip("resource", reason="only Linux lets one process limit another's files")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def full_disk(server: StdioServer) -> Iterator[None]:
+def full_disk(server: Server) -> Iterator[None]:
     """Nothing that the server writes fits any more: its files may not grow beyond nothing."""
     limits = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (0, limits[1]))

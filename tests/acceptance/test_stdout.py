@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stdio_server import ServerGone, StdioServer, ToolRefused, alone, serving, soon
+from server import Server, ServerGone, ToolRefused, alone, serving, soon
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault
@@ -15,9 +15,9 @@ from vel_tutor_mcp.providers.simulated import Fault
 pytestmark = pytest.mark.anyio
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-WAYS_OUT: dict[str, Callable[[StdioServer], None]] = {"end of stdin": StdioServer.close_stdin}
+WAYS_OUT: dict[str, Callable[[Server], None]] = {"end of stdin": Server.close_stdin}
 if sys.platform != "win32":
-    WAYS_OUT["SIGTERM"] = StdioServer.terminate
+    WAYS_OUT["SIGTERM"] = Server.terminate
     WAYS_OUT["SIGINT"] = lambda server: server.signal(signal.SIGINT)
 
 ways_out = pytest.mark.parametrize("leave", WAYS_OUT.values(), ids=WAYS_OUT)
@@ -46,7 +46,7 @@ async def test_nothing_but_messages_is_on_stdout(tmp_path: Path, providers: Prov
 
 @ways_out
 async def test_the_server_leaves_at_once_and_its_tasks_complete_at_the_next_start(
-    tmp_path: Path, providers: Providers, leave: Callable[[StdioServer], None]
+    tmp_path: Path, providers: Providers, leave: Callable[[Server], None]
 ) -> None:
     providers.groq.tokens_per_second = 10
     async with serving(tmp_path, alone(providers.groq) | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
@@ -85,9 +85,7 @@ async def test_tasks_that_were_just_beginning_are_not_counted_as_crashed(tmp_pat
 
 
 @ways_out
-async def test_the_server_leaves_at_once_while_it_is_opening(
-    tmp_path: Path, leave: Callable[[StdioServer], None]
-) -> None:
+async def test_the_server_leaves_at_once_while_it_is_opening(tmp_path: Path, leave: Callable[[Server], None]) -> None:
     async with serving(tmp_path, {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
         leave(server)
         assert await soon(server.ended(), 5) == 0
@@ -97,7 +95,7 @@ async def test_the_server_leaves_at_once_while_it_is_opening(
 
 @ways_out
 async def test_a_waiting_call_does_not_hold_the_server_up(
-    tmp_path: Path, providers: Providers, leave: Callable[[StdioServer], None]
+    tmp_path: Path, providers: Providers, leave: Callable[[Server], None]
 ) -> None:
     providers.groq.latency = 60
     async with serving(tmp_path, alone(providers.groq) | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:

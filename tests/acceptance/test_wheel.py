@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from stdio_server import alone, environment, serving
+from server import alone, environment, serving
 from world import Providers
 
 pytestmark = pytest.mark.anyio

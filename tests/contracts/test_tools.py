@@ -3,8 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,17 +55,12 @@ ARGUMENTS = {
 }
 
 
-@asynccontextmanager
-async def never(_: Desk) -> AsyncIterator[None]:
-    yield
-
-
 @cache
 def published(era: Era) -> tuple[Published, ...]:
     """The tools of a fresh server, as they stand on the wire."""
 
     async def asked() -> tuple[Published, ...]:
-        async with Client(make_server(never), mode=era) as client:
+        async with Client(make_server(Desk()), mode=era) as client:
             listed = await client.list_tools()
         return tuple(tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools)
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from stores import NewDatabase
 from world import Providers, shared_app, simulated_providers, start_afresh
 
 from vel_tutor_mcp.app import App
@@ -30,9 +31,11 @@ async def providers() -> AsyncIterator[Providers]:
 
 
 @pytest.fixture(scope="module")
-async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
+async def app(
+    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[App]:
     """One for all tests of this file: each looks only at what it made."""
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), tasks_in_progress=1) as app:
+    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, tasks_in_progress=1) as app:
         yield app
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from stores import NewDatabase
 from world import Providers, shared_app, simulated_providers, start_afresh
 
 from vel_tutor_mcp.app import App
@@ -46,11 +47,13 @@ async def providers() -> AsyncIterator[Providers]:
 
 
 @pytest.fixture(scope="module")
-async def app(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
+async def app(
+    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[App]:
     """One for all tests of this file; patient enough for a busy machine, impatient enough for a test."""
     waits = ("first_token", "reasoning", "between_tokens")
     async with shared_app(
-        providers, tmp_path_factory.mktemp("home"), **{f"{wait}_timeout_seconds": 1.0 for wait in waits}
+        providers, tmp_path_factory.mktemp("home"), new_database, **{f"{wait}_timeout_seconds": 1.0 for wait in waits}
     ) as app:
         app._answers._router._jitter = lambda: 0.0
         yield app

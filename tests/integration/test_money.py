@@ -1,8 +1,7 @@
 """Money: what a task may cost, what is set aside, what is booked, and that no sum passes a limit."""
 
 import asyncio
-import shutil
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +10,10 @@ import sqlalchemy as sa
 from genai_prices import Usage, calc_price
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import NewDatabase, empty
 from world import Providers
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App, database_of, open_app
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import (
     AgentConfig,
@@ -45,7 +45,6 @@ from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, people, schema, tasks
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import ledger
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
@@ -216,7 +215,7 @@ async def test_local_models_cost_nothing_unless_they_are_priced(
     assert told.attempts[0].cost_nanousd == cost * 1000
 
 
-# The property: `Booking` is driven as the router drives it, several calls at once, on a database of its own.
+# The property: `Booking` is driven as the router drives it, several at once, on a database with nothing else in it.
 
 CATALOG = Catalog.load()
 PRICES = Prices(CATALOG)
@@ -227,24 +226,22 @@ moves = st.tuples(st.lists(st.sampled_from(MODELS), max_size=3), st.lists(shares
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its schema and nothing in it, to be copied."""
-    path = tmp_path_factory.mktemp("empty") / "empty.db"
-    schema.prepare(SqliteDatabase(path), lambda: None)
-    return path
+def stored_in(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with new_database() as url:
+        told = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
+        schema.prepare(database_of(told), lambda: None)
+        yield told
 
 
 @settings(max_examples=25, deadline=None)
 @given(limit=st.integers(1, 30_000_000), script=st.lists(moves, max_size=5))
-def test_no_interleaving_of_calls_takes_more_than_the_limit(empty: Path, limit: int, script: Any) -> None:
-    path = empty.with_name(f"{uuid4()}.db")
-    shutil.copy(empty, path)
-    asyncio.run(played(path, NanoUsd(limit), script))
-    path.unlink()
+def test_no_interleaving_of_calls_takes_more_than_the_limit(stored_in: Settings, limit: int, script: Any) -> None:
+    asyncio.run(played(stored_in, NanoUsd(limit), script))
 
 
-async def played(path: Path, limit: NanoUsd, script: Any) -> None:
-    database = SqliteDatabase(path)
+async def played(stored_in: Settings, limit: NanoUsd, script: Any) -> None:
+    database = database_of(stored_in)
+    await empty(database)
     book = await booked(database, limit)
     waiting: list[tuple[Call, ChatRequest]] = []
     for models, settled in script:

@@ -10,14 +10,15 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from stores import empty
 
+from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.models import (
@@ -46,7 +47,6 @@ from vel_tutor_mcp.services.wire import ReadingWire
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import history, people, schema, tasks
 from vel_tutor_mcp.store.audit import GENESIS, entry_hash
-from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 
@@ -88,6 +88,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
     """`ended` is what the machine itself has seen end: the state of each attempt set."""
 
     submitted = Bundle("submitted")
+    place: Settings
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,20 +100,18 @@ class TasksInAnyOrder(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.folder = TemporaryDirectory()
         self.loop = asyncio.Runner()
-        self.database, self.engine = SqliteDatabase(Path(self.folder.name) / "tasks.db"), Noted()
+        self.database, self.engine = database_of(self.place), Noted()
         wire = ReadingWire(self.database)
         hub = Hub(wire.tell_news)
-        schema.prepare(self.database, lambda: None)
-        settings = Settings(tasks_in_progress=AT_ONCE)
-        tools = Tools(self.database, hub, CATALOG, PRICES, Health(), settings, self.engine.executor)
+        tools = Tools(self.database, hub, CATALOG, PRICES, Health(), self.place, self.engine.executor)
         routes = Routes(self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
         self.answers = Answers(tools, self.engine, routes, Router({}, tools.health))
         self.tasks = Tasks(self.database, self.engine, self.answers, hub, wire, routes.configured)
         self.wait(self.first_rows())
 
     async def first_rows(self) -> None:
+        await empty(self.database)
         async with self.database.write() as tx:
             self.me = await people.local_principal(tx, "tester", record.now())
             await ensure_default(tx, self.me)
@@ -121,7 +120,6 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         if hasattr(self, "loop"):
             self.wait(self.database.close())
             self.loop.close()
-            self.folder.cleanup()
 
     @rule(target=submitted, priority=st.sampled_from(Priority))
     def submit(self, priority: Priority) -> str:
@@ -249,5 +247,13 @@ class TasksInAnyOrder(RuleBasedStateMachine):
             return {task_id: await history.events(tx, task_id) for task_id in ids}
 
 
-TestTasksInAnyOrder = TasksInAnyOrder.TestCase
-TestTasksInAnyOrder.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+def test_tasks_in_any_order(database_url: str | None, tmp_path: Path) -> None:
+    stored_in = Settings.model_validate({"home": tmp_path, "database_url": database_url, "tasks_in_progress": AT_ONCE})
+    schema.prepare(database_of(stored_in), lambda: None)
+    # A server syncs each of our many small commits to its disk.
+    limits = settings(max_examples=8 if database_url else 15, stateful_step_count=20, deadline=None)
+
+    class Stored(TasksInAnyOrder):
+        place = stored_in
+
+    run_state_machine_as_test(Stored, settings=limits)

@@ -1,4 +1,4 @@
-"""The schema, step by step, on real SQLite: up, down, at once from many processes, and from odd places."""
+"""The schema, step by step, on real databases: up, down, at once from many processes, and from odd places."""
 
 import asyncio
 import os
@@ -8,22 +8,24 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from postgresql import PostgresServer, query
+from stores import DATABASES
 
 import vel_tutor_mcp
 from vel_tutor_mcp import leaves
-from vel_tutor_mcp.app import FILE_NAME, prepare
+from vel_tutor_mcp.app import FILE_NAME, database_of, open_app, prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
-from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import metadata
 
 REVISIONS = schema.revisions()
@@ -65,15 +67,60 @@ if os.name == "posix":
     ODD_NAMES.append("what? a;b&c=d")
 WAIT_SECONDS = 60
 
+# Each row begins with its table's name.
+SQLITE_SAYS = (
+    "SELECT m.name, 'column', x.* FROM sqlite_master m, pragma_table_xinfo(m.name) x WHERE m.type = 'table'",
+    'SELECT m.name, \'reference\', f."from", f."table", f."to" FROM sqlite_master m, pragma_foreign_key_list(m.name) f',
+    "SELECT tbl_name, 'index', name, sql FROM sqlite_master WHERE type = 'index'",
+)
+POSTGRES_SAYS = (
+    (
+        "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default "
+        "FROM information_schema.columns WHERE table_schema = 'vel_tutor'"
+    ),
+    (
+        "SELECT r.relname, conname, pg_get_constraintdef(c.oid) FROM pg_constraint c "
+        "JOIN pg_class r ON r.oid = conrelid WHERE connamespace = to_regnamespace('vel_tutor')"
+    ),
+    "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'vel_tutor'",
+)
+
+
+NewPlace = Callable[[], Settings]
+
+
+@pytest.fixture(params=DATABASES)
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewPlace]:
+    """Makes settings, each with an empty database of its own."""
+    numbers = count(1)
+    with ExitStack() as stack:
+
+        def made() -> Settings:
+            url = None
+            if request.param == "postgresql":
+                server: PostgresServer = request.getfixturevalue("postgres")
+                url = server.new_database()
+                stack.callback(server.drop, url)
+            return Settings.model_validate({"home": tmp_path / f"home {next(numbers)}", "database_url": url})
+
+        yield made
+
+
+@pytest.fixture
+def place(new_place: NewPlace) -> Settings:
+    return new_place()
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    """Of SQLite alone, as are the tests of odd files and folders."""
     return tmp_path / FILE_NAME
 
 
 @contextmanager
-def connected(file: Path) -> Iterator[sa.Connection]:
-    database = SqliteDatabase(file)
+def connected(place: Settings) -> Iterator[sa.Connection]:
+    database = database_of(place)
+    database.make()
     engine = database.blocking_engine()
     with engine.begin() as connection:
         yield connection
@@ -81,37 +128,66 @@ def connected(file: Path) -> Iterator[sa.Connection]:
     asyncio.run(database.close())
 
 
-def migrated(file: Path) -> Path:
-    """A database of this version, of our own tables alone."""
-    database = SqliteDatabase(file)
+def migrated(place: Settings) -> Settings:
+    """With a database of this version, of our own tables alone."""
+    database = database_of(place)
     schema.prepare(database, lambda: None)
     asyncio.run(database.close())
-    return file
+    return place
 
 
-def dump(file: Path) -> list[str]:
-    with closing(sqlite3.connect(file)) as connection:
-        return list(connection.iterdump())
+def tables(place: Settings) -> list[str]:
+    with connected(place) as connection:
+        return sorted(sa.inspect(connection).get_table_names())
 
 
-def refusal(home: Path) -> str:
+def dump(place: Settings) -> list[str]:
+    """All that is in the database: what it is made of, and its rows."""
+    return [*_made_of(place), *_rows(place)]
+
+
+def shape(place: Settings) -> list[str]:
+    """What our own tables are made of."""
+    return [line for line in _made_of(place) if line.split()[0] in metadata.tables]
+
+
+def _made_of(place: Settings) -> list[str]:
+    """Columns, keys and indexes in the database's own words, each after its table, in an order of their own."""
+    with connected(place) as connection:
+        questions = SQLITE_SAYS if connection.dialect.name == "sqlite" else POSTGRES_SAYS
+        answers = [row for question in questions for row in connection.exec_driver_sql(question)]
+    return sorted(" ".join(" ".join(map(str, row)).split()) for row in answers)
+
+
+def _rows(place: Settings) -> list[str]:
+    with connected(place) as connection:
+        return [
+            f"{table} {row}"
+            for table in sorted(sa.inspect(connection).get_table_names())
+            for row in connection.execute(sa.select(sa.text("*")).select_from(sa.table(table)))
+        ]
+
+
+def refusal(place: Settings) -> str:
     with pytest.raises(ConfigurationError) as refused:
-        prepare(Settings(home=home))
+        prepare(place)
     return str(refused.value)
 
 
-def started(what: str, home: Path, source: Path | None = None) -> "subprocess.Popen[str]":
-    """A process that prepares or uses the home as soon as a line comes on its stdin."""
+def started(what: str, place: Settings, source: Path | None = None) -> "subprocess.Popen[str]":
+    """A process that prepares or uses the place as soon as a line comes on its stdin."""
     root = source or Path(vel_tutor_mcp.__file__).parents[1]
     environment = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    if place.database_url:
+        environment["VEL_TUTOR_DATABASE_URL"] = place.database_url.get_secret_value()
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, what, str(home)],
+        [sys.executable, "-c", CHILD, what, str(place.home)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        env=environment | {"PYTHONPATH": str(root), "PYTHONUTF8": "1", "HOME": str(home.parent)},
+        env=environment | {"PYTHONPATH": str(root), "PYTHONUTF8": "1", "HOME": str(place.home.parent)},
     )
 
 
@@ -121,54 +197,36 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, out
 
 
-def test_the_upgraded_schema_is_that_of_the_tables(file: Path) -> None:
-    with connected(migrated(file)) as connection:
+def test_the_upgraded_schema_is_that_of_the_tables(place: Settings) -> None:
+    with connected(migrated(place)) as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
 
 
-def test_the_upgraded_schema_has_the_indexes_and_foreign_keys_of_the_tables(file: Path, tmp_path: Path) -> None:
-    with connected(tmp_path / "made.db") as connection:
+def test_the_upgraded_schema_has_the_indexes_and_foreign_keys_of_the_tables(new_place: NewPlace) -> None:
+    made, upgraded = new_place(), migrated(new_place())
+    with connected(made) as connection:
         metadata.create_all(connection)
-    made, upgraded = (shape(path) for path in (tmp_path / "made.db", migrated(file)))
-    assert upgraded == made
-
-
-def shape(file: Path) -> dict[str, object]:
-    """Everything that SQLite says of each table, in an order of its own."""
-    questions = ("table_xinfo", "foreign_key_list", "index_list")
-    with closing(sqlite3.connect(file)) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        told = {
-            f"{name} {question}": sorted(row[1:] for row in connection.execute(f"PRAGMA {question}({name})"))
-            for name in names
-            if name in metadata.tables
-            for question in questions
-        }
-        indexes = connection.execute("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql != ''")
-        return told | {name: " ".join(text.split()) for name, table, text in indexes if table in metadata.tables}
+    assert shape(upgraded) == shape(made) != []
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_a_migration_goes_up_and_down_and_up_again(file: Path, revision: str) -> None:
+def test_a_migration_goes_up_and_down_and_up_again(place: Settings, revision: str) -> None:
     below = ["base", *REVISIONS][REVISIONS.index(revision)]
     dumps = []
     for step in (below, revision, below, revision, "head"):
-        with connected(file) as connection:
+        with connected(place) as connection:
             schema.to_revision(connection, step)
-        dumps.append(dump(file))
+        dumps.append(dump(place))
     assert dumps[1] == dumps[3]
     assert dumps[1] != dumps[2]
 
 
-def test_all_the_way_down_leaves_nothing(file: Path) -> None:
-    with connected(migrated(file)) as connection:
+def test_all_the_way_down_leaves_nothing_and_up_again_all(place: Settings) -> None:
+    before = dump(migrated(place))
+    with connected(place) as connection:
         schema.to_revision(connection, "base")
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall() in (
-            [],
-            [("alembic_version",), ("sqlite_autoindex_alembic_version_1",)],
-            [("alembic_version",)],
-        )
+    assert tables(place) in ([], ["alembic_version"])
+    assert dump(migrated(place)) == before
 
 
 def test_revisions_follow_each_other() -> None:
@@ -180,52 +238,80 @@ def test_revisions_follow_each_other() -> None:
         assert f"down_revision = {before and chr(34) + before + chr(34)}" in text
 
 
-def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
-    for _ in range(2):
-        assert ended(started("prepare", tmp_path / "home"))[0] == 0
-        before = dump(tmp_path / "home" / FILE_NAME)
-    assert dump(tmp_path / "home" / FILE_NAME) == before
+def test_a_second_start_changes_nothing(place: Settings) -> None:
+    assert ended(started("prepare", place))[0] == 0
+    before = dump(place)
+    assert ended(started("prepare", place))[0] == 0
+    assert dump(place) == before
 
 
-def test_processes_that_start_at_once_on_a_fresh_home_all_succeed(tmp_path: Path) -> None:
-    processes = [started("prepare", tmp_path / "home") for _ in range(3)]
+def test_processes_that_start_at_once_on_a_fresh_database_all_succeed(new_place: NewPlace) -> None:
+    place, alone = new_place(), migrated(new_place())
+    processes = [started("prepare", place) for _ in range(3)]
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
     assert [ended(process)[0] for process in processes] == [0, 0, 0]
-    assert shape(tmp_path / "home" / FILE_NAME) == shape(migrated(tmp_path / "alone.db"))
+    assert shape(place) == shape(alone)
 
 
 @pytest.mark.parametrize(
     ("revision", "why"),
     [("9999", "which a newer vel-tutor-mcp made"), ("ae1027a6acf", "another program's tables")],
 )
-def test_a_database_of_an_unknown_revision_is_refused_untouched(file: Path, revision: str, why: str) -> None:
-    with connected(migrated(file)) as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (revision,))
-    before = file.read_bytes()
-    sentence = refusal(file.parent)
+def test_a_database_of_an_unknown_revision_is_refused_untouched(place: Settings, revision: str, why: str) -> None:
+    with connected(migrated(place)) as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+    before = dump(place)
+    sentence = refusal(place)
     assert why in sentence
     assert revision in sentence
-    assert str(file) in sentence
-    assert file.read_bytes() == before
+    assert database_of(place).place[1:] in sentence
+    assert dump(place) == before
 
 
-def test_a_database_of_another_program_is_refused_untouched(file: Path) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("CREATE TABLE recipes (name TEXT)")
-    before = file.read_bytes()
-    sentence = refusal(file.parent)
+def test_a_database_of_another_program_is_refused_untouched(place: Settings) -> None:
+    with connected(place) as connection:
+        connection.exec_driver_sql("CREATE TABLE recipes (name TEXT)")
+        connection.exec_driver_sql("INSERT INTO recipes VALUES ('soup')")
+    before = dump(place)
+    sentence = refusal(place)
     assert "another program's (recipes)" in sentence
     assert "VEL_TUTOR_DATABASE_URL" in sentence
+    assert dump(place) == before
+
+
+@pytest.mark.parametrize("mark", ["UPDATE alembic_version SET version_num = '9999'", "DROP TABLE alembic_version"])
+def test_a_file_that_is_refused_keeps_every_byte(file: Path, mark: str) -> None:
+    with connected(migrated(Settings(home=file.parent))) as connection:
+        connection.exec_driver_sql(mark)
+    before = file.read_bytes()
+    refusal(Settings(home=file.parent))
     assert file.read_bytes() == before
+
+
+@pytest.mark.anyio
+async def test_other_programs_tables_in_other_schemas_are_left_alone(postgres_url: str, tmp_path: Path) -> None:
+    for schema_of_theirs in ("public", "dbos"):
+        query(postgres_url, f"CREATE SCHEMA IF NOT EXISTS {schema_of_theirs}")
+        for table in ("alembic_version", "dbos_migrations", "tasks", "workflow_status"):
+            query(postgres_url, f"CREATE TABLE {schema_of_theirs}.{table} AS SELECT 'theirs'::text AS version_num")
+    theirs = "SELECT table_schema, table_name, column_name FROM information_schema.columns ORDER BY 1, 2, 3"
+    before = {row for row in query(postgres_url, theirs) if row[0] in {"public", "dbos"}}
+    place = Settings.model_validate({"home": tmp_path, "database_url": postgres_url})
+
+    async with open_app(place) as app:
+        assert [agent.name for agent in (await app.agents.list(app.local_principal)).rows] == ["default"]
+
+    assert {row for row in query(postgres_url, theirs) if row[0] in {"public", "dbos"}} == before
+    assert query(postgres_url, "SELECT version_num FROM public.alembic_version") == [("theirs",)]
+    assert query(postgres_url, "SELECT name FROM vel_tutor.agents") == [("default",)]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
-    assert ended(started("prepare", tmp_path / name))[0] == 0
+    assert ended(started("prepare", Settings(home=tmp_path / name)))[0] == 0
     with closing(sqlite3.connect(tmp_path / name / FILE_NAME)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISIONS[-1],)]
 
@@ -236,7 +322,7 @@ def test_the_migrations_may_stand_in_a_folder_of_any_name(tmp_path: Path, name: 
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(package, tmp_path / name / "src" / package.name, ignore=leave)
     shutil.copytree(leaves.folder("migrations"), tmp_path / name / "migrations", ignore=leave)
-    code, migrations = ended(started("prepare", tmp_path / "home", source=tmp_path / name / "src"))
+    code, migrations = ended(started("prepare", Settings(home=tmp_path / "home"), source=tmp_path / name / "src"))
     assert (code, Path(migrations)) == (0, tmp_path / name / "migrations")
 
 
@@ -245,7 +331,7 @@ def test_the_migrations_may_stand_in_a_folder_of_any_name(tmp_path: Path, name: 
 )
 def test_a_file_that_is_no_database_is_refused_untouched(file: Path, rubbish: bytes) -> None:
     file.write_bytes(rubbish)
-    sentence = refusal(file.parent)
+    sentence = refusal(Settings(home=file.parent))
     assert sentence.startswith(f"The database {file} cannot be used; ")
     assert sentence.endswith("; move it away or choose another folder with VEL_TUTOR_HOME.")
     assert file.read_bytes() == rubbish
@@ -253,13 +339,13 @@ def test_a_file_that_is_no_database_is_refused_untouched(file: Path, rubbish: by
 
 def test_a_folder_in_the_place_of_the_file_is_refused(file: Path) -> None:
     file.mkdir()
-    assert refusal(file.parent).startswith(f"The database {file} cannot be ")
+    assert refusal(Settings(home=file.parent)).startswith(f"The database {file} cannot be ")
 
 
 def test_a_file_in_the_place_of_the_home_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.write_text("here first", encoding="utf-8")
-    assert refusal(home).startswith(f"The folder {home} cannot be made; ")
+    assert refusal(Settings(home=home)).startswith(f"The folder {home} cannot be made; ")
     assert home.read_text(encoding="utf-8") == "here first"
 
 
@@ -276,12 +362,12 @@ def open_folder() -> Iterator[Path]:
 def test_a_read_only_file_is_refused_with_what_to_do(open_folder: Path) -> None:
     home = open_folder / "home"
     home.mkdir()
-    assert ended(started("prepare", home))[0] == 0
+    assert ended(started("prepare", Settings(home=home)))[0] == 0
     for path in home.iterdir():
         path.chmod(0o777 if path.is_dir() else 0o666)
     home.chmod(0o777)
     (home / FILE_NAME).chmod(stat.S_IREAD | stat.S_IRGRP | stat.S_IROTH)
-    code, sentence = ended(started("use", home))
+    code, sentence = ended(started("use", Settings(home=home)))
     assert code == 78
     assert sentence.startswith(f"The database {home / FILE_NAME} cannot be written; ")
     assert "make the file and its folder writable" in sentence
@@ -291,7 +377,7 @@ def test_a_read_only_folder_is_refused_with_what_to_do(open_folder: Path) -> Non
     home = open_folder / "home"
     home.mkdir()
     home.chmod(0o555)
-    code, sentence = ended(started("use", home))
+    code, sentence = ended(started("use", Settings(home=home)))
     assert code == 78
     assert str(home) in sentence
     assert sentence.endswith("VEL_TUTOR_HOME.")

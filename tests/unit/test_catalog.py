@@ -72,6 +72,18 @@ def test_a_user_adds_a_provider_whose_key_variable_follows_its_name() -> None:
         ({"models": [{"model": "new"}]}, "models row 1", "provider"),
         ({"models": [{**LLAMA, "provider": "nobody"}]}, "models nobody/llama3.2", "provider"),
         ({"models": [{**LLAMA, "price": {"input_usd_per_mtok": -1}}]}, "models local/llama3.2", "input_usd_per_mtok"),
+        ({"models": [{**LLAMA, "model": "m" * 161}]}, "models local/mmm", "model: string should have at most 160"),
+        ({"models": [{**LLAMA, "model": "a\0b"}]}, "models local/a", "model: only printable characters are taken"),
+        (
+            {"providers": {"p" * 61: {"base_url": "https://x/v1"}}},
+            "providers.ppp",
+            "name: string should have at most 60",
+        ),
+        (
+            {"models": [{**LLAMA, "price": {"input_usd_per_mtok": 1e7}}]},
+            "models local/llama3.2",
+            "input_usd_per_mtok: input should be less than or equal to 1000000",
+        ),
         ({"models": ["gpt-4o"]}, "row 1", "table"),
         ({"models": {}}, "top level", "models"),
         ({"providers": {"x": {}}}, "providers.x", "base_url"),
@@ -83,6 +95,17 @@ def test_an_error_in_a_users_row_names_the_row_and_the_field(rows: dict[str, Any
         Catalog.load(rows)
     assert place in str(caught.value)
     assert field in str(caught.value)
+
+
+def test_a_found_model_with_a_name_that_cannot_be_stored_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    found = CATALOG.with_found("local", ["m" * 160, "m" * 161, "", "a\0b"])
+
+    assert [row.model for row in found.models if row.provider == "local"] == ["m" * 160]
+    assert [line.getMessage().partition(":")[2] for line in caplog.records] == [
+        " string should have at most 160 characters.",
+        " string should have at least 1 character.",
+        " only printable characters are taken.",
+    ]
 
 
 def test_an_unknown_provider_is_answered_with_those_there_are() -> None:

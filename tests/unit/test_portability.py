@@ -17,8 +17,8 @@ CODE = {
     for file in sorted(folder.rglob("*.py"))
 }
 
-# The one guarded place: where the loop has no handlers, stdio takes those of the interpreter.
-GUARDED = "vel_tutor_mcp/doors/stdio.py"
+# The one guarded place: where the loop has no handlers, the doors take those of the interpreter.
+GUARDED = "vel_tutor_mcp/doors/process.py"
 # Who may speak to a person: the command line and the demo, which serve nobody.
 PRINTERS = ("vel_tutor_mcp/doors/cli/__init__.py", GUARDED)
 SHOWS = "vel_tutor_mcp/demo/"

@@ -1,8 +1,6 @@
 """What callers read fits into what a client takes, and says what to do without repeating what was sent."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -275,13 +273,8 @@ def test_every_error_has_an_exit_code_and_a_sentence() -> None:
         assert str(kind()).endswith(".")
 
 
-@asynccontextmanager
-async def never(_: Desk) -> AsyncIterator[None]:
-    yield
-
-
 async def refusal(tool: str, arguments: dict[str, Any]) -> str:
-    async with Client(make_server(never)) as client:
+    async with Client(make_server(Desk())) as client:
         result = await client.call_tool(tool, arguments)
     assert result.is_error
     return text_of(result)

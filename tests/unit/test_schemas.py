@@ -20,6 +20,11 @@ values = st.recursive(
 )
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "\ud83d", b"bytes"])
+def test_a_schema_that_is_no_json_is_refused(value: object) -> None:
+    assert refusal({"type": "number", "maximum": [value]}).startswith("The response_schema is not JSON; ")
+
+
 def refusal(schema: Schema) -> str:
     with pytest.raises(InputError) as refused:
         check_schema(schema)

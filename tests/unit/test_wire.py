@@ -37,6 +37,16 @@ ANY_JSON = st.recursive(
 )
 
 
+@given(st.text(alphabet='\0\\u0"a'))
+def test_a_nul_and_nothing_else_becomes_a_replacement_character(text: str) -> None:
+    body = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+
+    choices = wire.decode_whole(body).choices
+    assert choices
+    assert choices[0].message
+    assert choices[0].message.content == text.replace("\0", "\ufffd")
+
+
 def decode(*packets: bytes) -> list[bytes]:
     decoder = wire.EventDecoder()
     return [event for packet in packets for event in decoder.feed(packet)]

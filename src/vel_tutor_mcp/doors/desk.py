@@ -16,8 +16,7 @@ from vel_tutor_mcp.errors import VelError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
-    from vel_tutor_mcp.models import Principal
-    from vel_tutor_mcp.services.hub import News
+    from vel_tutor_mcp.models import News, Principal
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
@@ -85,24 +84,35 @@ class Desk:
     """The product behind the door. It is opened after the door already answers; a call that comes earlier waits."""
 
     def __init__(self) -> None:
-        self._opened: asyncio.Future[App] = asyncio.get_running_loop().create_future()
+        self.app: App | None = None
+        self.problem: VelError | None = None
+        self._settled = asyncio.Event()
 
     def opened(self, app: "App") -> None:
-        self._opened.set_result(app)
+        self.app, self.problem = app, None
+        self._settled.set()
 
     def failed(self, problem: VelError) -> None:
-        """Every call from now on fails with this problem."""
-        self._opened.set_exception(problem)
-        self._opened.exception()  # seen: nobody may ever call
+        """Every call from now on fails with this problem, unless the product is opened after all."""
+        self.problem = problem
+        self._settled.set()
+
+    async def settled(self) -> None:
+        """Until the product is open, or did not open for the first time."""
+        await self._settled.wait()
 
     async def enter(self) -> "tuple[App, Principal]":
         """The product, and who is asking.
 
         Raises:
             ConfigurationError: it could not be opened; says why.
+            Unavailable: it could not be opened yet; says why.
         """
-        app = await asyncio.shield(self._opened)  # a caller that goes away must not stop the opening
-        return app, app.local_principal
+        await self._settled.wait()
+        if self.app is None:
+            assert self.problem is not None
+            raise self.problem.with_traceback(None)  # else every call would leave its frames in it
+        return self.app, self.app.local_principal
 
 
 def progress(ctx: Context) -> "Callable[[News], Awaitable[None]]":

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server import MCPServer
@@ -26,8 +26,6 @@ INSTRUCTIONS = (
     "to do; task_retry runs it again. Long answers are in task://{id}/output; guide://{topic} explains more."
 )
 
-Opener = Callable[[Desk], AbstractAsyncContextManager[None]]
-
 _log = logging.getLogger(__name__)
 
 
@@ -47,15 +45,12 @@ class Server(MCPServer[Desk]):
             return refused(_tool_sentence(name, problem))
 
 
-def make_server(opener: Opener, **options: Any) -> Server:
-    """The server with every leaf on it. `opener` opens the product while the server already answers, and closes it."""
-    desk: list[Desk] = []
+def make_server(desk: Desk, **options: Any) -> Server:
+    """The server with every leaf on it, for any number of connections: the product is opened and closed elsewhere."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Desk]) -> AsyncIterator[Desk]:
-        desk[:] = [Desk()]
-        async with opener(desk[0]):
-            yield desk[0]
+        yield desk  # the SDK comes by once per connection of the SSE pair, once per process otherwise
 
     server = Server(
         "vel-tutor-mcp",
@@ -66,15 +61,15 @@ def make_server(opener: Opener, **options: Any) -> Server:
         **options,
     )
     for leaf in leaves.load("tools"):
-        _add_tool(server, leaf, lambda: desk[0])
+        _add_tool(server, leaf, desk)
     for leaf in leaves.load("resources"):
-        _add_resource(server, leaf, lambda: desk[0])
+        _add_resource(server, leaf, desk)
     for leaf in leaves.load("prompts"):
         _add_prompt(server, leaf)
     return server
 
 
-def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Callable[[], Desk]) -> None:
+def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
     card: ToolCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.tool`
     server.add_tool(
         _behind(desk, leaf),
@@ -85,7 +80,7 @@ def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Callabl
     )
 
 
-def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Callable[[], Desk]) -> None:
+def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
     card: ResourceCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.resource`
     description = " ".join((leaf.__doc__ or "").split())
     publish = server.resource(
@@ -99,11 +94,11 @@ def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]]) -> None:
     server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
 
 
-def _behind(desk: Callable[[], Desk], leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _behind(desk: Desk, leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """The leaf without its first parameter, the desk, which is filled in here: callers neither see nor set it."""
 
     async def call(**arguments: Any) -> Any:
-        return await leaf(desk(), **arguments)
+        return await leaf(desk, **arguments)
 
     signature = inspect.signature(leaf, eval_str=True)
     rest = list(signature.parameters.values())[1:]

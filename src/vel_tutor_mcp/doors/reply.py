@@ -13,6 +13,7 @@ from vel_tutor_mcp.errors import (
     NoAnswer,
     NotFound,
     OverBudget,
+    ProviderError,
     Unavailable,
     VelError,
 )
@@ -34,6 +35,7 @@ EXIT_CODES: Mapping[type[VelError], int] = {
     Unavailable: 75,
     OverBudget: 77,
     NoAnswer: 69,
+    ProviderError: 69,
     VelError: 70,
 }
 

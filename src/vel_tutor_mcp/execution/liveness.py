@@ -121,6 +121,7 @@ class PostgresLease(Lease):
         super().__init__()
         self._database = database
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._released = False
         self._missing: dict[str, int] = {}
         self._looks = _LOOKS
 
@@ -129,11 +130,13 @@ class PostgresLease(Lease):
         self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(self.executor),))
 
     def release(self) -> None:
+        self._released = True
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
 
     def dead(self, executors: Iterable[str]) -> set[str]:
+        if self._released:
+            return set()
         held = self._held()
         free = {name for name in set(executors) - {self.executor} if _key(name) not in held}
         self._missing = {name: self._missing.get(name, 0) + 1 for name in free}

@@ -24,6 +24,8 @@ MAX_QUOTE_CHARACTERS = 200
 
 _MAX_READ_CHARACTERS = 20_000
 _SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
+# After an even number of backslashes: an odd one more is the text of an escape, as in an answer about JSON.
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _OUT_OF_CREDIT = "insufficient_quota"
 _OVER_RATE = "rate_limit_exceeded"
 _CLIENT_ERROR = 4
@@ -170,9 +172,14 @@ def decode_models(data: bytes) -> tuple[str, ...]:
 
 def _decode(decoder: msgspec.json.Decoder[Message], data: bytes | bytearray) -> Message:
     try:
-        return decoder.decode(data)
+        return decoder.decode(_without_nul(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ProviderError("its answer is not what the protocol says", kind=FailureKind.MALFORMED) from None
+
+
+def _without_nul(data: bytes | bytearray) -> bytes | bytearray:
+    """JSON with U+FFFD for each NUL, which PostgreSQL's texts cannot hold. As a raw byte JSON has none."""
+    return _NUL.sub(rb"\1\\ufffd", data) if rb"\u0000" in data else data
 
 
 def _unless_error(message: Enveloped) -> Enveloped:

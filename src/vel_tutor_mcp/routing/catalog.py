@@ -3,6 +3,7 @@
 It knows no keys (settings do), no prices but a user's own (the ledger asks genai-prices) and no measurements (health).
 """
 
+import logging
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,20 +12,33 @@ from difflib import get_close_matches
 from importlib.resources import files
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError
-from vel_tutor_mcp.models import TaskType
+from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, MAX_USD, TaskType
 
 Tier = Literal["frontier", "strong", "standard", "small"]
 Capability = Literal["json_schema", "reasoning", "search"]
-Money = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Money = Annotated[Decimal, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
 Shift = Annotated[float, Field(ge=-1, le=1)]
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise PydanticCustomError("unprintable", "only printable characters are taken")
+    return name
+
+
+ModelName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
+ProviderName = Annotated[str, Field(min_length=1, max_length=LONGEST_PROVIDER), AfterValidator(_printable)]
 
 # What most local servers allow by default.
 FOUND_WINDOW = 8192
 
 RowType = TypeVar("RowType", bound=BaseModel)
+
+_log = logging.getLogger(__name__)
 
 
 class ProviderRow(BaseModel):
@@ -34,7 +48,7 @@ class ProviderRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: ProviderName
     base_url: str
     variable: str
     price_provider: str | None = None
@@ -59,8 +73,8 @@ class ModelRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: str
-    model: Annotated[str, Field(min_length=1)]
+    provider: ProviderName
+    model: ModelName
     tier: Tier
     context_window: Annotated[int, Field(gt=0)]
     max_output_tokens: Annotated[int, Field(gt=0)] = 4096
@@ -106,10 +120,8 @@ class Catalog:
 
     def with_found(self, provider: str, models: Iterable[str]) -> "Catalog":
         """With rows for models that a server of one's own says it has, of which little is known and little assumed."""
-        found = (
-            ModelRow(provider=provider, model=model, tier="small", context_window=FOUND_WINDOW) for model in models
-        )
-        return Catalog(self.providers, (*self.models, *found))
+        found = [_found(provider, model) for model in models]
+        return Catalog(self.providers, (*self.models, *(row for row in found if row)))
 
     def provider(self, name: str) -> ProviderRow:
         """Raises:
@@ -138,6 +150,15 @@ class Catalog:
         names = {spelling: row.name for row in self.models for spelling in (row.name, row.model)}
         close = dict.fromkeys(names[spelling] for spelling in get_close_matches(name, names, n=4, cutoff=0.5))
         return f"did you mean {' or '.join(list(close)[:3])}?" if close else "see models://catalog for what there is."
+
+
+def _found(provider: str, model: str) -> ModelRow | None:
+    try:
+        return ModelRow(provider=provider, model=model, tier="small", context_window=FOUND_WINDOW)
+    except ValidationError as problem:
+        reason = problem.errors(include_url=False, include_input=False, include_context=False)[0]["msg"].lower()
+        _log.warning("A model of %s is left out; its name %.80r is not usable: %s.", provider, model, reason)
+        return None
 
 
 RawProviders = dict[Any, Mapping[str, Any]]

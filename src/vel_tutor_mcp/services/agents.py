@@ -24,6 +24,7 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.inputs import check_budget, check_text
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.routes import Routes
@@ -110,6 +111,7 @@ class Agents:
         Raises:
             NotFound: no such agent. Conflict: the name is taken. InputError: the changed configuration is not valid.
         """
+        check_text("name", name)
         async with self._database.write() as tx:
             agent = await agent_of(tx, principal, id_or_name)
             changed = _merged(agent.config, config or {})
@@ -207,6 +209,9 @@ class Agents:
             raise InputError(
                 f"The name is out of bounds; it has 1 to {_MAX_NAME_CHARACTERS} characters; choose another."
             )
+        check_text("name", name)
+        check_text("system_prompt", config.system_prompt)
+        check_budget("budget_usd_per_task", config.budget_usd_per_task)
         for provider in config.providers:
             self._catalog.provider(provider)
         for model in config.model_preferences.values():

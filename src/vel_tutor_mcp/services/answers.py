@@ -17,7 +17,7 @@ from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Answered, Order, Router
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.booking import Booking, Call, Tools, composed
+from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
@@ -42,9 +42,9 @@ class Job:
 
 
 class Answers:
-    """Runs tasks, and stops them."""
+    """Runs tasks, and stops them. A guest is a process that soon leaves: it runs what was submitted to it, no more."""
 
-    def __init__(self, tools: Tools, engine: Engine, routes: Routes, router: Router) -> None:
+    def __init__(self, tools: Tools, engine: Engine, routes: Routes, router: Router, *, guest: bool = False) -> None:
         self._tools = tools
         self._engine = engine
         self._routes = routes
@@ -52,9 +52,16 @@ class Answers:
         self._runs: set[asyncio.Task[Any]] = set()
         self._calls: dict[str, asyncio.Task[Answered[Call]]] = {}
         self._closing = False
+        self.guest = guest
+        self._own: set[str] = set()
+
+    def own(self, task_id: str) -> None:
+        """The task was submitted here: a guest runs such tasks only."""
+        if self.guest:
+            self._own.add(task_id)
 
     async def admit(self, tx: Transaction, owner_id: str) -> list[Work]:
-        """Claim those of the owner that are in turn and that this process has room for; `start` them after the commit."""
+        """Claim those of the owner in turn that this process has room for; `start` them after the commit."""
         settings = self._tools.settings
         return await tasks.admit(
             tx,
@@ -63,6 +70,7 @@ class Answers:
             record.now(),
             of_owner=settings.tasks_in_progress,
             of_executor=settings.concurrency,
+            only=self._own if self.guest else None,
         )
 
     async def start(self, works: Iterable[Work]) -> None:
@@ -78,6 +86,11 @@ class Answers:
     def running(self) -> set[str]:
         """The ids of the tasks whose calls run here."""
         return set(self._calls)
+
+    @property
+    def full(self) -> bool:
+        """Whether this process has no room for another task."""
+        return len(self._runs) >= self._tools.settings.concurrency
 
     def cancel(self, task_id: str) -> None:
         """Stop the task's call, where it runs here; its end is recorded as cancelled."""
@@ -134,6 +147,7 @@ class Answers:
         async with self._tools.database.write() as tx:
             subject = await self._subject(tx, work)
             if subject is not None:
+                await close_open(tx, subject, Outcome.FAILED)
                 await _fail(tx, subject, reason)
         if subject is not None:
             subject.publish(self._tools.hub)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store.database import Database, unbroken
 
@@ -30,6 +31,8 @@ class Audit:
         Raises:
             InputError: a time is not ISO 8601, or the cursor is not of this list.
         """
+        if not all(is_text(wanted) for wanted in (action, principal, subject) if wanted is not None):
+            return Page((), (), more=False)
         async with self._database.read() as tx:
             return await trail.page(
                 tx,

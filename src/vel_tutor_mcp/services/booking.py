@@ -138,7 +138,7 @@ class Booking:
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
         """Store the call's end, its cost and what it did to the model's breaker; once."""
-        if not await self._close(tx, call.attempt, self._ending(call, ended, outcome)):
+        if not await _close(tx, self.subject, call.attempt, self._ending(call, ended, outcome)):
             return
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
@@ -147,41 +147,10 @@ class Booking:
             changed = {"provider": provider, "model": model}
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
 
-    async def _close(self, tx: Transaction, attempt: Attempt, ending: Ending) -> bool:
-        if not await attempts.close(tx, attempt.id, ending, record.now()):
-            return False
-        payload: dict[str, Any] = {
-            "provider": attempt.provider,
-            "model": attempt.model,
-            "outcome": ending.outcome.value,
-            "failure": ending.failure.value if ending.failure else None,
-            "tokens_in": ending.tokens_in,
-            "tokens_out": ending.tokens_out,
-            "cost_usd": usd(ending.cost_nanousd),
-        }
-        await record.audit_entry(tx, self.subject, "provider_called", payload)
-        return True
-
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
-        """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
-
-        Returns the call that was under way in this process, if any.
-        """
-        call = self.current
-        for attempt in await attempts.of_run(tx, self.subject.work):
-            if attempt.outcome is not Outcome.OPEN:
-                continue
-            heard = call if call and call.attempt.id == attempt.id else None
-            ending = Ending(
-                outcome=outcome,
-                cost_nanousd=await attempts.reserved(tx, attempt.id),
-                error=error,
-                total_ms=round((time.monotonic() - heard.started) * 1000) if heard else None,
-                partial=heard.text() if heard else None,
-                first_token_ms=heard.first_token_ms if heard else None,
-            )
-            await self._close(tx, attempt, ending)
-        return call
+        """`close_open` for this run; returns the call that was under way in this process, if any."""
+        await close_open(tx, self.subject, outcome, error, self.current)
+        return self.current
 
     def _ending(self, call: Call, ended: Ended, outcome: Outcome) -> Ending:
         completion, failure = ended.completion, ended.failure
@@ -249,6 +218,44 @@ class Booking:
 
     def _publish(self, news: News) -> None:
         self._tools.hub.publish(self.subject.task.id, news)
+
+
+async def close_open(
+    tx: Transaction, subject: Subject, outcome: Outcome, error: str | None = None, call: Call | None = None
+) -> None:
+    """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
+
+    `call` is the one that was under way in this process.
+    """
+    for attempt in await attempts.of_run(tx, subject.work):
+        if attempt.outcome is not Outcome.OPEN:
+            continue
+        heard = call if call and call.attempt.id == attempt.id else None
+        ending = Ending(
+            outcome=outcome,
+            cost_nanousd=await attempts.reserved(tx, attempt.id),
+            error=error,
+            total_ms=round((time.monotonic() - heard.started) * 1000) if heard else None,
+            partial=heard.text() if heard else None,
+            first_token_ms=heard.first_token_ms if heard else None,
+        )
+        await _close(tx, subject, attempt, ending)
+
+
+async def _close(tx: Transaction, subject: Subject, attempt: Attempt, ending: Ending) -> bool:
+    if not await attempts.close(tx, attempt.id, ending, record.now()):
+        return False
+    payload: dict[str, Any] = {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": ending.outcome.value,
+        "failure": ending.failure.value if ending.failure else None,
+        "tokens_in": ending.tokens_in,
+        "tokens_out": ending.tokens_out,
+        "cost_usd": usd(ending.cost_nanousd),
+    }
+    await record.audit_entry(tx, subject, "provider_called", payload)
+    return True
 
 
 def composed(task: Task) -> str:

@@ -8,8 +8,10 @@ from datetime import timedelta
 
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.execution.engine import Engine
+from vel_tutor_mcp.models import News
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import tasks
 from vel_tutor_mcp.store.database import Database, unbroken
@@ -23,12 +25,15 @@ _log = logging.getLogger(__name__)
 
 
 class Care:
-    """Stops what was cancelled elsewhere, takes over from the dead, starts what was stored but never begun."""
+    """Stops what was cancelled elsewhere, takes over from the dead, starts what was stored but never begun, and wakes
+    those who wait for a task that ended unheard.
+    """
 
-    def __init__(self, database: Database, engine: Engine, answers: Answers, settings: Settings) -> None:
+    def __init__(self, database: Database, engine: Engine, answers: Answers, hub: Hub, settings: Settings) -> None:
         self._database = database
         self._engine = engine
         self._answers = answers
+        self._hub = hub
         self._settings = settings
         self._called = asyncio.Event()
         self._fault: str | None = None
@@ -63,13 +68,22 @@ class Care:
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
             waiting = await tasks.waiting_owners(tx)
+            ended = await tasks.ended_of(tx, self._hub.listened)
+        for task_id in ended:  # whose last news got lost
+            self._hub.hear(task_id, News(100, "ended", ended=True))
         for task in claimed:
             if task.cancel_requested:
                 self._answers.cancel(task.work.task_id)
         with self._database.translated():
-            dead = await self._engine.take_over({task.executor for task in claimed if task.executor})
+            dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
         await self._admit(waiting, claimed)
+
+    async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
+        """The processes whose work is ours now."""
+        if self._answers.guest:
+            return set()
+        return await self._engine.take_over({task.executor for task in claimed if task.executor})
 
     async def _start_forgotten(self, claimed: list[Claimed], dead: set[str]) -> None:
         ours = dead | {self._engine.executor}
@@ -103,5 +117,5 @@ class Care:
         if fault is not None and self._fault is None:
             _log.warning("%s", fault)
         if fault is None and self._fault is not None:
-            _log.warning("%s is back; work goes on.", self._database.place)
+            _log.warning("Work goes on: %s is back.", self._database.place)
         self._fault = fault

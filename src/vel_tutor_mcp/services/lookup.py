@@ -4,6 +4,7 @@ from uuid import UUID
 
 from vel_tutor_mcp.errors import NotFound
 from vel_tutor_mcp.models import Agent, Principal, Task
+from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import agents, tasks
 from vel_tutor_mcp.store.database import Transaction
 
@@ -14,7 +15,7 @@ async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Ag
     Raises:
         NotFound: there is none that the principal may see.
     """
-    agent = await agents.find(tx, principal, id_or_name)
+    agent = await agents.find(tx, principal, id_or_name) if is_text(id_or_name) else None
     if agent is None:
         raise NotFound(
             "There is no such agent; no agent of yours has this id or name; see agent_list, or make one with "
@@ -29,15 +30,15 @@ async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
     Raises:
         NotFound: there is none that the principal may see.
     """
-    spelt = _uuid(task_id)
-    task = await tasks.find(tx, principal, spelt) if spelt else None
+    task = await tasks.find(tx, principal, spelt(task_id)) if spelt(task_id) else None
     if task is None:
         raise NotFound("There is no such task; no task of yours has this id; see task_list.")
     return task
 
 
-def _uuid(text: str) -> str | None:
+def spelt(task_id: str) -> str:
+    """The id as we write it; empty where it is none."""
     try:
-        return str(UUID(text))
+        return str(UUID(task_id))
     except ValueError:
-        return None
+        return ""

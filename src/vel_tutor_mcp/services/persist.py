@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable
 
-_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0)
+_PAUSES_SECONDS = (0.25, 0.5, 1.0, 2.0, 3.0)
 
 _log = logging.getLogger(__name__)
 

@@ -60,7 +60,14 @@ def check_schema(schema: dict[str, Any] | None) -> None:
 
 
 def _check_form(schema: dict[str, Any]) -> None:
-    if len(json.dumps(schema)) > _MAX_SCHEMA_CHARACTERS:
+    try:
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError):
+        raise InputError(
+            "The response_schema is not JSON; it holds an endless number or half of a character; send a JSON object."
+        ) from None
+    if len(text) > _MAX_SCHEMA_CHARACTERS:
         raise InputError(
             f"The response_schema is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it."
         )

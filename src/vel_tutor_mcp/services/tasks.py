@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
-from vel_tutor_mcp.errors import Conflict, InputError, NoCandidate
+from vel_tutor_mcp.errors import Conflict, InputError, NoCandidate, Unavailable
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import (
     MAX_PROMPT_CHARACTERS,
@@ -25,8 +25,9 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
-from vel_tutor_mcp.services.hub import Hub
-from vel_tutor_mcp.services.lookup import agent_of, task_of
+from vel_tutor_mcp.services.hub import Hub, Listener
+from vel_tutor_mcp.services.inputs import check_budget, check_text, is_text
+from vel_tutor_mcp.services.lookup import agent_of, spelt, task_of
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.schemas import check_schema
@@ -38,8 +39,7 @@ from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 Tell = Callable[[News], Awaitable[None]]
 
 MAX_WAIT_SECONDS = 50
-# Only where news got lost: what is waited for is told.
-_LOOK_AGAIN_SECONDS = 2.0
+_DATABASE_AWAY_SECONDS = 0.25
 _NEWS_SECONDS = 0.25
 _MAX_PARAMETERS_BYTES = 100_000
 _MAX_KEY_CHARACTERS = 200
@@ -80,6 +80,7 @@ class Tasks:
             agent = await _usable_agent(tx, principal, request.agent)
             subject = Subject(_task(principal, agent, request), principal)
             await _store(tx, subject, request, agent)
+            self._answers.own(subject.task.id)
             admitted = await self._answers.admit(tx, principal.user_id)
         await self._begin(admitted)
         return subject.task
@@ -124,24 +125,34 @@ class Tasks:
         """Tasks that the principal may see, newest first; `query` is looked for in the prompts."""
         async with self._database.read() as tx:
             agent_id = (await agent_of(tx, principal, agent)).id if agent else None
+            if query and not is_text(query):
+                return Page((), (), more=False)
             return await tasks.page(tx, principal, limit, cursor, status=status, agent_id=agent_id, text=query)
 
     async def follow(self, principal: Principal, task_id: str, seconds: float, tell: Tell | None = None) -> Told:
-        """Wait until the task ends, at most `seconds`, telling its news at most four times a second."""
+        """Wait until the task ends, at most `seconds`, telling its news at most four times a second.
+
+        Raises:
+            NotFound: no such task. Unavailable: the database was away when the time was over.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
-        task = await self.get(principal, task_id)
-        with self._hub.listen(task.id) as listener:
-            while not (await self.get(principal, task.id)).status.ended and (left := deadline - loop.time()) > 0:
-                await listener.wait(min(left, _LOOK_AGAIN_SECONDS))
-                news = listener.take()
-                if news and tell:
-                    await tell(news)
-                if news and not news.ended:
-                    await listener.pause(min(left, _NEWS_SECONDS))
-            if tell and (news := listener.take()):
-                await tell(news)
-        return await self.tell(principal, task.id)
+        with self._hub.listen(spelt(task_id)) as listener:
+            told = await self._told(principal, task_id, deadline)
+            while not told.task.status.ended and loop.time() < deadline:
+                await _hear(listener, deadline, tell)
+                told = await self._told(principal, task_id, deadline)
+        return told
+
+    async def _told(self, principal: Principal, task_id: str, deadline: float) -> Told:
+        """`tell`; who waits for a task waits for the database too."""
+        while True:
+            try:
+                return await self.tell(principal, task_id)
+            except Unavailable:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            await asyncio.sleep(_DATABASE_AWAY_SECONDS)
 
     @unbroken
     async def cancel(self, principal: Principal, task_id: str) -> Told:
@@ -193,10 +204,12 @@ class Tasks:
         """Keep a rating of 1-5 for the answer; a later one replaces it.
 
         Raises:
-            NotFound: no such task. Conflict: it has no answer. InputError: the rating is not 1-5.
+            NotFound: no such task. Conflict: it has no answer.
+            InputError: the rating is not 1-5, or the comment no text.
         """
         if rating not in range(1, 6):
             raise InputError("The rating is out of range; it must be a whole number from 1 (useless) to 5 (perfect).")
+        check_text("comment", comment)
         async with self._database.write() as tx:
             task = await task_of(tx, principal, task_id)
             if task.status is not TaskStatus.COMPLETED:
@@ -210,7 +223,7 @@ class Tasks:
         return task
 
     async def _begin(self, admitted: Sequence[Work]) -> None:
-        if not admitted:
+        if not admitted and self._answers.full:
             self._wire.tell_work()  # another process may have room
         await self._answers.start(admitted)
 
@@ -244,6 +257,19 @@ class Tasks:
         )
         payload = {"attempt_set": task.attempt_set + 1}
         await record.note(tx, subject, "retried", "retried", 0, action="task_retried", payload=payload)
+
+
+async def _hear(listener: Listener, deadline: float, tell: Tell | None) -> None:
+    """Pass on the task's news until it says that the task has ended, or the time is over."""
+    loop = asyncio.get_running_loop()
+    news: News | None = None
+    while not (news and news.ended) and (left := deadline - loop.time()) > 0:
+        await listener.wait(left)
+        news = listener.take()
+        if news and tell:
+            await tell(news)
+        if news and not news.ended:
+            await listener.pause(min(left, _NEWS_SECONDS))
 
 
 async def cancel_pending_of(tx: Transaction, principal: Principal, agent: Agent) -> list[Subject]:
@@ -325,10 +351,9 @@ def _check(request: TaskRequest) -> None:
             f"The prompt has {length:,} characters; at most {MAX_PROMPT_CHARACTERS:,} are taken; shorten it, or split "
             "the task."
         )
-    if not _is_text(request.prompt):
-        raise InputError("The prompt is no text; it holds half of a character (a lone surrogate); send whole ones.")
-    if request.max_cost_usd is not None and not 0 < request.max_cost_usd < float("inf"):
-        raise InputError("max_cost_usd is out of range; it must be more than 0 US dollars; leave it out for no limit.")
+    check_text("prompt", request.prompt)
+    check_text("idempotency key", request.idempotency_key)
+    check_budget("max_cost_usd", request.max_cost_usd)
     if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= _MAX_KEY_CHARACTERS:
         raise InputError(f"The idempotency key is out of bounds; it has 1 to {_MAX_KEY_CHARACTERS} characters.")
     _check_parameters(request.parameters)
@@ -349,11 +374,3 @@ def _check_parameters(parameters: dict[str, Any]) -> None:
 def _body_hash(request: TaskRequest) -> str:
     body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
     return hashlib.sha256(canonical(body).encode()).hexdigest()
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

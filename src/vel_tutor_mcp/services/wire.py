@@ -20,8 +20,8 @@ from vel_tutor_mcp.store.notifications import Notifications
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 
 _LOOK_SECONDS = 0.25
-# A notification has room for 8000 bytes.
-_LONGEST_MESSAGE = 1500
+# A notification has room for 8000 bytes, and a character may take 12 of them in JSON.
+_LONGEST_MESSAGE = 600
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class NotifyingWire:
         await self._notifications.listen(lambda text: _heard(text, ears))
 
     def _tell(self, **signal: object) -> None:
-        self._notifications.tell(json.dumps(signal, ensure_ascii=False))
+        self._notifications.tell(json.dumps(signal))
 
 
 def _heard(text: str, ears: Ears) -> None:
@@ -103,7 +103,6 @@ class ReadingWire:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._read_up_to: int | None = None
 
     def tell_news(self, task_id: str, news: News) -> None: ...
 
@@ -112,20 +111,22 @@ class ReadingWire:
     def tell_work(self) -> None: ...
 
     async def listen(self, ears: Ears) -> None:
+        known: int | None = None
         while True:
             try:
-                if self._read_up_to is None or ears.elsewhere():
-                    await self._look(ears)
+                known = await self._look(ears, known) if ears.elsewhere() else None
             except VelError as problem:
                 _log.debug("News of other processes could not be read; %s", problem)
             await asyncio.sleep(_LOOK_SECONDS)
 
     @unbroken
-    async def _look(self, ears: Ears) -> None:
+    async def _look(self, ears: Ears, known: int | None) -> int:
+        """Tell what is newer than `known`; returns the number of the newest event."""
         async with self._database.read() as tx:
             newest = await history.last_sequence(tx)
-            known = newest if self._read_up_to is None else self._read_up_to
-            events = await history.events_after(tx, ears.elsewhere(), known)
-        self._read_up_to = newest
+            events = [] if known in {None, newest} else await history.events_after(tx, known or 0)
+        elsewhere = ears.elsewhere()
         for task_id, event in events:
-            ears.news(task_id, News(event.percent, event.message, ended=event.kind in ENDED))
+            if task_id in elsewhere:
+                ears.news(task_id, News(event.percent, event.message, ended=event.kind in ENDED))
+        return newest

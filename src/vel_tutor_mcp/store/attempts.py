@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Attempt, FailureKind, NanoUsd, Outcome, Task, Work
+from vel_tutor_mcp.models import LONGEST_NAME, Attempt, FailureKind, NanoUsd, Outcome, Task, Work
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import attempts, budgets, ledger
 
@@ -73,7 +73,7 @@ async def close(tx: Transaction, attempt_id: str, ending: Ending, now: datetime)
             error=ending.error,
             retry_after=ending.retry_after,
             partial=ending.partial,
-            served_model=ending.served_model,
+            served_model=ending.served_model[:LONGEST_NAME] if ending.served_model else None,
             tokens_in=ending.tokens_in,
             tokens_out=ending.tokens_out,
             cost_nanousd=ending.cost_nanousd,

@@ -1,6 +1,5 @@
 """What happened to a task, in order, and the route decision of each of its runs."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -44,13 +43,9 @@ async def last_sequence(tx: Transaction) -> int:
     return await tx.scalar(sa.select(sa.func.max(task_events.c.sequence))) or 0
 
 
-async def events_after(tx: Transaction, task_ids: Collection[str], sequence: int) -> list[tuple[str, TaskEvent]]:
-    """The events of these tasks that are newer than `sequence`, each with its task's id, oldest first."""
-    query = (
-        sa.select(task_events)
-        .where(task_events.c.task_id.in_(task_ids), task_events.c.sequence > sequence)
-        .order_by(task_events.c.sequence)
-    )
+async def events_after(tx: Transaction, sequence: int) -> list[tuple[str, TaskEvent]]:
+    """The events of all tasks that are newer than `sequence`, each with its task's id, oldest first."""
+    query = sa.select(task_events).where(task_events.c.sequence > sequence).order_by(task_events.c.sequence)
     return [(row.task_id, _event(row)) for row in await tx.execute(query)]
 
 

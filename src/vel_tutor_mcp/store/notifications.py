@@ -34,10 +34,9 @@ class Notifications:
         while True:
             try:
                 await self._converse(hear)
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the others must be heard again
                 if self._database.told(problem) is None:
-                    raise
-                _log.debug("The connection for notifications is lost; %s.", problem)
+                    _log.exception("Listening to other processes met a fault and goes on.")
             await asyncio.sleep(_COME_BACK_SECONDS)
 
     async def _converse(self, hear: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.models import LONGEST_NAME, Principal
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import organisations, users
 
@@ -14,6 +14,7 @@ DEFAULT_ORGANISATION = "default"
 
 async def local_principal(tx: Transaction, name: str, now: datetime) -> Principal:
     """The operating-system user `name` as an administrator of the default organisation, made where missing."""
+    name = _storable(name)
     organisation_id = await _organisation(tx, now)
     row = (
         await tx.execute(sa.select(users).where(users.c.organisation_id == organisation_id, users.c.name == name))
@@ -32,6 +33,11 @@ async def principal(tx: Transaction, user_id: str) -> Principal:
     """The user with this id, who must exist."""
     row = (await tx.execute(sa.select(users).where(users.c.id == user_id))).one()
     return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
+
+
+def _storable(name: str) -> str:
+    """An environment variable may say who the user is: at any length, and in bytes that are no text."""
+    return name.encode(errors="replace").decode().replace("\0", "\ufffd")[:LONGEST_NAME]
 
 
 async def _organisation(tx: Transaction, now: datetime) -> str:

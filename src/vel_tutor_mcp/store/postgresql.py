@@ -5,6 +5,7 @@ what blocks (migrations, the execution engine, liveness).
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
+from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
 from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction
 
 SCHEMA = "vel_tutor"
@@ -64,6 +65,7 @@ class PostgresDatabase(Database):
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
+            hide_parameters=True,  # they are people's prompts, and errors are logged
         )
         reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         super().__init__(reader, engine)
@@ -118,12 +120,13 @@ class PostgresDatabase(Database):
             max_overflow=0,
             pool_timeout=2 * POOL_WAIT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,
         )
 
     def told(self, problem: Exception) -> VelError | None:
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
         state = getattr(cause, "sqlstate", None) or ""
-        if make := _SENTENCES.get(state):
+        if make := _SENTENCES.get(state) or _SENTENCES.get(state[:2]):
             return make(self.place)
         if _is_lost(cause, state):
             return Unavailable(
@@ -171,8 +174,8 @@ def _driver_error(cause: BaseException | None) -> BaseException | None:
 
 def _reason(cause: BaseException | None) -> str:
     error = _driver_error(cause)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
     said = " ".join(str(error).split(". ")[0].split()).rstrip(".")
     return said or type(error).__name__
 
@@ -236,8 +239,20 @@ def _removed(place: str) -> VelError:
     )
 
 
-# By SQLSTATE (PostgreSQL's manual, appendix A).
+def _unfit(place: str) -> VelError:
+    return InputError(
+        f"The request holds what {place} cannot keep; a text with a NUL in it, or a number out of range; leave it out."
+    )
+
+
+def _changed(place: str) -> VelError:
+    return Unavailable(f"The tables of {place} have just been changed by a newer vel-tutor-mcp; try again.")
+
+
+# By SQLSTATE (PostgreSQL's manual, appendix A); two characters stand for a class.
 _SENTENCES = {
+    "22": _unfit,
+    "0A000": _changed,
     "53300": _crowded,
     "53100": _full,
     "53200": _full,

@@ -54,7 +54,11 @@ class SqliteDatabase(Database):
 
     def blocking_engine(self) -> sa.Engine:
         engine = sa.create_engine(
-            self.engine_url, pool_size=_ENGINE_CONNECTIONS, max_overflow=0, pool_timeout=2 * POOL_WAIT_SECONDS
+            self.engine_url,
+            pool_size=_ENGINE_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=2 * POOL_WAIT_SECONDS,
+            hide_parameters=True,
         )
 
         @event.listens_for(engine, "connect")
@@ -81,6 +85,7 @@ class SqliteDatabase(Database):
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
+            hide_parameters=True,  # they are people's prompts, and errors are logged
         )
 
         @event.listens_for(engine.sync_engine, "connect")

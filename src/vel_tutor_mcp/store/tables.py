@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
+from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -70,7 +72,7 @@ users = Table(
     metadata,
     _id(),
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    Column("name", sa.String(160), nullable=False),
+    Column("name", sa.String(LONGEST_NAME), nullable=False),
     Column("role", sa.String(20), nullable=False),
     _moment("created_at"),
     _moment("updated_at"),
@@ -133,8 +135,8 @@ tasks = Table(
     Column("running", sa.Boolean, nullable=False),
     Column("output", sa.Text),
     Column("partial", sa.Boolean, nullable=False),
-    Column("provider", sa.String(60)),
-    Column("model", sa.String(160)),
+    Column("provider", sa.String(LONGEST_PROVIDER)),
+    Column("model", sa.String(LONGEST_NAME)),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
     _moment("created_at"),
@@ -167,9 +169,9 @@ attempts = Table(
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
     Column("attempt_set", sa.Integer, nullable=False),
     Column("number", sa.Integer, nullable=False),
-    Column("provider", sa.String(60), nullable=False),
-    Column("model", sa.String(160), nullable=False),
-    Column("served_model", sa.String(160)),
+    Column("provider", sa.String(LONGEST_PROVIDER), nullable=False),
+    Column("model", sa.String(LONGEST_NAME), nullable=False),
+    Column("served_model", sa.String(LONGEST_NAME)),
     Column("outcome", sa.String(20), nullable=False),
     Column("failure", sa.String(20)),
     Column("error", sa.Text),
@@ -225,8 +227,8 @@ ratings = Table(
 breakers = Table(
     "breakers",
     metadata,
-    Column("provider", sa.String(60), primary_key=True),
-    Column("model", sa.String(160), primary_key=True),
+    Column("provider", sa.String(LONGEST_PROVIDER), primary_key=True),
+    Column("model", sa.String(LONGEST_NAME), primary_key=True),
     Column("state", Json, nullable=False),
     _moment("updated_at"),
 )
@@ -266,7 +268,7 @@ integrations = Table(
     metadata,
     _id(),
     *_owned(),
-    Column("provider", sa.String(60), nullable=False),
+    Column("provider", sa.String(LONGEST_PROVIDER), nullable=False),
     Column("status", sa.String(20), nullable=False),
     Column("sealed_key", sa.LargeBinary),
     Column("config", Json, nullable=False),
@@ -282,7 +284,7 @@ audit_logs = Table(
     Column("organisation_id", Id, nullable=False),
     Column("owner_id", Id, nullable=False),
     Column("at", sa.String(32), nullable=False),
-    Column("principal", sa.String(160), nullable=False),
+    Column("principal", sa.String(LONGEST_NAME), nullable=False),
     Column("action", sa.String(50), nullable=False),
     Column("subject", sa.String(200), nullable=False),
     Column("payload", sa.Text, nullable=False),

@@ -1,5 +1,6 @@
 """Tasks: their rows, their turn, and the transitions that only one process can win."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,6 +98,12 @@ async def claimed(tx: Transaction) -> list[Claimed]:
     ]
 
 
+async def ended_of(tx: Transaction, task_ids: Collection[str]) -> list[str]:
+    """Those that have ended."""
+    query = sa.select(tasks.c.id).where(tasks.c.id.in_(task_ids), tasks.c.status.in_(sorted(ENDED)))
+    return list(await tx.scalars(query)) if task_ids else []
+
+
 async def waiting_owners(tx: Transaction) -> list[str]:
     """The owners of tasks that wait for their turn."""
     query = sa.select(tasks.c.owner_id).where(tasks.c.status == TaskStatus.PENDING).distinct()
@@ -104,9 +111,16 @@ async def waiting_owners(tx: Transaction) -> list[str]:
 
 
 async def admit(
-    tx: Transaction, owner_id: str, executor: str, now: datetime, *, of_owner: int, of_executor: int
+    tx: Transaction,
+    owner_id: str,
+    executor: str,
+    now: datetime,
+    *,
+    of_owner: int,
+    of_executor: int,
+    only: Collection[str] | None = None,
 ) -> list[Work]:
-    """Claim for `executor` the owner's tasks whose turn it is, by priority then age.
+    """Claim for `executor` the owner's tasks whose turn it is, by priority then age; where `only` is given, of these.
 
     At most `of_owner` of the owner's and `of_executor` of the process's tasks are in progress. Start them after the
     commit. The transaction must be a writer's, or two could pass the limits together.
@@ -125,6 +139,8 @@ async def admit(
         .order_by(tasks.c.priority.desc(), tasks.c.created_at)
         .limit(room)
     )
+    if only is not None:
+        pending = pending.where(tasks.c.id.in_(only))
     claimed = [Work(row.id, row.attempt_set) for row in await tx.execute(pending)]
     if claimed:
         await tx.execute(

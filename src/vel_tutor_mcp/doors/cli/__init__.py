@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from vel_tutor_mcp import __version__
-from vel_tutor_mcp.doors.cli import serving
+from vel_tutor_mcp.doors.cli import checks, serving, tasks
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import VelError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(serving.serve)
+app.command()(serving.worker)
+app.command()(checks.doctor)
+app.add_typer(tasks.commands, name="task")
 
 
 def run() -> None:

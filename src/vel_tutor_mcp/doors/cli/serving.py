@@ -1,4 +1,4 @@
-"""`serve`: the doors that stay open."""
+"""`serve` and `worker`: what stays until a signal comes."""
 
 from typing import Annotated
 
@@ -8,13 +8,34 @@ from vel_tutor_mcp.errors import InputError
 
 
 def serve(
-    transport: Annotated[str, typer.Option(help="How clients connect: stdio.")] = "stdio",
+    transport: Annotated[str, typer.Option(help="How clients connect: stdio, sse or http.")] = "stdio",
+    host: Annotated[str, typer.Option(help="With sse and http: the address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="With sse and http; 0 takes any that is free.")] = 4000,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Everyone who can connect is the local user.")] = False,
 ) -> None:
-    """Serve MCP."""
-    from vel_tutor_mcp.doors.stdio import start
+    """Serve MCP over stdin and stdout, or over HTTP at /mcp and /sse."""
+    match transport:
+        case "stdio":
+            from vel_tutor_mcp.doors import stdio
 
-    if transport != "stdio":
-        raise InputError(
-            "This version serves over stdio only; other transports are not built yet; use --transport stdio."
-        )
-    start()
+            stdio.start()
+        case "sse" | "http":
+            if not no_auth:
+                raise InputError(
+                    "Over HTTP everyone needs an account; accounts come with a later version; until then serve this "
+                    "machine's own programs with --no-auth."
+                )
+            from vel_tutor_mcp.doors import http
+            from vel_tutor_mcp.settings import load_settings
+
+            http.serve(load_settings(), transport, host, port)
+        case _:
+            raise InputError("There is no such transport; clients connect over stdio, sse or http; use one of these.")
+
+
+def worker() -> None:
+    """Run tasks without serving anyone, beside servers on the same database."""
+    from vel_tutor_mcp.doors import worker as door
+    from vel_tutor_mcp.settings import load_settings
+
+    door.work(load_settings())

@@ -1,4 +1,4 @@
-"""A raw conversation with the real server over its pipes: every byte of it is kept, and every wait is bounded.
+"""A raw conversation with the real server, alike over each transport: all it writes is kept, every wait is bounded.
 
 Nothing of this machine's environment reaches the server but the PATH, and what coverage needs to see it.
 """
@@ -6,11 +6,14 @@ Nothing of this machine's environment reaches the server but the PATH, and what 
 import asyncio
 import json
 import os
+import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
+
+from wires import Message, SsePair, StreamableHttp
 
 import vel_tutor_mcp
 from vel_tutor_mcp.app import FILE_NAME
@@ -19,14 +22,24 @@ from vel_tutor_mcp.providers.simulated import SimulatedProvider
 WAIT_SECONDS = 40.0
 COMMAND = (sys.executable, "-m", "vel_tutor_mcp")
 
+Transport = Literal["stdio", "sse", "http"]
+
 _PROTOCOL = "2025-11-25"
 _LONGEST_LINE = 1 << 26
 # Windows starts no process without SYSTEMROOT, and knows the user by USERNAME.
 _INHERITED = ("PATH", "SYSTEMROOT", "USERNAME")
 _COVERAGE = ("COVERAGE_", "COV_CORE_")
 
+_ON_ANY_PORT = ("--port", "0", "--no-auth")
+OPTIONS: Mapping[Transport, Sequence[str]] = {
+    "stdio": (),
+    "sse": ("serve", "--transport", "sse", *_ON_ANY_PORT),
+    "http": ("serve", "--transport", "http", *_ON_ANY_PORT),
+}
+_WIRES: Mapping[Transport, type[SsePair | StreamableHttp]] = {"sse": SsePair, "http": StreamableHttp}
+_ADDRESS = re.compile(rb"serving MCP at (http://\S+)")
+
 Result = TypeVar("Result")
-Message = dict[str, Any]
 
 
 class ToolRefused(Exception):
@@ -68,8 +81,8 @@ def alone(provider: SimulatedProvider) -> dict[str, str]:
     return {f"{name}_API_KEY": "sk-test-alone", f"{name}_BASE_URL": provider.base_url}
 
 
-class StdioServer:
-    """A server's process; where its context ends its stdin is closed, and it must leave by itself.
+class Server:
+    """A server's process; where its context ends it is asked to leave, and must do so by itself.
 
     Args:
         folder: holds its home, and an empty folder that it is started in; use the same again for a restart.
@@ -82,15 +95,18 @@ class StdioServer:
         values: Mapping[str, str] = {},
         command: Sequence[str] = COMMAND,
         cwd: Path | None = None,
+        transport: Transport = "stdio",
     ) -> None:
         self.environment = environment(folder, values)
         self.home = Path(self.environment["VEL_TUTOR_HOME"])
         self.database = self.home / FILE_NAME
+        self.transport = transport
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.heard: list[Message] = []
-        self._command = command
+        self._command = [*command, *OPTIONS[transport]]
         self._cwd = cwd or folder / "cwd"
+        self._wire: SsePair | StreamableHttp | None = None
         self._requests = 0
         self._answers: dict[int, asyncio.Future[Message]] = {}
 
@@ -102,13 +118,14 @@ class StdioServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.close_stdin()
+            self.leave()
             await self.ended()
         finally:
             await self.kill()
 
     async def start(self) -> None:
         self._cwd.mkdir(exist_ok=True)
+        self._address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -119,12 +136,24 @@ class StdioServer:
             env=self.environment,
             limit=_LONGEST_LINE,
         )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._readers = [
-            asyncio.create_task(self._read(self._process.stdout, self._take)),
-            asyncio.create_task(self._read(self._process.stderr, self.stderr.extend)),
-        ]
+        self._readers = [asyncio.create_task(self._read_stdout()), asyncio.create_task(self._read_stderr())]
+
+    async def connect(self) -> None:
+        """Over HTTP: wait until the server has told its address, and open what messages travel on."""
+        if self.transport != "stdio":
+            self._wire = _WIRES[self.transport](await soon(self.address()), self._hear)
+            await soon(self._wire.open())
+
+    async def reconnect(self) -> None:
+        """Over HTTP: let go of everything, as a client that is closed, and come again as a new one."""
+        assert self._wire is not None
+        await self._wire.close()
+        await self.connect()
+        await self.initialize()
+
+    async def address(self) -> str:
+        """Where the server says that it serves."""
+        return await asyncio.shield(self._address)
 
     async def initialize(self) -> Message:
         """The handshake of the legacy era; returns what the server says of itself."""
@@ -167,6 +196,13 @@ class StdioServer:
     def notify(self, method: str, **params: Any) -> None:
         self._send({"method": method, "params": params})
 
+    def leave(self) -> None:
+        """Ask the server to leave in the way of its transport."""
+        if self.transport == "stdio":
+            self.close_stdin()
+        else:
+            self.terminate()
+
     def close_stdin(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -175,7 +211,8 @@ class StdioServer:
         self._process.send_signal(number)
 
     def terminate(self) -> None:
-        self._process.terminate()
+        if self._process.returncode is None:
+            self._process.terminate()
 
     async def kill(self) -> None:
         """As `kill -9` does, at once; returns when the process is gone. No effect on one that has ended."""
@@ -188,6 +225,8 @@ class StdioServer:
         code = await soon(self._process.wait())
         await soon(asyncio.gather(*self._readers))
         self.close_stdin()
+        if self._wire is not None:
+            await self._wire.close()
         self._process._transport.close()  # type: ignore[attr-defined]  # else it is closed, with a warning, at some later time
         return code
 
@@ -197,8 +236,9 @@ class StdioServer:
 
     @property
     def rubbish(self) -> list[bytes]:
-        """The lines on stdout that are no JSON-RPC messages."""
-        return [line for line in bytes(self.stdout).splitlines() if not _is_message(line)]
+        """The lines on stdout that are no JSON-RPC messages; over HTTP not even those belong there."""
+        lines = bytes(self.stdout).splitlines()
+        return [line for line in lines if self.transport != "stdio" or not _is_message(line)]
 
     def _ask(self, method: str, params: Message) -> tuple[int, "asyncio.Future[Message]"]:
         self._requests += 1
@@ -207,39 +247,60 @@ class StdioServer:
         return self._requests, answer
 
     def _send(self, message: Message) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message).encode() + b"\n")
+        self.send_raw({"jsonrpc": "2.0"} | message)
 
-    async def _read(self, stream: asyncio.StreamReader, take: Callable[[bytes], None]) -> None:
-        async for line in stream:
-            take(line)
-        if take == self._take:
-            self._hang_up()
-
-    def _take(self, line: bytes) -> None:
-        self.stdout += line
-        if not _is_message(line):
+    def send_raw(self, message: Message) -> None:
+        """Send what may be no message at all."""
+        if self._wire is not None:
+            self._wire.send(message)
             return
-        message = json.loads(line)
-        answer = self._answers.pop(message.get("id"), None)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+
+    async def _read_stdout(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self.stdout += line
+            if self._wire is None and _is_message(line):
+                self._hear(json.loads(line))
+        if self._wire is not None:
+            await self._wire.silence()
+        self._hang_up()
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            self.stderr += line
+            told = _ADDRESS.search(line)
+            if told and not self._address.done():
+                self._address.set_result(told[1].decode())
+
+    def _hear(self, message: Message) -> None:
+        answer = self._answers.pop(message.get("id", 0), None)
         if answer is None:
             self.heard.append(message)
         elif not answer.done():
             answer.set_result(message)
 
     def _hang_up(self) -> None:
-        for answer in self._answers.values():
+        waited_for: list[asyncio.Future[Any]] = [self._address, *self._answers.values()]
+        for answer in waited_for:
             if not answer.done():
                 answer.set_exception(ServerGone(self.stderr.decode(errors="replace")))
                 answer.exception()  # seen: nobody may be waiting for it
 
 
-class serving(StdioServer):  # noqa: N801 - read as `async with serving(...)`
+class serving(Server):  # noqa: N801 - read as `async with serving(...)`
     """A server that has been greeted."""
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        await self.initialize()
+        try:
+            await self.connect()
+            await self.initialize()
+        except BaseException:
+            await self.kill()
+            raise
         return self
 
 

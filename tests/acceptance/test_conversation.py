@@ -1,17 +1,18 @@
-"""The official SDK's client, in both protocol eras, with the real server as a subprocess."""
+"""The official SDK's client, in both protocol eras and over each transport, with the real server as a subprocess."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters, stdio_client
+from deployment import Deployment
+from mcp import Client
 from mcp_types import TextResourceContents
-from stdio_server import COMMAND, environment, soon
-from world import Providers
+from server import soon
+from world import ERAS, Era, Providers, simulated_providers
 
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
 pytestmark = pytest.mark.anyio
 
@@ -25,19 +26,19 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def vendors() -> AsyncIterator[Providers]:
-    async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
-        yield Providers(openai, groq)
+    async with simulated_providers() as providers:
+        yield providers
 
 
-@pytest.fixture(scope="module", params=["legacy", "auto"])
-async def client(
-    vendors: Providers, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Client]:
-    folder = tmp_path_factory.mktemp(request.param)
-    server = StdioServerParameters(
-        command=COMMAND[0], args=[*COMMAND[1:]], env=environment(folder, vendors.environment()), cwd=folder
-    )
-    async with Client(stdio_client(server), mode=request.param) as client:
+@pytest.fixture(scope="module", params=ERAS)
+def era(request: pytest.FixtureRequest) -> Era:
+    era: Era = request.param
+    return era
+
+
+@pytest.fixture(scope="module")
+async def client(place: Deployment, vendors: Providers, era: Era) -> AsyncIterator[Client]:
+    async with place.client(era, vendors.environment()) as client:
         yield client
 
 
@@ -60,9 +61,9 @@ async def test_the_tools_are_listed(client: Client) -> None:
     assert {"agent_create", "task_submit", "task_get", "task_cancel", "route_explain", "audit_search"} <= names
 
 
-async def test_an_agent_is_created_and_found_by_its_name(client: Client) -> None:
-    created = await called(client, "agent_create", name="Poet", config={"system_prompt": "Rhyme."})
-    found = await called(client, "agent_get", agent="Poet")
+async def test_an_agent_is_created_and_found_by_its_name(client: Client, era: Era) -> None:
+    created = await called(client, "agent_create", name=f"Poet {era}", config={"system_prompt": "Rhyme."})
+    found = await called(client, "agent_get", agent=f"Poet {era}")
 
     assert found["id"] == created["id"]
     assert found["config"]["system_prompt"] == "Rhyme."
@@ -115,12 +116,13 @@ async def test_a_task_and_its_whole_text_are_resources(client: Client) -> None:
     assert await read(client, f"task://{task['id']}/output") == task["output"]
 
 
-@pytest.mark.parametrize("task_type", list(TaskType))
-async def test_a_task_of_each_type_is_answered(client: Client, task_type: TaskType) -> None:
-    task = await called(client, "task_submit", prompt="Do it", task_type=task_type.value, wait_seconds=15)
+async def test_tasks_of_every_type_are_answered_side_by_side(client: Client) -> None:
+    calls = [called(client, "task_submit", prompt="Do it", task_type=kind, wait_seconds=30) for kind in TaskType]
+    tasks = await asyncio.gather(*calls)
 
-    assert (task["status"], task["task_type"]) == ("completed", task_type)
-    assert task["decision"]["task_type"] == task_type
+    assert {task["status"] for task in tasks} == {"completed"}
+    assert [task["task_type"] for task in tasks] == list(TaskType)
+    assert [task["decision"]["task_type"] for task in tasks] == list(TaskType)
 
 
 async def test_an_answer_by_schema_is_an_object(client: Client) -> None:
@@ -130,8 +132,8 @@ async def test_an_answer_by_schema_is_an_object(client: Client) -> None:
     assert json.loads(await read(client, f"task://{task['id']}/output")) == task["output"]
 
 
-async def test_the_same_key_is_the_same_task(client: Client, vendors: Providers) -> None:
-    once = {"prompt": "Only once", "idempotency_key": "once", "wait_seconds": 15}
+async def test_the_same_key_is_the_same_task(client: Client, vendors: Providers, era: Era) -> None:
+    once = {"prompt": "Only once", "idempotency_key": era, "wait_seconds": 15}
     first, again = await called(client, "task_submit", **once), await called(client, "task_submit", **once)
     other = await soon(client.call_tool("task_submit", once | {"prompt": "Something else"}))
 

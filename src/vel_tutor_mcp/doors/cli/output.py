@@ -1,0 +1,110 @@
+"""How commands speak: results on stdout, so that they pipe; everything else on stderr."""
+
+import io
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vel_tutor_mcp.models import News
+
+    Tell = Callable[[News], Awaitable[None]]
+
+Name = Literal["stdout", "stderr"]
+
+
+class Column(NamedTuple):
+    """`share` is its part of the room that is left; None: as wide as what stands in it."""
+
+    name: str
+    share: int | None = None
+    wraps: bool = False
+
+
+_KEPT = "\n\t"
+_SPINNER = 3
+
+
+def document(data: Any) -> None:
+    """One JSON document, in ASCII: it passes through any encoding unchanged."""
+    typer.echo(json.dumps(data, indent=2))
+
+
+def result(text: str) -> None:
+    """The text alone: as it is in a pipe, without what could command a terminal on one."""
+    stream = _stream("stdout")
+    typer.echo(harmless(text) if stream.isatty() else text, file=stream, color=True)
+
+
+def say(line: str) -> None:
+    """A line for the person."""
+    typer.echo(harmless(line), file=_stream("stderr"))
+
+
+def rows(columns: Sequence[Column], lines: Iterable[Sequence[str]], styles: Mapping[str, str] = {}) -> None:
+    """A table on a terminal; else tab-separated lines without a head."""
+    from rich.console import Console
+
+    console = Console(file=_stream("stdout"), stderr=False, highlight=False)
+    if console.is_terminal:
+        console.print(table(columns, lines, styles))
+    else:
+        for line in lines:
+            typer.echo("\t".join(map(one_line, line)))
+
+
+def table(columns: Sequence[Column], lines: Iterable[Sequence[str]], styles: Mapping[str, str] = {}) -> "Table":
+    """The table; a cell whose text is in `styles` is shown in that style."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
+    for column in columns:
+        whole = not column.wraps
+        drawn.add_column(column.name, no_wrap=whole, overflow="ellipsis" if whole else "fold", ratio=column.share)
+    for line in lines:
+        drawn.add_row(*(Text(one_line(cell), styles.get(cell, "")) for cell in line))
+    return drawn
+
+
+def harmless(text: str) -> str:
+    """Without control characters, by which a model's answer could rewrite what the terminal shows."""
+    return "".join(character for character in text if character.isprintable() or character in _KEPT)
+
+
+def one_line(text: str) -> str:
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+@contextmanager
+def progress(beginning: str) -> "Iterator[Tell | None]":
+    """Shows a task's news on one changing line of stderr; None where that is no terminal."""
+    if not _stream("stderr").isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status(Text(beginning)) as status:
+
+        async def tell(news: "News") -> None:
+            line = Text(f"{news.percent:3.0f} %  {one_line(news.message)}")
+            line.truncate(console.width - _SPINNER, overflow="ellipsis")
+            status.update(line)
+
+        yield tell
+
+
+def _stream(name: Name) -> TextIO:
+    stream = typer.get_text_stream(name)
+    # What a narrow encoding cannot show must not end the command.
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream

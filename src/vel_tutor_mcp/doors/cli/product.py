@@ -1,0 +1,37 @@
+"""The product, opened in the command's own process for as long as the command takes."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from vel_tutor_mcp.app import App
+
+Result = TypeVar("Result")
+
+
+def with_app(
+    work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = False, guest: bool = False
+) -> Result:
+    """What the work returns. `only_look` is for commands that leave at once and so should begin no task; see `open_app`
+    for `guest`.
+
+    Raises:
+        ConfigurationError: the product could not be opened; says why.
+        KeyboardInterrupt: Ctrl-C; the product was closed in good order.
+    """
+    from vel_tutor_mcp.app import open_app
+    from vel_tutor_mcp.settings import load_settings
+
+    settings = load_settings()
+    if only_look:
+        settings = settings.model_copy(update={"concurrency": 0})
+    logging.basicConfig(stream=sys.stderr, level=settings.log_level)
+
+    async def opened() -> Result:
+        async with open_app(settings, guest=guest or only_look) as app:
+            return await work(app)
+
+    return asyncio.run(opened())

@@ -1,0 +1,108 @@
+"""Opens the product behind a door that already answers, as often as it takes, and stops it."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
+from vel_tutor_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from vel_tutor_mcp.app import App, Prepared
+
+_PAUSES_SECONDS = (1, 2)
+_LONGEST_PAUSE_SECONDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Opening:
+    """Hands the desk the product, or what keeps it from opening: a database that is away may come back."""
+
+    def __init__(self, settings: Settings, desk: Desk) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._prepared: Prepared | None = None
+        self._app: App | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._said: set[str] = set()
+
+    def begin(self) -> "asyncio.Task[None]":
+        """Open the product in the background; the task ends when it is open, or when it can never be."""
+        self._running = asyncio.create_task(self._run())
+        return self._running
+
+    async def stop(self) -> None:
+        """Open no more; of what is open, let running answers end, then cut them (`App.stop`)."""
+        if self._running is not None:
+            self._running.cancel()
+        app, self._app = self._app, None
+        if app is not None:
+            await app.stop()
+
+    async def _run(self) -> None:
+        for pause in chain(_PAUSES_SECONDS, repeat(_LONGEST_PAUSE_SECONDS)):
+            try:
+                await self._open()
+            except Unavailable as problem:
+                self._refuse(problem)
+            except VelError as problem:
+                self._refuse(problem)
+                return
+            except Exception as problem:  # noqa: BLE001 - the door's last resort: every call then says what happened
+                _log.exception("The product could not be opened.")
+                reason = f"The server could not start; {problem}; its log on stderr has the details."
+                self._desk.failed(ConfigurationError(reason))
+                return
+            else:
+                return
+            await asyncio.sleep(pause)
+
+    async def _open(self) -> None:
+        if self._prepared is None:
+            self._prepared = await _in_thread(lambda: _prepare(self._settings))
+        self._app = await self._prepared.launch()
+        self._desk.opened(self._app)
+
+    def _refuse(self, problem: VelError) -> None:
+        self._desk.failed(problem)
+        if str(problem) not in self._said:  # it is tried every few seconds
+            self._said.add(str(problem))
+            _log.error("%s", problem)
+
+
+def _prepare(settings: Settings) -> "Prepared":
+    from vel_tutor_mcp.app import prepare
+
+    return prepare(settings)
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """Like `asyncio.to_thread`, in a daemon thread: leaving must not wait for an import."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, problem: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if problem is None:
+            done.set_result(result)
+        else:
+            done.set_exception(problem)
+
+    def run() -> None:
+        result, problem = None, None
+        try:
+            result = work()
+        except Exception as caught:  # noqa: BLE001 - carried over to the loop, whole
+            problem = caught
+        with suppress(RuntimeError):  # the loop is gone: so is whoever waited
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    threading.Thread(target=run, name="opening", daemon=True).start()
+    return await done

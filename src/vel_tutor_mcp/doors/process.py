@@ -1,0 +1,76 @@
+"""What a door does with its process: words on stderr, the loop, signals, and the way out."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from vel_tutor_mcp.settings import Settings
+
+# These tell whole messages and rows, prompts among them, or headers: they do not belong into a log.
+_TALKATIVE = {
+    "aiosqlite": logging.WARNING,
+    "mcp": logging.WARNING,
+    "mcp.server.sse": logging.CRITICAL,
+    "mcp.server.transport_security": logging.CRITICAL,
+    "sse_starlette": logging.WARNING,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def say(words: str) -> None:
+    """Tell the person who started the process: on stderr, for stdout may belong to the protocol."""
+    print(f"vel-tutor-mcp: {words}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of the doors
+
+
+def run(settings: Settings, door: Coroutine[Any, Any, None]) -> NoReturn:
+    """Run the door to its end, and leave."""
+    logging.basicConfig(stream=sys.stderr, level=settings.log_level)
+    for name, level in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(level)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(door)
+    leave()
+
+
+def leave(code: int = 0) -> NoReturn:
+    """End the process now: everything that matters is committed, and pools would only be joined."""
+    logging.shutdown()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+class Signals:
+    """The first signal stops the door in good order and leaves; a second one leaves at once."""
+
+    def __init__(self, stop: Callable[[], Awaitable[None]]) -> None:
+        self._stop = stop
+        self._stopping: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._heard)
+            except NotImplementedError:  # Windows has no handlers on the loop
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._heard))
+
+    def _heard(self) -> None:
+        if self._stopping is not None:
+            leave()
+        self._stopping = asyncio.create_task(self._stop_and_leave())
+
+    async def _stop_and_leave(self) -> None:
+        try:
+            await self._stop()
+        except Exception:  # noqa: BLE001 - whatever it is, the process was told to leave
+            _log.exception("The server could not be stopped in good order; what was cut is repeated at the next start.")
+        leave()

@@ -1,0 +1,66 @@
+"""One look at a vendor, for the doctor: does it answer, does it take the key, what is its time?
+
+It is deliberately deaf to what a refusal says: vendors repeat keys in part.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx2
+
+from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.providers import wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What was seen. `problem` says why there was no answer.
+
+    `models` counts those that it lists, None where it lists none at all; `seconds_ahead` is how far its clock is.
+    """
+
+    status: int | None = None
+    models: int | None = None
+    seconds: float = 0
+    seconds_ahead: float | None = None
+    problem: str | None = None
+
+
+async def visit(base_url: str, key: str | None, seconds: float) -> Visit:
+    """Ask for the list of models, at most so long."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    begun = time.perf_counter()
+    try:
+        async with asyncio.timeout(seconds), httpx2.AsyncClient(follow_redirects=True, timeout=None) as client:
+            response = await client.get(f"{base_url.rstrip('/')}/models", headers=headers)
+    except TimeoutError:
+        return Visit(problem=f"no answer within {seconds:g} s")
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
+        return Visit(problem=wire.quote(str(problem), key).rstrip(".") or type(problem).__name__)
+    return Visit(
+        status=response.status_code,
+        models=_count(response),
+        seconds=time.perf_counter() - begun,
+        seconds_ahead=seconds_ahead(response.headers.get("date", ""), datetime.now(UTC)),
+    )
+
+
+def seconds_ahead(date: str, now: datetime) -> float | None:
+    """How far the clock that wrote this Date header is ahead of ours; None where it tells no time."""
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def _count(response: httpx2.Response) -> int | None:
+    if not response.is_success:
+        return None
+    try:
+        return len(wire.decode_models(response.content))
+    except ProviderError:
+        return None

@@ -1,0 +1,37 @@
+"""What every service refuses alike. (Pure.)"""
+
+from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import MAX_USD
+
+
+def is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def check_text(what: str, text: str | None) -> None:
+    """Refuse what cannot be kept and sent; what is merely looked for is not refused: it is nowhere.
+
+    Raises:
+        InputError: names `what` it was.
+    """
+    if text is not None and not is_text(text):
+        raise InputError(
+            f"The {what} is no text; it holds a NUL or half of a character (a lone surrogate); send it without."
+        )
+
+
+def check_budget(what: str, usd: float | None) -> None:
+    """Refuse a limit that is none.
+
+    Raises:
+        InputError: names `what` it was.
+    """
+    if usd is not None and not 0 < usd <= MAX_USD:
+        raise InputError(
+            f"{what} is out of range; it must be more than 0 and at most {MAX_USD:,} US dollars; leave it out for no "
+            "limit."
+        )

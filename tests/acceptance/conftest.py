@@ -1,0 +1,31 @@
+"""What conversations with the real server may ask for. A test of one place only names it, with `indirect=True`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deployment import EVERYWHERE, Deployment
+from postgresql import PostgresServer
+
+
+@pytest.fixture(params=EVERYWHERE, ids="-".join)
+def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
+    """Each transport with each database, new for each test."""
+    yield from _deployment(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=EVERYWHERE, ids="-".join)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The same, for all tests of a file."""
+    yield from _deployment(request, tmp_path_factory.mktemp("place"))
+
+
+def _deployment(request: pytest.FixtureRequest, folder: Path) -> Iterator[Deployment]:
+    transport, database = request.param
+    if database == "sqlite":
+        yield Deployment(transport, database, folder, {})
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database()
+    yield Deployment(transport, database, folder, {"VEL_TUTOR_DATABASE_URL": url})
+    server.drop(url)

@@ -1,0 +1,219 @@
+"""What is HTTP's own: who may come in, health, clients that go away, and an orderly end."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from deployment import Deployment
+from server import COMMAND, Server, ServerGone, Transport, alone, one_sentence, serving, soon
+from wires import ACCEPT
+from world import Providers, simulated_providers
+
+from vel_tutor_mcp import __version__
+
+pytestmark = pytest.mark.anyio
+
+BAD_USAGE, BAD_CONFIGURATION = 64, 78
+SECRET = "tell nobody"
+over_http = pytest.mark.parametrize("deployment", [("sse", "sqlite"), ("http", "sqlite")], indirect=True, ids="-".join)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def vendors() -> AsyncIterator[Providers]:
+    async with simulated_providers() as providers:
+        yield providers
+
+
+@pytest.fixture(scope="module")
+async def server(vendors: Providers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    async with serving(tmp_path_factory.mktemp("http"), vendors.environment(), transport="http") as server:
+        await server.call("task_list")  # it is open
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def browser(server: Server) -> AsyncIterator[httpx2.AsyncClient]:
+    """Sends what it is told to, as a foreign page might make a browser do."""
+    base = (await soon(server.address())).removesuffix("/mcp")
+    async with httpx2.AsyncClient(base_url=base, trust_env=False, headers={"accept": ACCEPT}) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "localhost:1"}, 200),
+        ({"host": "[::1]"}, 200),
+        ({"host": "evil.example"}, 421),
+        ({"host": "127.0.0.1.evil.example:80"}, 421),
+        ({"host": "localhost.evil.example"}, 421),
+        ({"origin": "http://localhost:6274"}, 200),
+        ({"origin": "http://127.0.0.1"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://localhost.evil.example"}, 403),
+        ({"origin": "https://evil.example:443"}, 403),
+        ({"origin": "null"}, 403),
+    ],
+)
+async def test_only_this_host_and_no_foreign_page_is_served(
+    browser: httpx2.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    assert (await browser.get("/api/health", headers=headers)).status_code == status
+    if status != 200:
+        assert (await browser.get("/sse", headers=headers)).status_code == status
+        for path in ("/mcp", "/messages/", "/nowhere"):
+            assert (await browser.post(path, headers=headers, json={})).status_code == status
+
+
+async def test_health_is_told(browser: httpx2.AsyncClient) -> None:
+    health = await browser.get("/api/health")
+
+    assert (health.status_code, health.json()) == (200, {"status": "ok", "version": __version__, "reason": None})
+
+
+async def test_health_tells_why_the_product_is_not_open(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    async with serving(tmp_path, {"VEL_TUTOR_HOME": str(tmp_path / "file" / "home")}, transport="sse") as server:
+        with pytest.raises(Exception, match="VEL_TUTOR_HOME") as refused:
+            await server.call("task_list")
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            health = await client.get((await server.address()).replace("/sse", "/api/health"))
+
+    assert health.status_code == 503
+    assert (health.json()["status"], health.json()["reason"]) == ("unavailable", str(refused.value))
+
+
+async def test_many_calls_at_once_are_answered_each_its_own(server: Server) -> None:
+    prompts = [f"Say {number}" for number in range(20)]
+    tasks = await asyncio.gather(*(server.call("task_submit", prompt=prompt, wait_seconds=30) for prompt in prompts))
+
+    assert [task["prompt"] for task in tasks] == prompts
+    assert {task["status"] for task in tasks} == {"completed"}
+
+
+async def test_the_streamable_server_also_serves_the_older_pair(server: Server, tmp_path: Path) -> None:
+    older = Server(tmp_path, transport="sse")
+    older._process, older._address = server._process, asyncio.get_running_loop().create_future()
+    older._address.set_result((await server.address()).replace("/mcp", "/sse"))
+    await older.connect()
+    assert (await older.initialize())["serverInfo"]["name"] == "vel-tutor-mcp"
+    assert older._wire is not None
+    await older._wire.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "why"),
+    [
+        (["--transport", "http"], BAD_USAGE, "--no-auth"),
+        (["--transport", "sse", "--host", "0.0.0.0"], BAD_USAGE, "--no-auth"),
+        (["--transport", "http", "--no-auth", "--host", "0.0.0.0"], BAD_USAGE, "127.0.0.1"),
+        (["--transport", "http", "--no-auth", "--host", "::"], BAD_USAGE, "127.0.0.1"),
+        (["--transport", "sse", "--no-auth", "--host", "example.org"], BAD_USAGE, "127.0.0.1"),
+        (["--transport", "http", "--no-auth", "--port", "{taken}"], BAD_CONFIGURATION, "another program"),
+    ],
+)
+async def test_what_cannot_be_served_is_refused_with_a_sentence(
+    tmp_path: Path, options: list[str], code: int, why: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        options = [option.format(taken=taken) for option in options]
+        async with Server(tmp_path, command=[*COMMAND, "serve", *options]) as server:
+            assert await server.ended() == code
+
+    said = server.stderr.decode().strip()
+    assert one_sentence(said), said
+    assert why in said
+    assert (server.stdout, server.home.exists()) == (b"", False)
+
+
+@over_http
+async def test_a_client_that_goes_away_in_mid_call_stops_no_task(deployment: Deployment, providers: Providers) -> None:
+    groq = providers.groq
+    groq.tokens_per_second = 10
+    async with deployment.serving(alone(groq)) as server:
+        server.begin("task_submit", prompt="Carry on", wait_seconds=45)
+        await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
+        await server.reconnect()
+        (task,) = (await server.call("task_list"))["tasks"]
+        task = await server.call("task_get", id=task["id"], wait_seconds=15)
+
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["completed"]
+    assert "Traceback" not in server.stderr.decode()
+
+
+@over_http
+async def test_a_draining_server_tells_the_answer_and_lets_nobody_in(
+    deployment: Deployment, providers: Providers
+) -> None:
+    groq = providers.groq
+    groq.tokens_per_second = 10
+    async with deployment.serving(alone(groq) | {"VEL_TUTOR_DRAIN_SECONDS": "20"}) as server:
+        _, answer = server.begin("task_submit", prompt="Finish first", wait_seconds=45)
+        await soon(groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 1))
+        server.terminate()
+        told = await soon(answer)
+        assert await soon(server.ended(), 5) == 0
+        with pytest.raises(httpx2.ConnectError):
+            await httpx2.AsyncClient(trust_env=False).get(await server.address())
+
+    assert told["result"]["structuredContent"]["status"] == "completed"
+    assert server.stderr.decode().count("\n") == 1  # the address, and nothing else
+
+
+@over_http
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+async def test_the_server_ends_open_streams_and_leaves_at_once(
+    deployment: Deployment, providers: Providers, number: int
+) -> None:
+    groq = providers.groq
+    groq.latency = 60
+    async with deployment.serving(alone(groq)) as server:
+        _, answer = server.begin("task_submit", prompt="Wait", wait_seconds=50)
+        await soon(groq.until(lambda groq: groq.open == 1))
+        server.signal(number)
+        assert await soon(server.ended(), 5) == 0
+
+    with pytest.raises(ServerGone):
+        await answer
+    assert (server.stderr.decode().splitlines()[1:], server.stdout) == ([], b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_a_second_signal_ends_the_draining(tmp_path: Path, providers: Providers, transport: Transport) -> None:
+    groq = providers.groq
+    groq.latency = 60
+    values = alone(groq) | {"VEL_TUTOR_DRAIN_SECONDS": "100", "VEL_TUTOR_LOG_LEVEL": "INFO"}
+    async with serving(tmp_path, values, transport=transport) as server:
+        server.begin("task_submit", prompt="Wait", wait_seconds=50)
+        await soon(groq.until(lambda groq: groq.open == 1))
+        server.terminate()
+        server.signal(signal.SIGINT)
+        assert await soon(server.ended(), 5) == 0
+
+
+@over_http
+async def test_no_prompt_and_no_header_is_in_the_log(deployment: Deployment, providers: Providers) -> None:
+    async with deployment.serving(providers.environment() | {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
+        await server.call("task_submit", prompt=SECRET, wait_seconds=15)
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            await client.get(await server.address(), headers={"host": SECRET.replace(" ", "-")})
+        server.send_raw({"jsonrpc": "2.0", "id": "x", "method": 3, "params": SECRET})
+        assert (await server.call("task_list"))["tasks"] != []
+
+    assert SECRET not in server.stderr.decode()
+    assert SECRET.replace(" ", "-") not in server.stderr.decode()
+    assert server.rubbish == []

@@ -1,0 +1,94 @@
+"""Several servers on one database, as two MCP clients open at once are: each task is run once, by whoever lives."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server import Server, serving, soon
+from world import Providers
+
+from vel_tutor_mcp.providers.simulated import SimulatedProvider
+
+pytestmark = pytest.mark.anyio
+
+DATABASES = {"sqlite": 2, "postgresql": 4}
+BURST = 400
+TAKEN_OVER_SECONDS = 5.0
+
+Task = dict[str, Any]
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def variables(database: str, providers: Providers, request: pytest.FixtureRequest) -> dict[str, str]:
+    url = {"VEL_TUTOR_DATABASE_URL": request.getfixturevalue("postgres_url")} if database == "postgresql" else {}
+    return providers.environment() | url
+
+
+@asynccontextmanager
+async def servers(count: int, folder: Path, variables: dict[str, str]) -> AsyncIterator[list[Server]]:
+    """So many servers with one home, started at once."""
+    async with AsyncExitStack() as stack:
+        made = [serving(folder, variables) for _ in range(count)]
+        yield list(await asyncio.gather(*(stack.enter_async_context(server) for server in made)))
+
+
+async def submitted(server: Server, name: str, count: int) -> list[Task]:
+    prompts = [f"Say {name} {number}" for number in range(count)]
+    return await asyncio.gather(*(server.call("task_submit", prompt=prompt, wait_seconds=0) for prompt in prompts))
+
+
+async def ended(server: Server, task: Task) -> Task:
+    while task["status"] in {"pending", "in_progress"}:
+        task = await server.call("task_get", id=task["id"], wait_seconds=50)
+    return task
+
+
+def prompts_asked(*providers: SimulatedProvider) -> Counter[str]:
+    requests = [request for provider in providers for request in provider.requests]
+    return Counter(request.body["messages"][-1]["content"] for request in requests)
+
+
+@pytest.mark.parametrize("count", [50, 200])
+async def test_servers_on_one_database_share_their_tasks_and_run_none_twice(
+    tmp_path: Path, providers: Providers, database: str, variables: dict[str, str], count: int
+) -> None:
+    together = DATABASES[database]
+    each = count * 2 // together
+    async with servers(together, tmp_path, variables) as running:
+        made = await asyncio.gather(*(submitted(server, f"{place}", each) for place, server in enumerate(running)))
+        asked = [(server, task) for server, tasks in zip(reversed(running), made, strict=True) for task in tasks]
+        done = await asyncio.gather(*(ended(server, task) for server, task in asked))
+
+    assert len(done) == count * 2
+    assert {task["status"] for task in done} == {"completed"}
+    assert {len(task["attempts"]) for task in done} == {1}
+    assert set(prompts_asked(providers.openai, providers.groq).values()) == {1}
+    assert len(prompts_asked(providers.openai, providers.groq)) == count * 2
+    assert [server.stderr for server in running] == [b""] * together
+
+
+async def test_a_server_finishes_the_tasks_of_one_that_was_killed(
+    tmp_path: Path, providers: Providers, variables: dict[str, str]
+) -> None:
+    providers.groq.tokens_per_second = 20
+    async with servers(2, tmp_path, variables) as (one, other):
+        tasks = await submitted(one, "it", 5)
+        await soon(providers.groq.until(lambda groq: groq.open == 5))
+        waiting = [asyncio.create_task(ended(other, task)) for task in tasks]
+        await one.kill()
+        providers.groq.tokens_per_second = 0
+        done = await asyncio.wait_for(asyncio.gather(*waiting), TAKEN_OVER_SECONDS)
+
+    assert {task["status"] for task in done} == {"completed"}
+    assert [[attempt["outcome"] for attempt in task["attempts"]] for task in done] == [["cut", "completed"]] * 5
+    assert set(prompts_asked(providers.groq).values()) == {2}

@@ -1,0 +1,41 @@
+"""The worker: a process without a door that finishes what servers leave."""
+
+from pathlib import Path
+
+import pytest
+from server import COMMAND, Server, alone, one_sentence, serving, soon
+from world import Providers
+
+pytestmark = pytest.mark.anyio
+
+WORKER = (*COMMAND, "worker")
+BAD_CONFIGURATION = 78
+
+
+async def test_a_worker_finishes_the_task_of_a_server_that_left(tmp_path: Path, providers: Providers) -> None:
+    groq = providers.groq
+    groq.tokens_per_second = 10
+    async with serving(tmp_path, alone(groq)) as server:
+        task = await server.call("task_submit", prompt="Be inherited", wait_seconds=0)
+        await soon(groq.until(lambda groq: groq.open == 1))
+    groq.tokens_per_second = 0
+
+    async with Server(tmp_path, alone(groq), WORKER) as worker:
+        await soon(groq.until(lambda groq: len(groq.requests) == 2 and groq.open == 0))
+        worker.terminate()
+        assert await soon(worker.ended(), 5) == 0
+
+    async with serving(tmp_path, alone(groq)) as server:
+        task = await server.call("task_get", id=task["id"], wait_seconds=15)
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["cut", "completed"]
+    assert worker.stderr.decode().splitlines() == ["vel-tutor-mcp: the worker runs; Ctrl-C or SIGTERM stops it."]
+
+
+async def test_a_worker_that_cannot_open_ends_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    async with Server(tmp_path, {"VEL_TUTOR_HOME": str(tmp_path / "file" / "home")}, WORKER) as worker:
+        assert await worker.ended() == BAD_CONFIGURATION
+
+    (said,) = worker.stderr.decode().splitlines()
+    assert one_sentence(said)
+    assert "VEL_TUTOR_HOME" in said

@@ -1,0 +1,74 @@
+"""Commands of the real command line as processes of their own: what they print, and how they end."""
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from server import environment, soon
+
+# Ctrl-C is ignored by what a shell starts in the background, as a test run may be.
+HEEDING_CTRL_C = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('vel_tutor_mcp', run_name='__main__')"
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind; `stdout` as text of any platform."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+class Command:
+    """A command that runs."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    async def ended(self, stdin: bytes = b"") -> Ended:
+        out, err = await soon(self._process.communicate(stdin))
+        assert self._process.returncode is not None
+        return Ended(self._process.returncode, *(text.decode().replace("\r\n", "\n") for text in (out, err or b"")))
+
+
+@asynccontextmanager
+async def started(
+    folder: Path, values: Mapping[str, str], *arguments: str, stderr: int = PIPE
+) -> AsyncIterator[Command]:
+    """A command with its home in the folder; killed where the context is left before it ended."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HEEDING_CTRL_C, *arguments),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=stderr,
+        cwd=folder,
+        env=environment(folder, values),
+    )
+    try:
+        yield Command(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await soon(process.communicate())
+
+
+async def run(folder: Path, values: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> Ended:
+    async with started(folder, values, *arguments) as command:
+        return await command.ended(stdin)

@@ -1,0 +1,50 @@
+"""Where a conversation takes place: the same tests run over each transport and on each database."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.sse import sse_client
+from server import COMMAND, Server, Transport, environment, serving, soon
+from world import Era
+
+TRANSPORTS: tuple[Transport, ...] = ("stdio", "sse", "http")
+DATABASES = ("sqlite", "postgresql")
+EVERYWHERE = list(product(TRANSPORTS, DATABASES))
+# Where once is enough, as for what is killed in a loop.
+ONCE = EVERYWHERE[:1]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A folder and a database, and the way to their servers: each is a process of its own."""
+
+    transport: Transport
+    database: str
+    folder: Path
+    variables: Mapping[str, str]
+
+    def serving(self, values: Mapping[str, str] = {}) -> serving:
+        """A server that has been greeted, for a raw conversation."""
+        return serving(self.folder, {**values, **self.variables}, transport=self.transport)
+
+    @asynccontextmanager
+    async def client(self, era: Era, values: Mapping[str, str] = {}) -> AsyncIterator[Client]:
+        """The official SDK's client of a server."""
+        values = {**values, **self.variables}
+        if self.transport == "stdio":
+            async with Client(stdio_client(self._started_by_client(values)), mode=era) as client:
+                yield client
+            return
+        async with Server(self.folder, values, transport=self.transport) as server:
+            address = await soon(server.address())
+            async with Client(sse_client(address) if self.transport == "sse" else address, mode=era) as client:
+                yield client
+
+    def _started_by_client(self, values: Mapping[str, str]) -> StdioServerParameters:
+        return StdioServerParameters(
+            command=COMMAND[0], args=[*COMMAND[1:]], env=environment(self.folder, values), cwd=self.folder
+        )

@@ -1,0 +1,94 @@
+"""The routes over HTTP in this process: health before the product is open, and sessions that nobody ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
+
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.gate import Gate
+from vel_tutor_mcp.doors.http import make_app
+from vel_tutor_mcp.doors.mcp import make_server
+from vel_tutor_mcp.errors import Unavailable
+
+pytestmark = pytest.mark.anyio
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "forgetful", "version": "1"},
+    },
+}
+
+
+@asynccontextmanager
+async def asking(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the app behind its gate."""
+    transport = httpx2.ASGITransport(Gate(app, "127.0.0.1"))
+    headers = {"accept": "application/json, text/event-stream"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:4000", headers=headers) as client,
+    ):
+        yield client
+
+
+async def test_health_tells_how_the_opening_goes() -> None:
+    desk = Desk()
+    async with asking(make_app(make_server(desk), desk, "sse")) as client:
+        starting = await client.get("/api/health")
+        desk.failed(Unavailable("The database is away."))
+        failed = await client.get("/api/health")
+
+    assert (starting.status_code, starting.json()["status"]) == (503, "starting")
+    assert (failed.status_code, failed.json()["status"]) == (503, "unavailable")
+    assert failed.json()["reason"] == "The database is away."
+
+
+async def test_a_session_that_nobody_uses_is_forgotten() -> None:
+    desk = Desk()
+    server = make_server(desk)
+    async with asking(make_app(server, desk, "http", idle_seconds=0.01)) as client, asyncio.timeout(5):
+        session = (await client.post("/mcp", json=HELLO)).headers["mcp-session-id"]
+        while server.session_manager._server_instances:  # noqa: ASYNC110 - the SDK tells nobody
+            await asyncio.sleep(0)
+        again = await client.post("/mcp", json=HELLO | {"method": "ping"}, headers={"mcp-session-id": session})
+
+    assert again.status_code == 404
+
+
+async def test_who_is_inside_when_all_must_go_gets_a_proper_end() -> None:
+    entered, said = asyncio.Event(), list[Message]()
+
+    async def endless(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        entered.set()
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.body", "body": b"too late", "more_body": False})
+
+    async def nothing_comes() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    gate = Gate(endless, "127.0.0.1")
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"127.0.0.1:4000")]}
+    visit = asyncio.create_task(gate(scope, nothing_comes, send))
+    await entered.wait()
+    gate.shut()
+    await gate.empty(seconds=5)
+    await visit
+    await gate(scope, nothing_comes, send)
+
+    assert said[1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert (said[2]["type"], said[2]["status"]) == ("http.response.start", 503)

@@ -1,0 +1,214 @@
+"""Texts and numbers that no database holds: a vendor's are made to fit, a caller's are refused or found nowhere."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from stores import NewDatabase
+from world import Providers, shared_app, simulated_providers, start_afresh
+
+from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.errors import InputError, NotFound
+from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, TaskError, TaskRequest, TaskStatus, Work
+from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store.tables import attempts, ledger, users
+
+pytestmark = pytest.mark.anyio
+
+# As long as a name may be, so that a vendor can make more of it.
+LONG = "m" * 160
+NO_TEXTS = ("a\0b", "half a letter: \ud83d")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def providers() -> AsyncIterator[Providers]:
+    async with simulated_providers() as providers:
+        yield providers
+
+
+@pytest.fixture(scope="module")
+async def app(
+    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[App]:
+    row = {"provider": "local", "model": LONG, "tier": "small", "context_window": 8192}
+    at_home = {"local_base_url": providers.groq.base_url, "catalog": {"models": [row]}}
+    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, **at_home) as app:
+        yield app
+
+
+@pytest.fixture(autouse=True)
+def afresh(app: App, providers: Providers) -> Iterator[None]:
+    yield
+    start_afresh(app, providers)
+
+
+async def agent_with(app: App, me: Principal, **config: Any) -> str:
+    return (await app.agents.create(me, f"agent {uuid4()}", AgentType.RESEARCHER, AgentConfig(**config))).id
+
+
+async def answered(app: App, me: Principal, **wanted: Any) -> Told:
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", **wanted))
+    return await app.tasks.follow(me, task.id, 20)
+
+
+@pytest.mark.parametrize("fault", [[], [Fault(kind="not_streamed")]], ids=["streamed", "whole"])
+async def test_a_nul_in_an_answer_becomes_a_replacement_character(
+    app: App, me: Principal, providers: Providers, fault: list[Fault]
+) -> None:
+    providers.groq.answer = lambda _: r"one \0two \u0000 three".replace(r"\0", "\0")
+    providers.groq.faults = fault
+    told = await answered(app, me)
+
+    assert told.task.output == "one \ufffdtwo \\u0000 three"
+    assert (await app.tasks.get(me, told.task.id)).output == told.task.output
+
+
+async def test_a_nul_in_a_partial_answer_and_in_a_complaint_is_kept_as_text(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.answer = lambda _: "one\0 two\0 three"
+    providers.groq.faults = [Fault(kind="cut", after_chunks=2)]
+    providers.openai.faults = [Fault(kind="status", status=400, message="no\0way")]
+    told = await answered(app, me, agent=await agent_with(app, me, providers=("groq", "openai"), max_retries=0))
+
+    cut, refused = told.attempts
+    assert (cut.partial, cut.provider) == ("one\ufffd two\ufffd", "groq")
+    assert refused.error
+    assert "no way" in refused.error
+
+
+async def test_the_name_of_the_model_that_answered_is_cut(app: App, me: Principal, providers: Providers) -> None:
+    providers.groq.faults = [Fault(kind="wrong_model")]
+    told = await answered(app, me, agent=await agent_with(app, me, providers=("local",)))
+
+    async with app._parts.database.read() as tx:
+        served = await tx.scalar(sa.select(attempts.c.served_model).where(attempts.c.task_id == told.task.id))
+    assert told.task.model == LONG
+    assert served == f"not-{LONG}"[:160]
+
+
+async def test_what_a_fault_of_ours_leaves_open_is_settled(app: App, me: Principal, providers: Providers) -> None:
+    providers.groq.always = Fault(kind="stall", after_chunks=1)
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", max_cost_usd=0.01))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
+
+    await app._answers._give_up(Work(task.id, 1), TaskError(code="internal", message="A fault."))
+
+    async with app._parts.database.read() as tx:
+        (booked,) = (await tx.execute(sa.select(ledger).where(ledger.c.task_id == task.id))).all()
+    (attempt,) = (await app.tasks.tell(me, task.id)).attempts
+    assert attempt.outcome is Outcome.FAILED
+    assert attempt.cost_nanousd == booked.settled_nanousd == booked.reserved_nanousd
+    app._answers.cancel(task.id)
+    assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.FAILED
+
+
+Use = Callable[[App, Principal, str], Awaitable[object]]
+
+
+async def rated(app: App, me: Principal, comment: str) -> None:
+    await app.tasks.rate(me, (await answered(app, me)).task.id, 5, comment)
+
+
+async def instructed(app: App, me: Principal, text: str) -> None:
+    await app.agents.create(me, "x", AgentType.RESEARCHER, AgentConfig.model_construct(system_prompt=text))
+
+
+async def renamed(app: App, me: Principal, name: str) -> None:
+    await app.agents.update(me, await agent_with(app, me), name=name)
+
+
+@pytest.mark.parametrize("text", NO_TEXTS, ids=["nul", "surrogate"])
+@pytest.mark.parametrize(
+    ("what", "use"),
+    [
+        ("prompt", lambda app, me, text: app.tasks.submit(me, TaskRequest(prompt=text))),
+        ("idempotency key", lambda app, me, text: app.tasks.submit(me, TaskRequest(prompt="x", idempotency_key=text))),
+        ("comment", rated),
+        ("name", lambda app, me, text: app.agents.create(me, text, AgentType.RESEARCHER, AgentConfig())),
+        ("name", renamed),
+        ("system_prompt", instructed),
+    ],
+)
+async def test_what_would_be_stored_and_is_no_text_is_refused(
+    app: App, me: Principal, what: str, use: Use, text: str
+) -> None:
+    with pytest.raises(InputError, match=f"The {what} is no text; it holds a NUL or half of a character"):
+        await use(app, me, text)
+
+
+@pytest.mark.parametrize("text", NO_TEXTS, ids=["nul", "surrogate"])
+async def test_what_is_looked_for_and_is_no_text_is_nowhere(app: App, me: Principal, text: str) -> None:
+    for missing in (
+        app.agents.get(me, text),
+        app.agents.update(me, text, name="other"),
+        app.agents.delete(me, text),
+        app.tasks.submit(me, TaskRequest(prompt="x", agent=text)),
+        app.tasks.list(me, agent=text),
+        app.tasks.get(me, text),
+        app.routes.explain(me, "x", text, None, None),
+    ):
+        with pytest.raises(NotFound):
+            await missing
+    for found in (
+        await app.tasks.list(me, query=text),
+        await app.audit.search(me, action=text),
+        await app.audit.search(me, principal=text),
+        await app.audit.search(me, subject=text),
+    ):
+        assert found.rows == ()
+
+
+async def test_json_keeps_a_nul_as_an_escape(app: App, me: Principal, providers: Providers) -> None:
+    schema = {"type": "object", "description": "a\0b"}
+    told = await answered(app, me, parameters={"key\0": "a\0b"}, response_schema=schema)
+
+    assert (told.task.parameters, told.task.response_schema) == ({"key\0": "a\0b"}, schema)
+    assert told.task.status is TaskStatus.COMPLETED
+    assert r'{"key\u0000":"a\u0000b"}' in [*providers.groq.requests, *providers.openai.requests][0].prompt
+
+
+@pytest.mark.parametrize("usd", [0, -1, 1_000_001, 1e30, float("inf"), float("nan")])
+async def test_a_limit_that_is_none_is_refused(app: App, me: Principal, usd: float) -> None:
+    sentence = "is out of range; it must be more than 0 and at most 1,000,000 US dollars"
+    budget = AgentConfig.model_construct(budget_usd_per_task=usd)
+    with pytest.raises(InputError, match=f"max_cost_usd {sentence}"):
+        await app.tasks.submit(me, TaskRequest(prompt="x", max_cost_usd=usd))
+    with pytest.raises(InputError, match=f"budget_usd_per_task {sentence}"):
+        await app.agents.create(me, "rich", AgentType.RESEARCHER, budget)
+    with pytest.raises(InputError, match="budget_usd_per_task"):
+        await app.agents.update(me, await agent_with(app, me), config={"budget_usd_per_task": usd})
+
+
+async def test_a_million_is_not_too_much(app: App, me: Principal) -> None:
+    told = await answered(app, me, agent=await agent_with(app, me, budget_usd_per_task=1_000_000))
+
+    assert told.task.status is TaskStatus.COMPLETED
+    assert told.task.max_cost_nanousd == 10**15
+
+
+async def test_a_users_name_may_be_anything(
+    tmp_path_factory: pytest.TempPathFactory,
+    new_database: NewDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ann \udcff" + "n" * 200)
+    home = tmp_path_factory.mktemp("home")
+    with new_database() as url:
+        settings = Settings.model_validate({"home": home, "database_url": url})
+        for _ in range(2):
+            async with open_app(settings) as app:
+                assert app.local_principal.name == "ann ?" + "n" * 155
+        async with open_app(settings) as app, app._parts.database.read() as tx:
+            assert await tx.scalar(sa.select(sa.func.count()).select_from(users)) == 1

@@ -1,0 +1,46 @@
+"""The desk: calls wait for the product, are told why it is away, and find it when it is there after all."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.errors import Unavailable
+
+pytestmark = pytest.mark.anyio
+
+
+class Open:
+    """As much of a product as the desk looks at."""
+
+    local_principal = "somebody"
+
+
+async def test_a_call_waits_until_the_product_is_open() -> None:
+    desk = Desk()
+    entering = asyncio.create_task(desk.enter())
+    await asyncio.sleep(0)
+    assert not entering.done()
+
+    desk.opened(cast("Any", Open()))
+
+    assert (await entering)[1] == cast("Any", "somebody")
+
+
+async def test_a_product_that_is_open_after_all_is_found() -> None:
+    desk = Desk()
+    desk.failed(Unavailable("The database is away."))
+    for _ in range(3):
+        with pytest.raises(Unavailable) as refused:
+            await desk.enter()
+    desk.opened(cast("Any", Open()))
+
+    assert desk.problem is None
+    assert (await desk.enter())[1] == cast("Any", "somebody")
+    frames = []
+    trace = refused.value.__traceback__
+    while trace is not None:
+        frames.append(trace)
+        trace = trace.tb_next
+    assert len(frames) == 2  # this test and the desk: not those of the earlier calls
