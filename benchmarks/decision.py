@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from measure import Measurement, Result, alone
+from measure import Measurement, Result, alone, fewer
 
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
@@ -21,7 +21,7 @@ _PROMPT = (
 _CONFIGURED = frozenset({"openai", "groq", "perplexity"})
 
 
-async def results() -> list[Result]:
+async def results(share: float) -> list[Result]:
     catalog, health = Catalog.load({}), Health()
     prices = Prices(catalog)
     prices.load()
@@ -40,8 +40,8 @@ async def results() -> list[Result]:
 
     name = f"of {len(catalog.models)} models"
     return [
-        await alone(f"decision {name}", _time_of(decision), unit="us", rounds=ROUNDS),
-        await alone(f"features of 1 kB and decision {name}", _time_of(route), unit="us", rounds=ROUNDS),
+        await alone(f"decision {name}", _time_of(decision), unit="us", rounds=fewer(ROUNDS, share)),
+        await alone(f"features of 1 kB and decision {name}", _time_of(route), unit="us", rounds=fewer(ROUNDS, share)),
     ]
 
 

@@ -1,6 +1,6 @@
-"""Run the benchmarks and print one table: `python benchmarks/run.py [--only NAME] [--json FILE]`.
+"""Run the benchmarks and print one table: `python benchmarks/run.py [--only NAME] [--quick] [--json FILE]`.
 
-A ratio is resolved only where it is further from 1 than its A/A control.
+docs/performance.md says how to read it.
 """
 
 import argparse
@@ -12,20 +12,36 @@ import sys
 from pathlib import Path
 
 import decision
+import durable
+import memory
+import parts
 import provider
 import start
+import throughput
+import tool_list
 from measure import Result
+from stdio import FOREIGN
 
-BENCHMARKS = {"start": start.results, "provider": provider.results, "decision": decision.results}
+BENCHMARKS = {
+    "start": start.results,
+    "provider": provider.results,
+    "decision": decision.results,
+    "tools": tool_list.results,
+    "memory": memory.results,
+    "durable": durable.results,
+    "throughput": throughput.results,
+    "parts": parts.results,
+}
 
-_COLUMNS = ("benchmark", "ours", "theirs", "unit", "ratio [quartiles]", "A/A control", "goal", "")
+_QUICK = 0.3
+_COLUMNS = ("benchmark", "ours", "theirs", "more", "unit", "ratio [quartiles]", "A/A control", "goal", "")
 
 
-async def measured(names: list[str]) -> list[Result]:
+async def measured(names: list[str], share: float) -> list[Result]:
     found: list[Result] = []
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        found += await BENCHMARKS[name]()
+        found += await BENCHMARKS[name](share)
     return found
 
 
@@ -38,18 +54,28 @@ def table(results: list[Result]) -> str:
 
 
 def machine() -> str:
-    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} CPUs{load}"
+
+
+def forget_settings() -> None:
+    """What this machine tells the product and the SDK is no part of a comparison."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        del os.environ[name]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What is fast, against what, and how sure that is.")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="may be given several times")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, no evidence")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
     arguments = parser.parse_args()
-    results = asyncio.run(measured(arguments.only or list(BENCHMARKS)))
-    print(f"{machine()}\n\n{table(results)}")
+    forget_settings()
+    before = machine()
+    results = asyncio.run(measured(arguments.only or list(BENCHMARKS), _QUICK if arguments.quick else 1.0))
+    print(f"{before}\n\n{table(results)}")
     if arguments.json:
-        report = {"machine": machine(), "results": [result.shown() for result in results]}
+        report = {"machine": before, "results": [result.shown() for result in results]}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

@@ -200,6 +200,15 @@ async def open_app(settings: Settings, *, guest: bool = False) -> AsyncIterator[
         await app.close()
 
 
+def upgrade(database: Database) -> None:
+    """Make or upgrade all tables, the engine's too, as every start does. Blocks.
+
+    Raises:
+        Unavailable, ConfigurationError: see `schema.prepare`.
+    """
+    schema.prepare(database, DbosEngine(database, lease_on(database)).migrate)
+
+
 def database_of(settings: Settings) -> Database:
     """The database that the settings name; nothing is opened yet.
 

@@ -219,7 +219,7 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is told of a task while it runs. `percent` 0-100; `passing` news (tokens so far) is made stale by the next."""
+    """What is told of a task while it runs. `percent` 0-100; `passing` news (tokens so far) ends with the next."""
 
     percent: float
     message: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployment import Deployment
 from server import COMMAND, Server, ToolRefused, alone, environment, one_sentence, serving
 from world import Providers
 
@@ -74,8 +75,8 @@ async def test_an_unknown_transport_is_refused_with_a_sentence(tmp_path: Path) -
     assert server.stdout == b""
 
 
-async def test_without_any_key_a_task_is_refused_with_the_variables_to_set(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
+async def test_without_any_key_a_task_is_refused_with_the_variables_to_set(deployment: Deployment) -> None:
+    async with deployment.serving() as server:
         with pytest.raises(ToolRefused) as refused:
             await server.call("task_submit", prompt="Say hello", wait_seconds=15)
         decision = await server.call("route_explain", prompt="Say hello")
@@ -194,8 +195,8 @@ async def groq() -> AsyncIterator[SimulatedProvider]:
 
 
 @pytest.fixture(scope="module")
-async def server(groq: SimulatedProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    async with serving(tmp_path_factory.mktemp("server"), alone(groq)) as server:
+async def server(groq: SimulatedProvider, place: Deployment) -> AsyncIterator[Server]:
+    async with place.serving(alone(groq)) as server:
         yield server
 
 

@@ -36,6 +36,12 @@ WINDOWS: dict[str, Callable[[SimulatedProvider], bool]] = {
     "in mid-stream": lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 3,
     "after the last byte": lambda groq: groq.requests != [] and groq.open == 0,
 }
+
+
+def _name(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else "-".join(value)
+
+
 # Every kill takes seconds: one in each place, the other windows once.
 SINGLE_KILLS = [(place, "in mid-stream") for place in EVERYWHERE] + [
     (place, window) for place in ONCE for window in WINDOWS if window != "in mid-stream"
@@ -102,7 +108,7 @@ async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
 
 
 @pytest.mark.kills
-@pytest.mark.parametrize(("deployment", "window"), SINGLE_KILLS, indirect=["deployment"], ids=str)
+@pytest.mark.parametrize(("deployment", "window"), SINGLE_KILLS, indirect=["deployment"], ids=_name)
 async def test_a_task_whose_server_is_killed_completes_at_the_next_start(
     deployment: Deployment, providers: Providers, window: str
 ) -> None:

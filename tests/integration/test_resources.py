@@ -152,7 +152,8 @@ async def test_what_is_not_there_is_an_error_that_says_so(client: Client) -> Non
     for uri, sentence in (
         ("task://917e6895-66c8-445f-b6d6-6f615c07879c", "There is no such task; no task of yours has this id;"),
         ("task://no-id/output", "There is no such task; no task of yours has this id;"),
-        ("agent://no%00body", "There is no such agent; no agent of yours has this id or name;"),
+        ("agent://no%00body", "Unknown resource"),
+        ("task://no%00id/output", "Unknown resource"),
         ("agent://nobody", "There is no such agent; no agent of yours has this id or name;"),
         ("guide://cooking", "There is no guide on this topic; the topics are agents, errors, money, routing, start"),
         ("guide://..%2F..%2Fpyproject", "Unknown resource"),

@@ -8,7 +8,8 @@ import pytest
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable
 from vel_tutor_mcp.providers.visit import Visit, seconds_ahead
 from vel_tutor_mcp.services.doctor import verdicts
-from vel_tutor_mcp.services.doctor.verdicts import Access, Contents, File, Finding, Folder, Verdict
+from vel_tutor_mcp.services.doctor.verdicts import Access, File, Finding, Folder, Verdict
+from vel_tutor_mcp.store.inspection import Contents
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 HOME = Path("home")

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 GONE = (ClientDisconnect, BrokenResourceError, ClosedResourceError)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_DISCONNECT: Message = {"type": "http.disconnect"}
 _STOPPING = "The server is being stopped; nothing new is begun; try again when it is back."
 
 
@@ -29,7 +28,7 @@ class Gate:
         self._app = app
         self._shut = False
         self._over = asyncio.Event()
-        self._inside: set[asyncio.Task[None]] = set()
+        self._inside: set[_Visit] = set()
         # Any port: the name is what a page that was rebound to this machine cannot have, and tunnels change the port.
         self._security = TransportSecurityMiddleware(
             TransportSecuritySettings(
@@ -43,10 +42,10 @@ class Gate:
         self._shut = True
 
     async def empty(self, seconds: float) -> None:
-        """End what is still open, such as streams that have no end of their own; wait for those who read slowly."""
+        """End what is still open, such as streams that have no end of their own; wait so long for slow readers."""
         self._over.set()
         if self._inside:
-            await asyncio.wait(self._inside, timeout=seconds)
+            await asyncio.wait({visit.over for visit in self._inside}, timeout=seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,54 +57,68 @@ class Gate:
         elif self._shut:
             await _stopping(scope, receive, send)
         else:
-            await self._visited(_Visit(self._over, receive, send), scope)
-
-    async def _visited(self, visit: "_Visit", scope: Scope) -> None:
-        this = asyncio.current_task()
-        assert this is not None
-        self._inside.add(this)
-        try:
-            await visit.run(self._app, scope)
-        finally:
-            self._inside.discard(this)
+            visit = _Visit(self._over, scope, receive, send)
+            self._inside.add(visit)
+            try:
+                await visit.run(self._app)
+            finally:
+                self._inside.discard(visit)
 
 
 _stopping = PlainTextResponse(_STOPPING, status_code=503, headers={"connection": "close"})
 
 
 class _Visit:
-    """One request. When all are shown out, the app sees its client go, and the client a proper end of the answer."""
+    """One request. When all are shown out, the client gets a proper end of its answer, and the app sees it go.
 
-    def __init__(self, over: asyncio.Event, receive: Receive, send: Send) -> None:
-        self._over = over
+    `over` is done once the client has its answer, or is gone: the app may still be busy after that.
+    """
+
+    def __init__(self, all_out: asyncio.Event, scope: Scope, receive: Receive, send: Send) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._all_out = all_out
+        self._scope = scope
         self._receive = receive
         self._send = send
-        self._dismissed = False
         self._begun = False
+        self._dismissed = False
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
-        with suppress(*GONE):
-            await app(scope, self.receive, self.send)
-        if self._dismissed and self._begun:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-        elif self._dismissed:
-            await _stopping(scope, self._receive, self._send)
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            with suppress(*GONE):
+                await app(self._scope, self.receive, self.send)
+        finally:
+            self._is_over()
 
     async def receive(self) -> Message:
         coming = asyncio.ensure_future(self._receive())
-        over = asyncio.ensure_future(self._over.wait())
+        all_out = asyncio.ensure_future(self._all_out.wait())
         try:
-            await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                return coming.result()
+            await asyncio.wait({coming, all_out}, return_when=asyncio.FIRST_COMPLETED)
+            message = coming.result() if coming.done() else await self._dismiss()
         finally:
             coming.cancel()
-            over.cancel()
-        self._dismissed = True
-        return _DISCONNECT
+            all_out.cancel()
+        if message["type"] == "http.disconnect":
+            self._is_over()
+        return message
 
     async def send(self, message: Message) -> None:
-        if self._dismissed:  # `run` says what is left to be said
-            return
-        self._begun = True
-        await self._send(message)
+        if not self._dismissed:
+            self._begun = True
+            await self._send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                self._is_over()
+
+    async def _dismiss(self) -> Message:
+        if not self._dismissed and not self.over.done():
+            self._dismissed = True
+            if self._begun:
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await _stopping(self._scope, self._receive, self._send)
+        return {"type": "http.disconnect"}
+
+    def _is_over(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)

@@ -94,11 +94,13 @@ class _Door:
         process.say(f"serving MCP at {address}")
         self._opening.begin()
         await self._uvicorn.serve(sockets=[listener])
-        await asyncio.Event().wait()  # it ends when it is told to; the process leaves when all are told
 
     async def _stop(self) -> None:
+        # Uvicorn's own way to stop would wait for streams to end, and end the SDK's sessions under running calls.
         self._gate.shut()
-        self._uvicorn.should_exit = True  # closes the port and idle connections; waits for the others
+        if self._uvicorn.started:
+            for port in self._uvicorn.servers:
+                port.close()
         await self._opening.stop()
         if self._settings.drain_seconds:
             await asyncio.sleep(_REPLIES_LEAVE_SECONDS)

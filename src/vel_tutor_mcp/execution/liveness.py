@@ -31,6 +31,14 @@ WHERE locktype = 'advisory' AND objsubid = 1 AND granted
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
+# Each lease's connection says by its name whose it is.
+_NAME = "SELECT set_config('application_name', %s, false)"
+_NAMED = "vel-tutor-mcp: "
+_LIVING = """
+SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND datname = current_database() AND starts_with(application_name, %s)
+"""
+
 
 class Lease(ABC):
     """This process's lock, and the look at others'. All of it blocks for a moment.
@@ -58,6 +66,14 @@ class Lease(ABC):
     @abstractmethod
     def dead(self, executors: Iterable[str]) -> set[str]:
         """Of these, and of all that left a trace, the processes that have died.
+
+        Raises:
+            psycopg.Error: the server cannot be asked.
+        """
+
+    @abstractmethod
+    def living(self) -> list[str]:
+        """The other processes that hold such a lock, in words for a person. Needs no lock of ours.
 
         Raises:
             psycopg.Error: the server cannot be asked.
@@ -91,6 +107,10 @@ class FileLease(Lease):
     def dead(self, executors: Iterable[str]) -> set[str]:
         left = {path.stem for path in self._folder.glob("*.lock")}
         return {name for name in left | set(executors) if self._is_dead(name)}
+
+    def living(self) -> list[str]:
+        others = sorted(self._folder.glob("*.lock"))
+        return [_in_words(path.stem) for path in others if path.stem != self.executor and _is_held(path)]
 
     def _is_dead(self, executor: str) -> bool:
         """Whether the process that had this name has died; its file is then removed."""
@@ -127,6 +147,7 @@ class PostgresLease(Lease):
 
     def take(self) -> None:
         self._connection = self._database.connect_blocking()
+        self._connection.execute(_NAME, (f"{_NAMED}{_in_words(self.executor)}",))
         self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(self.executor),))
 
     def release(self) -> None:
@@ -145,6 +166,11 @@ class PostgresLease(Lease):
             self._looks = _LOOKS
         return dead
 
+    def living(self) -> list[str]:
+        with self._database.connect_blocking() as connection:
+            names = sorted(row[0] for row in connection.execute(_LIVING, (_NAMED,)))
+        return [name.removeprefix(_NAMED) for name in names]
+
     def _held(self) -> set[int]:
         if self._connection is None or self._connection.closed:
             self._missing, self._looks = {}, _LOOKS_AFTER_RECONNECT
@@ -155,6 +181,19 @@ class PostgresLease(Lease):
         except psycopg.Error:
             self._connection.close()
             raise
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _in_words(executor: str) -> str:
+    host, pid, _ = executor.rsplit("-", 2)
+    return f"process {pid} on {host}"
 
 
 def _key(executor: str) -> int:

@@ -149,9 +149,11 @@ class Tasks:
         while True:
             try:
                 return await self.tell(principal, task_id)
-            except Unavailable:
+            except Unavailable as problem:
                 if asyncio.get_running_loop().time() >= deadline:
-                    raise
+                    raise Unavailable(
+                        f"Task {task_id} cannot be seen now, but what was stored goes on; ask for it later: {problem}"
+                    ) from None
             await asyncio.sleep(_DATABASE_AWAY_SECONDS)
 
     @unbroken

@@ -6,6 +6,7 @@ entry's `previous_hash` is 64 zeros.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import audit_logs
 
 GENESIS = "0" * 64
+_HASHED = ("sequence", "organisation_id", "owner_id", "at", "principal", "action", "subject", "previous_hash")
 
 
 def canonical(value: Any) -> str:
@@ -26,6 +28,19 @@ def canonical(value: Any) -> str:
 
 def entry_hash(entry: dict[str, Any]) -> str:
     return hashlib.sha256(canonical(entry).encode()).hexdigest()
+
+
+def follows(entry: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    """Whether the row's hash is that of its content, and the row stands right behind the one before.
+
+    `before` is None for the first that is kept: what stood before it was pruned, unless it is the first of all.
+    """
+    content = {name: entry[name] for name in _HASHED} | {"payload": json.loads(entry["payload"])}
+    if before is None:
+        linked: bool = entry["sequence"] > 1 or entry["previous_hash"] == GENESIS
+    else:
+        linked = (entry["sequence"], entry["previous_hash"]) == (before["sequence"] + 1, before["hash"])
+    return linked and entry_hash(content) == entry["hash"]
 
 
 async def append(

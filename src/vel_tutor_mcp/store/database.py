@@ -124,6 +124,10 @@ class Database(ABC):
         """Become the only writer, where beginning the transaction has not done that already."""
 
     @abstractmethod
+    def lock_blocking(self, connection: sa.Connection) -> None:
+        """Become the only writer for the rest of the transaction of this connection of `blocking_engine`."""
+
+    @abstractmethod
     def told(self, problem: Exception) -> VelError | None:
         """The sentence for a failure of the database itself; None for any other problem."""
 

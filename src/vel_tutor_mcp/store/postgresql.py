@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -30,6 +31,7 @@ _MIGRATION_WAIT_SECONDS = 60
 _LOOK_SECONDS = 0.05
 # Keys of advisory locks in this database; any two numbers that nobody else uses.
 _WRITER, _MIGRATOR = 0x76656C01, 0x76656C02
+_WRITE_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({_WRITER})")
 # libpq knows these; asyncpg would hand them to the server as settings of its own.
 _ONLY_LIBPQ = frozenset({
     "channel_binding", "connect_timeout", "gssencmode", "keepalives", "keepalives_count", "keepalives_idle",
@@ -67,11 +69,15 @@ class PostgresDatabase(Database):
             pool_timeout=POOL_WAIT_SECONDS,
             hide_parameters=True,  # they are people's prompts, and errors are logged
         )
+        event.listen(engine.sync_engine, "handle_error", _notice_broken)
         reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         super().__init__(reader, engine)
 
     async def _lock(self, connection: Transaction) -> None:
-        await connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_WRITER})"))
+        await connection.execute(_WRITE_ALONE)
+
+    def lock_blocking(self, connection: sa.Connection) -> None:
+        connection.execute(_WRITE_ALONE)
 
     async def connect(self, *_: Any, **__: Any) -> Any:
         """A connection of asyncpg's own, with our schema and limits."""
@@ -160,9 +166,15 @@ def _host(url: sa.URL) -> str:
 
 def _is_lost(cause: BaseException | None, state: str) -> bool:
     """Whether the connection could not be made or broke, which says nothing of what was asked."""
-    lost = (OSError, TimeoutError, asyncpg.InterfaceError, psycopg.OperationalError)
+    lost = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.OperationalError)
     # Class 08 is the connection; 57P01 to 57P03 a server that stops, crashed or starts.
     return state.startswith(("08", "57P0")) or (not state and isinstance(_driver_error(cause), lost))
+
+
+def _notice_broken(context: sa.ExceptionContext) -> None:
+    """A connection whose server crashed may be left in the middle of an operation: the pool must not keep it."""
+    if isinstance(_driver_error(context.original_exception), asyncpg.InternalClientError):
+        context.is_disconnect = True
 
 
 def _driver_error(cause: BaseException | None) -> BaseException | None:

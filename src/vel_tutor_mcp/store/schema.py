@@ -3,7 +3,8 @@
 Runs at every start, before anything else, one process at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 
 import sqlalchemy as sa
 
@@ -14,6 +15,27 @@ from vel_tutor_mcp.store.database import Database
 # Of Alembic; what stands in it says whose tables these are.
 _REVISION_TABLE = "alembic_version"
 _SHOWN_TABLES = 3
+
+
+class State(StrEnum):
+    """How a database stands to this version."""
+
+    EMPTY = "empty"
+    BEHIND = "behind"
+    CURRENT = "current"
+    NEWER = "newer"
+    FOREIGN = "foreign"
+
+
+def state_of(revision: str | None, tables: int, known: Sequence[str]) -> State:
+    """The state of a database with so many tables; `known` are this version's revisions, oldest first."""
+    if revision is None:
+        return State.FOREIGN if tables else State.EMPTY
+    if revision in known:
+        return State.CURRENT if revision == known[-1] else State.BEHIND
+    # Ours are numbers of one length; what another project's migrations left looks otherwise.
+    is_ours = revision.isdecimal() and len(revision) == len(known[-1])
+    return State.NEWER if is_ours and revision > known[-1] else State.FOREIGN
 
 
 def prepare(database: Database, migrate_engine: Callable[[], None]) -> None:
@@ -62,6 +84,11 @@ def present(connection: sa.Connection) -> str | None:
     return revision
 
 
+def tables(connection: sa.Connection) -> tuple[str, ...]:
+    """The names of all tables there, but Alembic's own."""
+    return tuple(sorted(set(sa.inspect(connection).get_table_names()) - {_REVISION_TABLE}))
+
+
 def _migrate(database: Database) -> None:
     engine = database.blocking_engine()
     try:
@@ -76,35 +103,34 @@ def _migrate(database: Database) -> None:
 
 
 def _upgrade(connection: sa.Connection, place: str) -> None:
-    known, now = revisions(), present(connection)
-    if now == known[-1]:
+    now = present(connection)
+    if now == revisions()[-1]:
         return  # Alembic costs 0.1 s to import: not on every start
-    if now is None:
-        _refuse_foreign(connection, place)
-    elif now not in known:
-        raise _not_ours(place, now, known[-1])
+    if refused := refusal(place, now, tables(connection)):
+        raise refused
     to_revision(connection, "head")
 
 
-def _refuse_foreign(connection: sa.Connection, place: str) -> None:
-    tables = sorted(sa.inspect(connection).get_table_names())
-    if tables and _REVISION_TABLE not in tables:
-        shown = ", ".join(tables[:_SHOWN_TABLES]) + (", ..." if len(tables) > _SHOWN_TABLES else "")
-        raise ConfigurationError(
-            f"Where our tables belong in {place} there are another program's ({shown}); they were left as they are; "
-            "give vel-tutor-mcp a database of its own with VEL_TUTOR_DATABASE_URL or VEL_TUTOR_HOME."
-        )
-
-
-def _not_ours(place: str, revision: str, newest: str) -> ConfigurationError:
-    if revision.isdecimal() and len(revision) == len(newest):
-        return ConfigurationError(
-            f"{place[0].upper()}{place[1:]} is of revision {revision}, which a newer vel-tutor-mcp made; this one "
-            f"knows up to {newest}; upgrade vel-tutor-mcp, or choose another place with VEL_TUTOR_DATABASE_URL or "
-            "VEL_TUTOR_HOME."
-        )
-    return ConfigurationError(
-        f"{place[0].upper()}{place[1:]} holds another program's tables; their revision {revision} is none of ours; "
-        "they were left as they are: give vel-tutor-mcp a database of its own with VEL_TUTOR_DATABASE_URL or "
-        "VEL_TUTOR_HOME."
-    )
+def refusal(place: str, revision: str | None, names: Sequence[str]) -> ConfigurationError | None:
+    """Why tables of these names, of this revision, cannot be ours to use; None where they can."""
+    known = revisions()
+    match state_of(revision, len(names), known):
+        case State.NEWER:
+            return ConfigurationError(
+                f"{place[0].upper()}{place[1:]} is of revision {revision}, which a newer vel-tutor-mcp made; this one "
+                f"knows up to {known[-1]}; upgrade vel-tutor-mcp, or choose another place with VEL_TUTOR_DATABASE_URL "
+                "or VEL_TUTOR_HOME."
+            )
+        case State.FOREIGN if revision is not None:
+            return ConfigurationError(
+                f"{place[0].upper()}{place[1:]} holds another program's tables; their revision {revision} is none of "
+                "ours; they were left as they are: give vel-tutor-mcp a database of its own with "
+                "VEL_TUTOR_DATABASE_URL or VEL_TUTOR_HOME."
+            )
+        case State.FOREIGN:
+            shown = ", ".join(names[:_SHOWN_TABLES]) + (", ..." if len(names) > _SHOWN_TABLES else "")
+            return ConfigurationError(
+                f"Where our tables belong in {place} there are another program's ({shown}); they were left as they "
+                "are; give vel-tutor-mcp a database of its own with VEL_TUTOR_DATABASE_URL or VEL_TUTOR_HOME."
+            )
+    return None

@@ -37,6 +37,9 @@ class SqliteDatabase(Database):
     async def _lock(self, connection: Transaction) -> None:
         """BEGIN IMMEDIATE has done it."""
 
+    def lock_blocking(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
     def make(self) -> None:
         _make_folder(self.path.parent)
         engine = self.blocking_engine()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vel_tutor_mcp import __version__
-from vel_tutor_mcp.doors.cli import checks, serving, tasks
+from vel_tutor_mcp.doors.cli import checks, database, serving, tasks
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import VelError
 
@@ -15,6 +15,7 @@ app.command()(serving.serve)
 app.command()(serving.worker)
 app.command()(checks.doctor)
 app.add_typer(tasks.commands, name="task")
+app.add_typer(database.commands, name="db")
 
 
 def run() -> None:

@@ -73,6 +73,10 @@ def table(columns: Sequence[Column], lines: Iterable[Sequence[str]], styles: Map
     return drawn
 
 
+def on_terminal(name: Name) -> bool:
+    return _stream(name).isatty()
+
+
 def harmless(text: str) -> str:
     """Without control characters, by which a model's answer could rewrite what the terminal shows."""
     return "".join(character for character in text if character.isprintable() or character in _KEPT)

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def with_app(
-    work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = False, guest: bool = False
-) -> Result:
+def with_app(work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = False, guest: bool = False) -> Result:
     """What the work returns. `only_look` is for commands that leave at once and so should begin no task; see `open_app`
     for `guest`.
 

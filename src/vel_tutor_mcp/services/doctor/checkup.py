@@ -16,6 +16,7 @@ from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.services.doctor import probes, verdicts
 from vel_tutor_mcp.services.doctor.verdicts import Access, Finding
 from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import inspection
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.schema import revisions
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
@@ -117,7 +118,7 @@ async def _database(
     if isinstance(database, SqliteDatabase):
         return [await _file(database)]
     try:
-        contents, ahead["the database"] = await probes.postgresql(database)
+        contents, ahead["the database"] = await inspection.postgresql(database)
     finally:
         await database.close()
     return [verdicts.of_contents(database.place, contents, revisions())]
@@ -127,7 +128,7 @@ async def _file(database: SqliteDatabase) -> Finding:
     if not await probes.in_thread(database.path.exists):
         return verdicts.ok("database", f"{database.place} is made at the first start")
     try:
-        contents = await probes.in_thread(lambda: probes.sqlite(database.path))
+        contents = await probes.in_thread(lambda: inspection.sqlite(database.path))
     except (sqlite3.Error, OSError) as problem:
         return verdicts.unreadable(database.place, str(problem))
     return verdicts.of_contents(database.place, contents, revisions())

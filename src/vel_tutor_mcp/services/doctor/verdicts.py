@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.providers.visit import Visit
+from vel_tutor_mcp.store.inspection import Contents
+from vel_tutor_mcp.store.schema import State, state_of
 
 OLDEST_NODE = 20
 OLDEST_POSTGRESQL = 14
@@ -57,23 +59,6 @@ class File:
     mode: int
     folder_mode: int
     is_key: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What stands in a database that was reached: `revision` is its schema's, `tables` counts all tables.
-
-    `damage` is what SQLite's check complains of, `unfinished` where it took too long; `journal` is SQLite's mode,
-    `version` PostgreSQL's major version.
-    """
-
-    revision: str | None = None
-    tables: int = 0
-    damage: str | None = None
-    unfinished: bool = False
-    journal: str | None = None
-    writable: bool = True
-    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +159,19 @@ def of_contents(place: str, contents: Contents, known: Sequence[str]) -> Finding
 def of_revision(place: str, contents: Contents, known: Sequence[str]) -> Finding | None:
     """What is to be said of the schema; None where it is this version's."""
     check, revision = "database", contents.revision
-    if revision == known[-1]:
-        return None
-    if revision in known:
-        found = f"{place} is of revision {revision}, this version's is {known[-1]}"
-        return warning(check, found, "back it up: the next start upgrades it")
-    if revision is None and not contents.tables:
-        return ok(check, f"{place} is empty; filled at the first start")
-    if revision is not None and _is_newer(revision, known):
-        found = f"{place} is of revision {revision}, which a newer vel-tutor-mcp made; this one knows {known[-1]}"
-        return failed(check, found, f"upgrade vel-tutor-mcp, or {_ELSEWHERE}")
-    found = f"{place} holds tables that are not ours"
-    return failed(check, found, _ELSEWHERE)
+    match state_of(revision, contents.tables, known):
+        case State.CURRENT:
+            return None
+        case State.BEHIND:
+            found = f"{place} is of revision {revision}, this version's is {known[-1]}"
+            return warning(check, found, "back it up: the next start upgrades it")
+        case State.EMPTY:
+            return ok(check, f"{place} is empty; filled at the first start")
+        case State.NEWER:
+            found = f"{place} is of revision {revision}, which a newer vel-tutor-mcp made; this one knows {known[-1]}"
+            return failed(check, found, f"upgrade vel-tutor-mcp, or {_ELSEWHERE}")
+        case State.FOREIGN:
+            return failed(check, f"{place} holds tables that are not ours", _ELSEWHERE)
 
 
 def _of_sound(place: str, contents: Contents) -> Finding:
@@ -292,11 +278,6 @@ def in_words(size: int) -> str:
         if size >= 1000**power:
             return f"{size / 1000**power:.1f} {unit}"
     return f"{size / 1000:.0f} kB"
-
-
-def _is_newer(revision: str, known: Sequence[str]) -> bool:
-    """Ours are numbers of one length; what another project's migrations left looks otherwise."""
-    return revision.isdecimal() and len(revision) == len(known[-1]) and revision > known[-1]
 
 
 def _names(files: Sequence[File]) -> str:

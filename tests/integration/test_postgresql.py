@@ -1,0 +1,284 @@
+"""PostgreSQL away, full, locked or not ours: one clear sentence each, nothing lost, and work goes on by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from postgresql import HOST, PostgresServer
+from world import Providers, settings_for
+
+from vel_tutor_mcp.app import App, database_at, open_app
+from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
+from vel_tutor_mcp.execution.dbos_engine import DbosEngine
+from vel_tutor_mcp.execution.liveness import PostgresLease, lease_on
+from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
+from vel_tutor_mcp.store import database as store
+from vel_tutor_mcp.store import postgresql, schema
+from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.postgresql import SCHEMA, PostgresDatabase
+
+pytestmark = pytest.mark.anyio
+
+WAIT_SECONDS = 30.0
+SOME_TASKS = 3
+
+
+@pytest.fixture
+async def app(providers: Providers, tmp_path: Path, postgres_url: str) -> AsyncIterator[App]:
+    async with open_app(settings_for(providers, tmp_path, database_url=postgres_url)) as app:
+        yield app
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    """A database of ours, with its tables."""
+    async with opened(postgres_url) as database:
+        await asyncio.to_thread(schema.prepare, database, lambda: None)
+        yield database
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(url)
+    assert isinstance(database, PostgresDatabase)
+    yield database
+    await database.close()
+
+
+def is_one_sentence(problem: VelError, url: str) -> bool:
+    text = str(problem)
+    password = urlsplit(url).password or ""
+    return text.endswith(".") and text.count(". ") == 0 and "\n" not in text and password not in text
+
+
+@pytest.mark.parametrize("lose", [PostgresServer.stop, PostgresServer.kill])
+async def test_running_tasks_outlive_a_restart_of_the_database_without_a_second_call(
+    app: App, me: Principal, providers: Providers, postgres: PostgresServer, lose: Callable[[PostgresServer], None]
+) -> None:
+    providers.groq.tokens_per_second = 20
+    tasks = [await app.tasks.submit(me, TaskRequest(prompt=f"Say {number}")) for number in range(SOME_TASKS)]
+    await providers.groq.until(lambda groq: groq.open == SOME_TASKS)
+    waiting = [asyncio.create_task(app.tasks.follow(me, task.id, WAIT_SECONDS)) for task in tasks]
+
+    await asyncio.to_thread(lose, postgres)
+    await providers.groq.until(lambda groq: groq.open == 0)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await app.tasks.submit(me, TaskRequest(prompt="Meanwhile"))
+    await asyncio.to_thread(postgres.start)
+
+    told = await asyncio.wait_for(asyncio.gather(*waiting), WAIT_SECONDS)
+    assert [each.task.status for each in told] == [TaskStatus.COMPLETED] * SOME_TASKS
+    assert len(providers.groq.requests) == SOME_TASKS
+    after = await app.tasks.submit(me, TaskRequest(prompt="After"))
+    assert (await app.tasks.follow(me, after.id, WAIT_SECONDS)).task.status is TaskStatus.COMPLETED
+
+
+async def test_who_waits_for_a_task_longer_than_the_database_is_away_is_told_that_the_task_goes_on(
+    app: App, me: Principal, providers: Providers, postgres: PostgresServer
+) -> None:
+    providers.groq.tokens_per_second = 20
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    await providers.groq.until(lambda groq: groq.open == 1)
+    await asyncio.to_thread(postgres.stop)
+    with pytest.raises(Unavailable) as refused:
+        await app.tasks.follow(me, task.id, 0.5)
+    await asyncio.to_thread(postgres.start)
+
+    assert task.id in str(refused.value)
+    assert (await app.tasks.follow(me, task.id, WAIT_SECONDS)).task.status is TaskStatus.COMPLETED
+
+
+async def test_a_wrong_password_is_told_without_it(postgres_url: str) -> None:
+    url = postgres_url.replace(f":{urlsplit(postgres_url).password}@", ":not-the-password@")
+    await refused(url, ConfigurationError, "user or password is wrong")
+
+
+async def test_a_missing_database_is_told(postgres_url: str) -> None:
+    await refused(f"{postgres_url}_missing", ConfigurationError, "does not exist")
+
+
+async def test_a_server_that_is_not_there_is_told() -> None:
+    await refused(f"postgresql://someone:secret@{HOST}:1/some", Unavailable, "connection refused")
+
+
+async def test_a_host_without_a_name_is_told() -> None:
+    await refused("postgresql://someone:secret@nowhere.invalid/some", Unavailable, "cannot be reached")
+
+
+async def test_a_user_who_may_make_no_schema_is_told_what_to_grant(postgres: PostgresServer, postgres_url: str) -> None:
+    name = urlsplit(postgres_url).path[1:]
+    postgres.admin(f"ALTER DATABASE {name} OWNER TO postgres")
+    await refused(postgres_url, ConfigurationError, "grant it CREATE")
+
+
+async def test_a_standby_is_told(postgres: PostgresServer, postgres_url: str) -> None:
+    postgres.admin(f"ALTER DATABASE {urlsplit(postgres_url).path[1:]} SET default_transaction_read_only = on")
+    await refused(postgres_url, Unavailable, "read-only")
+
+
+async def test_a_server_with_no_connection_left_is_told(postgres_url: str) -> None:
+    with crowded(postgres_url):
+        await refused(postgres_url, Unavailable, "takes no more connections")
+
+
+async def refused(url: str, kind: type[VelError], why: str) -> None:
+    async with opened(url) as database:
+        with pytest.raises(kind, match=why) as problem:
+            await asyncio.to_thread(schema.prepare, database, lambda: None)
+    assert is_one_sentence(problem.value, url)
+
+
+@contextmanager
+def crowded(url: str) -> Iterator[None]:
+    """While it lasts, the server has no connection left."""
+    with ExitStack() as stack:
+        with suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(psycopg.connect(url))
+        yield
+
+
+async def test_a_full_pool_is_told(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "POOL_WAIT_SECONDS", 0.1)
+    async with opened(postgres_url) as database, AsyncExitStack() as stack:
+        for _ in range(postgresql._CONNECTIONS):
+            await stack.enter_async_context(database.read())
+        with pytest.raises(Unavailable, match="All connections to") as problem:
+            await database.ping()
+    assert is_one_sentence(problem.value, postgres_url)
+
+
+async def test_a_writer_who_waits_too_long_for_another_is_told(postgres_url: str) -> None:
+    impatient = {"lock_timeout": "50ms"}
+    async with opened(postgres_url) as database, opened(postgres_url) as other:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(postgresql, "_SESSION", postgresql._SESSION | impatient)  # type: ignore[operator]
+            async with other.write():
+                with pytest.raises(Unavailable, match="is locked") as problem:
+                    async with database.write():
+                        pass
+    assert is_one_sentence(problem.value, postgres_url)
+
+
+async def test_tables_that_were_removed_are_told(database: PostgresDatabase) -> None:
+    async with database.write() as tx:
+        await tx.execute(sa.text(f"DROP SCHEMA {SCHEMA} CASCADE"))
+    with pytest.raises(ConfigurationError, match="lacks our tables"):
+        async with database.read() as tx:
+            await tx.execute(sa.text("SELECT * FROM tasks"))
+
+
+async def test_what_the_database_cannot_keep_is_the_requests_fault(database: PostgresDatabase) -> None:
+    with pytest.raises(InputError, match="NUL"):
+        async with database.write() as tx:
+            await tx.execute(sa.text("SELECT CAST(:text AS text)"), {"text": "a\x00b"})
+
+
+async def test_a_fault_of_the_database_never_shows_what_was_asked(database: PostgresDatabase) -> None:
+    with pytest.raises(Exception, match="no_such_function") as problem:
+        async with database.read() as tx:
+            await tx.execute(sa.text("SELECT no_such_function(:text)"), {"text": "a secret prompt"})
+    assert "secret prompt" not in str(problem.value)
+
+
+async def test_readers_change_nothing(database: PostgresDatabase) -> None:
+    with pytest.raises(Unavailable, match="read-only"):
+        async with database.read() as tx:
+            await tx.execute(sa.text("DELETE FROM tasks"))
+
+
+async def test_writers_take_turns_also_from_two_processes(database: PostgresDatabase, postgres_url: str) -> None:
+    async def add(to: Database) -> None:
+        async with to.write() as tx:
+            number = await tx.scalar(sa.text("SELECT count(*) FROM counted"))
+            await tx.execute(sa.text("INSERT INTO counted VALUES (:number)"), {"number": number})
+
+    async with opened(postgres_url) as other:
+        async with database.write() as tx:
+            await tx.execute(sa.text("CREATE TABLE counted (number integer PRIMARY KEY)"))
+        await asyncio.gather(*(add(to) for to in (database, other) * 20))
+        async with database.read() as tx:
+            assert await tx.scalar(sa.text("SELECT max(number) FROM counted")) == 39
+
+
+def lease(database: Database) -> PostgresLease:
+    made = lease_on(database)
+    assert isinstance(made, PostgresLease)
+    return made
+
+
+def test_a_process_is_dead_when_its_lock_was_free_twice(postgres_url: str) -> None:
+    one, other = lease(database_at(postgres_url)), lease(database_at(postgres_url))
+    one.take()
+    other.take()
+    suspects = {one.executor, other.executor}
+
+    assert [one.dead(suspects) for _ in range(3)] == [set()] * 3
+    other.release()
+    assert [one.dead(suspects) for _ in range(3)] == [set(), {other.executor}, {other.executor}]
+    one.release()
+
+
+def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    one, late, gone = (lease(database_at(postgres_url)) for _ in range(3))
+    for each in (one, late, gone):
+        each.take()
+    suspects = {late.executor, gone.executor}
+    postgres.restart()
+    with pytest.raises(psycopg.Error):
+        one.dead(suspects)
+
+    assert [one.dead(suspects) for _ in range(2)] == [set(), set()]
+    with pytest.raises(psycopg.Error):
+        late.dead(suspects)
+    late.dead(suspects)
+    assert [one.dead(suspects) for _ in range(2)] == [set(), {gone.executor}]
+    for each in (one, late, gone):
+        each.release()
+
+
+def test_the_engine_migrates_into_our_schema(postgres_url: str) -> None:
+    database = database_at(postgres_url)
+    engine = DbosEngine(database, lease(database))
+    schema.prepare(database, engine.migrate)
+    engine._system.dispose()
+
+    with psycopg.connect(postgres_url) as connection:
+        tables = connection.execute(
+            "SELECT table_schema, count(*) FROM information_schema.tables "
+            "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1"
+        ).fetchall()
+    assert [name for name, _ in tables] == [SCHEMA]
+
+
+@pytest.mark.parametrize(
+    "suffix", ["?sslmode=prefer", "?connect_timeout=5&keepalives=1", "?channel_binding=prefer", "?application_name=x"]
+)
+async def test_the_parameters_of_libpq_are_understood(postgres_url: str, suffix: str) -> None:
+    async with opened(postgres_url + suffix) as database:
+        await asyncio.to_thread(schema.prepare, database, lambda: None)
+        await database.ping()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg"])
+async def test_the_url_may_name_any_driver(postgres_url: str, scheme: str) -> None:
+    async with opened(postgres_url.replace("postgresql", scheme, 1)) as database:
+        await asyncio.to_thread(schema.prepare, database, lambda: None)
+
+
+@pytest.mark.parametrize("url", ["mysql://me:secret@host/db", "sqlite://", "no url: secret", "postgresql//secret@"])
+def test_a_url_that_names_no_database_of_ours_is_told_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="VEL_TUTOR_DATABASE_URL") as problem:
+        database_at(url)
+    assert "secret" not in str(problem.value)
+
+
+def test_time_limits_are_the_same_on_both_kinds() -> None:
+    assert postgresql._SESSION["lock_timeout"] == f"{store.LOCK_WAIT_SECONDS}s"
