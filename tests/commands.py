@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server import environment, soon
+from server import WAIT_SECONDS, environment, soon
 
 # Ctrl-C is ignored by what a shell starts in the background, as a test run may be.
 HEEDING_CTRL_C = (
@@ -42,8 +42,17 @@ class Command:
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
 
-    async def ended(self, stdin: bytes = b"") -> Ended:
-        out, err = await soon(self._process.communicate(stdin))
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def says(self, words: str) -> None:
+        """Wait until these words are in a line on stderr, which then is not in what the command leaves behind."""
+        assert self._process.stderr is not None
+        while words.encode() not in (line := await soon(self._process.stderr.readline())):
+            assert line, f"it ended without a word of {words!r}"
+
+    async def ended(self, stdin: bytes = b"", seconds: float = WAIT_SECONDS) -> Ended:
+        out, err = await soon(self._process.communicate(stdin), seconds)
         assert self._process.returncode is not None
         return Ended(self._process.returncode, *(text.decode().replace("\r\n", "\n") for text in (out, err or b"")))
 
@@ -69,6 +78,8 @@ async def started(
             await soon(process.communicate())
 
 
-async def run(folder: Path, values: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> Ended:
+async def run(
+    folder: Path, values: Mapping[str, str], *arguments: str, stdin: bytes = b"", seconds: float = WAIT_SECONDS
+) -> Ended:
     async with started(folder, values, *arguments) as command:
-        return await command.ended(stdin)
+        return await command.ended(stdin, seconds)

@@ -5,7 +5,6 @@ will run the work.
 """
 
 import asyncio
-import getpass
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +34,7 @@ from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
 from vel_tutor_mcp.services.wire import Ears, wire_on
-from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.settings import Settings, user_name
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
@@ -148,7 +147,7 @@ class Prepared:
 
     async def _first_rows(self, health: Health) -> Principal:
         async with self.database.write() as tx:
-            principal = await people.local_principal(tx, getpass.getuser(), record.now())
+            principal = await people.local_principal(tx, user_name(), record.now())
             await ensure_default(tx, principal)
             for (provider, model), state in (await breakers.load(tx)).items():
                 health.restore(provider, model, Breaker(**state))

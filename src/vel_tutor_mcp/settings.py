@@ -23,13 +23,17 @@ def _default_home() -> Path:
     if home.is_absolute():
         return home
     # An empty HOME makes every per-user folder relative: fall back to what the system says of this user.
-    return Path(os.path.expanduser(f"~{_user_name()}")) / ".local" / "share" / "vel-tutor-mcp"  # noqa: PTH111 - `~name` form
+    return Path(os.path.expanduser(f"~{user_name()}")) / ".local" / "share" / "vel-tutor-mcp"  # noqa: PTH111 - `~name` form
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """What the operating system calls this user; a container may run one without a name."""
     import getpass
 
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "local"
 
 
 def _variable(name: str) -> Any:

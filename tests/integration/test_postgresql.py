@@ -1,6 +1,7 @@
 """PostgreSQL away, full, locked or not ours: one clear sentence each, nothing lost, and work goes on by itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from world import Providers, settings_for
 
 from vel_tutor_mcp.app import App, database_at, open_app
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
+from vel_tutor_mcp.execution import liveness
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import PostgresLease, lease_on
 from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
@@ -220,8 +222,16 @@ def test_a_process_is_dead_when_its_lock_was_free_twice(postgres_url: str) -> No
 
     assert [one.dead(suspects) for _ in range(3)] == [set()] * 3
     other.release()
+    wait_until_noticed(one, other)
     assert [one.dead(suspects) for _ in range(3)] == [set(), {other.executor}, {other.executor}]
     one.release()
+
+
+def wait_until_noticed(one: PostgresLease, gone: PostgresLease) -> None:
+    """Until the server has heard that a connection was closed."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while liveness._key(gone.executor) in one._held():
+        assert time.monotonic() < deadline
 
 
 def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(

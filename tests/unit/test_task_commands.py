@@ -65,6 +65,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ["task", "list", "--limit", "101"],
         ["task", "cancel"],
         ["doctor", "now"],
+        ["db", "drop"],
+        ["db", "current", "now"],
+        ["db", "copy"],
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_opened(home: Path, arguments: list[str]) -> None:
@@ -179,7 +182,9 @@ def test_an_answer_cannot_command_the_terminal(text: str, shown: str) -> None:
     assert output.harmless(text) == shown
 
 
-@pytest.mark.parametrize("command", ["task submit", "task get", "task list", "task cancel", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["task submit", "task get", "task list", "task cancel", "doctor", "db current", "db upgrade", "db copy"]
+)
 def test_every_command_is_documented_with_its_options(command: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
     shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout

@@ -175,20 +175,26 @@ class Answers:
     async def _job(self, tx: Transaction, subject: Subject) -> Job | None:
         """The run, with what an earlier one left of it; None where there is nothing to run, which is then recorded."""
         task = subject.task
-        config = await agents.config(tx, task.agent_id, task.agent_version)
-        request = await self._request(tx, task, config)
-        book = Booking(self._tools, subject, config, request)
-        await book.close_open(tx, Outcome.CUT, "cut by a crash of the server; repeated")
+        earlier = await attempts.of_run(tx, subject.work)
+        if any(attempt.outcome is Outcome.OPEN for attempt in earlier):
+            await close_open(tx, subject, Outcome.CUT, "cut by a crash of the server; repeated")
         if task.cancel_requested:
             await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled")
             return None
-        if not await self._recovered(tx, subject):
+        recoveries = task.recoveries + task.running
+        if recoveries > MOST_RECOVERIES:
+            await _fail(tx, subject, _too_often(recoveries))
             return None
+        if task.running:
+            await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
+        config = await agents.config(tx, task.agent_id, task.agent_version)
+        request = await self._request(tx, task, config)
         decision = await self._decided(tx, subject, request)
+        await self._claim(tx, task, decision, recoveries)
         if not decision.candidates:
             await _fail(tx, subject, TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision)))
             return None
-        return Job(subject, config, decision, tuple(await attempts.of_run(tx, subject.work)), book)
+        return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
     async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
         return self._routes.request_of(
@@ -199,13 +205,9 @@ class Answers:
             available=await attempts.available(tx, task.id),
         )
 
-    async def _recovered(self, tx: Transaction, subject: Subject) -> bool:
-        """Mark the task as running here; False where it was recovered too often, and has failed for that."""
-        task, at = subject.task, record.now()
-        recoveries = task.recoveries + task.running
-        if recoveries > MOST_RECOVERIES:
-            await _fail(tx, subject, _too_often(recoveries))
-            return False
+    async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
+        """Mark the task as running here."""
+        at = record.now()
         await tasks.change(
             tx,
             task.id,
@@ -214,19 +216,15 @@ class Answers:
             running=True,
             recoveries=recoveries,
             started_at=task.started_at or at,
+            inferred_type=decision.task_type,
         )
-        if task.running:
-            await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
-        return True
 
     async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
         if made := await history.decision(tx, task.id, task.attempt_set):
             return made
         decision = self._routes.decide(request)
-        at = record.now()
-        await history.keep_decision(tx, task, decision, at)
-        await tasks.change(tx, task.id, at, inferred_type=decision.task_type)
+        await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
         message = f"{decision.task_type.value}: {' -> '.join(order) or 'no candidate'}"

@@ -19,17 +19,18 @@ _query = sa.select(agents, agent_versions.c.config).select_from(_present).where(
 
 async def insert(tx: Transaction, agent: Agent) -> None:
     await tx.execute(
-        agents.insert().values(
-            id=agent.id,
-            organisation_id=agent.organisation_id,
-            owner_id=agent.owner_id,
-            name=agent.name,
-            type=agent.type,
-            status=agent.status,
-            version=agent.version,
-            created_at=agent.created_at,
-            updated_at=agent.updated_at,
-        )
+        agents.insert(),
+        {
+            "id": agent.id,
+            "organisation_id": agent.organisation_id,
+            "owner_id": agent.owner_id,
+            "name": agent.name,
+            "type": agent.type,
+            "status": agent.status,
+            "version": agent.version,
+            "created_at": agent.created_at,
+            "updated_at": agent.updated_at,
+        },
     )
     await _insert_version(tx, agent)
 
@@ -96,14 +97,15 @@ async def versions(tx: Transaction, agent_id: str) -> dict[int, datetime]:
 
 async def _insert_version(tx: Transaction, agent: Agent) -> None:
     await tx.execute(
-        agent_versions.insert().values(
-            agent_id=agent.id,
-            version=agent.version,
-            organisation_id=agent.organisation_id,
-            owner_id=agent.owner_id,
-            config=agent.config.model_dump(mode="json"),
-            created_at=agent.updated_at,
-        )
+        agent_versions.insert(),
+        {
+            "agent_id": agent.id,
+            "version": agent.version,
+            "organisation_id": agent.organisation_id,
+            "owner_id": agent.owner_id,
+            "config": agent.config.model_dump(mode="json"),
+            "created_at": agent.updated_at,
+        },
     )
 
 

@@ -39,7 +39,8 @@ async def open_attempt(tx: Transaction, task: Task, attempt: Attempt, reserved: 
     """Store that a call begins, with the most it can cost."""
     owned = {"organisation_id": task.organisation_id, "owner_id": task.owner_id, "task_id": task.id}
     await tx.execute(
-        attempts.insert().values(
+        attempts.insert(),
+        dict(
             **owned,
             id=attempt.id,
             attempt_set=attempt.attempt_set,
@@ -48,39 +49,39 @@ async def open_attempt(tx: Transaction, task: Task, attempt: Attempt, reserved: 
             model=attempt.model,
             outcome=attempt.outcome,
             started_at=attempt.started_at,
-        )
+        ),
     )
     await tx.execute(
-        ledger.insert().values(
+        ledger.insert(),
+        dict(
             **owned,
             id=str(uuid4()),
             attempt_id=attempt.id,
             agent_id=task.agent_id,
             reserved_nanousd=reserved,
             reserved_at=attempt.started_at,
-        )
+        ),
     )
 
 
 async def close(tx: Transaction, attempt_id: str, ending: Ending, now: datetime) -> bool:
     """Store the attempt's end and settle its reservation; False where that was done before, which then stands."""
     closed = await tx.execute(
-        attempts.update()
-        .where(attempts.c.id == attempt_id, attempts.c.outcome == Outcome.OPEN)
-        .values(
-            outcome=ending.outcome,
-            failure=ending.failure,
-            error=ending.error,
-            retry_after=ending.retry_after,
-            partial=ending.partial,
-            served_model=ending.served_model[:LONGEST_NAME] if ending.served_model else None,
-            tokens_in=ending.tokens_in,
-            tokens_out=ending.tokens_out,
-            cost_nanousd=ending.cost_nanousd,
-            first_token_ms=ending.first_token_ms,
-            total_ms=ending.total_ms,
-            ended_at=now,
-        )
+        attempts.update().where(attempts.c.id == attempt_id, attempts.c.outcome == Outcome.OPEN),
+        {
+            "outcome": ending.outcome,
+            "failure": ending.failure,
+            "error": ending.error,
+            "retry_after": ending.retry_after,
+            "partial": ending.partial,
+            "served_model": ending.served_model[:LONGEST_NAME] if ending.served_model else None,
+            "tokens_in": ending.tokens_in,
+            "tokens_out": ending.tokens_out,
+            "cost_nanousd": ending.cost_nanousd,
+            "first_token_ms": ending.first_token_ms,
+            "total_ms": ending.total_ms,
+            "ended_at": now,
+        },
     )
     if not closed.rowcount:
         return False
@@ -100,16 +101,17 @@ async def reserved(tx: Transaction, attempt_id: str) -> NanoUsd:
 
 async def set_task_budget(tx: Transaction, task: Task, limit: NanoUsd, now: datetime) -> None:
     await tx.execute(
-        budgets.insert().values(
-            id=str(uuid4()),
-            organisation_id=task.organisation_id,
-            owner_id=task.owner_id,
-            scope="task",
-            subject_id=task.id,
-            period="task",
-            limit_nanousd=limit,
-            created_at=now,
-        )
+        budgets.insert(),
+        {
+            "id": str(uuid4()),
+            "organisation_id": task.organisation_id,
+            "owner_id": task.owner_id,
+            "scope": "task",
+            "subject_id": task.id,
+            "period": "task",
+            "limit_nanousd": limit,
+            "created_at": now,
+        },
     )
 
 

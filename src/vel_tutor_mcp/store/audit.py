@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
@@ -18,6 +19,9 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import audit_logs
 
 GENESIS = "0" * 64
+
+# Of the transactions that have appended: many append twice.
+_heads: WeakKeyDictionary[Transaction, tuple[int, str]] = WeakKeyDictionary()
 _HASHED = ("sequence", "organisation_id", "owner_id", "at", "principal", "action", "subject", "previous_hash")
 
 
@@ -35,25 +39,25 @@ def follows(entry: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
 
     `before` is None for the first that is kept: what stood before it was pruned, unless it is the first of all.
     """
-    content = {name: entry[name] for name in _HASHED} | {"payload": json.loads(entry["payload"])}
+    try:
+        content = {name: entry[name] for name in _HASHED} | {"payload": json.loads(entry["payload"])}
+        computed = entry_hash(content)
+    except ValueError:
+        return False
     if before is None:
         linked: bool = entry["sequence"] > 1 or entry["previous_hash"] == GENESIS
     else:
         linked = (entry["sequence"], entry["previous_hash"]) == (before["sequence"] + 1, before["hash"])
-    return linked and entry_hash(content) == entry["hash"]
+    return linked and computed == entry["hash"]
 
 
 async def append(
     tx: Transaction, principal: Principal, action: str, subject: str, payload: dict[str, Any], now: datetime
 ) -> None:
     """Add the next entry, in a writer's transaction: the last entry read must still be the last when written."""
-    last = (
-        await tx.execute(
-            sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
-        )
-    ).one_or_none()
+    sequence, previous_hash = await _head(tx)
     entry = {
-        "sequence": last.sequence + 1 if last else 1,
+        "sequence": sequence + 1,
         "organisation_id": principal.organisation_id,
         "owner_id": principal.user_id,
         "at": _text(now),
@@ -61,9 +65,20 @@ async def append(
         "action": action,
         "subject": subject,
         "payload": payload,
-        "previous_hash": last.hash if last else GENESIS,
+        "previous_hash": previous_hash,
     }
-    await tx.execute(audit_logs.insert().values(**entry | {"payload": canonical(payload), "hash": entry_hash(entry)}))
+    made = entry_hash(entry)
+    await tx.execute(audit_logs.insert(), entry | {"payload": canonical(payload), "hash": made})
+    _heads[tx] = (sequence + 1, made)
+
+
+async def _head(tx: Transaction) -> tuple[int, str]:
+    """The last entry's number and hash; the writer's transaction sees to it that it stays the last."""
+    if tx in _heads:
+        return _heads[tx]
+    query = sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
+    last = (await tx.execute(query)).one_or_none()
+    return (last.sequence, last.hash) if last else (0, GENESIS)
 
 
 async def page(

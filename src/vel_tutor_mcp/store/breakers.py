@@ -13,7 +13,7 @@ async def save(tx: Transaction, provider: str, model: str, state: dict[str, Any]
     this = sa.and_(breakers.c.provider == provider, breakers.c.model == model)
     changed = await tx.execute(breakers.update().where(this).values(state=state, updated_at=now))
     if not changed.rowcount:
-        await tx.execute(breakers.insert().values(provider=provider, model=model, state=state, updated_at=now))
+        await tx.execute(breakers.insert(), {"provider": provider, "model": model, "state": state, "updated_at": now})
 
 
 async def load(tx: Transaction) -> dict[tuple[str, str], dict[str, Any]]:

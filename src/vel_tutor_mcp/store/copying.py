@@ -6,8 +6,8 @@ begun anew from our rows. Blocks.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -19,7 +19,7 @@ from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.store import audit
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.inspection import count
-from vel_tutor_mcp.store.tables import Json, audit_logs, metadata
+from vel_tutor_mcp.store.tables import audit_logs, metadata
 
 _BATCH = 500
 _LONGEST_KEY = 100
@@ -99,10 +99,11 @@ class _Pair:
         with self.source.translated():
             total = count(self.reading, table)
         done = 0
-        for rows in _batches(_rows(self.source, self.reading, table)):
-            self._insert(table, rows)
-            done += len(rows)
-            self.tell(Step("copying", table.name, done, total))
+        with closing(_rows(self.source, self.reading, table)) as originals:
+            for rows in _batches(originals):
+                self._insert(table, rows)
+                done += len(rows)
+                self.tell(Step("copying", table.name, done, total))
         return total
 
     def _insert(self, table: sa.Table, rows: Sequence[sa.Row[Any]]) -> None:
@@ -131,16 +132,16 @@ class _Pair:
             ) from None
 
     def compare(self, table: sa.Table, total: int) -> None:
-        copies = _rows(self.target, self.writing, table)
-        if table is audit_logs:
-            copies = self._in_a_chain(copies)
-        exact = _exactly(table)
-        pairs = zip_longest(_rows(self.source, self.reading, table), copies)
-        for number, (row, its_copy) in enumerate(pairs, 1):
-            if row is None or its_copy is None or exact(row) != exact(its_copy):
-                raise self._differs(table, row if row is not None else its_copy)
-            if number % _BATCH == 0 or number == total:
-                self.tell(Step("comparing", table.name, number, total))
+        exact, checked = _exactly(table), self._in_a_chain if table is audit_logs else iter
+        with (
+            closing(_rows(self.source, self.reading, table)) as originals,
+            closing(_rows(self.target, self.writing, table)) as copies,
+        ):
+            for number, (row, its_copy) in enumerate(zip_longest(originals, checked(copies)), 1):
+                if row is None or its_copy is None or exact(row) != exact(its_copy):
+                    raise self._differs(table, row if row is not None else its_copy)
+                if number % _BATCH == 0 or number == total:
+                    self.tell(Step("comparing", table.name, number, total))
 
     def _in_a_chain(self, entries: "Iterator[sa.Row[Any]]") -> "Iterator[sa.Row[Any]]":
         before: dict[str, Any] | None = None
@@ -165,11 +166,16 @@ class _Pair:
         """Let new rows get numbers behind the copied ones; SQLite does so by itself."""
         if self.writing.dialect.name == "sqlite":
             return
-        for table in metadata.sorted_tables:
-            column = table.autoincrement_column
-            last = None if column is None else self.writing.scalar(sa.select(sa.func.max(column)))
-            if column is not None and last is not None:
-                self.writing.execute(_NUMBER_ON, {"table": table.name, "column": column.name, "last": last})
+        numbered = [
+            (table.name, column)
+            for table in metadata.sorted_tables
+            if (column := table.autoincrement_column) is not None
+        ]
+        with self.target.translated():
+            for name, column in numbered:
+                last = self.writing.scalar(sa.select(sa.func.max(column)))
+                if last is not None:
+                    self.writing.execute(_NUMBER_ON, {"table": name, "column": column.name, "last": last})
 
 
 def has_rows(place: str, table: str) -> ConfigurationError:
@@ -179,12 +185,13 @@ def has_rows(place: str, table: str) -> ConfigurationError:
     )
 
 
-def _rows(database: Database, connection: sa.Connection, table: sa.Table) -> "Iterator[sa.Row[Any]]":
+def _rows(database: Database, connection: sa.Connection, table: sa.Table) -> "Generator[sa.Row[Any]]":
     """All rows in the order of their keys, read as they are needed."""
     query = sa.select(table).order_by(*_order(connection, table))
     with database.translated():
         try:
-            yield from connection.execute(query, execution_options={"yield_per": _BATCH})
+            with connection.execute(query, execution_options={"yield_per": _BATCH}) as found:
+                yield from found
         except (ValueError, DBAPIError) as problem:
             if database.told(problem) is not None:
                 raise
@@ -217,7 +224,7 @@ def _batches(rows: "Iterator[sa.Row[Any]]") -> "Iterator[list[sa.Row[Any]]]":
 
 def _exactly(table: sa.Table) -> "Callable[[sa.Row[Any]], Values]":
     """Rows as values that are equal only where nothing differs: 1 is not true, and members keep their order."""
-    documents = [number for number, column in enumerate(table.columns) if column.type is Json]
+    documents = [number for number, column in enumerate(table.columns) if isinstance(column.type, sa.JSON)]
 
     def exact(row: sa.Row[Any]) -> Values:
         return (*row, *(json.dumps(row[number]) for number in documents))

@@ -21,15 +21,16 @@ from vel_tutor_mcp.store.tables import route_decisions, task_events
 
 async def add(tx: Transaction, task: Task, event: TaskEvent) -> None:
     await tx.execute(
-        task_events.insert().values(
-            task_id=task.id,
-            organisation_id=task.organisation_id,
-            owner_id=task.owner_id,
-            kind=event.kind,
-            message=event.message,
-            percent=event.percent,
-            at=event.at,
-        )
+        task_events.insert(),
+        {
+            "task_id": task.id,
+            "organisation_id": task.organisation_id,
+            "owner_id": task.owner_id,
+            "kind": event.kind,
+            "message": event.message,
+            "percent": event.percent,
+            "at": event.at,
+        },
     )
 
 
@@ -51,15 +52,16 @@ async def events_after(tx: Transaction, sequence: int) -> list[tuple[str, TaskEv
 
 async def keep_decision(tx: Transaction, task: Task, decision: Decision, now: datetime) -> None:
     await tx.execute(
-        route_decisions.insert().values(
-            task_id=task.id,
-            attempt_set=task.attempt_set,
-            organisation_id=task.organisation_id,
-            owner_id=task.owner_id,
-            task_type=decision.task_type,
-            decision=_plain(decision),
-            created_at=now,
-        )
+        route_decisions.insert(),
+        {
+            "task_id": task.id,
+            "attempt_set": task.attempt_set,
+            "organisation_id": task.organisation_id,
+            "owner_id": task.owner_id,
+            "task_type": decision.task_type,
+            "decision": _plain(decision),
+            "created_at": now,
+        },
     )
 
 

@@ -22,9 +22,15 @@ async def local_principal(tx: Transaction, name: str, now: datetime) -> Principa
     user_id = row.id if row else str(uuid4())
     if row is None:
         await tx.execute(
-            users.insert().values(
-                id=user_id, organisation_id=organisation_id, name=name, role="admin", created_at=now, updated_at=now
-            )
+            users.insert(),
+            {
+                "id": user_id,
+                "organisation_id": organisation_id,
+                "name": name,
+                "role": "admin",
+                "created_at": now,
+                "updated_at": now,
+            },
         )
     return Principal(user_id=user_id, organisation_id=organisation_id, name=name, role="admin")
 
@@ -47,5 +53,5 @@ async def _organisation(tx: Transaction, now: datetime) -> str:
     if found is not None:
         return found
     made = str(uuid4())
-    await tx.execute(organisations.insert().values(id=made, name=DEFAULT_ORGANISATION, created_at=now))
+    await tx.execute(organisations.insert(), {"id": made, "name": DEFAULT_ORGANISATION, "created_at": now})
     return made

@@ -29,28 +29,29 @@ class Claimed:
 
 async def insert(tx: Transaction, task: Task) -> None:
     await tx.execute(
-        tasks.insert().values(
-            id=task.id,
-            organisation_id=task.organisation_id,
-            owner_id=task.owner_id,
-            agent_id=task.agent_id,
-            agent_name=task.agent_name,
-            agent_version=task.agent_version,
-            status=task.status,
-            prompt=task.prompt,
-            task_type=task.task_type,
-            priority=_RANK[task.priority],
-            parameters=task.parameters,
-            response_schema=task.response_schema,
-            max_cost_nanousd=task.max_cost_nanousd,
-            attempt_set=task.attempt_set,
-            recoveries=task.recoveries,
-            cancel_requested=task.cancel_requested,
-            running=task.running,
-            partial=task.partial,
-            created_at=task.created_at,
-            updated_at=task.updated_at,
-        )
+        tasks.insert(),
+        {
+            "id": task.id,
+            "organisation_id": task.organisation_id,
+            "owner_id": task.owner_id,
+            "agent_id": task.agent_id,
+            "agent_name": task.agent_name,
+            "agent_version": task.agent_version,
+            "status": task.status,
+            "prompt": task.prompt,
+            "task_type": task.task_type,
+            "priority": _RANK[task.priority],
+            "parameters": task.parameters,
+            "response_schema": task.response_schema,
+            "max_cost_nanousd": task.max_cost_nanousd,
+            "attempt_set": task.attempt_set,
+            "recoveries": task.recoveries,
+            "cancel_requested": task.cancel_requested,
+            "running": task.running,
+            "partial": task.partial,
+            "created_at": task.created_at,
+            "updated_at": task.updated_at,
+        },
     )
 
 
@@ -126,33 +127,32 @@ async def admit(
     commit. The transaction must be a writer's, or two could pass the limits together.
     """
     mine = tasks.c.owner_id == owner_id
-    busy = sa.select(
-        sa.func.count().filter(mine), sa.func.count().filter(tasks.c.executor == executor)
-    ).where(tasks.c.status == TaskStatus.IN_PROGRESS)  # fmt: skip
-    owned, claimed_before = (await tx.execute(busy)).one()
-    room = min(of_owner - owned, of_executor - claimed_before)
-    if room <= 0:
-        return []
     pending = (
         sa.select(tasks.c.id, tasks.c.attempt_set)
         .where(mine, tasks.c.status == TaskStatus.PENDING)
         .order_by(tasks.c.priority.desc(), tasks.c.created_at)
-        .limit(room)
+        .limit(of_owner)
     )
     if only is not None:
         pending = pending.where(tasks.c.id.in_(only))
-    claimed = [Work(row.id, row.attempt_set) for row in await tx.execute(pending)]
-    if claimed:
+    waiting = [Work(row.id, row.attempt_set) for row in await tx.execute(pending)]
+    if not waiting:
+        return []
+    busy = sa.select(
+        sa.func.count().filter(mine), sa.func.count().filter(tasks.c.executor == executor)
+    ).where(tasks.c.status == TaskStatus.IN_PROGRESS)  # fmt: skip
+    owned, claimed_before = (await tx.execute(busy)).one()
+    admitted = waiting[: max(0, min(of_owner - owned, of_executor - claimed_before))]
+    if admitted:
         await tx.execute(
-            tasks.update()
-            .where(tasks.c.id.in_([work.task_id for work in claimed]))
-            .values(status=TaskStatus.IN_PROGRESS, executor=executor, updated_at=now)
+            tasks.update().where(tasks.c.id.in_([work.task_id for work in admitted])),
+            {"status": TaskStatus.IN_PROGRESS, "executor": executor, "updated_at": now},
         )
-    return claimed
+    return admitted
 
 
 async def change(tx: Transaction, task_id: str, now: datetime, **values: Any) -> None:
-    await tx.execute(tasks.update().where(tasks.c.id == task_id).values(updated_at=now, **values))
+    await tx.execute(tasks.update().where(tasks.c.id == task_id), {"updated_at": now} | values)
 
 
 async def end(
@@ -185,14 +185,15 @@ async def remember_key(
     tx: Transaction, principal: Principal, key: str, body_hash: str, task_id: str, now: datetime
 ) -> None:
     await tx.execute(
-        idempotency_keys.insert().values(
-            owner_id=principal.user_id,
-            key=key,
-            organisation_id=principal.organisation_id,
-            body_hash=body_hash,
-            task_id=task_id,
-            created_at=now,
-        )
+        idempotency_keys.insert(),
+        {
+            "owner_id": principal.user_id,
+            "key": key,
+            "organisation_id": principal.organisation_id,
+            "body_hash": body_hash,
+            "task_id": task_id,
+            "created_at": now,
+        },
     )
 
 
@@ -212,14 +213,15 @@ async def rate(
     own = sa.and_(ratings.c.task_id == task_id, ratings.c.owner_id == principal.user_id)
     await tx.execute(ratings.delete().where(own))
     await tx.execute(
-        ratings.insert().values(
-            task_id=task_id,
-            owner_id=principal.user_id,
-            organisation_id=principal.organisation_id,
-            rating=rating,
-            comment=comment,
-            created_at=now,
-        )
+        ratings.insert(),
+        {
+            "task_id": task_id,
+            "owner_id": principal.user_id,
+            "organisation_id": principal.organisation_id,
+            "rating": rating,
+            "comment": comment,
+            "created_at": now,
+        },
     )
 
 

@@ -8,7 +8,9 @@ import typer
 
 from vel_tutor_mcp.doors.cli import output
 from vel_tutor_mcp.doors.cli.output import Column
-from vel_tutor_mcp.errors import VelError
+from vel_tutor_mcp.doors.cli.tasks import INTERRUPTED
+from vel_tutor_mcp.doors.reply import EXIT_CODES
+from vel_tutor_mcp.errors import ConfigurationError, VelError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.store.copying import Step
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
 commands = typer.Typer(no_args_is_help=True, help="Look at the database, upgrade it, move it to another one.")
 
 NOT_CURRENT = 1
-UNFIT = 78
-INTERRUPTED = 130
+_UNFIT = EXIT_CODES[ConfigurationError]
 _COLUMNS = (Column("table"), Column("rows"), Column("compared", share=1))
-_EXIT_CODES = {"current": 0, "behind": NOT_CURRENT, "empty": NOT_CURRENT, "newer": UNFIT, "foreign": UNFIT}
+_EXIT_CODES = {"current": 0, "behind": NOT_CURRENT, "empty": NOT_CURRENT, "newer": _UNFIT, "foreign": _UNFIT}
 
 
 @commands.command()
@@ -77,7 +78,8 @@ def copy(
 
     source = _database()
     with _told_of("--to", ""):
-        target = database_at(to)
+        # Who moves away from the source must find the copy after a power cut, too.
+        target = database_at(to, sqlite_synchronous="FULL")
     try:
         with _told_of("--to", target.place), _progress() as tell:
             rows = move(source, target, upgrade_tables, tell)
