@@ -33,9 +33,9 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The long crash loop: 200 kills at random moments, in about ten minutes.
+# The long crash loop: 100 kills at random moments on each database, in about ten minutes.
 soak: $(READY)
-	VEL_TEST_KILLS=200 $(BIN)/python -m pytest -m kills --timeout 3000 -p no:cacheprovider
+	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -p no:cacheprovider
 
 # After a change of the dependencies in pyproject.toml. Hashes of all platforms, and no registry's address.
 lock: $(READY)

@@ -63,6 +63,7 @@ class App:
     health: Health
     prices: Prices
     _parts: "Prepared"
+    _hub: Hub
     _answers: Answers
     _loops: "tuple[asyncio.Task[None], ...]"
 
@@ -72,14 +73,20 @@ class App:
         """
         await self._parts.database.ping()
 
-    async def stop(self) -> None:
-        """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them."""
+    async def stop(self) -> bool:
+        """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them.
+
+        Returns whether callers waited for tasks; each has its answer now, which may still be on its way to it.
+        """
+        waited_for = self._hub.listened
         for loop in self._loops:
             loop.cancel()
         # Not for ever: a round may wait for a database that is away.
         await asyncio.wait(self._loops, timeout=_LOOPS_END_SECONDS)
         await self._answers.stop(self._parts.settings.drain_seconds)
+        self._hub.dismiss()
         await self._parts.engine.stop()
+        return bool(waited_for)
 
     async def close(self) -> None:
         """`stop`, then free every connection and thread: for a process that lives on."""
@@ -114,7 +121,8 @@ class Prepared:
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         answers = Answers(tools, self.engine, routes, Router(self.providers, health), guest=guest)
         tasks = Tasks(self.database, self.engine, answers, hub, wire, configured)
-        await self.engine.launch(answers.run)
+        with self.database.translated():
+            await self.engine.launch(answers.run)
         care = Care(self.database, self.engine, answers, hub, self.settings)
         ears = Ears(hub.hear, answers.cancel, care.call, lambda: hub.listened - answers.running)
         return App(
@@ -128,6 +136,7 @@ class Prepared:
             health=health,
             prices=self.prices,
             _parts=self,
+            _hub=hub,
             _answers=answers,
             _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
         )

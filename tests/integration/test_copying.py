@@ -427,7 +427,7 @@ def test_a_target_that_goes_away_is_told_and_is_empty_when_it_is_back(ready: New
     fill(database_at(source), small())
 
     def pull_the_plug(step: Step) -> None:
-        if (step.doing, step.table) == ("copying", "ledger"):
+        if (step.doing, step.table) == ("copying", "organisations"):
             query(target, CUT_ALL)
 
     with pytest.raises(Unavailable):

@@ -251,7 +251,7 @@ def test_data_is_cut_to_what_fits() -> None:
         (NotFound(), 66),
         (NoAnswer(), 69),
         (VelError(), 70),
-        (ProviderError("refused", kind=FailureKind.TIMEOUT), 70),
+        (ProviderError("refused", kind=FailureKind.TIMEOUT), 69),
         (OverBudget(), 77),
         (ConfigurationError(), 78),
         (NoCandidate(), 78),

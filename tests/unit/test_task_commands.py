@@ -105,7 +105,7 @@ def test_wrong_input_is_refused_before_anything_is_opened(
     ("error", "code"),
     [
         ("no_answer", 69),
-        ("provider", 70),
+        ("provider", 69),
         ("internal", 70),
         ("recovered_too_often", 70),
         ("unavailable", 75),

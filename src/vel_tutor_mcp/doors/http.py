@@ -39,8 +39,6 @@ _NO_PORT = {
 _KEEP_ALIVE_SECONDS = 75
 _SESSION_IDLE_SECONDS = 30 * 60
 _PING_SECONDS = 5.0
-# What was drained has its answer; whoever waits for it is told before the streams end.
-_REPLIES_LEAVE_SECONDS = 0.2
 _STREAMS_END_SECONDS = 2.0
 # The gate checks every request; the SDK would do it once more for its own.
 _CHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -102,8 +100,6 @@ class _Door:
             for port in self._uvicorn.servers:
                 port.close()
         await self._opening.stop()
-        if self._settings.drain_seconds:
-            await asyncio.sleep(_REPLIES_LEAVE_SECONDS)
         await self._gate.empty(_STREAMS_END_SECONDS)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PAUSES_SECONDS = (1, 2)
 _LONGEST_PAUSE_SECONDS = 5
+_REPLIES_LEAVE_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +39,15 @@ class Opening:
         return self._running
 
     async def stop(self) -> None:
-        """Open no more; of what is open, let running answers end, then cut them (`App.stop`)."""
+        """Open no more; of what is open, let running answers end, then cut them (`App.stop`).
+
+        Whoever waited for a task is told before this returns.
+        """
         if self._running is not None:
             self._running.cancel()
         app, self._app = self._app, None
-        if app is not None:
-            await app.stop()
+        if app is not None and await app.stop():
+            await asyncio.sleep(_REPLIES_LEAVE_SECONDS)
 
     async def _run(self) -> None:
         for pause in chain(_PAUSES_SECONDS, repeat(_LONGEST_PAUSE_SECONDS)):

@@ -27,7 +27,8 @@ _LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
 _LONGEST_PLACE = 80
 _CUT = "[cut: the resource of the same id has the whole]"
 
-# The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 service gone, 75 try again, 78 configuration).
+# The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 service gone, 75 try again,
+# 78 configuration).
 EXIT_CODES: Mapping[type[VelError], int] = {
     NotFound: 66,
     InputError: 64,

@@ -16,8 +16,6 @@ from vel_tutor_mcp.settings import Settings, load_settings
 
 _ANSWER_LEAVES_SECONDS = 0.005
 _OPEN_ANYWAY_SECONDS = 2.0
-# What was drained has its answer; whoever waits for it is told before the process goes.
-_REPLIES_LEAVE_SECONDS = 0.2
 
 
 def start() -> NoReturn:
@@ -42,7 +40,7 @@ class _Door:
 
     async def serve(self) -> None:
         # A thread sits in a read of stdin, which no signal interrupts: close what matters, then leave.
-        process.Signals(self._stop).listen()
+        process.Signals(self._opening.stop).listen()
         server = make_server(self._desk, middleware=[self._first_answer], log_level=self._settings.log_level)
         opening = asyncio.create_task(self._open())
         await server.run_stdio_async()
@@ -65,8 +63,3 @@ class _Door:
         await self._desk.settled()
         gc.freeze()  # what is loaded stays: no collection needs to look at it again
         gc.enable()
-
-    async def _stop(self) -> None:
-        await self._opening.stop()
-        if self._settings.drain_seconds:
-            await asyncio.sleep(_REPLIES_LEAVE_SECONDS)

@@ -27,6 +27,8 @@ _THREADS = 16
 # On SQLite DBOS asks for the name of a schema and makes none.
 _NO_SCHEMA = "dbos"
 _RESULT_POLL_SECONDS = 1.0
+# We use none of its notifications, and it would wake a hundred times a second to send them.
+_COALESCE_SECONDS = 1.0
 _OUTCOME_WAIT_SECONDS = 0.3
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
@@ -63,10 +65,15 @@ class DbosEngine:
             run_migrations=False,
             log_level="ERROR",
             max_executor_threads=_THREADS,
+            notification_coalesce_sec=_COALESCE_SECONDS,
         )
         DBOS(config=config)
-        DBOS.launch()
-        held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        try:
+            DBOS.launch()
+            held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        except BaseException:
+            DBOS.destroy(destroy_registry=True)  # so that it can be launched again
+            raise
         self._holders = {workflow.executor_id for workflow in held if workflow.executor_id}
 
     async def start(self, work: Work) -> None:

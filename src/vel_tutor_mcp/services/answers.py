@@ -51,7 +51,7 @@ class Answers:
         self._router = router
         self._runs: set[asyncio.Task[Any]] = set()
         self._calls: dict[str, asyncio.Task[Answered[Call]]] = {}
-        self._closing = False
+        self.closing = False
         self.guest = guest
         self._own: set[str] = set()
 
@@ -75,7 +75,7 @@ class Answers:
 
     async def start(self, works: Iterable[Work]) -> None:
         for work in works:
-            if self._closing:
+            if self.closing:
                 return
             try:
                 await self._engine.start(work)
@@ -101,7 +101,7 @@ class Answers:
         """Let running calls end for a while, then cut them: whoever comes next runs their tasks again."""
         if self._calls and drain_seconds:
             await asyncio.wait(set(self._calls.values()), timeout=drain_seconds)
-        self._closing = True
+        self.closing = True
         for call in self._calls.values():
             call.cancel()
         if self._runs:
@@ -130,7 +130,7 @@ class Answers:
     async def _work(self, job: Job) -> str:
         task_id = job.subject.task.id
         call = self._calls[task_id] = asyncio.create_task(self._answer(job))
-        if self._closing:
+        if self.closing:
             call.cancel()
         try:
             # Not `await call`: a cancellation of the call would look like one of this run.
@@ -242,7 +242,7 @@ class Answers:
 
     @unbroken
     async def _conclude(self, job: Job, call: "asyncio.Task[Answered[Call]]") -> str:
-        if call.cancelled() and self._closing:
+        if call.cancelled() and self.closing:
             await self._release(job)
             # Nothing is recorded by the engine for what does not return: the work stays, and is run again.
             raise asyncio.CancelledError

@@ -70,6 +70,13 @@ class Hub:
         self.hear(task_id, news)
         self._relay(task_id, news)
 
+    def dismiss(self) -> None:
+        """Let nobody wait any longer."""
+        for task_id in self.listened:
+            self.hear(
+                task_id, News(0, "the server is being stopped; the task goes on after its next start", ended=True)
+            )
+
     def hear(self, task_id: str, news: News) -> None:
         for listener in self._listeners.get(task_id, ()):
             listener.hear(news)

@@ -130,7 +130,7 @@ class Tasks:
             return await tasks.page(tx, principal, limit, cursor, status=status, agent_id=agent_id, text=query)
 
     async def follow(self, principal: Principal, task_id: str, seconds: float, tell: Tell | None = None) -> Told:
-        """Wait until the task ends, at most `seconds`, telling its news at most four times a second.
+        """Wait until the task ends or the product closes, at most `seconds`, telling its news four times a second.
 
         Raises:
             NotFound: no such task. Unavailable: the database was away when the time was over.
@@ -139,7 +139,7 @@ class Tasks:
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
         with self._hub.listen(spelt(task_id)) as listener:
             told = await self._told(principal, task_id, deadline)
-            while not told.task.status.ended and loop.time() < deadline:
+            while not (told.task.status.ended or self._answers.closing or loop.time() >= deadline):
                 await _hear(listener, deadline, tell)
                 told = await self._told(principal, task_id, deadline)
         return told

@@ -74,8 +74,9 @@ def _held(database: Database) -> Iterator[sa.Connection]:
     try:
         with database.translated():
             connection = engine.connect()
-            database.lock_blocking(connection)
         with connection:
+            with database.translated():
+                database.lock_blocking(connection)
             yield connection
     finally:
         engine.dispose()

@@ -25,6 +25,8 @@ SCHEMA = "vel_tutor"
 
 _CONNECTIONS = 4
 _ENGINE_CONNECTIONS = 4
+# And one each for liveness, for notifications, and for those of the execution engine.
+MOST_CONNECTIONS = _CONNECTIONS + _ENGINE_CONNECTIONS + 3
 _CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 60
 _MIGRATION_WAIT_SECONDS = 60
@@ -199,7 +201,7 @@ def _capital(place: str) -> str:
 def _crowded(place: str) -> VelError:
     return Unavailable(
         f"{_capital(place)} takes no more connections; its max_connections are all in use, and each process of ours "
-        f"uses up to {_CONNECTIONS + _ENGINE_CONNECTIONS + 2}; stop some, or raise max_connections: it is tried again."
+        f"uses up to {MOST_CONNECTIONS}; stop some, or raise max_connections: it is tried again."
     )
 
 
