@@ -33,7 +33,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The long crash loop: 100 kills at random moments on each database, in about ten minutes.
+# The long crash loop: 100 kills at random moments on each database, in ten to fifteen minutes.
 soak: $(READY)
 	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -p no:cacheprovider
 

@@ -136,13 +136,27 @@ async def refused(url: str, kind: type[VelError], why: str) -> None:
 
 
 @contextmanager
-def crowded(url: str) -> Iterator[None]:
-    """While it lasts, the server has no connection left."""
+def crowded(url: str, left: int = 0) -> Iterator[None]:
+    """While it lasts, the server has so few connections left."""
     with ExitStack() as stack:
+        taken = []
         with suppress(psycopg.OperationalError):
             while True:
-                stack.enter_context(psycopg.connect(url))
+                taken.append(stack.enter_context(psycopg.connect(url)))
+        for connection in taken[:left]:
+            connection.close()
         yield
+
+
+async def test_too_few_connections_to_open_with_are_told_soon(
+    providers: Providers, tmp_path: Path, postgres_url: str
+) -> None:
+    settings = settings_for(providers, tmp_path, database_url=postgres_url)
+    async with open_app(settings):
+        pass  # makes the tables
+    with crowded(postgres_url, left=3), pytest.raises(Unavailable, match="takes no more connections"):
+        async with asyncio.timeout(WAIT_SECONDS), open_app(settings):
+            pass
 
 
 async def test_a_full_pool_is_told(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import contextvars
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -46,6 +47,7 @@ class DbosEngine:
 
     def migrate(self) -> None:
         """Create or update DBOS's own tables. Blocks."""
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what it raises is told by us
         DBOS.migrate(self._database.engine_url, schema=self._database.engine_schema or _NO_SCHEMA)
 
     async def launch(self, run: Run) -> None:
@@ -67,6 +69,7 @@ class DbosEngine:
             max_executor_threads=_THREADS,
             notification_coalesce_sec=_COALESCE_SECONDS,
         )
+        await asyncio.to_thread(self._connect)
         DBOS(config=config)
         try:
             DBOS.launch()
@@ -75,6 +78,12 @@ class DbosEngine:
             DBOS.destroy(destroy_registry=True)  # so that it can be launched again
             raise
         self._holders = {workflow.executor_id for workflow in held if workflow.executor_id}
+
+    def _connect(self) -> None:
+        """Fill the pool, so that what forbids it is told now: DBOS itself would try for ever, without a word."""
+        with ExitStack() as stack:
+            for _ in range(self._system.pool.size()):  # type: ignore[attr-defined]  # the pool's kind
+                stack.enter_context(self._system.connect())
 
     async def start(self, work: Work) -> None:
         # In a context of its own: work that is started by other work's end must not become a part of it.

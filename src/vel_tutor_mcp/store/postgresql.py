@@ -6,6 +6,7 @@ what blocks (migrations, the execution engine, liveness).
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ _CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 60
 _MIGRATION_WAIT_SECONDS = 60
 _LOOK_SECONDS = 0.05
+_NO_CONNECTION_LEFT = "53300"
 # Keys of advisory locks in this database; any two numbers that nobody else uses.
 _WRITER, _MIGRATOR = 0x76656C01, 0x76656C02
 _WRITE_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({_WRITER})")
@@ -133,13 +135,13 @@ class PostgresDatabase(Database):
 
     def told(self, problem: Exception) -> VelError | None:
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
-        state = getattr(cause, "sqlstate", None) or ""
+        state = _state(cause)
         if make := _SENTENCES.get(state) or _SENTENCES.get(state[:2]):
             return make(self.place)
         if _is_lost(cause, state):
             return Unavailable(
                 f"{_capital(self.place)} cannot be reached; {_reason(cause)}; check that it runs and that "
-                "VEL_TUTOR_DATABASE_URL is right: it is tried again by itself, and nothing that was saved is lost."
+                "VEL_TUTOR_DATABASE_URL is right: a server tries again by itself, and nothing that was saved is lost."
             )
         return None
 
@@ -166,11 +168,19 @@ def _host(url: sa.URL) -> str:
     return f"{host}:{url.port}" if url.port else str(host)
 
 
+def _state(cause: BaseException | None) -> str:
+    """The SQLSTATE; libpq hands on none of a connection that was refused, only the server's words."""
+    text = str(cause)
+    if isinstance(cause, psycopg.OperationalError) and ("too many clients" in text or "connection slots" in text):
+        return _NO_CONNECTION_LEFT
+    return getattr(cause, "sqlstate", None) or ""
+
+
 def _is_lost(cause: BaseException | None, state: str) -> bool:
     """Whether the connection could not be made or broke, which says nothing of what was asked."""
     lost = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.OperationalError)
-    # Class 08 is the connection; 57P01 to 57P03 a server that stops, crashed or starts.
-    return state.startswith(("08", "57P0")) or (not state and isinstance(_driver_error(cause), lost))
+    # Class 08 is the connection; 57P01 to 57P03 a server that stops, crashed or starts; 25P03 a session that slept.
+    return state.startswith(("08", "57P0", "25P03")) or (not state and isinstance(_driver_error(cause), lost))
 
 
 def _notice_broken(context: sa.ExceptionContext) -> None:
@@ -188,8 +198,12 @@ def _driver_error(cause: BaseException | None) -> BaseException | None:
 
 def _reason(cause: BaseException | None) -> str:
     error = _driver_error(cause)
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror).lower()
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
     said = " ".join(str(error).split(". ")[0].split()).rstrip(".")
     return said or type(error).__name__
 
@@ -267,7 +281,7 @@ def _changed(place: str) -> VelError:
 _SENTENCES = {
     "22": _unfit,
     "0A000": _changed,
-    "53300": _crowded,
+    _NO_CONNECTION_LEFT: _crowded,
     "53100": _full,
     "53200": _full,
     "55P03": _locked,

@@ -94,6 +94,8 @@ def _migrate(database: Database) -> None:
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "sqlite":
+                # Or a table that others refer to could not be rebuilt, which is how SQLite changes columns.
+                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
                 # pysqlite begins only before it changes rows: a reader could see half of the tables.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             _upgrade(connection, database.place)
