@@ -256,16 +256,29 @@ def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
         each.take()
     suspects = {late.executor, gone.executor}
     postgres.restart()
-    with pytest.raises(psycopg.Error):
-        one.dead(suspects)
 
     assert [one.dead(suspects) for _ in range(2)] == [set(), set()]
-    with pytest.raises(psycopg.Error):
-        late.dead(suspects)
-    late.dead(suspects)
+    late.mend()
     assert [one.dead(suspects) for _ in range(2)] == [set(), {gone.executor}]
     for each in (one, late, gone):
         each.release()
+
+
+async def test_a_living_process_whose_lease_was_cut_is_not_taken_for_dead(
+    app: App, postgres: PostgresServer, postgres_url: str
+) -> None:
+    own, other = app._parts.engine._lease, lease(database_at(postgres_url))
+    assert isinstance(own, PostgresLease)
+    assert own._connection is not None
+    await asyncio.to_thread(other.take)
+    assert postgres.admin("SELECT pg_terminate_backend(%s)", own._connection.info.backend_pid) == [(True,)]
+    assert other.dead({own.executor}) <= {own.executor}
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        while liveness._key(own.executor) not in other._held():
+            await app.ping()
+    assert [other.dead({own.executor}) for _ in range(3)] == [set()] * 3
+    other.release()
 
 
 def test_the_engine_migrates_into_our_schema(postgres_url: str) -> None:

@@ -25,6 +25,7 @@ from vel_tutor_mcp.store.database import Database
 # The version of the workflow's shape, not of the program: recorded work is only run by the version that wrote it.
 _WORKFLOW_VERSION = "1"
 _THREADS = 16
+_LEASE_SECONDS = 0.25
 # On SQLite DBOS asks for the name of a schema and makes none.
 _NO_SCHEMA = "dbos"
 _RESULT_POLL_SECONDS = 1.0
@@ -78,6 +79,7 @@ class DbosEngine:
             DBOS.destroy(destroy_registry=True)  # so that it can be launched again
             raise
         self._holders = {workflow.executor_id for workflow in held if workflow.executor_id}
+        self._keeping = asyncio.create_task(self._keep_lease())
 
     def _connect(self) -> None:
         """Fill the pool, so that what forbids it is told now: DBOS itself would try for ever, without a word."""
@@ -119,10 +121,18 @@ class DbosEngine:
             await DBOS.delete_workflows_async([workflow.workflow_id for workflow in ended])
         return len(ended)
 
+    async def _keep_lease(self) -> None:
+        """Others must not take this process for dead because one connection broke."""
+        while True:
+            await asyncio.sleep(_LEASE_SECONDS)
+            if self._lease.broken:
+                await asyncio.to_thread(self._lease.mend)
+
     async def stop(self) -> None:
         # An answer that was just stored leaves its outcome to be written; losing that costs one empty run later.
         if self._outcomes:
             await asyncio.wait(self._outcomes, timeout=_OUTCOME_WAIT_SECONDS)
+        self._keeping.cancel()
         self._lease.release()
 
     async def dispose(self) -> None:

@@ -10,7 +10,10 @@ import platform
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -59,6 +62,15 @@ class Lease(ABC):
             OSError: the folder cannot be written. psycopg.Error: the server cannot be asked.
         """
 
+    @property
+    @abstractmethod
+    def broken(self) -> bool:
+        """Whether the lock was lost, and should be taken again at once; does not block."""
+
+    @abstractmethod
+    def mend(self) -> None:
+        """Take a lost lock again, if that can be done now."""
+
     @abstractmethod
     def release(self) -> None:
         """Let others have this process's work at once."""
@@ -100,6 +112,11 @@ class FileLease(Lease):
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock.acquire(timeout=0)
 
+    broken = False
+
+    def mend(self) -> None:
+        """The operating system takes no lock away."""
+
     def release(self) -> None:
         self._lock.release()
         self._path(self.executor).unlink(missing_ok=True)
@@ -140,24 +157,44 @@ class PostgresLease(Lease):
     def __init__(self, database: PostgresDatabase) -> None:
         super().__init__()
         self._database = database
+        self._using = Lock()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._released = False
         self._missing: dict[str, int] = {}
         self._looks = _LOOKS
 
     def take(self) -> None:
-        self._connection = self._database.connect_blocking()
-        self._connection.execute(_NAME, (f"{_NAMED}{_in_words(self.executor)}",))
-        self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(self.executor),))
+        connection = self._database.connect_blocking()
+        try:
+            connection.execute(_NAME, (f"{_NAMED}{_in_words(self.executor)}",))
+            connection.execute("SELECT pg_advisory_lock(%s)", (_key(self.executor),))
+        except psycopg.Error:
+            connection.close()
+            raise
+        self._connection = connection
+
+    @property
+    def broken(self) -> bool:
+        if self._using.locked() or self._released:
+            return False  # whoever uses it finds out
+        return self._connection is None or self._connection.closed or _is_readable(self._connection)
+
+    def mend(self) -> None:
+        with self._using, suppress(psycopg.Error):  # it is tried again
+            if not self._released:
+                self._held()
 
     def release(self) -> None:
-        self._released = True
-        if self._connection is not None:
-            self._connection.close()
+        with self._using:
+            self._released = True
+            if self._connection is not None:
+                self._connection.close()
 
     def dead(self, executors: Iterable[str]) -> set[str]:
-        if self._released:
-            return set()
+        with self._using:
+            return set() if self._released else self._dead(executors)
+
+    def _dead(self, executors: Iterable[str]) -> set[str]:
         held = self._held()
         free = {name for name in set(executors) - {self.executor} if _key(name) not in held}
         self._missing = {name: self._missing.get(name, 0) + 1 for name in free}
@@ -172,6 +209,8 @@ class PostgresLease(Lease):
         return [name.removeprefix(_NAMED) for name in names]
 
     def _held(self) -> set[int]:
+        if self._connection is not None and _is_readable(self._connection):
+            self._connection.close()  # nothing was asked: it is the server's farewell
         if self._connection is None or self._connection.closed:
             self._missing, self._looks = {}, _LOOKS_AFTER_RECONNECT
             self.take()
@@ -181,6 +220,14 @@ class PostgresLease(Lease):
         except psycopg.Error:
             self._connection.close()
             raise
+
+
+def _is_readable(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
+    if connection.closed:
+        return False
+    with DefaultSelector() as selector:
+        selector.register(connection.fileno(), EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _is_held(path: Path) -> bool:
