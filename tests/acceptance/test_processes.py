@@ -16,8 +16,8 @@ from vel_tutor_mcp.providers.simulated import SimulatedProvider
 pytestmark = pytest.mark.anyio
 
 DATABASES = {"sqlite": 2, "postgresql": 4}
-BURST = 400
 TAKEN_OVER_SECONDS = 5.0
+CANCELLED_SECONDS = 3.0
 
 Task = dict[str, Any]
 
@@ -49,13 +49,12 @@ async def submitted(server: Server, name: str, count: int) -> list[Task]:
 
 async def ended(server: Server, task: Task) -> Task:
     while task["status"] in {"pending", "in_progress"}:
-        task = await server.call("task_get", id=task["id"], wait_seconds=50)
+        task = await server.call("task_get", id=task["id"], wait_seconds=30)
     return task
 
 
 def prompts_asked(*providers: SimulatedProvider) -> Counter[str]:
-    requests = [request for provider in providers for request in provider.requests]
-    return Counter(request.body["messages"][-1]["content"] for request in requests)
+    return Counter(request.prompt for provider in providers for request in provider.requests)
 
 
 @pytest.mark.parametrize("count", [50, 200])
@@ -92,3 +91,27 @@ async def test_a_server_finishes_the_tasks_of_one_that_was_killed(
     assert {task["status"] for task in done} == {"completed"}
     assert [[attempt["outcome"] for attempt in task["attempts"]] for task in done] == [["cut", "completed"]] * 5
     assert set(prompts_asked(providers.groq).values()) == {2}
+
+
+async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_run_it(
+    tmp_path: Path, providers: Providers, variables: dict[str, str]
+) -> None:
+    providers.groq.tokens_per_second = 20
+    providers.groq.answer = lambda _: "word " * 400
+    async with servers(2, tmp_path, variables) as (one, other):
+        (task,) = await submitted(one, "it", 1)
+        followed = {"name": "task_get", "arguments": {"id": task["id"], "wait_seconds": 30}}
+        answer = asyncio.create_task(other.request("tools/call", **followed, _meta={"progressToken": "news"}))
+        await soon(providers.groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 5))
+        cancelled = await other.call("task_cancel", id=task["id"])
+        await soon(providers.groq.until(lambda groq: groq.open == 0), CANCELLED_SECONDS)
+        told = (await answer)["structuredContent"]
+        seen = await one.call("task_get", id=task["id"], wait_seconds=10)
+
+    news = [message["params"]["message"] for message in other.heard if message["method"] == "notifications/progress"]
+    assert any("asking groq" in message for message in news), news
+    assert any("cancelled" in message for message in news), news
+    assert {told["status"], seen["status"]} == {"cancelled"}
+    assert cancelled["status"] in {"cancelled", "in_progress"}
+    assert seen["partial"]
+    assert "word word" in seen["output"]

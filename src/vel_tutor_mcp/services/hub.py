@@ -19,6 +19,10 @@ class Listener:
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
+    @property
+    def has_heard(self) -> bool:
+        return bool(self._heard)
+
     def hear(self, news: News) -> None:
         if self._heard and self._heard[-1].passing:
             self._heard.pop()

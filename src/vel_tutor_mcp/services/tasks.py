@@ -139,6 +139,8 @@ class Tasks:
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
         with self._hub.listen(spelt(task_id)) as listener:
             told = await self._told(principal, task_id, deadline)
+            if tell and told.history and not listener.has_heard:
+                await tell(_standing(told))
             while not (told.task.status.ended or self._answers.closing or loop.time() >= deadline):
                 await _hear(listener, deadline, tell)
                 told = await self._told(principal, task_id, deadline)
@@ -259,6 +261,12 @@ class Tasks:
         )
         payload = {"attempt_set": task.attempt_set + 1}
         await record.note(tx, subject, "retried", "retried", 0, action="task_retried", payload=payload)
+
+
+def _standing(told: Told) -> News:
+    """Where the task stands, for who joins late."""
+    last = told.history[-1]
+    return News(last.percent, last.message)
 
 
 async def _hear(listener: Listener, deadline: float, tell: Tell | None) -> None:

@@ -10,16 +10,19 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.models import ENDED, News
+from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import history
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.notifications import Notifications
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 
 _LOOK_SECONDS = 0.25
+_JUST_READ = timedelta(seconds=1)
 # A notification has room for 8000 bytes, and a character may take 12 of them in JSON.
 _LONGEST_MESSAGE = 600
 
@@ -121,12 +124,14 @@ class ReadingWire:
 
     @unbroken
     async def _look(self, ears: Ears, known: int | None) -> int:
-        """Tell what is newer than `known`; returns the number of the newest event."""
+        """Tell what is newer than the event `known`; returns the number of the newest."""
         async with self._database.read() as tx:
-            newest = await history.last_sequence(tx)
-            events = [] if known in {None, newest} else await history.events_after(tx, known or 0)
+            if known is None:  # who begins to wait has just read how the task stood
+                known = await history.last_sequence(tx, record.now() - _JUST_READ)
+            events = await history.events_after(tx, known)
         elsewhere = ears.elsewhere()
-        for task_id, event in events:
+        for sequence, task_id, event in events:
+            known = sequence
             if task_id in elsewhere:
                 ears.news(task_id, News(event.percent, event.message, ended=event.kind in ENDED))
-        return newest
+        return known

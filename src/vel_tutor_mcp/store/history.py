@@ -39,15 +39,16 @@ async def events(tx: Transaction, task_id: str) -> list[TaskEvent]:
     return [_event(row) for row in await tx.execute(query)]
 
 
-async def last_sequence(tx: Transaction) -> int:
-    """The number of the newest event of any task; events are numbered in the order of their commits."""
-    return await tx.scalar(sa.select(sa.func.max(task_events.c.sequence))) or 0
+async def last_sequence(tx: Transaction, before: datetime) -> int:
+    """The number of the newest event of any task before this time; they are numbered in the order of their commits."""
+    query = sa.select(task_events.c.sequence).where(task_events.c.at < before).order_by(task_events.c.sequence.desc())
+    return await tx.scalar(query.limit(1)) or 0
 
 
-async def events_after(tx: Transaction, sequence: int) -> list[tuple[str, TaskEvent]]:
-    """The events of all tasks that are newer than `sequence`, each with its task's id, oldest first."""
+async def events_after(tx: Transaction, sequence: int) -> list[tuple[int, str, TaskEvent]]:
+    """The events of all tasks that are newer than `sequence`, each with its number and task's id, oldest first."""
     query = sa.select(task_events).where(task_events.c.sequence > sequence).order_by(task_events.c.sequence)
-    return [(row.task_id, _event(row)) for row in await tx.execute(query)]
+    return [(row.sequence, row.task_id, _event(row)) for row in await tx.execute(query)]
 
 
 async def keep_decision(tx: Transaction, task: Task, decision: Decision, now: datetime) -> None:
