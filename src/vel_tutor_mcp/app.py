@@ -37,7 +37,7 @@ from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.settings import Settings, user_name
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 FILE_NAME = "vel-tutor.db"
@@ -122,7 +122,7 @@ class Prepared:
         answers = Answers(tools, self.engine, routes, Router(self.providers, health), guest=guest)
         tasks = Tasks(self.database, self.engine, answers, hub, wire, configured)
         with self.database.translated():
-            await self.engine.launch(answers.run)
+            await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         care = Care(self.database, self.engine, answers, hub, self.settings)
         ears = Ears(hub.hear, answers.cancel, care.call, lambda: hub.listened - answers.running)
         return App(
@@ -224,7 +224,7 @@ def database_of(settings: Settings) -> Database:
         ConfigurationError: VEL_TUTOR_DATABASE_URL cannot be read.
     """
     if settings.database_url is None:
-        return SqliteDatabase(settings.home / FILE_NAME, settings.sqlite_synchronous)
+        return SqliteDatabase((settings.home / FILE_NAME).resolve(), settings.sqlite_synchronous)
     return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
 
 
@@ -240,8 +240,10 @@ def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:
         raise _bad_url("it is no database URL") from None
     match url.drivername.partition("+")[0]:
         case "sqlite" if url.database:
-            return SqliteDatabase(Path(url.database).expanduser().absolute(), sqlite_synchronous)
+            return SqliteDatabase(Path(url.database).expanduser().resolve(), sqlite_synchronous)
         case "postgresql" | "postgres":
+            if problem := unfit(url):
+                raise _bad_url(problem)
             return PostgresDatabase(url)
         case kind:
             raise _bad_url(f"{kind} is not supported, or names no file")

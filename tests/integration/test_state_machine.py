@@ -65,7 +65,7 @@ class Noted:
     def __init__(self) -> None:
         self.given: set[Work] = set()
 
-    async def launch(self, run: Run) -> None: ...
+    async def launch(self, run: Run, room: int) -> None: ...
 
     async def start(self, work: Work) -> None:
         self.given.add(work)

@@ -46,7 +46,9 @@ class Opening:
         if self._running is not None:
             self._running.cancel()
         app, self._app = self._app, None
-        if app is not None and await app.stop():
+        if app is None:
+            self._desk.failed(Unavailable("The server is being stopped; it was not open yet; try when it is back."))
+        if app is None or await app.stop():
             await asyncio.sleep(_REPLIES_LEAVE_SECONDS)
 
     async def _run(self) -> None:

@@ -2,7 +2,7 @@
 
 Two of its habits are set aside: work is started at once after our commit rather than picked up by polling, and the
 death of a process is found by its lease (`liveness`) because DBOS does not look for it. `_recover_pending_workflows`
-is a private name: dbos is pinned to one version, and the crash tests run against it.
+and the internal queue are private names: dbos is pinned to one version, and the crash tests run against it.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class DbosEngine:
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what it raises is told by us
         DBOS.migrate(self._database.engine_url, schema=self._database.engine_schema or _NO_SCHEMA)
 
-    async def launch(self, run: Run) -> None:
+    async def launch(self, run: Run, room: int) -> None:
         async def durable(work_id: str) -> str:
             return await run(Work.of(work_id))
 
@@ -71,7 +71,9 @@ class DbosEngine:
             notification_coalesce_sec=_COALESCE_SECONDS,
         )
         await asyncio.to_thread(self._connect)
-        DBOS(config=config)
+        instance = DBOS(config=config)
+        # What is recovered passes through this queue, which every process would empty; it has no public setting.
+        instance._registry.get_internal_queue()._worker_concurrency = room  # noqa: SLF001
         try:
             DBOS.launch()
             held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)

@@ -20,8 +20,8 @@ class Engine(Protocol):
     executor: str
     """Names this process among all that share the database."""
 
-    async def launch(self, run: Run) -> None:
-        """Begin to run work, on the event loop of the caller."""
+    async def launch(self, run: Run, room: int) -> None:
+        """Begin to run work, on the event loop of the caller; take up at most `room` that the dead have left."""
         ...
 
     async def start(self, work: Work) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import secrets
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
@@ -24,9 +25,9 @@ from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 _LONGEST_HOST = 60
-# How many looks a lock must be free, on PostgreSQL: a living process whose connection broke needs time to come back.
-_LOOKS = 2
-_LOOKS_AFTER_RECONNECT = 4
+# How long a lock must be free, on PostgreSQL: a living process whose connection broke needs time to come back.
+ABSENT_SECONDS = 0.9
+ABSENT_AFTER_RECONNECT_SECONDS = 3.0
 # The locks of one database: `pg_locks` splits a key of 64 bits in two halves, marked by objsubid 1.
 _HELD = """
 SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
@@ -150,8 +151,8 @@ class FileLease(Lease):
 class PostgresLease(Lease):
     """An advisory lock on a connection of its own, which is made anew where it breaks.
 
-    When the server restarts, all processes lose their locks and come back one after the other: whoever is back looks
-    a few times before it takes another for dead.
+    When the server restarts, all processes lose their locks and come back one after the other: whoever is back waits
+    longer before it takes another for dead.
     """
 
     def __init__(self, database: PostgresDatabase) -> None:
@@ -160,8 +161,8 @@ class PostgresLease(Lease):
         self._using = Lock()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._released = False
-        self._missing: dict[str, int] = {}
-        self._looks = _LOOKS
+        self._missing: dict[str, float] = {}
+        self._patience = ABSENT_SECONDS
 
     def take(self) -> None:
         connection = self._database.connect_blocking()
@@ -197,10 +198,11 @@ class PostgresLease(Lease):
     def _dead(self, executors: Iterable[str]) -> set[str]:
         held = self._held()
         free = {name for name in set(executors) - {self.executor} if _key(name) not in held}
-        self._missing = {name: self._missing.get(name, 0) + 1 for name in free}
-        dead = {name for name, looks in self._missing.items() if looks >= self._looks}
+        now = time.monotonic()
+        self._missing = {name: self._missing.get(name, now) for name in free}
+        dead = {name for name, since in self._missing.items() if now - since >= self._patience}
         if not free - dead:
-            self._looks = _LOOKS
+            self._patience = ABSENT_SECONDS
         return dead
 
     def living(self) -> list[str]:
@@ -212,7 +214,7 @@ class PostgresLease(Lease):
         if self._connection is not None and _is_readable(self._connection):
             self._connection.close()  # nothing was asked: it is the server's farewell
         if self._connection is None or self._connection.closed:
-            self._missing, self._looks = {}, _LOOKS_AFTER_RECONNECT
+            self._missing, self._patience = {}, ABSENT_AFTER_RECONNECT_SECONDS
             self.take()
         assert self._connection is not None
         try:

@@ -49,7 +49,7 @@ class Answers:
         self._engine = engine
         self._routes = routes
         self._router = router
-        self._runs: set[asyncio.Task[Any]] = set()
+        self._runs: dict[asyncio.Task[Any], str] = {}
         self._calls: dict[str, asyncio.Task[Answered[Call]]] = {}
         self.closing = False
         self.guest = guest
@@ -113,11 +113,15 @@ class Answers:
         """Do the work, or what is left of it, and return the state that it ended in."""
         this = asyncio.current_task()
         assert this is not None
-        self._runs.add(this)
+        # Others may have believed this process dead, and handed its own work back to it.
+        earlier = [run for run, task_id in self._runs.items() if task_id == work.task_id]
+        self._runs[this] = work.task_id
         try:
+            if earlier:
+                await asyncio.wait(earlier)
             return await self._run(work)
         finally:
-            self._runs.discard(this)
+            del self._runs[this]
 
     async def _run(self, work: Work) -> str:
         try:

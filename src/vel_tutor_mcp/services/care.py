@@ -36,6 +36,7 @@ class Care:
         self._hub = hub
         self._settings = settings
         self._called = asyncio.Event()
+        self._ended: set[str] = set()
         self._fault: str | None = None
         self._pruned_at = record.now() - _PRUNE_EVERY
 
@@ -68,9 +69,10 @@ class Care:
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
             waiting = await tasks.waiting_owners(tx)
-            ended = await tasks.ended_of(tx, self._hub.listened)
-        for task_id in ended:  # whose last news got lost
+            ended = set(await tasks.ended_of(tx, self._hub.listened))
+        for task_id in ended & self._ended:  # whose last news had a second to come, and got lost
             self._hub.hear(task_id, News(100, "ended", ended=True))
+        self._ended = ended
         for task in claimed:
             if task.cancel_requested:
                 self._answers.cancel(task.work.task_id)
@@ -81,7 +83,7 @@ class Care:
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
-        if self._answers.guest:
+        if self._answers.guest or not self._settings.concurrency:
             return set()
         return await self._engine.take_over({task.executor for task in claimed if task.executor})
 

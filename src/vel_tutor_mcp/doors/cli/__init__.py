@@ -1,7 +1,7 @@
 """The command line. Serving over stdio with no option does not pass through here: see `__main__`."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,14 +17,22 @@ app.command()(checks.doctor)
 app.add_typer(tasks.commands, name="task")
 app.add_typer(database.commands, name="db")
 
+_NOT_WRITTEN = 74  # as in sysexits.h
+
 
 def run() -> None:
     """Run the command in `sys.argv`; a failure is one sentence on stderr and an exit code of its kind."""
     try:
         app(prog_name="vel-tutor-mcp")
     except VelError as problem:
-        print(f"vel-tutor-mcp: {sentence(problem)}", file=sys.stderr)  # noqa: T201 - the command line's own voice
-        sys.exit(exit_code(problem))
+        _leave(sentence(problem), exit_code(problem))
+    except OSError as problem:  # of the streams: what is done in the product is told as a VelError
+        _leave(f"The output could not be written; {problem.strerror}; the task list has what was done.", _NOT_WRITTEN)
+
+
+def _leave(words: str, code: int) -> NoReturn:
+    print(f"vel-tutor-mcp: {words}", file=sys.stderr)  # noqa: T201 - the command line's own voice
+    sys.exit(code)
 
 
 def _version(wanted: bool) -> None:
