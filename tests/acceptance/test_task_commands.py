@@ -3,19 +3,20 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from commands import run, started
-from server import alone, one_sentence, serving, soon
+from server import alone, environment, one_sentence, serving, soon
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio
 
-NO_ANSWER, TRY_AGAIN, CONFIGURATION, CANCELLED, INTERRUPTED = 69, 75, 78, 79, 130
+NO_ANSWER, NOT_WRITTEN, TRY_AGAIN, CONFIGURATION, CANCELLED, INTERRUPTED = 69, 74, 75, 78, 79, 130
 
 
 async def test_submit_prints_the_answer_alone_and_a_summary_beside_it(tmp_path: Path, providers: Providers) -> None:
@@ -206,3 +207,15 @@ async def test_json_is_one_document_whatever_the_prompt(tmp_path: Path, provider
     assert json.dumps(ended.json, indent=2) + "\n" == ended.stdout
     assert plain.code == 0
     assert plain.stdout.startswith("?")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_an_output_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vel_tutor_mcp", "task", "list", "--json"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment(tmp_path), check=False, timeout=60
+        )
+
+    assert ended.returncode == NOT_WRITTEN
+    assert one_sentence(ended.stderr.strip()), ended.stderr

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.anyio
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
 on_sqlite = pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+QUEUE_POLL_SECONDS = 1.5  # DBOS looks each second
 WORK, OTHER = Work(str(uuid4()), 1), Work(str(uuid4()), 2)
 
 
@@ -59,13 +60,13 @@ def place(tmp_path: Path, database_url: str | None) -> Settings:
 
 
 @asynccontextmanager
-async def engine_on(place: Settings, run: Run) -> AsyncIterator[DbosEngine]:
+async def engine_on(place: Settings, run: Run, room: int = 10) -> AsyncIterator[DbosEngine]:
     database = database_of(place)
     lease = lease_on(database)
     engine = DbosEngine(database, lease)
     await asyncio.to_thread(schema.prepare, database, engine.migrate)
     lease.take()
-    await engine.launch(run, room=10)
+    await engine.launch(run, room)
     try:
         yield engine
     finally:
@@ -112,6 +113,20 @@ async def test_the_work_of_the_dead_is_taken_over(place: Settings) -> None:
         assert await found_dead(engine) == set()
 
     assert (cut.done, doing.done) == ([WORK], [WORK])
+
+
+async def test_a_process_without_room_leaves_the_work_of_the_dead_to_others(place: Settings) -> None:
+    cut, idle, doing = Doing(cut=True), Doing(), Doing()
+    async with engine_on(place, cut) as dead:
+        await dead.start(WORK)
+        await cut.until_begun()
+    async with engine_on(place, idle, room=0) as engine:
+        assert dead.executor in await found_dead(engine)
+        await asyncio.sleep(QUEUE_POLL_SECONDS)  # in which it would have begun
+    async with engine_on(place, doing):
+        await doing.until_begun()
+
+    assert (idle.done, doing.done) == ([], [WORK])
 
 
 async def test_the_work_of_the_living_is_left_to_them(place: Settings) -> None:
@@ -343,3 +358,19 @@ async def test_a_process_without_room_leaves_its_tasks_to_others(settings: Setti
         task = await full.tasks.submit(full.local_principal, TaskRequest(prompt="Say hello"))
 
         assert (await full.tasks.follow(full.local_principal, task.id, 0)).task.status is TaskStatus.PENDING
+
+
+async def test_work_that_is_handed_back_to_the_process_that_does_it_is_not_done_twice(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.tokens_per_second = 50
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    await providers.groq.until(lambda sim: sim.open == 1)
+
+    async with asyncio.timeout(20):
+        again = await app._answers.run(Work(task.id, task.attempt_set))
+    assert again == "nothing left to do"
+    told = await app.tasks.tell(me, task.id)
+    assert told.task.status is TaskStatus.COMPLETED
+    assert [attempt.outcome for attempt in told.attempts] == [Outcome.COMPLETED]
+    assert len(providers.groq.requests) == 1

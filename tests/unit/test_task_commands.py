@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from vel_tutor_mcp.doors import cli
 from vel_tutor_mcp.doors.cli import app, output, tasks
 from vel_tutor_mcp.doors.reply import EXIT_CODES
 from vel_tutor_mcp.errors import InputError
@@ -197,5 +198,5 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
 
 def test_every_exit_code_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
-    codes = {*EXIT_CODES.values(), tasks.CANCELLED, tasks.INTERRUPTED, BAD_USAGE, 0, 1}
+    codes = {*EXIT_CODES.values(), tasks.CANCELLED, tasks.INTERRUPTED, cli.NOT_WRITTEN, BAD_USAGE, 0, 1}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes

@@ -1,11 +1,12 @@
 """The command line. Serving over stdio with no option does not pass through here: see `__main__`."""
 
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from vel_tutor_mcp import __version__
+from vel_tutor_mcp.doors import process
 from vel_tutor_mcp.doors.cli import checks, database, serving, tasks
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import VelError
@@ -17,7 +18,7 @@ app.command()(checks.doctor)
 app.add_typer(tasks.commands, name="task")
 app.add_typer(database.commands, name="db")
 
-_NOT_WRITTEN = 74  # as in sysexits.h
+NOT_WRITTEN = 74  # as in sysexits.h
 
 
 def run() -> None:
@@ -25,14 +26,11 @@ def run() -> None:
     try:
         app(prog_name="vel-tutor-mcp")
     except VelError as problem:
-        _leave(sentence(problem), exit_code(problem))
+        process.say(sentence(problem))
+        sys.exit(exit_code(problem))
     except OSError as problem:  # of the streams: what is done in the product is told as a VelError
-        _leave(f"The output could not be written; {problem.strerror}; the task list has what was done.", _NOT_WRITTEN)
-
-
-def _leave(words: str, code: int) -> NoReturn:
-    print(f"vel-tutor-mcp: {words}", file=sys.stderr)  # noqa: T201 - the command line's own voice
-    sys.exit(code)
+        process.say(f"The output could not be written; {problem.strerror}; `task list` has what was done.")
+        process.leave(NOT_WRITTEN)  # the interpreter would try to write the rest once more, and say so
 
 
 def _version(wanted: bool) -> None:
