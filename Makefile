@@ -35,7 +35,7 @@ bench: $(READY)
 
 # The long crash loop: 100 kills at random moments on each database, in ten to fifteen minutes.
 soak: $(READY)
-	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -p no:cacheprovider
+	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -o faulthandler_timeout=0 -p no:cacheprovider
 
 # After a change of the dependencies in pyproject.toml. Hashes of all platforms, and no registry's address.
 lock: $(READY)

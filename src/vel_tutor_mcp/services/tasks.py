@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from vel_tutor_mcp.errors import Conflict, InputError, NoCandidate, Unavailable
@@ -37,6 +37,7 @@ from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 Tell = Callable[[News], Awaitable[None]]
+Looked = TypeVar("Looked")
 
 MAX_WAIT_SECONDS = 50
 _DATABASE_AWAY_SECONDS = 0.25
@@ -138,25 +139,16 @@ class Tasks:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
         with self._hub.listen(spelt(task_id)) as listener:
-            told = await self._told(principal, task_id, deadline)
-            if tell and told.history and not listener.has_heard:
-                await tell(_standing(told))
+            task = await _patient(lambda: self.get(principal, task_id), task_id, deadline)
+            if tell and not task.status.ended and not listener.has_heard:
+                await tell(News(0, task.status.value.replace("_", " ")))  # for who joins late
+            if not (task.status.ended or self._answers.closing):
+                await _hear(listener, deadline, tell)
+            told = await _patient(lambda: self.tell(principal, task_id), task_id, deadline)
             while not (told.task.status.ended or self._answers.closing or loop.time() >= deadline):
                 await _hear(listener, deadline, tell)
-                told = await self._told(principal, task_id, deadline)
+                told = await _patient(lambda: self.tell(principal, task_id), task_id, deadline)
         return told
-
-    async def _told(self, principal: Principal, task_id: str, deadline: float) -> Told:
-        """`tell`; who waits for a task waits for the database too."""
-        while True:
-            try:
-                return await self.tell(principal, task_id)
-            except Unavailable as problem:
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise Unavailable(
-                        f"Task {task_id} cannot be seen now, but what was stored goes on; ask for it later: {problem}"
-                    ) from None
-            await asyncio.sleep(_DATABASE_AWAY_SECONDS)
 
     @unbroken
     async def cancel(self, principal: Principal, task_id: str) -> Told:
@@ -263,10 +255,17 @@ class Tasks:
         await record.note(tx, subject, "retried", "retried", 0, action="task_retried", payload=payload)
 
 
-def _standing(told: Told) -> News:
-    """Where the task stands, for who joins late."""
-    last = told.history[-1]
-    return News(last.percent, last.message)
+async def _patient(look: Callable[[], Awaitable[Looked]], task_id: str, deadline: float) -> Looked:
+    """Look at a task; who waits for a task waits for the database too."""
+    while True:
+        try:
+            return await look()
+        except Unavailable as problem:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise Unavailable(
+                    f"Task {task_id} cannot be seen now, but what was stored goes on; ask for it later: {problem}"
+                ) from None
+        await asyncio.sleep(_DATABASE_AWAY_SECONDS)
 
 
 async def _hear(listener: Listener, deadline: float, tell: Tell | None) -> None:
