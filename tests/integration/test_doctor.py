@@ -16,8 +16,8 @@ import pytest
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import FILE_NAME, database_of, open_app
+from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.services.doctor import probes
 from vel_tutor_mcp.services.doctor.checkup import bounded, check_up
 from vel_tutor_mcp.services.doctor.verdicts import Finding, Verdict
 from vel_tutor_mcp.settings import Settings
@@ -227,7 +227,7 @@ async def test_wrong_rows_of_the_catalogue_are_a_finding_and_the_providers_are_s
 async def test_a_check_that_never_ends_is_a_finding() -> None:
     never = threading.Event()
     try:
-        (found,) = await bounded("disk", probes.in_thread(never.wait), 0.05)  # type: ignore[arg-type]
+        (found,) = await bounded("disk", in_thread(never.wait), 0.05)  # type: ignore[arg-type]
     finally:
         never.set()
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
 from vel_tutor_mcp.settings import Settings
@@ -71,7 +69,7 @@ class Opening:
 
     async def _open(self) -> None:
         if self._prepared is None:
-            self._prepared = await _in_thread(lambda: _prepare(self._settings))
+            self._prepared = await in_thread(lambda: _prepare(self._settings))
         self._app = await self._prepared.launch()
         self._desk.opened(self._app)
 
@@ -86,29 +84,3 @@ def _prepare(settings: Settings) -> "Prepared":
     from vel_tutor_mcp.app import prepare
 
     return prepare(settings)
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    """Like `asyncio.to_thread`, in a daemon thread: leaving must not wait for an import."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, problem: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if problem is None:
-            done.set_result(result)
-        else:
-            done.set_exception(problem)
-
-    def run() -> None:
-        result, problem = None, None
-        try:
-            result = work()
-        except Exception as caught:  # noqa: BLE001 - carried over to the loop, whole
-            problem = caught
-        with suppress(RuntimeError):  # the loop is gone: so is whoever waited
-            loop.call_soon_threadsafe(settle, result, problem)
-
-    threading.Thread(target=run, name="opening", daemon=True).start()
-    return await done

@@ -6,7 +6,7 @@ from vel_tutor_mcp.errors import ConfigurationError, Conflict, VelError
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.store import copying, schema
 from vel_tutor_mcp.store.copying import Step
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import Database, capital
 from vel_tutor_mcp.store.inspection import Inventory, inventory
 from vel_tutor_mcp.store.schema import State
 
@@ -37,7 +37,7 @@ def _unfit_source(place: str, found: Inventory) -> VelError | None:
             )
         case State.BEHIND:
             return ConfigurationError(
-                f"{place[0].upper()}{place[1:]} is of revision {found.revision}, older than this version's "
+                f"{capital(place)} is of revision {found.revision}, older than this version's "
                 f"{schema.revisions()[-1]}; only the newest is copied; upgrade it first: vel-tutor-mcp db upgrade."
             )
         case _:
@@ -64,6 +64,6 @@ def _refuse_users(database: Database) -> None:
         users = lease_on(database).living()
     if users:
         raise Conflict(
-            f"{database.place[0].upper()}{database.place[1:]} is in use by {' and '.join(users)}; what that wrote "
+            f"{capital(database.place)} is in use by {' and '.join(users)}; what that wrote "
             "meanwhile would be lost; stop every server, worker and command on it and copy again."
         )

@@ -46,6 +46,11 @@ def unbroken(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corouti
     return whole
 
 
+def capital(place: str) -> str:
+    """A place at the beginning of a sentence."""
+    return place[0].upper() + place[1:]
+
+
 class Database(ABC):
     """What SQLite and PostgreSQL have in common for us.
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
-from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction
+from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction, capital
 
 SCHEMA = "vel_tutor"
 
@@ -148,7 +148,7 @@ class PostgresDatabase(Database):
             return make(self.place)
         if _is_lost(cause, state):
             return Unavailable(
-                f"{_capital(self.place)} cannot be reached; {_reason(cause)}; check that it runs and that "
+                f"{capital(self.place)} cannot be reached; {_reason(cause)}; check that it runs and that "
                 "VEL_TUTOR_DATABASE_URL is right: a server tries again by itself, and nothing that was saved is lost."
             )
         return None
@@ -228,61 +228,57 @@ def _reason(cause: BaseException | None) -> str:
     return said or type(error).__name__
 
 
-def _capital(place: str) -> str:
-    return place[0].upper() + place[1:]
-
-
 def _crowded(place: str) -> VelError:
     return Unavailable(
-        f"{_capital(place)} takes no more connections; its max_connections are all in use, and each process of ours "
+        f"{capital(place)} takes no more connections; its max_connections are all in use, and each process of ours "
         f"uses up to {MOST_CONNECTIONS}; stop some, or raise max_connections: it is tried again."
     )
 
 
 def _full(place: str) -> VelError:
     return Unavailable(
-        f"{_capital(place)} could not be written; its disk or memory is full; make room and try again: nothing was "
+        f"{capital(place)} could not be written; its disk or memory is full; make room and try again: nothing was "
         "half-saved."
     )
 
 
 def _locked(place: str) -> VelError:
     return Unavailable(
-        f"{_capital(place)} is locked; another process has been writing it for {LOCK_WAIT_SECONDS} s; end that "
+        f"{capital(place)} is locked; another process has been writing it for {LOCK_WAIT_SECONDS} s; end that "
         "process, or try again."
     )
 
 
 def _read_only(place: str) -> VelError:
     return Unavailable(
-        f"{_capital(place)} cannot be written; it is read-only, as a standby is; point VEL_TUTOR_DATABASE_URL at the "
+        f"{capital(place)} cannot be written; it is read-only, as a standby is; point VEL_TUTOR_DATABASE_URL at the "
         "primary, or try again when it has taken over."
     )
 
 
 def _refused(place: str) -> VelError:
     return ConfigurationError(
-        f"{_capital(place)} refuses us; its user or password is wrong; correct VEL_TUTOR_DATABASE_URL."
+        f"{capital(place)} refuses us; its user or password is wrong; correct VEL_TUTOR_DATABASE_URL."
     )
 
 
 def _missing(place: str) -> VelError:
     return ConfigurationError(
-        f"{_capital(place)} does not exist; the server knows no database of this name; create it, or correct "
+        f"{capital(place)} does not exist; the server knows no database of this name; create it, or correct "
         "VEL_TUTOR_DATABASE_URL."
     )
 
 
 def _forbidden(place: str) -> VelError:
     return ConfigurationError(
-        f"{_capital(place)} forbids what we need; its user may not make or use the schema {SCHEMA}; grant it CREATE on "
+        f"{capital(place)} forbids what we need; its user may not make or use the schema {SCHEMA}; grant it CREATE on "
         "the database, or make the schema with this user as its owner."
     )
 
 
 def _removed(place: str) -> VelError:
     return ConfigurationError(
-        f"{_capital(place)} lacks our tables; the schema {SCHEMA} was removed or changed while we ran; restore it, or "
+        f"{capital(place)} lacks our tables; the schema {SCHEMA} was removed or changed while we ran; restore it, or "
         "start again to make it anew."
     )
 

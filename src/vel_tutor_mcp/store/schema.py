@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable
 from vel_tutor_mcp.leaves import folder
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import Database, capital
 
 # Of Alembic; what stands in it says whose tables these are.
 _REVISION_TABLE = "alembic_version"
@@ -119,13 +119,13 @@ def refusal(place: str, revision: str | None, names: Sequence[str]) -> Configura
     match state_of(revision, len(names), known):
         case State.NEWER:
             return ConfigurationError(
-                f"{place[0].upper()}{place[1:]} is of revision {revision}, which a newer vel-tutor-mcp made; this one "
+                f"{capital(place)} is of revision {revision}, which a newer vel-tutor-mcp made; this one "
                 f"knows up to {known[-1]}; upgrade vel-tutor-mcp, or choose another place with VEL_TUTOR_DATABASE_URL "
                 "or VEL_TUTOR_HOME."
             )
         case State.FOREIGN if revision is not None:
             return ConfigurationError(
-                f"{place[0].upper()}{place[1:]} holds another program's tables; their revision {revision} is none of "
+                f"{capital(place)} holds another program's tables; their revision {revision} is none of "
                 "ours; they were left as they are: give vel-tutor-mcp a database of its own with "
                 "VEL_TUTOR_DATABASE_URL or VEL_TUTOR_HOME."
             )

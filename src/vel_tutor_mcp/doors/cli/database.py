@@ -102,28 +102,31 @@ def _database() -> "Database":
 
 def _standing(place: str, found: "Inventory") -> str:
     from vel_tutor_mcp.store import schema
+    from vel_tutor_mcp.store.database import capital
 
     newest = schema.revisions()[-1]
     match found.state:
         case schema.State.CURRENT:
-            return f"{_capital(place)} is current: revision {newest}."
+            return f"{capital(place)} is current: revision {newest}."
         case schema.State.BEHIND:
             return (
-                f"{_capital(place)} is behind: revision {found.revision}, this version's is {newest}; back it up, then "
+                f"{capital(place)} is behind: revision {found.revision}, this version's is {newest}; back it up, then "
                 "upgrade it with vel-tutor-mcp db upgrade, or by any start."
             )
         case schema.State.EMPTY:
-            return f"{_capital(place)} is empty; vel-tutor-mcp db upgrade, or any start, makes its tables."
+            return f"{capital(place)} is empty; vel-tutor-mcp db upgrade, or any start, makes its tables."
         case _:
             return str(schema.refusal(place, found.revision, found.tables))
 
 
 def _upgraded(place: str, before: str | None, after: str | None) -> str:
+    from vel_tutor_mcp.store.database import capital
+
     if before == after:
-        return f"{_capital(place)} is current: revision {after}; there was nothing to do."
+        return f"{capital(place)} is current: revision {after}; there was nothing to do."
     if before is None:
-        return f"{_capital(place)} has its tables now: revision {after}."
-    return f"{_capital(place)} was upgraded from revision {before} to {after}."
+        return f"{capital(place)} has its tables now: revision {after}."
+    return f"{capital(place)} was upgraded from revision {before} to {after}."
 
 
 def _copied(source: str, target: str, rows: int) -> str:
@@ -167,7 +170,3 @@ def _progress() -> "Iterator[Tell]":
 def _tell_in_lines(step: "Step") -> None:
     if step.done == step.total:
         output.say(f"{step.doing} {step.table}: {step.total:,} rows")
-
-
-def _capital(place: str) -> str:
-    return f"{place[0].upper()}{place[1:]}"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, VelError
 from vel_tutor_mcp.providers.visit import visit
 from vel_tutor_mcp.routing.catalog import Catalog
@@ -108,7 +109,7 @@ async def _home(settings: Settings, database_of: Callable[[Settings], Database])
         files = list(probes.private_files(settings.home, file))
         return [verdicts.of_folder(folder), *verdicts.of_modes(folder, files)]
 
-    return await probes.in_thread(look)
+    return await in_thread(look)
 
 
 async def _database(
@@ -125,10 +126,10 @@ async def _database(
 
 
 async def _file(database: SqliteDatabase) -> Finding:
-    if not await probes.in_thread(database.path.exists):
+    if not await in_thread(database.path.exists):
         return verdicts.ok("database", f"{database.place} is made at the first start")
     try:
-        contents = await probes.in_thread(lambda: inspection.sqlite(database.path))
+        contents = await in_thread(lambda: inspection.sqlite(database.path))
     except (sqlite3.Error, OSError) as problem:
         return verdicts.unreadable(database.place, str(problem))
     return verdicts.of_contents(database.place, contents, revisions())
@@ -148,4 +149,4 @@ async def _node() -> Findings:
 
 
 async def _task_master() -> Findings:
-    return [verdicts.of_task_master(await probes.in_thread(probes.task_master))]
+    return [verdicts.of_task_master(await in_thread(probes.task_master))]

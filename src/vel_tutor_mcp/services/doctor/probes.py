@@ -5,11 +5,10 @@ import os
 import shutil
 import stat
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from vel_tutor_mcp.services.doctor.verdicts import File, Folder
 
@@ -19,32 +18,6 @@ _KEY_FILES = ("*.key", "*.pem", "keys/*")
 # SQLite keeps the newest pages beside the file.
 _BESIDE = ("", "-wal", "-shm")
 _PROGRAM_SECONDS = 5.0
-
-
-async def in_thread(work: Callable[[], Result]) -> Result:
-    """Like `asyncio.to_thread`, in a thread that nobody waits for at the end: a dead network drive blocks for ever."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Result] = loop.create_future()
-
-    def settle(value: Result | None, problem: Exception | None) -> None:
-        if done.done():
-            return
-        if problem is None:
-            done.set_result(cast("Result", value))
-        else:
-            done.set_exception(problem)
-
-    def run() -> None:
-        value, problem = None, None
-        try:
-            value = work()
-        except Exception as caught:  # noqa: BLE001 - carried over to the loop, whole
-            problem = caught
-        with suppress(RuntimeError):  # the loop is gone: so is whoever waited
-            loop.call_soon_threadsafe(settle, value, problem)
-
-    threading.Thread(target=run, name="doctor", daemon=True).start()
-    return await done
 
 
 def folder(path: Path) -> Folder:
