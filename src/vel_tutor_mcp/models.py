@@ -17,6 +17,8 @@ NANO_PER_USD = 1_000_000_000
 MAX_PROMPT_CHARACTERS = 100_000
 # Of people and models, and of providers: PostgreSQL refuses what is longer, so others' names are cut or left out.
 LONGEST_NAME, LONGEST_PROVIDER = 160, 60
+# Of a step's id.
+LONGEST_STEP = 40
 # So that no sum of nano-US-dollars is more than a database's 64 bits hold.
 MAX_USD = 1_000_000
 
@@ -258,6 +260,10 @@ class Task:
     `attempt_set` is 1 for the first run and grows with each `task_retry`. `executor` is the process that has it;
     `running` stays true when that process dies, which is how the next one knows. `recoveries` counts such deaths
     since the last finished attempt.
+
+    A task of a run belongs to its step `step_id`, for item number `item` of a map; `retries_left` are the step's. While
+    it is pending it waits its turn, until `not_before` and for a place at the provider `waits_for`; `turn` counts from
+    1 how often it had to.
     """
 
     id: str
@@ -277,6 +283,13 @@ class Task:
     attempt_set: int = 1
     recoveries: int = 0
     cancel_requested: bool = False
+    run_id: str | None = None
+    step_id: str | None = None
+    item: int = 0
+    retries_left: int = 0
+    turn: int = 1
+    not_before: datetime | None = None
+    waits_for: str | None = None
     executor: str | None = None
     running: bool = False
     output: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
-from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER
+from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
 
 metadata = sa.MetaData(
     naming_convention={
@@ -144,10 +144,20 @@ tasks = Table(
     _moment("retried_at", nullable=True),
     _moment("started_at", nullable=True),
     _moment("ended_at", nullable=True),
+    # Of a run's step; no reference, for SQLite adds none to a table that is there.
+    Column("run_id", Id),
+    Column("step_id", sa.String(LONGEST_STEP)),
+    Column("item", sa.Integer, nullable=False, server_default="0"),
+    Column("retries_left", sa.Integer, nullable=False, server_default="0"),
+    # Until when, or for a place at which provider, it waits its turn.
+    Column("turn", sa.Integer, nullable=False, server_default="1"),
+    _moment("not_before", nullable=True),
+    Column("waits_for", sa.String(LONGEST_PROVIDER)),
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
     Index(None, "agent_id", "status"),
     Index(None, "status", "owner_id", "priority", "created_at"),
+    Index("uq_tasks_run_id_step_id_item", "run_id", "step_id", "item", unique=True),
 )
 
 idempotency_keys = Table(
@@ -186,6 +196,8 @@ attempts = Table(
     _moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
     Index(None, "organisation_id", "started_at"),
+    Index(None, "provider", "outcome"),
+    Index(None, "provider", "started_at"),
 )
 
 task_events = Table(
@@ -210,6 +222,88 @@ route_decisions = Table(
     Column("task_type", sa.String(30), nullable=False),
     Column("decision", Json, nullable=False),
     _moment("created_at"),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    _id(),
+    *_owned(),
+    Column("name", sa.String(100), nullable=False),
+    Column("version", sa.Integer, nullable=False),
+    Column("template", sa.Boolean, nullable=False),
+    _moment("created_at"),
+    _moment("updated_at"),
+    UniqueConstraint("owner_id", "name"),
+    Index(None, "organisation_id", "created_at"),
+)
+
+workflow_versions = Table(
+    "workflow_versions",
+    metadata,
+    Column("workflow_id", Id, ForeignKey("workflows.id"), primary_key=True),
+    Column("version", sa.Integer, primary_key=True),
+    *_owned(),
+    Column("definition", Json, nullable=False),
+    _moment("created_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    *_owned(),
+    Column("workflow_id", Id, ForeignKey("workflows.id"), nullable=False),
+    Column("workflow_name", sa.String(100), nullable=False),
+    Column("workflow_version", sa.Integer, nullable=False),
+    Column("status", sa.String(20), nullable=False),
+    Column("inputs", Json, nullable=False),
+    Column("max_cost_nanousd", sa.BigInteger),
+    Column("idempotency_key", sa.String(200)),
+    Column("body_hash", sa.String(64), nullable=False),
+    Column("error_code", sa.String(40)),
+    Column("error_message", sa.Text),
+    _moment("created_at"),
+    _moment("updated_at"),
+    _moment("ended_at", nullable=True),
+    UniqueConstraint("owner_id", "idempotency_key"),
+    Index(None, "owner_id", "created_at"),
+    Index(None, "organisation_id", "created_at"),
+    Index(None, "workflow_id", "created_at"),
+    Index(None, "status"),
+)
+
+run_steps = Table(
+    "run_steps",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
+    *_owned(),
+    Column("position", sa.Integer, nullable=False),
+    Column("status", sa.String(20), nullable=False),
+    Column("seen", Json),
+    Column("output", Json),
+    Column("error_code", sa.String(40)),
+    Column("error_message", sa.Text),
+    _moment("started_at", nullable=True),
+    _moment("due_at", nullable=True),
+    _moment("ended_at", nullable=True),
+    Index(None, "due_at"),
+)
+
+run_events = Table(
+    "run_events",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    *_owned(),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
+    Column("step_id", sa.String(LONGEST_STEP)),
+    Column("kind", sa.String(30), nullable=False),
+    Column("message", sa.Text, nullable=False),
+    Column("percent", sa.SmallInteger, nullable=False),
+    Column("executor", sa.String(120), nullable=False),
+    _moment("at"),
+    Index(None, "run_id", "sequence"),
 )
 
 ratings = Table(
