@@ -28,12 +28,17 @@ from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
+from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
 from vel_tutor_mcp.services.wire import Ears, wire_on
+from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, user_name
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
@@ -57,6 +62,8 @@ class App:
     catalog: Catalog
     agents: Agents
     tasks: Tasks
+    workflows: Workflows
+    runs: Runs
     routes: Routes
     usage: Usage
     audit: Audit
@@ -64,7 +71,9 @@ class App:
     prices: Prices
     _parts: "Prepared"
     _hub: Hub
+    _calls: Calls
     _answers: Answers
+    _care: Care
     _loops: "tuple[asyncio.Task[None], ...]"
 
     async def ping(self) -> None:
@@ -110,8 +119,9 @@ class Prepared:
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
-        health, wire = Health(), wire_on(self.database)
-        hub = Hub(wire.tell_news)
+        health, wire = Health(), wire_on(self.database, self.engine.executor)
+        hub, calls = Hub(wire.tell_news), Calls(wire)
+        conductor = Conductor(hub, calls, self.engine.executor)
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
@@ -119,17 +129,21 @@ class Prepared:
             self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
-        answers = Answers(tools, self.engine, routes, Router(self.providers, health), guest=guest)
-        tasks = Tasks(self.database, self.engine, answers, hub, wire, configured)
+        router = Router(self.providers, health)
+        answers = Answers(tools, self.engine, routes, router, calls, conductor, wire, guest=guest)
+        following = Following(hub, lambda: answers.closing)
+        tasks = Tasks(self.database, self.engine, answers, calls, conductor, following)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        care = Care(self.database, self.engine, answers, hub, self.settings)
-        ears = Ears(hub.hear, answers.cancel, care.call, lambda: hub.listened - answers.running)
+        care = Care(self.database, self.engine, answers, calls, conductor, hub, self.settings)
+        ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         return App(
             local_principal=principal,
             catalog=self.catalog,
-            agents=Agents(self.database, self.catalog, routes, tasks, hub),
+            agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
+            workflows=Workflows(self.database),
+            runs=Runs(self.database, answers, conductor, following),
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured),
             audit=Audit(self.database),
@@ -137,7 +151,9 @@ class Prepared:
             prices=self.prices,
             _parts=self,
             _hub=hub,
+            _calls=calls,
             _answers=answers,
+            _care=care,
             _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
         )
 
@@ -158,6 +174,7 @@ class Prepared:
         async with self.database.write() as tx:
             principal = await people.local_principal(tx, user_name(), record.now())
             await ensure_default(tx, principal)
+            await ensure_templates(tx, principal)
             for (provider, model), state in (await breakers.load(tx)).items():
                 health.restore(provider, model, Breaker(**state))
         return principal

@@ -21,7 +21,6 @@ from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Tas
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema, tasks
@@ -231,7 +230,7 @@ async def test_a_task_of_a_living_neighbour_is_left_to_it(app: App, me: Principa
     neighbour.take()
     task = await stored(app, me, status=TaskStatus.IN_PROGRESS, executor=neighbour.executor)
 
-    await Care(parts.database, parts.engine, app._answers, app.tasks._hub, parts.settings).once()
+    await app._care.once()
 
     assert await parts.engine.not_begun([Work(task.id, 1)]) == [Work(task.id, 1)]
     neighbour.release()
@@ -349,8 +348,7 @@ async def test_a_guest_runs_what_is_submitted_to_it_and_leaves_the_rest_to_other
 
 
 async def guest_round(app: App) -> None:
-    parts = app._parts
-    await Care(parts.database, parts.engine, app._answers, app.tasks._hub, parts.settings).once()
+    await app._care.once()
 
 
 async def test_a_process_without_room_leaves_its_tasks_to_others(settings: Settings) -> None:

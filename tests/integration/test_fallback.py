@@ -302,7 +302,7 @@ async def test_a_task_waits_where_its_only_models_breaker_opens_under_it(
 
 
 async def waited(app: App, me: Principal, task: Task, times: int) -> list[str]:
-    with app.tasks._hub.listen(task.id) as listener:
+    with app._hub.listen(task.id) as listener:
         for _ in range(100):
             history = (await app.tasks.tell(me, task.id)).history
             waits = [event.message for event in history if event.kind == "waiting"]

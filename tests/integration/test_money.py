@@ -143,7 +143,7 @@ async def test_what_was_set_aside_and_not_used_is_given_back(app: App, me: Princ
 
     async with app._parts.database.read() as tx:
         (row,) = (await tx.execute(sa.select(ledger).where(ledger.c.task_id == told.task.id))).all()
-        left = await attempts.available(tx, told.task.id)
+        left = await attempts.available(tx, told.task)
     assert row.reserved_nanousd > row.settled_nanousd == told.attempts[0].cost_nanousd
     assert left == 10_000_000 - row.settled_nanousd
 
@@ -279,7 +279,7 @@ async def booked(database: Database, limit: NanoUsd) -> Booking:
         )
         await tasks.insert(tx, task)
         await tasks.change(tx, task.id, at, executor="this process")
-        await attempts.set_task_budget(tx, task, limit, at)
+        await attempts.set_budget(tx, "task", task, limit, at)
     request = RouteRequest(features=features(HELLO), prompt_bytes=prompt_bytes(HELLO), configured=frozenset())
     tools = Tools(database, Hub(relay=lambda *_: None), CATALOG, PRICES, Health(), Settings(), "this process")
     return Booking(tools, Subject(task, me), AgentConfig(), request)
@@ -325,7 +325,9 @@ async def settling(database: Database, book: Booking, call: Call, request: ChatR
 async def balanced(database: Database, task_id: str, limit: NanoUsd) -> None:
     async with database.read() as tx:
         rows = (await tx.execute(sa.select(ledger.c.reserved_nanousd, ledger.c.settled_nanousd))).all()
-        available = await attempts.available(tx, task_id)
+        task = await tasks.get(tx, task_id)
+        assert task is not None
+        available = await attempts.available(tx, task)
     taken = sum(row.reserved_nanousd if row.settled_nanousd is None else row.settled_nanousd for row in rows)
     assert taken <= limit
     assert available == limit - taken

@@ -39,6 +39,9 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.calls import Calls
+from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
@@ -102,12 +105,15 @@ class TasksInAnyOrder(RuleBasedStateMachine):
     def open(self) -> None:
         self.loop = asyncio.Runner()
         self.database, self.engine = database_of(self.place), Noted()
-        wire = ReadingWire(self.database)
-        hub = Hub(wire.tell_news)
+        wire = ReadingWire(self.database, self.engine.executor)
+        hub, calls = Hub(wire.tell_news), Calls(wire)
+        conductor = Conductor(hub, calls, self.engine.executor)
         tools = Tools(self.database, hub, CATALOG, PRICES, Health(), self.place, self.engine.executor)
         routes = Routes(self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
-        self.answers = Answers(tools, self.engine, routes, Router({}, tools.health))
-        self.tasks = Tasks(self.database, self.engine, self.answers, hub, wire, routes.configured)
+        router = Router({}, tools.health)
+        self.answers = Answers(tools, self.engine, routes, router, calls, conductor, wire)
+        following = Following(hub, lambda: self.answers.closing)
+        self.tasks = Tasks(self.database, self.engine, self.answers, calls, conductor, following)
         self.wait(self.first_rows())
 
     async def first_rows(self) -> None:

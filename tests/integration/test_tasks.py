@@ -338,7 +338,7 @@ async def test_cancelling_between_two_tries_ends_the_task_at_once(
 
 
 async def until_told(app: App, me: Principal, task_id: str, kind: str) -> None:
-    with app.tasks._hub.listen(task_id) as listener:
+    with app._hub.listen(task_id) as listener:
         async with asyncio.timeout(10):
             while kind not in {event.kind for event in (await app.tasks.tell(me, task_id)).history}:
                 await listener.wait(10)

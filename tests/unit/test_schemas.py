@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vel_tutor_mcp.errors import InputError, ProviderError
 from vel_tutor_mcp.models import FailureKind
-from vel_tutor_mcp.services.schemas import check_schema, matched
+from vel_tutor_mcp.schemas import check_schema, matched
 
 Schema = dict[str, Any]
 

@@ -22,14 +22,16 @@ from vel_tutor_mcp.models import (
     TaskStatus,
 )
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.schemas import check_schema
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.following import MAX_WAIT_SECONDS
 from vel_tutor_mcp.services.inputs import check_budget, check_text
 from vel_tutor_mcp.services.lookup import agent_of
+from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.routes import Routes
-from vel_tutor_mcp.services.schemas import check_schema
-from vel_tutor_mcp.services.tasks import MAX_WAIT_SECONDS, Tasks, cancel_pending_of
+from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.store import agents, audit
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
@@ -59,12 +61,14 @@ class AgentTest:
 class Agents:
     """What the product does with agents, for every door."""
 
-    def __init__(self, database: Database, catalog: Catalog, routes: Routes, tasks: Tasks, hub: Hub) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, routes: Routes, tasks: Tasks, conductor: Conductor
+    ) -> None:
         self._database = database
         self._catalog = catalog
         self._routes = routes
         self._tasks = tasks
-        self._hub = hub
+        self._conductor = conductor
 
     @unbroken
     async def create(self, principal: Principal, name: str, agent_type: AgentType, config: AgentConfig) -> Agent:
@@ -144,6 +148,7 @@ class Agents:
         Raises:
             NotFound: no such agent. Conflict: it is the default one.
         """
+        after = Aftermath()
         async with self._database.write() as tx:
             agent = await agent_of(tx, principal, id_or_name)
             if agent.name == DEFAULT_AGENT:
@@ -151,13 +156,12 @@ class Agents:
                     f"The agent {DEFAULT_AGENT} stays; tasks without an agent go to it; change it with agent_update."
                 )
             at = record.now()
-            cancelled = await cancel_pending_of(tx, principal, agent)
             await agents.delete(tx, agent.id, at)
-            payload = {"name": agent.name, "cancelled_tasks": len(cancelled)}
+            cancelled = await self._tasks.cancel_pending_of(tx, principal, agent, after)
+            payload = {"name": agent.name, "cancelled_tasks": cancelled}
             await audit.append(tx, principal, "agent_deleted", f"agent:{agent.id}", payload, at)
-        for subject in cancelled:
-            subject.publish(self._hub)
-        return agent, len(cancelled)
+        self._conductor.follow_up(after)
+        return agent, cancelled
 
     async def test(self, principal: Principal, id_or_name: str, prompt: str, *, live: bool = False) -> AgentTest:
         """Look whether the agent could do the prompt; free, unless `live`, which runs it as a task.

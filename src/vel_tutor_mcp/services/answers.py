@@ -6,7 +6,7 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,12 @@ from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Answered, Order, Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
+from vel_tutor_mcp.services.calls import Calls
+from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.wire import Wire
 from vel_tutor_mcp.store import agents, attempts, history, people, tasks
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
@@ -44,13 +47,26 @@ class Job:
 class Answers:
     """Runs tasks, and stops them. A guest is a process that soon leaves: it runs what was submitted to it, no more."""
 
-    def __init__(self, tools: Tools, engine: Engine, routes: Routes, router: Router, *, guest: bool = False) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        engine: Engine,
+        routes: Routes,
+        router: Router,
+        calls: Calls,
+        conductor: Conductor,
+        wire: Wire,
+        *,
+        guest: bool = False,
+    ) -> None:
+        self._calls = calls
+        self._conductor = conductor
+        self._wire = wire
         self._tools = tools
         self._engine = engine
         self._routes = routes
         self._router = router
         self._runs: dict[asyncio.Task[Any], str] = {}
-        self._calls: dict[str, asyncio.Task[Answered[Call]]] = {}
         self.closing = False
         self.guest = guest
         self._own: set[str] = set()
@@ -73,6 +89,22 @@ class Answers:
             only=self._own if self.guest else None,
         )
 
+    def refuse_without_providers(self) -> None:
+        """Raises:
+        NoCandidate: no provider can be called at all.
+        """
+        if not self._routes.configured:
+            raise NoCandidate(
+                "No model can be asked; no provider has a key; set OPENAI_API_KEY, GROQ_API_KEY or PERPLEXITY_API_KEY, "
+                "or VEL_TUTOR_LOCAL_BASE_URL, in this server's environment and start it again."
+            )
+
+    async def begin(self, admitted: Sequence[Work]) -> None:
+        """Start what was admitted; where this process is full, another one may have room for the rest."""
+        if not admitted and self._full:
+            self._wire.tell_work()
+        await self.start(admitted)
+
     async def start(self, works: Iterable[Work]) -> None:
         for work in works:
             if self.closing:
@@ -83,26 +115,16 @@ class Answers:
                 _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
 
     @property
-    def running(self) -> set[str]:
-        """The ids of the tasks whose calls run here."""
-        return set(self._calls)
-
-    @property
-    def full(self) -> bool:
+    def _full(self) -> bool:
         """Whether this process has no room for another task."""
         return len(self._runs) >= self._tools.settings.concurrency
 
-    def cancel(self, task_id: str) -> None:
-        """Stop the task's call, where it runs here; its end is recorded as cancelled."""
-        if call := self._calls.get(task_id):
-            call.cancel()
-
     async def stop(self, drain_seconds: float) -> None:
         """Let running calls end for a while, then cut them: whoever comes next runs their tasks again."""
-        if self._calls and drain_seconds:
-            await asyncio.wait(set(self._calls.values()), timeout=drain_seconds)
+        if self._calls.running and drain_seconds:
+            await asyncio.wait(self._calls.running, timeout=drain_seconds)
         self.closing = True
-        for call in self._calls.values():
+        for call in self._calls.running:
             call.cancel()
         if self._runs:
             await asyncio.wait(set(self._runs), timeout=_RELEASE_SECONDS)
@@ -133,7 +155,8 @@ class Answers:
 
     async def _work(self, job: Job) -> str:
         task_id = job.subject.task.id
-        call = self._calls[task_id] = asyncio.create_task(self._answer(job))
+        call = asyncio.create_task(self._answer(job))
+        self._calls.begin(task_id, call)
         if self.closing:
             call.cancel()
         try:
@@ -143,7 +166,7 @@ class Answers:
             call.cancel()
             raise
         finally:
-            del self._calls[task_id]
+            self._calls.end(task_id)
         return await persisted(lambda: self._conclude(job, call))
 
     @unbroken
@@ -152,9 +175,9 @@ class Answers:
             subject = await self._subject(tx, work)
             if subject is not None:
                 await close_open(tx, subject, Outcome.FAILED)
-                await _fail(tx, subject, reason)
+                await self._fail(tx, subject, reason)
         if subject is not None:
-            subject.publish(self._tools.hub)
+            self._conductor.follow_up(subject.after)
         return TaskStatus.FAILED.value
 
     @unbroken
@@ -165,7 +188,7 @@ class Answers:
                 return None
             job = await self._job(tx, subject)
             admitted = await self.admit(tx, subject.task.owner_id) if job is None else []
-        subject.publish(self._tools.hub)
+        self._conductor.follow_up(subject.after)
         await self.start(admitted)
         return job
 
@@ -183,11 +206,11 @@ class Answers:
         if any(attempt.outcome is Outcome.OPEN for attempt in earlier):
             await close_open(tx, subject, Outcome.CUT, "cut by a crash of the server; repeated")
         if task.cancel_requested:
-            await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled")
+            await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, "cancelled")
             return None
         recoveries = task.recoveries + task.running
         if recoveries > MOST_RECOVERIES:
-            await _fail(tx, subject, _too_often(recoveries))
+            await self._fail(tx, subject, _too_often(recoveries))
             return None
         if task.running:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
@@ -196,7 +219,7 @@ class Answers:
         decision = await self._decided(tx, subject, request)
         await self._claim(tx, task, decision, recoveries)
         if not decision.candidates:
-            await _fail(tx, subject, TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision)))
+            await self._fail(tx, subject, TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision)))
             return None
         return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
@@ -206,7 +229,7 @@ class Answers:
             config,
             task_type=task.task_type,
             response_schema=task.response_schema,
-            available=await attempts.available(tx, task.id),
+            available=await attempts.available(tx, task),
         )
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
@@ -250,7 +273,7 @@ class Answers:
             await self._release(job)
             # Nothing is recorded by the engine for what does not return: the work stays, and is run again.
             raise asyncio.CancelledError
-        job.subject.news.clear()  # of an earlier try to store this, which was rolled back
+        job.subject.after.clear()  # of an earlier try to store this, which was rolled back
         async with self._tools.database.write() as tx:
             if not _answered(call) and await self._is_taken_over(tx, job):
                 return "taken over"
@@ -258,11 +281,11 @@ class Answers:
                 state = await self._cancelled(tx, job)
             elif problem := call.exception():
                 await job.book.close_open(tx, Outcome.FAILED)
-                state = await _fail(tx, job.subject, _told(problem))
+                state = await self._fail(tx, job.subject, _told(problem))
             else:
                 state = await self._completed(tx, job, call.result())
             admitted = await self.admit(tx, job.subject.task.owner_id)
-        job.subject.publish(self._tools.hub)
+        self._conductor.follow_up(job.subject.after)
         await self.start(admitted)
         return state.value
 
@@ -276,7 +299,7 @@ class Answers:
         assert completion is not None
         await job.book.settle(tx, answered.slot, Outcome.COMPLETED, answered.ended)
         cut = " (cut at max_output_tokens)" if completion.finish_reason == "length" else ""
-        await record.end(
+        await self._conductor.end_task(
             tx,
             job.subject,
             TaskStatus.COMPLETED,
@@ -302,8 +325,12 @@ class Answers:
                 "provider": call.row.provider,
                 "model": call.row.model,
             }
-        await record.end(tx, job.subject, TaskStatus.CANCELLED, message, **kept)
+        await self._conductor.end_task(tx, job.subject, TaskStatus.CANCELLED, message, **kept)
         return TaskStatus.CANCELLED
+
+    async def _fail(self, tx: Transaction, subject: Subject, error: TaskError) -> TaskStatus:
+        await self._conductor.end_task(tx, subject, TaskStatus.FAILED, f"failed: {error.message}", error=error)
+        return TaskStatus.FAILED
 
     async def _release(self, job: Job) -> None:
         """This process closes in good order: book the cut call, and do not count it as a crash."""
@@ -314,11 +341,6 @@ class Answers:
 
 def _answered(call: "asyncio.Task[Answered[Call]]") -> bool:
     return not call.cancelled() and call.exception() is None
-
-
-async def _fail(tx: Transaction, subject: Subject, error: TaskError) -> TaskStatus:
-    await record.end(tx, subject, TaskStatus.FAILED, f"failed: {error.message}", error=error)
-    return TaskStatus.FAILED
 
 
 def _told(problem: BaseException) -> TaskError:

@@ -18,11 +18,11 @@ from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Wait
 from vel_tutor_mcp.routing.router import Ended
+from vel_tutor_mcp.schemas import matched
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
-from vel_tutor_mcp.services.schemas import matched
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
@@ -86,7 +86,7 @@ class Booking:
             if task is None or task.cancel_requested or task.executor != self._tools.executor:
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
-            max_output = self._output_limit(row, await attempts.available(tx, task.id))
+            max_output = self._output_limit(row, await attempts.available(tx, task))
             reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             attempt = made.get(attempt_id) or Attempt(

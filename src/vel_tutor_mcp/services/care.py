@@ -11,9 +11,12 @@ from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import News
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.calls import Calls
+from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import tasks
+from vel_tutor_mcp.store import runs, tasks
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
@@ -26,10 +29,21 @@ _log = logging.getLogger(__name__)
 
 class Care:
     """Stops what was cancelled elsewhere, takes over from the dead, starts what was stored but never begun, and wakes
-    those who wait for a task that ended unheard.
+    those who wait for what ended unheard. Steps whose time is over are stopped, whoever runs them.
     """
 
-    def __init__(self, database: Database, engine: Engine, answers: Answers, hub: Hub, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        answers: Answers,
+        calls: Calls,
+        conductor: Conductor,
+        hub: Hub,
+        settings: Settings,
+    ) -> None:
+        self._calls = calls
+        self._conductor = conductor
         self._database = database
         self._engine = engine
         self._answers = answers
@@ -69,13 +83,16 @@ class Care:
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
             waiting = await tasks.waiting_owners(tx)
-            ended = set(await tasks.ended_of(tx, self._hub.listened))
-        for task_id in ended & self._ended:  # whose last news had a second to come, and got lost
-            self._hub.hear(task_id, News(100, "ended", ended=True))
+            ended = {*await tasks.ended_of(tx, self._hub.listened), *await runs.ended_of(tx, self._hub.listened)}
+            overdue = await runs.overdue(tx, record.now())
+        for subject_id in ended & self._ended:  # whose last news had a second to come, and got lost
+            self._hub.hear(subject_id, News(100, "ended", ended=True))
         self._ended = ended
         for task in claimed:
             if task.cancel_requested:
-                self._answers.cancel(task.work.task_id)
+                self._calls.cancel(task.work.task_id)
+        for run_id, step_id in overdue:
+            await self._time_out(run_id, step_id)
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
@@ -89,7 +106,7 @@ class Care:
 
     async def _start_forgotten(self, claimed: list[Claimed], dead: set[str]) -> None:
         ours = dead | {self._engine.executor}
-        running = self._answers.running
+        running = self._calls.tasks
         idle = [task.work for task in claimed if task.executor in ours and task.work.task_id not in running]
         await self._answers.start(await self._engine.not_begun(idle))
 
@@ -106,6 +123,12 @@ class Care:
         async with self._database.write() as tx:
             admitted = await self._answers.admit(tx, owner_id)
         await self._answers.start(admitted)
+
+    async def _time_out(self, run_id: str, step_id: str) -> None:
+        after = Aftermath()
+        async with self._database.write() as tx:
+            await self._conductor.time_out(tx, run_id, step_id, after)
+        self._conductor.follow_up(after)
 
     async def _prune(self) -> None:
         at = record.now()

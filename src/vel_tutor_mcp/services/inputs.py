@@ -3,6 +3,8 @@
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import MAX_USD
 
+_MAX_KEY_CHARACTERS = 200
+
 
 def is_text(text: str) -> bool:
     try:
@@ -35,3 +37,14 @@ def check_budget(what: str, usd: float | None) -> None:
             f"{what} is out of range; it must be more than 0 and at most {MAX_USD:,} US dollars; leave it out for no "
             "limit."
         )
+
+
+def check_key(key: str | None) -> None:
+    """Refuse an idempotency key that cannot be kept.
+
+    Raises:
+        InputError: it is out of bounds, or no text.
+    """
+    check_text("idempotency key", key)
+    if key is not None and not 0 < len(key) <= _MAX_KEY_CHARACTERS:
+        raise InputError(f"The idempotency key is out of bounds; it has 1 to {_MAX_KEY_CHARACTERS} characters.")

@@ -5,8 +5,9 @@ from uuid import UUID
 from vel_tutor_mcp.errors import NotFound
 from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import agents, tasks
+from vel_tutor_mcp.store import agents, runs, tasks
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.workflows.model import Run
 
 
 async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:
@@ -36,9 +37,21 @@ async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
     return task
 
 
-def spelt(task_id: str) -> str:
+async def run_of(tx: Transaction, principal: Principal, run_id: str) -> Run:
+    """The run of this id.
+
+    Raises:
+        NotFound: there is none that the principal may see.
+    """
+    run = await runs.find(tx, principal, spelt(run_id)) if spelt(run_id) else None
+    if run is None:
+        raise NotFound("There is no such run; no run of yours has this id; see workflow_get.")
+    return run
+
+
+def spelt(thing_id: str) -> str:
     """The id as we write it; empty where it is none."""
     try:
-        return str(UUID(task_id))
+        return str(UUID(thing_id))
     except ValueError:
         return ""

@@ -1,6 +1,6 @@
 """Each change of a task is one record: its row, its history and the audit trail, in the caller's transaction.
 
-The news of it gathers in the `Subject`; the caller publishes it after the commit.
+What is to follow gathers in an `Aftermath`; the caller sees to it after the commit.
 """
 
 from dataclasses import dataclass, field
@@ -18,12 +18,31 @@ def now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, and calls to stop."""
+
+    news: list[tuple[str, News]] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
+
+    def publish(self, hub: Hub) -> None:
+        """Tell the news, once."""
+        for subject_id, news in self.news:
+            hub.publish(subject_id, news)
+        self.news.clear()
+
+    def clear(self) -> None:
+        """Nothing follows: the transaction was rolled back."""
+        self.news.clear()
+        self.stop.clear()
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """A task, the principal on whose behalf everything about it is done, and its news that nobody heard yet."""
+    """A task, the principal on whose behalf everything about it is done, and what follows from that."""
 
     task: Task
     owner: Principal
-    news: list[News] = field(default_factory=list)
+    after: Aftermath = field(default_factory=Aftermath)
 
     @property
     def work(self) -> Work:
@@ -31,9 +50,7 @@ class Subject:
 
     def publish(self, hub: Hub) -> None:
         """Tell the news, after the commit of the transaction that it came from."""
-        for news in self.news:
-            hub.publish(self.task.id, news)
-        self.news.clear()
+        self.after.publish(hub)
 
 
 async def audit_entry(tx: Transaction, subject: Subject, action: str, payload: dict[str, Any]) -> None:
@@ -54,7 +71,7 @@ async def note(
     await history.add(tx, subject.task, TaskEvent(kind=kind, message=message, percent=percent, at=now()))
     if action is not None:
         await audit_entry(tx, subject, action, payload or {})
-    subject.news.append(News(percent=percent, message=message))
+    subject.after.news.append((subject.task.id, News(percent=percent, message=message)))
 
 
 async def end(
@@ -69,6 +86,8 @@ async def end(
 ) -> bool:
     """Give the task its final state; False where it already has one, and nothing is recorded twice.
 
+    This is of the task alone: `Conductor.end_task` takes the run on that it may belong to.
+
     `values` are further columns of its row, such as `output`.
     """
     at = now()
@@ -77,5 +96,5 @@ async def end(
     await history.add(tx, subject.task, TaskEvent(kind=status, message=message, percent=100, at=at))
     facts = (payload or {}) | ({"error": error.code} if error else {})
     await audit_entry(tx, subject, f"task_{status}", facts)
-    subject.news.append(News(percent=100, message=message, ended=True))
+    subject.after.news.append((subject.task.id, News(percent=100, message=message, ended=True)))
     return True

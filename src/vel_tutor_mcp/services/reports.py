@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vel_tutor_mcp.models import NANO_PER_USD, Agent, Attempt, AuditEntry, Decision, NanoUsd, Task, TaskEvent
+from vel_tutor_mcp.models import (
+    NANO_PER_USD,
+    Agent,
+    Attempt,
+    AuditEntry,
+    Decision,
+    NanoUsd,
+    Task,
+    TaskEvent,
+    TaskStatus,
+)
 
 _PROMPT_SHOWN = 500
 
@@ -19,6 +29,10 @@ class Told:
     attempts: Sequence[Attempt]
     decision: Decision | None
     history: Sequence[TaskEvent]
+
+    @property
+    def status(self) -> TaskStatus:
+        return self.task.status
 
 
 def usd(nano: NanoUsd | None) -> float | None:

@@ -8,20 +8,22 @@ signal: each can get lost, and each is found in the database a little later.
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vel_tutor_mcp.errors import VelError
-from vel_tutor_mcp.models import ENDED, News
+from vel_tutor_mcp.models import ENDED, News, TaskStatus
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.store import history
+from vel_tutor_mcp.store import history, runs
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.notifications import Notifications
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 
 _LOOK_SECONDS = 0.25
+# Of a run's events: whoever waits for it may have what they wait for.
+_LOOK_AT = ENDED | {TaskStatus.AWAITING_APPROVAL}
 _JUST_READ = timedelta(seconds=1)
 # A notification has room for 8000 bytes, and a character may take 12 of them in JSON.
 _LONGEST_MESSAGE = 600
@@ -60,11 +62,11 @@ class Wire(Protocol):
         ...
 
 
-def wire_on(database: Database) -> Wire:
-    """The kind of wire that the database gives."""
+def wire_on(database: Database, executor: str) -> Wire:
+    """The kind of wire that the database gives; `executor` names this process."""
     if isinstance(database, PostgresDatabase):
         return NotifyingWire(Notifications(database))
-    return ReadingWire(database)
+    return ReadingWire(database, executor)
 
 
 class NotifyingWire:
@@ -102,19 +104,20 @@ def _heard(text: str, ears: Ears) -> None:
 
 
 class ReadingWire:
-    """Tells nothing; hears by reading the history of the tasks that somebody here waits for."""
+    """Tells nothing; hears by reading the history of the tasks and runs that somebody here waits for."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, executor: str) -> None:
         self._database = database
+        self._executor = executor
 
-    def tell_news(self, task_id: str, news: News) -> None: ...
+    def tell_news(self, subject_id: str, news: News) -> None: ...
 
     def tell_cancel(self, task_id: str) -> None: ...
 
     def tell_work(self) -> None: ...
 
     async def listen(self, ears: Ears) -> None:
-        known: int | None = None
+        known: _Known | None = None
         while True:
             try:
                 known = await self._look(ears, known) if ears.elsewhere() else None
@@ -123,15 +126,30 @@ class ReadingWire:
             await asyncio.sleep(_LOOK_SECONDS)
 
     @unbroken
-    async def _look(self, ears: Ears, known: int | None) -> int:
-        """Tell what is newer than the event `known`; returns the number of the newest."""
+    async def _look(self, ears: Ears, known: "_Known | None") -> "_Known":
+        """Tell what is newer than the events `known`; returns the newest."""
         async with self._database.read() as tx:
-            if known is None:  # who begins to wait has just read how the task stood
-                known = await history.last_sequence(tx, record.now() - _JUST_READ)
-            events = await history.events_after(tx, known)
+            if known is None:  # who begins to wait has just read how it stood
+                before = record.now() - _JUST_READ
+                known = _Known(await history.last_sequence(tx, before), await runs.last_sequence(tx, before))
+            of_tasks = await history.events_after(tx, known.of_tasks)
+            of_runs = await runs.events_after(tx, known.of_runs, self._executor)
         elsewhere = ears.elsewhere()
-        for sequence, task_id, event in events:
-            known = sequence
+        for _, task_id, event in of_tasks:
             if task_id in elsewhere:
                 ears.news(task_id, News(event.percent, event.message, ended=event.kind in ENDED))
-        return known
+        for _, run_id, line in of_runs:
+            if run_id in elsewhere:
+                ears.news(run_id, News(line.percent, line.message, ended=line.kind in _LOOK_AT))
+        return _Known(_last(of_tasks, known.of_tasks), _last(of_runs, known.of_runs))
+
+
+class _Known(NamedTuple):
+    """The numbers of the newest events that were told."""
+
+    of_tasks: int
+    of_runs: int
+
+
+def _last(events: Sequence[tuple[int, str, object]], known: int) -> int:
+    return events[-1][0] if events else known

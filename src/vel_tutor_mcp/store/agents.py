@@ -1,13 +1,13 @@
 """Agents and the versions of their configuration."""
 
 from datetime import datetime
-from uuid import UUID
 
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Agent, AgentConfig, AgentStatus, AgentType, Page, Principal
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.names import called
 from vel_tutor_mcp.store.tables import agent_versions, agents
 
 _present = agents.join(
@@ -52,11 +52,7 @@ async def delete(tx: Transaction, agent_id: str, now: datetime) -> None:
 
 async def find(tx: Transaction, principal: Principal, id_or_name: str) -> Agent | None:
     """The principal's agent with this id, else with this name."""
-    agent_id = _id(id_or_name)
-    named = agents.c.name == id_or_name
-    matches = sa.or_(agents.c.id == agent_id, named) if agent_id else named
-    own_first = (agents.c.owner_id == principal.user_id).desc()
-    query = _query.where(matches, paging.visible(agents, principal)).order_by(named, own_first).limit(1)
+    query = called(_query, agents, principal, id_or_name)
     row = (await tx.execute(query)).mappings().one_or_none()
     return _agent(row) if row else None
 
@@ -107,15 +103,6 @@ async def _insert_version(tx: Transaction, agent: Agent) -> None:
             "created_at": agent.updated_at,
         },
     )
-
-
-def _id(text: str) -> str | None:
-    """The id that the text spells, None where it spells none: names may be hexadecimal too."""
-    try:
-        spelt = str(UUID(text))
-    except ValueError:
-        return None
-    return spelt if spelt == text.lower() else None
 
 
 def _agent(row: sa.RowMapping) -> Agent:

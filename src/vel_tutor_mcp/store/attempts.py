@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import LONGEST_NAME, Attempt, FailureKind, NanoUsd, Outcome, Task, Work
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, budgets, ledger
+from vel_tutor_mcp.store.tables import attempts, budgets, ledger, tasks
+from vel_tutor_mcp.workflows.model import Run
+
+Scope = Literal["task", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,29 +102,39 @@ async def reserved(tx: Transaction, attempt_id: str) -> NanoUsd:
     return NanoUsd((await tx.execute(query)).scalar_one())
 
 
-async def set_task_budget(tx: Transaction, task: Task, limit: NanoUsd, now: datetime) -> None:
+async def set_budget(tx: Transaction, scope: Scope, of: Task | Run, limit: NanoUsd, now: datetime) -> None:
     await tx.execute(
         budgets.insert(),
         {
             "id": str(uuid4()),
-            "organisation_id": task.organisation_id,
-            "owner_id": task.owner_id,
-            "scope": "task",
-            "subject_id": task.id,
-            "period": "task",
+            "organisation_id": of.organisation_id,
+            "owner_id": of.owner_id,
+            "scope": scope,
+            "subject_id": of.id,
+            "period": scope,
             "limit_nanousd": limit,
             "created_at": now,
         },
     )
 
 
-async def available(tx: Transaction, task_id: str) -> NanoUsd | None:
-    """What the task's budget has left after every settled cost and open reservation; None where it has no budget."""
+async def available(tx: Transaction, task: Task) -> NanoUsd | None:
+    """What the budgets of the task and its run have left after every settled cost and open reservation; None where
+    there are none.
+    """
+    left = [await _left(tx, "task", task.id, ledger.c.task_id == task.id)]
+    if task.run_id is not None:
+        of_run = sa.select(tasks.c.id).where(tasks.c.run_id == task.run_id)
+        left.append(await _left(tx, "run", task.run_id, ledger.c.task_id.in_(of_run)))
+    return min((amount for amount in left if amount is not None), default=None)
+
+
+async def _left(tx: Transaction, scope: Scope, subject_id: str, rows: sa.ColumnElement[bool]) -> NanoUsd | None:
     taken = sa.select(
         sa.func.coalesce(sa.func.sum(sa.func.coalesce(ledger.c.settled_nanousd, ledger.c.reserved_nanousd)), 0)
-    ).where(ledger.c.task_id == task_id)
+    ).where(rows)
     query = sa.select(budgets.c.limit_nanousd - taken.scalar_subquery()).where(
-        budgets.c.scope == "task", budgets.c.subject_id == task_id
+        budgets.c.scope == scope, budgets.c.subject_id == subject_id
     )
     left: Any = await tx.scalar(query)
     return None if left is None else NanoUsd(max(0, int(left)))

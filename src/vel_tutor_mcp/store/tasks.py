@@ -49,6 +49,10 @@ async def insert(tx: Transaction, task: Task) -> None:
             "cancel_requested": task.cancel_requested,
             "running": task.running,
             "partial": task.partial,
+            "run_id": task.run_id,
+            "step_id": task.step_id,
+            "item": task.item,
+            "retries_left": task.retries_left,
             "created_at": task.created_at,
             "updated_at": task.updated_at,
         },
@@ -57,14 +61,14 @@ async def insert(tx: Transaction, task: Task) -> None:
 
 async def get(tx: Transaction, task_id: str) -> Task | None:
     row = (await tx.execute(sa.select(tasks).where(tasks.c.id == task_id))).mappings().one_or_none()
-    return _task(row) if row else None
+    return task_in(row) if row else None
 
 
 async def find(tx: Transaction, principal: Principal, task_id: str) -> Task | None:
     """The task, where the principal may see it."""
     query = sa.select(tasks).where(tasks.c.id == task_id, paging.visible(tasks, principal))
     row = (await tx.execute(query)).mappings().one_or_none()
-    return _task(row) if row else None
+    return task_in(row) if row else None
 
 
 async def page(
@@ -84,7 +88,7 @@ async def page(
         query = query.where(tasks.c.agent_id == agent_id)
     if text:
         query = query.where(tasks.c.prompt.icontains(text, autoescape=True))
-    return await paging.newest_first(tx, query, (tasks.c.created_at, tasks.c.id), limit, cursor, _task)
+    return await paging.newest_first(tx, query, (tasks.c.created_at, tasks.c.id), limit, cursor, task_in)
 
 
 async def claimed(tx: Transaction) -> list[Claimed]:
@@ -227,10 +231,11 @@ async def rate(
 
 async def pending_of_agent(tx: Transaction, agent_id: str) -> list[Task]:
     query = sa.select(tasks).where(tasks.c.agent_id == agent_id, tasks.c.status == TaskStatus.PENDING)
-    return [_task(row) for row in (await tx.execute(query)).mappings()]
+    return [task_in(row) for row in (await tx.execute(query)).mappings()]
 
 
-def _task(row: sa.RowMapping) -> Task:
+def task_in(row: sa.RowMapping) -> Task:
+    """The task in a row of all columns."""
     values = dict(row)
     code, message = values.pop("error_code"), values.pop("error_message")
     return Task(

@@ -41,62 +41,70 @@ _Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # t
 )
 
 
-def check_schema(schema: dict[str, Any] | None) -> None:
+def check_schema(schema: dict[str, Any] | None, what: str = "The response_schema") -> None:
     """Refuse what is no JSON Schema (draft 2020-12), is too large, or refers outside itself.
 
     Raises:
-        InputError: with the place in the schema.
+        InputError: with the place in the schema; `what` begins the sentence.
     """
     if schema is None:
         return
     try:
-        _check_form(schema)
-        _check_patterns(schema)
-        _check_references(schema)
+        _check_form(schema, what)
+        _check_patterns(schema, what)
+        _check_references(schema, what)
     except RecursionError:
-        raise InputError(
-            "The response_schema has no end; it nests too deep or refers to itself; simplify it."
-        ) from None
+        raise InputError(f"{what} has no end; it nests too deep or refers to itself; simplify it.") from None
 
 
-def _check_form(schema: dict[str, Any]) -> None:
+def mismatch(value: Any, schema: dict[str, Any]) -> str | None:
+    """Where a value does not match a checked schema and by which rule, in words; None where it matches."""
+    try:
+        problem = best_match(_Validator(schema).iter_errors(value))
+    except (RecursionError, Unresolvable):
+        return "it cannot be checked against the schema"
+    if problem is None:
+        return None
+    place = "/".join(str(part) for part in problem.absolute_path) or "its top"
+    return f"it does not match the schema at {place} ({problem.validator or 'not allowed'})"
+
+
+def _check_form(schema: dict[str, Any], what: str) -> None:
     try:
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError):
         raise InputError(
-            "The response_schema is not JSON; it holds an endless number or half of a character; send a JSON object."
+            f"{what} is not JSON; it holds an endless number or half of a character; send a JSON object."
         ) from None
     if len(text) > _MAX_SCHEMA_CHARACTERS:
-        raise InputError(
-            f"The response_schema is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it."
-        )
+        raise InputError(f"{what} is too large; at most {_MAX_SCHEMA_CHARACTERS:,} characters; simplify it.")
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except SchemaError as problem:
         place = "/".join(str(part) for part in problem.path) or "its top"
         raise InputError(
-            f"The response_schema is no JSON Schema; the fault is at {place}; correct it there (draft 2020-12)."
+            f"{what} is no JSON Schema; the fault is at {place}; correct it there (draft 2020-12)."
         ) from None
 
 
-def _check_patterns(schema: dict[str, Any]) -> None:
+def _check_patterns(schema: dict[str, Any], what: str) -> None:
     if "patternProperties" in _keywords(schema):
-        raise InputError("The response_schema has patternProperties; they are not taken; name the properties instead.")
+        raise InputError(f"{what} has patternProperties; they are not taken; name the properties instead.")
     try:
         for pattern in _texts(schema, "pattern"):
             _compiled(pattern)
     except re2.error:
         raise InputError(
-            "The response_schema has a pattern that could take endless time; look-around and back-references are not "
+            f"{what} has a pattern that could take endless time; look-around and back-references are not "
             "taken; write it without them."
         ) from None
 
 
-def _check_references(schema: dict[str, Any]) -> None:
+def _check_references(schema: dict[str, Any], what: str) -> None:
     references = _texts(schema, *_REFERENCES)
     if any(not reference.startswith("#") for reference in references):
-        raise InputError("The response_schema refers to another document; that is never fetched; put it under $defs.")
+        raise InputError(f"{what} refers to another document; that is never fetched; put it under $defs.")
     resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
     try:
         for reference in references:
@@ -104,9 +112,7 @@ def _check_references(schema: dict[str, Any]) -> None:
         # A schema that refers to itself without consuming anything never ends, whatever it is tried on.
         _Validator(schema).is_valid({})
     except Unresolvable:
-        raise InputError(
-            "The response_schema refers to what it does not hold; a $ref leads nowhere; put it under $defs."
-        ) from None
+        raise InputError(f"{what} refers to what it does not hold; a $ref leads nowhere; put it under $defs.") from None
 
 
 def matched(text: str, schema: dict[str, Any]) -> str:
@@ -120,14 +126,8 @@ def matched(text: str, schema: dict[str, Any]) -> str:
         value = json.loads(fenced.group(1) if fenced else text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise _invalid("the answer is not JSON", text) from None
-    try:
-        problem = best_match(_Validator(schema).iter_errors(value))
-    except (RecursionError, Unresolvable):
-        raise _invalid("the answer cannot be checked against the schema", text) from None
-    if problem is not None:
-        place = "/".join(str(part) for part in problem.absolute_path) or "its top"
-        reason = problem.validator or "not allowed"
-        raise _invalid(f"the answer does not match the schema at {place} ({reason})", text)
+    if (problem := mismatch(value, schema)) is not None:
+        raise _invalid(problem.replace("it ", "the answer ", 1), text)
     try:
         stored = json.dumps(value, ensure_ascii=False, allow_nan=False)
         stored.encode()

@@ -1,0 +1,369 @@
+"""Runs of workflows from the outside: start, look, wait, decide, cancel, retry. `Round` takes them on."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from vel_tutor_mcp.errors import Conflict, InputError
+from vel_tutor_mcp.models import NanoUsd, Page, Principal, TaskStatus
+from vel_tutor_mcp.routing.ledger import nano_usd
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.following import Following, Looks, Tell
+from vel_tutor_mcp.services.inputs import check_budget, check_key, check_text
+from vel_tutor_mcp.services.lookup import run_of, spelt
+from vel_tutor_mcp.services.record import Aftermath
+from vel_tutor_mcp.services.workflows import workflow_of
+from vel_tutor_mcp.store import attempts, audit, runs, step_tasks
+from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.step_tasks import StepTasks
+from vel_tutor_mcp.workflows.definition import ApprovalStep
+from vel_tutor_mcp.workflows.graph import Graph
+from vel_tutor_mcp.workflows.model import How, Run, RunEvent, RunStep, StepStatus, Workflow
+
+_MAX_INPUT_BYTES = 500_000
+_ENDED_BADLY = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRun:
+    """A run with all that is known of it; `tasks` are those of its steps."""
+
+    run: Run
+    graph: Graph
+    steps: Sequence[RunStep]
+    tasks: Mapping[str, StepTasks]
+    cost_nanousd: NanoUsd
+    history: Sequence[RunEvent]
+
+    @property
+    def status(self) -> TaskStatus:
+        return self.run.status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What a caller asks for; `workflow` is an id or a name."""
+
+    workflow: str
+    inputs: dict[str, Any]
+    max_cost_usd: float | None = None
+    idempotency_key: str | None = None
+
+
+class Runs:
+    """What the product does with runs, for every door."""
+
+    def __init__(self, database: Database, answers: Answers, conductor: Conductor, following: Following) -> None:
+        self._database = database
+        self._answers = answers
+        self._conductor = conductor
+        self._following = following
+
+    @unbroken
+    async def start(self, principal: Principal, request: RunRequest) -> Run:
+        """Store a run of the workflow's newest version and begin it. The same key with the same request: the same run.
+
+        Raises:
+            InputError: the inputs do not fit, a field is out of bounds, or the key was used for another request.
+            NotFound: no such workflow. NoCandidate: it asks models, and no provider can be called at all.
+        """
+        _check(request)
+        after = Aftermath()
+        async with self._database.write() as tx:
+            if earlier := await _same_request(tx, principal, request):
+                return earlier
+            workflow = await workflow_of(tx, principal, request.workflow)
+            graph = await self._conductor.graph(tx, workflow.id, workflow.version)
+            if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
+                self._answers.refuse_without_providers()
+            run = _run(principal, workflow, graph.given(request.inputs), request)
+            await _store(tx, principal, run, graph, request)
+            round_ = await self._conductor.round(tx, run, after)
+            await round_.proceed()
+            admitted = await self._answers.admit(tx, principal.user_id)
+        self._conductor.follow_up(after)
+        await self._answers.begin(admitted)
+        return round_.run
+
+    @unbroken
+    async def get(self, principal: Principal, run_id: str) -> Run:
+        """The run.
+
+        Raises:
+            NotFound: there is none of this id that the principal may see.
+        """
+        async with self._database.read() as tx:
+            return await run_of(tx, principal, run_id)
+
+    @unbroken
+    async def tell(self, principal: Principal, run_id: str) -> ToldRun:
+        """The run with its steps, their tasks, its cost and history.
+
+        Raises:
+            NotFound: there is none of this id that the principal may see.
+        """
+        async with self._database.read() as tx:
+            run = await run_of(tx, principal, run_id)
+            return ToldRun(
+                run=run,
+                graph=await self._conductor.graph(tx, run.workflow_id, run.workflow_version),
+                steps=await runs.steps(tx, run.id),
+                tasks=await step_tasks.overview(tx, run.id),
+                cost_nanousd=await step_tasks.cost(tx, run.id),
+                history=await runs.events(tx, run.id),
+            )
+
+    @unbroken
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        status: TaskStatus | None = None,
+        workflow: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """Runs that the principal may see, newest first."""
+        async with self._database.read() as tx:
+            workflow_id = (await workflow_of(tx, principal, workflow)).id if workflow else None
+            return await runs.page(tx, principal, limit, cursor, status=status, workflow_id=workflow_id)
+
+    async def follow(
+        self,
+        principal: Principal,
+        run_id: str,
+        seconds: float,
+        tell: Tell | None = None,
+        *,
+        past_approvals: bool = False,
+    ) -> ToldRun:
+        """Wait until the run ends or asks for an approval, or with `past_approvals` until it ends; see `Following`.
+
+        Raises:
+            NotFound: no such run. Unavailable: the database was away when the time was over.
+        """
+
+        def rests(status: TaskStatus) -> bool:
+            return status.ended or (status is TaskStatus.AWAITING_APPROVAL and not past_approvals)
+
+        looks = Looks(lambda: self.get(principal, run_id), lambda: self.tell(principal, run_id))
+        return await self._following.follow(spelt(run_id), seconds, looks, tell, rests)
+
+    @unbroken
+    async def asked(self, principal: Principal, run_id: str, step_id: str) -> tuple[Run, RunStep, ApprovalStep]:
+        """The approval that waits for its decision.
+
+        Raises:
+            NotFound: no such run. InputError: it has no such approval. Conflict: it does not wait for one now.
+        """
+        async with self._database.read() as tx:
+            run = await run_of(tx, principal, run_id)
+            graph = await self._conductor.graph(tx, run.workflow_id, run.workflow_version)
+            asked = _approval(graph, step_id)
+            step = {step.step_id: step for step in await runs.steps(tx, run.id)}[step_id]
+        _refuse_decided(step)
+        return run, step, asked
+
+    @unbroken
+    async def decide(
+        self, principal: Principal, run_id: str, step_id: str, how: How, comment: str | None = None, *, approve: bool
+    ) -> None:
+        """Decide an approval; the first decision counts.
+
+        Raises:
+            NotFound, InputError, Conflict: as `asked`; or the step takes a person's own word only, and this is relayed.
+        """
+        check_text("comment", comment)
+        after = Aftermath()
+        async with self._database.write() as tx:
+            run = await run_of(tx, principal, run_id)
+            round_ = await self._conductor.round(tx, run, after)
+            asked = _approval(round_.graph, step_id)
+            _refuse_decided(round_.steps[step_id])
+            refused = asked.human and how is How.RELAYED
+            if refused:
+                facts = {"step": step_id, "approved": approve, "how": how.value}
+                await audit.append(tx, principal, "approval_refused", f"run:{run.id}", facts, record.now())
+            else:
+                await round_.decide(step_id, principal, how, comment, approve=approve)
+                await round_.proceed()
+            admitted = await self._answers.admit(tx, principal.user_id)
+        self._conductor.follow_up(after)
+        await self._answers.begin(admitted)
+        if refused:
+            raise Conflict(
+                f"The step {step_id} takes a person's own word only; this client cannot ask them, and what a model "
+                f"relays does not count; let them run: vel-tutor-mcp run decide {run.id} {step_id} --approve (or "
+                "--reject)."
+            )
+
+    @unbroken
+    async def cancel(self, principal: Principal, run_id: str) -> ToldRun:
+        """End the run now; its running steps stop within a second, and what their tasks had is kept.
+
+        Raises:
+            NotFound: no such run. Conflict: it has ended already.
+        """
+        after = Aftermath()
+        async with self._database.write() as tx:
+            run = await run_of(tx, principal, run_id)
+            if run.status.ended:
+                raise Conflict(
+                    f"Run {run.id} is {run.status.value} already; only a run that has not ended can be cancelled; see "
+                    "it with workflow_get."
+                )
+            round_ = await self._conductor.round(tx, run, after)
+            await round_.cancel()
+            await round_.proceed()
+        self._conductor.follow_up(after)
+        return await self.tell(principal, run.id)
+
+    @unbroken
+    async def retry(self, principal: Principal, run_id: str, step_id: str | None = None) -> Run:
+        """Go on with a failed or cancelled run from this step, or from all that failed it; what is completed is kept.
+
+        Raises:
+            NotFound: no such run. InputError: it has no such step.
+            Conflict: it has not failed or been cancelled, something of it still stops, or the step has not failed.
+        """
+        self._answers.refuse_without_providers()
+        after = Aftermath()
+        async with self._database.write() as tx:
+            run = await run_of(tx, principal, run_id)
+            if run.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+                raise Conflict(
+                    f"Run {run.id} is {run.status.value}; only a failed or cancelled one can be continued; start a "
+                    "new one with workflow_run."
+                )
+            if await step_tasks.unended(tx, run.id):
+                raise Conflict(f"Run {run.id} is still stopping; a task of it has not ended; try again in a second.")
+            round_ = await self._conductor.round(tx, run, after)
+            round_.begin_again(again(round_.graph, round_.steps, step_id))
+            facts = {"step": step_id} if step_id else {}
+            await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
+            await round_.proceed()
+            admitted = await self._answers.admit(tx, principal.user_id)
+        self._conductor.follow_up(after)
+        await self._answers.begin(admitted)
+        return round_.run
+
+
+def again(graph: Graph, steps: Mapping[str, RunStep], step_id: str | None) -> list[str]:
+    """The steps that are looked at once more when a run goes on: what failed, and what it kept from running. (Pure.)
+
+    Raises:
+        InputError: there is no such step. Conflict: it has not failed, or what follows it has completed without it.
+    """
+    if step_id is None:
+        failed = {name for name, step in steps.items() if _failed_run(graph, step)}
+    else:
+        failed = {_failed(graph, steps, step_id)}
+    stopped = {name for name, step in steps.items() if step.status is StepStatus.CANCELLED}
+    after = {name for name in graph.steps if graph.ancestors[name] & failed}
+    for name in after:
+        if steps[name].status is StepStatus.COMPLETED:
+            raise Conflict(
+                f"The step {name} has completed with what it saw of {step_id}; outputs never change; start a new run."
+            )
+    return [name for name in graph.steps if name in failed | stopped | after]
+
+
+def _failed_run(graph: Graph, step: RunStep) -> bool:
+    return step.status is StepStatus.FAILED and graph.steps[step.step_id].on_error == "fail"
+
+
+def _failed(graph: Graph, steps: Mapping[str, RunStep], step_id: str) -> str:
+    if step_id not in graph.steps:
+        raise InputError(f"The run has no such step; its steps are {', '.join(graph.steps)}; name one of these.")
+    if (status := steps[step_id].status) not in _ENDED_BADLY:
+        raise Conflict(
+            f"The step {step_id} is {status.value}; only a failed or cancelled step can be tried again; see the run "
+            "with workflow_get."
+        )
+    return step_id
+
+
+def _approval(graph: Graph, step_id: str) -> ApprovalStep:
+    asked = graph.steps.get(step_id)
+    if not isinstance(asked, ApprovalStep):
+        names = [name for name, step in graph.steps.items() if isinstance(step, ApprovalStep)]
+        has = f"its approvals are {', '.join(names)}" if names else "it has none"
+        raise InputError(f"The run has no such approval; {has}; see it with workflow_get.")
+    return asked
+
+
+def _refuse_decided(step: RunStep) -> None:
+    if step.status is StepStatus.AWAITING_APPROVAL:
+        return
+    if isinstance(step.output, dict):
+        word = "approved" if step.output["approved"] else "rejected"
+        raise Conflict(
+            f"The step {step.step_id} was {word} already, by {step.output['by']} at {step.output['at']}; the first "
+            "decision counts; see the run with workflow_get."
+        )
+    raise Conflict(
+        f"The step {step.step_id} is {step.status.value}; it does not wait for a decision now; see the run with "
+        "workflow_get."
+    )
+
+
+def _check(request: RunRequest) -> None:
+    check_budget("max_cost_usd", request.max_cost_usd)
+    check_key(request.idempotency_key)
+    try:
+        length = len(canonical(request.inputs).encode())
+    except (TypeError, ValueError, RecursionError):
+        raise InputError("The inputs are not JSON; they are kept as JSON; send an object.") from None
+    if length > _MAX_INPUT_BYTES:
+        raise InputError(f"The inputs are {length:,} bytes of JSON; at most {_MAX_INPUT_BYTES:,} are taken; send less.")
+
+
+async def _same_request(tx: Transaction, principal: Principal, request: RunRequest) -> Run | None:
+    if request.idempotency_key is None:
+        return None
+    earlier = await runs.by_key(tx, principal, request.idempotency_key)
+    if earlier is None:
+        return None
+    run_id, body_hash = earlier
+    if body_hash != _body_hash(request):
+        raise Conflict(
+            f"This idempotency key was used for run {run_id} with another request; a key stands for one request; use "
+            "a new key, or send the same request again."
+        )
+    return await runs.get(tx, run_id)
+
+
+def _run(principal: Principal, workflow: Workflow, inputs: dict[str, Any], request: RunRequest) -> Run:
+    at = record.now()
+    return Run(
+        id=str(uuid4()),
+        owner_id=principal.user_id,
+        organisation_id=principal.organisation_id,
+        workflow_id=workflow.id,
+        workflow_name=workflow.name,
+        workflow_version=workflow.version,
+        status=TaskStatus.IN_PROGRESS,
+        inputs=inputs,
+        max_cost_nanousd=None if request.max_cost_usd is None else nano_usd(request.max_cost_usd),
+        created_at=at,
+        updated_at=at,
+    )
+
+
+async def _store(tx: Transaction, principal: Principal, run: Run, graph: Graph, request: RunRequest) -> None:
+    steps = [RunStep(run_id=run.id, step_id=name, position=place) for place, name in enumerate(graph.steps)]
+    await runs.insert(tx, run, steps, request.idempotency_key, _body_hash(request))
+    if run.max_cost_nanousd is not None:
+        await attempts.set_budget(tx, "run", run, run.max_cost_nanousd, run.created_at)
+    facts = {"workflow": run.workflow_name, "version": run.workflow_version}
+    await audit.append(tx, principal, "run_started", f"run:{run.id}", facts, run.created_at)
+
+
+def _body_hash(request: RunRequest) -> str:
+    body = {"workflow": request.workflow, "inputs": request.inputs, "max_cost_usd": request.max_cost_usd}
+    return hashlib.sha256(canonical(body).encode()).hexdigest()

@@ -1,0 +1,179 @@
+"""Workflows: saved with every version kept, checked before they are, and offered as templates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from vel_tutor_mcp.errors import InputError, NotFound
+from vel_tutor_mcp.leaves import folder
+from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.inputs import check_text, is_text
+from vel_tutor_mcp.services.lookup import agent_of, run_of
+from vel_tutor_mcp.store import audit, workflows
+from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.workflows.definition import ApprovalStep
+from vel_tutor_mcp.workflows.graph import Graph, fault, read
+from vel_tutor_mcp.workflows.model import Workflow
+
+_MAX_NAME_CHARACTERS = 100
+_MAX_DEFINITION_BYTES = 500_000
+# A definition of this one field is that of a run.
+_OF_RUN = "run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldWorkflow:
+    """A workflow with its newest definition, and when each of its versions was made."""
+
+    workflow: Workflow
+    definition: dict[str, Any]
+    graph: Graph
+    versions: Mapping[int, datetime]
+
+
+class Workflows:
+    """What the product does with workflows, for every door."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @unbroken
+    async def save(self, principal: Principal, name: str, definition: dict[str, Any]) -> ToldWorkflow:
+        """Save a new version of the principal's workflow of this name; the same definition again makes none.
+
+        `{"run": id}` stands for the definition that a run had; other fields beside it replace that definition's own.
+
+        Raises:
+            InputError: the definition is not valid, with the place of the fault. NotFound: there is no such run.
+        """
+        _check_name(name)
+        async with self._database.write() as tx:
+            definition = await self._of_run(tx, principal, definition)
+            graph = _checked(definition)
+            await _check_agents(tx, principal, graph)
+            workflow = await save(tx, principal, name, definition, graph)
+            versions = await workflows.versions(tx, workflow.id)
+        return ToldWorkflow(workflow=workflow, definition=definition, graph=graph, versions=versions)
+
+    @unbroken
+    async def get(self, principal: Principal, id_or_name: str) -> ToldWorkflow:
+        """The workflow.
+
+        Raises:
+            NotFound: there is none of this id or name that the principal may see.
+        """
+        async with self._database.read() as tx:
+            workflow = await workflow_of(tx, principal, id_or_name)
+            definition = await workflows.definition(tx, workflow.id, workflow.version)
+            versions = await workflows.versions(tx, workflow.id)
+        return ToldWorkflow(workflow=workflow, definition=definition, graph=read(definition), versions=versions)
+
+    @unbroken
+    async def list(self, principal: Principal, *, limit: int = 20, cursor: str | None = None) -> Page[Workflow]:
+        """Workflows that the principal may see, newest first."""
+        async with self._database.read() as tx:
+            return await workflows.page(tx, principal, limit, cursor)
+
+    @unbroken
+    async def templates(self, principal: Principal) -> dict[str, Graph]:
+        """The principal's templates, by name."""
+        async with self._database.read() as tx:
+            found = await workflows.templates(tx, principal)
+        return {workflow.name: read(definition) for workflow, definition in found}
+
+    async def _of_run(self, tx: Transaction, principal: Principal, definition: dict[str, Any]) -> dict[str, Any]:
+        if _OF_RUN not in definition:
+            return definition
+        run = await run_of(tx, principal, str(definition[_OF_RUN]))
+        used = await workflows.definition(tx, run.workflow_id, run.workflow_version)
+        return used | {name: value for name, value in definition.items() if name != _OF_RUN}
+
+
+async def ensure_templates(tx: Transaction, principal: Principal) -> None:
+    """The shipped templates, made at the first start where the principal has no workflow of their names."""
+    for name, definition in _shipped().items():
+        if await workflows.own(tx, principal, name) is None:
+            await save(tx, principal, name, definition, read(definition))
+
+
+async def save(tx: Transaction, principal: Principal, name: str, definition: dict[str, Any], graph: Graph) -> Workflow:
+    """Store a checked definition as the newest version of the principal's workflow of this name."""
+    at, template = record.now(), graph.definition.template
+    earlier = await workflows.own(tx, principal, name)
+    if earlier is None:
+        workflow = Workflow(
+            id=str(uuid4()),
+            owner_id=principal.user_id,
+            organisation_id=principal.organisation_id,
+            name=name,
+            version=1,
+            template=template,
+            created_at=at,
+            updated_at=at,
+        )
+        await workflows.insert(tx, workflow)
+    elif canonical(await workflows.definition(tx, earlier.id, earlier.version)) == canonical(definition):
+        return earlier
+    else:
+        workflow = replace(earlier, version=earlier.version + 1, template=template, updated_at=at)
+        await workflows.update(tx, workflow)
+    await workflows.add_version(tx, workflow, definition)
+    facts = {"name": name, "version": workflow.version}
+    await audit.append(tx, principal, "workflow_saved", f"workflow:{workflow.id}", facts, at)
+    return workflow
+
+
+async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) -> Workflow:
+    """The workflow of this id or name.
+
+    Raises:
+        NotFound: there is none that the principal may see.
+    """
+    workflow = await workflows.find(tx, principal, id_or_name) if is_text(id_or_name) else None
+    if workflow is None:
+        raise NotFound(
+            "There is no such workflow; no workflow of yours has this id or name; see workflow_get, or save one with "
+            "workflow_save."
+        )
+    return workflow
+
+
+def _check_name(name: str) -> None:
+    check_text("name", name)
+    if not name.strip() or len(name) > _MAX_NAME_CHARACTERS:
+        raise InputError(f"The name is out of bounds; it has 1 to {_MAX_NAME_CHARACTERS} characters; choose another.")
+
+
+def _checked(definition: dict[str, Any]) -> Graph:
+    try:
+        size = len(canonical(definition).encode())
+    except (TypeError, ValueError, RecursionError):
+        raise fault("its top", "it is no JSON that can be kept; send an object of texts, numbers and lists") from None
+    if size > _MAX_DEFINITION_BYTES:
+        raise fault("its top", f"it is too large, {size:,} bytes; at most {_MAX_DEFINITION_BYTES:,} are taken")
+    return read(definition)
+
+
+async def _check_agents(tx: Transaction, principal: Principal, graph: Graph) -> None:
+    for name, step in graph.steps.items():
+        if isinstance(step, ApprovalStep):
+            continue
+        try:
+            await agent_of(tx, principal, step.agent)
+        except NotFound:
+            raise fault(
+                f"steps.{name}.agent", "there is no such agent; name one of agent_list, or make it with agent_create"
+            ) from None
+
+
+@cache
+def _shipped() -> dict[str, dict[str, Any]]:
+    import json
+
+    pages = sorted((folder("resources") / "templates").glob("*.json"))
+    return {page.stem: json.loads(page.read_text(encoding="utf-8")) for page in pages}

@@ -1,0 +1,98 @@
+"""The tasks of runs' steps: one for a task step, one for each item of a map's list."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.models import ENDED, NanoUsd, Task, TaskStatus
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import ledger, tasks
+from vel_tutor_mcp.store.tasks import task_in
+
+# Until when an item waits that is to be done again, but not yet: until it is released.
+PARKED = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """How many tasks a map has made, how many of them are being done, and how many are parked."""
+
+    made: int
+    open: int
+    parked: int
+
+
+async def of_item(tx: Transaction, run_id: str, step_id: str, item: int = 0) -> Task | None:
+    """The task of the step, where it has been made."""
+    query = _of_step(run_id, step_id).where(tasks.c.item == item)
+    row = (await tx.execute(query)).mappings().one_or_none()
+    return task_in(row) if row else None
+
+
+async def of_step(tx: Transaction, run_id: str, step_id: str) -> list[Task]:
+    """All tasks of the step, by item."""
+    return [task_in(row) for row in (await tx.execute(_of_step(run_id, step_id))).mappings()]
+
+
+async def unended(tx: Transaction, run_id: str, step_id: str | None = None) -> list[Task]:
+    """The tasks of the run, or of one of its steps, that have not ended."""
+    query = sa.select(tasks).where(tasks.c.run_id == run_id, tasks.c.status.not_in(sorted(ENDED)))
+    if step_id is not None:
+        query = query.where(tasks.c.step_id == step_id)
+    return [task_in(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def items(tx: Transaction, run_id: str, step_id: str) -> Items:
+    is_open = tasks.c.status.not_in(sorted(ENDED))
+    is_parked = sa.and_(is_open, tasks.c.not_before == PARKED)
+    query = sa.select(
+        sa.func.count(), sa.func.count().filter(is_open), sa.func.count().filter(is_parked)
+    ).where(tasks.c.run_id == run_id, tasks.c.step_id == step_id)  # fmt: skip
+    made, unended_, parked = (await tx.execute(query)).one()
+    return Items(made, unended_ - parked, parked)
+
+
+async def release(tx: Transaction, run_id: str, step_id: str, count: int) -> int:
+    """Let so many of the parked items wait for their turn, the first ones first; returns how many there were."""
+    query = (
+        sa.select(tasks.c.id)
+        .where(tasks.c.run_id == run_id, tasks.c.step_id == step_id, tasks.c.not_before == PARKED)
+        .order_by(tasks.c.item)
+        .limit(count)
+    )
+    found = list(await tx.scalars(query))
+    if found:
+        await tx.execute(tasks.update().where(tasks.c.id.in_(found)).values(not_before=None))
+    return len(found)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTasks:
+    """A step's tasks for those who look: the first one's id, and how many there are of each status."""
+
+    first: str
+    counts: dict[TaskStatus, int]
+
+
+async def overview(tx: Transaction, run_id: str) -> dict[str, StepTasks]:
+    """What the steps of a run have, by step; those without a task are left out."""
+    of_run = tasks.c.run_id == run_id
+    firsts = sa.select(tasks.c.step_id, tasks.c.id).where(of_run, tasks.c.item == 0)
+    made = {row.step_id: StepTasks(row.id, {}) for row in await tx.execute(firsts)}
+    counted = sa.select(tasks.c.step_id, tasks.c.status, sa.func.count().label("number"))
+    for row in await tx.execute(counted.where(of_run).group_by(tasks.c.step_id, tasks.c.status)):
+        made[row.step_id].counts[TaskStatus(row.status)] = row.number
+    return made
+
+
+async def cost(tx: Transaction, run_id: str) -> NanoUsd:
+    """What the run has cost so far, all attempts of all its tasks."""
+    of_run = sa.select(tasks.c.id).where(tasks.c.run_id == run_id)
+    query = sa.select(sa.func.coalesce(sa.func.sum(ledger.c.settled_nanousd), 0)).where(ledger.c.task_id.in_(of_run))
+    return NanoUsd(int((await tx.execute(query)).scalar_one()))
+
+
+def _of_step(run_id: str, step_id: str) -> sa.Select[Any]:
+    return sa.select(tasks).where(tasks.c.run_id == run_id, tasks.c.step_id == step_id).order_by(tasks.c.item)

@@ -1,0 +1,105 @@
+"""The form of a workflow's definition, as JSON holds it; `graph` checks what the form alone cannot say."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vel_tutor_mcp.models import LONGEST_STEP, MAX_PROMPT_CHARACTERS, MAX_USD, Priority, TaskType
+
+MOST_STEPS = 100
+MOST_ITEMS = 1000
+MOST_ITEMS_AT_ONCE = 20
+LONGEST_WAIT_SECONDS = 90 * 24 * 60 * 60
+
+Name = Annotated[str, Field(max_length=LONGEST_STEP, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+Template = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+Seconds = Annotated[int, Field(ge=1, le=LONGEST_WAIT_SECONDS)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Retry(_Part):
+    """`attempts` counts the first one; before each further one `backoff_seconds` pass, doubled every time."""
+
+    attempts: Annotated[int, Field(ge=1, le=10)] = 1
+    backoff_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0
+
+
+class Goto(_Part):
+    """Where a run goes on when the step has failed."""
+
+    goto: Name
+
+
+class _Step(_Part):
+    """What all kinds of steps have.
+
+    `needs` are the steps that end before; `when` is an expression (`expression`). `timeout_seconds` bounds the whole
+    step, waiting for its turn included.
+    """
+
+    id: Name
+    needs: Annotated[tuple[Name, ...], Field(max_length=MOST_STEPS)] = ()
+    when: str | None = None
+    on_error: Literal["fail", "continue"] | Goto = "fail"
+    timeout_seconds: Seconds | None = None
+
+    @property
+    def goto(self) -> str | None:
+        return self.on_error.goto if isinstance(self.on_error, Goto) else None
+
+
+class _Asking(_Step):
+    """What is asked of an agent: `prompt` is a text with placeholders (`text`), the rest as for a task."""
+
+    agent: Annotated[str, Field(min_length=1, max_length=100)] = "default"
+    prompt: Template
+    task_type: TaskType | None = None
+    priority: Priority = Priority.MEDIUM
+    response_schema: dict[str, Any] | None = None
+    max_cost_usd: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
+    retry: Retry = Retry()
+
+
+class TaskStep(_Asking):
+    """One task; its output is the answer."""
+
+    kind: Literal["task"]
+
+
+class MapStep(_Asking):
+    """A task for each item of the list at the path `over`, at most `parallel` at once.
+
+    Its output tells of each item: `{"items": [answer or null, ...], "succeeded": n, "failed": n, "errors": [...]}`. It
+    fails only where every item has.
+    """
+
+    kind: Literal["map"]
+    over: Annotated[str, Field(max_length=200)]
+    parallel: Annotated[int, Field(ge=1, le=MOST_ITEMS_AT_ONCE)] = MOST_ITEMS_AT_ONCE
+
+
+class ApprovalStep(_Step):
+    """A person's decision; `prompt` is what they are asked. Rejecting fails the step.
+
+    With `human`, no model may relay the decision. At the time-out the rule `on_timeout` decides.
+    """
+
+    kind: Literal["approval"]
+    prompt: Template
+    human: bool = False
+    on_timeout: Literal["reject", "approve"] = "reject"
+
+
+Step = Annotated[TaskStep | MapStep | ApprovalStep, Field(discriminator="kind")]
+
+
+class Definition(_Part):
+    """A workflow. `inputs` is the JSON Schema of what a run is given; a template is offered to users as a prompt."""
+
+    description: Annotated[str, Field(max_length=1000)] = ""
+    template: bool = False
+    inputs: dict[str, Any] = {"type": "object"}
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]

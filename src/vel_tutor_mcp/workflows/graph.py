@@ -1,0 +1,276 @@
+"""A checked definition, ready to run: every reference leads somewhere, and every fault was named with its place.
+
+Every step of it can run: a condition that never holds is refused, and without one a step runs in the world in which all
+goes well, or in which just that fails what leads to it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from pydantic import ValidationError
+
+from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import LONGEST_STEP
+from vel_tutor_mcp.schemas import check_schema, mismatch
+from vel_tutor_mcp.workflows.definition import ApprovalStep, Definition, MapStep, Step
+from vel_tutor_mcp.workflows.expression import Expression, ExpressionError, constant
+from vel_tutor_mcp.workflows.expression import parse as parse_expression
+from vel_tutor_mcp.workflows.text import Path, Text, TextError, parse_path
+from vel_tutor_mcp.workflows.text import parse as parse_text
+
+_OF_ITEMS = ("item", "index")
+_FIELDS = ("status", "output", "error")
+_OUTPUT_FIELDS: Mapping[type, tuple[str, ...]] = {
+    MapStep: ("items", "succeeded", "failed", "errors"),
+    ApprovalStep: ("approved", "by", "how", "comment", "at"),
+}
+_ADVICE = {
+    "missing": "it is missing; add it",
+    "extra_forbidden": "there is no such field; take it out, or correct its name",
+    "union_tag_invalid": "its kind is none that we know; write task, map or approval",
+    "union_tag_not_found": "its kind is missing; write task, map or approval",
+    "string_pattern_mismatch": "it is no name; write letters, digits, _ and -, beginning with a letter",
+}
+
+
+def fault(place: str, what: str) -> InputError:
+    """`what` is wrong there and what to do about it, the two divided by a semicolon."""
+    return InputError(f"The definition is not valid; {place}: {what}.")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps by id in their order of writing, and what their texts and expressions were parsed to."""
+
+    definition: Definition
+    steps: Mapping[str, Step]
+    conditions: Mapping[str, Expression]
+    texts: Mapping[str, Text]
+    lists: Mapping[str, Path]
+
+    @cached_property
+    def sources(self) -> Mapping[str, tuple[str, ...]]:
+        """The steps whose failure leads to a step, for each."""
+        made: dict[str, tuple[str, ...]] = dict.fromkeys(self.steps, ())
+        for step in self.steps.values():
+            if step.goto is not None:
+                made[step.goto] = (*made[step.goto], step.id)
+        return made
+
+    @cached_property
+    def before(self) -> Mapping[str, tuple[str, ...]]:
+        """The steps that must have ended before a step is looked at, for each."""
+        return {name: (*step.needs, *self.sources[name]) for name, step in self.steps.items()}
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The ids, each behind all that come before it.
+
+        Raises:
+            CycleError: there is no such order.
+        """
+        return tuple(TopologicalSorter(self.before).static_order())
+
+    @cached_property
+    def ancestors(self) -> Mapping[str, frozenset[str]]:
+        """All steps that have ended when a step begins, for each."""
+        made: dict[str, frozenset[str]] = {}
+        for name in self.order:
+            made[name] = frozenset(self.before[name]).union(*(made[other] for other in self.before[name]))
+        return made
+
+    def given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs of a run, with the defaults of what is left out.
+
+        Raises:
+            InputError: they do not match the definition's schema.
+        """
+        properties = self.definition.inputs.get("properties", {})
+        defaults = {
+            name: row["default"] for name, row in properties.items() if isinstance(row, dict) and "default" in row
+        }
+        whole = {**defaults, **inputs}
+        if (problem := mismatch(whole, self.definition.inputs)) is not None:
+            raise InputError(f"The inputs do not fit this workflow; {problem}; see its `inputs` with workflow_get.")
+        return whole
+
+
+def read(raw: Any) -> Graph:
+    """The graph of a definition.
+
+    Raises:
+        InputError: with the place of the first fault and what to do about it.
+    """
+    definition = _form(raw)
+    _check_inputs(definition)
+    graph = Graph(definition, _by_id(definition), *_parsed(definition))
+    _check_references(graph)
+    _check_cycles(graph)
+    for name, step in graph.steps.items():
+        _check_variables(graph, name, step)
+    return graph
+
+
+def _form(raw: Any) -> Definition:
+    try:
+        return Definition.model_validate(raw)
+    except ValidationError as problem:
+        first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise fault(_place(raw, first["loc"]), _ADVICE.get(first["type"]) or _said(first["msg"])) from None
+    except RecursionError:
+        raise fault("its top", "it nests too deep; simplify it") from None
+
+
+def _said(message: str) -> str:
+    return f"{message[:1].lower()}{message[1:]}; correct it"
+
+
+def _place(raw: Any, where: tuple[int | str, ...]) -> str:
+    """The place as people find it: a step by its id where it has one; the name of its kind is added by pydantic."""
+    match where:
+        case ("steps", int(number), *rest):
+            step = _at(_at(raw, "steps"), number)
+            name, kind = _at(step, "id"), _at(step, "kind")
+            known = isinstance(name, str) and name.isidentifier()
+            inside = rest[1:] if rest[:1] == [kind] else rest
+            parts = [f"steps.{name[:LONGEST_STEP]}" if known else f"steps[{number}]", *inside]
+        case _:
+            parts = list(where)
+    return ".".join(str(part)[:LONGEST_STEP] if part is not parts[0] else str(part) for part in parts) or "its top"
+
+
+def _at(value: Any, key: Any) -> Any:
+    try:
+        return value[key]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _check_inputs(definition: Definition) -> None:
+    try:
+        check_schema(definition.inputs, "its schema")
+    except InputError as problem:
+        raise fault("inputs", str(problem).removesuffix(".")) from None
+    if definition.inputs.get("type", "object") != "object":
+        raise fault("inputs.type", "a run is given an object; write object")
+
+
+def _by_id(definition: Definition) -> dict[str, Step]:
+    made: dict[str, Step] = {}
+    for number, step in enumerate(definition.steps):
+        if step.id in made:
+            raise fault(f"steps[{number}].id", f"there is a step {step.id} already; give each its own id")
+        made[step.id] = step
+    return made
+
+
+def _parsed(definition: Definition) -> tuple[dict[str, Expression], dict[str, Text], dict[str, Path]]:
+    conditions, texts, lists = {}, {}, {}
+    for step in definition.steps:
+        texts[step.id] = _text(step)
+        if step.when is not None:
+            conditions[step.id] = _condition(step, step.when)
+        if isinstance(step, MapStep):
+            lists[step.id] = _list(step)
+        if not isinstance(step, ApprovalStep):
+            _check_response_schema(step.id, step.response_schema)
+    return conditions, texts, lists
+
+
+def _text(step: Step) -> Text:
+    try:
+        return parse_text(step.prompt)
+    except TextError as problem:
+        raise fault(f"steps.{step.id}.prompt", str(problem)) from None
+
+
+def _condition(step: Step, when: str) -> Expression:
+    try:
+        parsed = parse_expression(when)
+    except ExpressionError as problem:
+        raise fault(f"steps.{step.id}.when", str(problem)) from None
+    if (always := constant(parsed)) is not None:
+        advice = "the step always runs; leave it out" if always else "the step can never run; correct it"
+        raise fault(f"steps.{step.id}.when", f"it looks at nothing, so {advice}")
+    return parsed
+
+
+def _list(step: MapStep) -> Path:
+    try:
+        return parse_path(step.over)
+    except TextError as problem:
+        raise fault(f"steps.{step.id}.over", str(problem)) from None
+
+
+def _check_response_schema(name: str, schema: dict[str, Any] | None) -> None:
+    try:
+        check_schema(schema, "it")
+    except InputError as problem:
+        raise fault(f"steps.{name}.response_schema", str(problem).removesuffix(".")) from None
+
+
+def _check_references(graph: Graph) -> None:
+    for name, step in graph.steps.items():
+        for number, need in enumerate(step.needs):
+            if need not in graph.steps:
+                raise fault(f"steps.{name}.needs[{number}]", f"there is no step {need}; name one that there is")
+        if step.goto is not None and step.goto not in graph.steps:
+            raise fault(f"steps.{name}.on_error.goto", f"there is no step {step.goto}; name one that there is")
+
+
+def _check_cycles(graph: Graph) -> None:
+    try:
+        assert graph.order
+    except CycleError as problem:
+        ring = [str(name) for name in problem.args[1]]
+        shown = " -> ".join(ring[:8])
+        raise fault(
+            f"steps.{ring[0]}", f"it waits for itself ({shown}); take one of these out of needs or goto"
+        ) from None
+
+
+def _check_variables(graph: Graph, name: str, step: Step) -> None:
+    place = f"steps.{name}"
+    if name in graph.conditions:
+        _check_known(graph, name, f"{place}.when", graph.conditions[name].variables)
+    if isinstance(step, MapStep):
+        _check_known(graph, name, f"{place}.over", [graph.lists[name]])
+    own = [path for path in graph.texts[name].variables if not (isinstance(step, MapStep) and path[0] in _OF_ITEMS)]
+    _check_known(graph, name, f"{place}.prompt", own)
+
+
+def _check_known(graph: Graph, name: str, place: str, paths: Iterable[Path]) -> None:
+    for path in paths:
+        if (problem := _unknown(graph, name, path)) is not None:
+            shown = ".".join(path)[:60]
+            raise fault(place, f"{shown} is undefined, for {problem}")
+
+
+def _unknown(graph: Graph, name: str, path: Path) -> str | None:
+    match path:
+        case ("inputs",):
+            return None
+        case ("inputs", field, *_):
+            declared = graph.definition.inputs.get("properties", {})
+            return None if field in declared else "inputs has no such property; add it there"
+        case ("steps", other, *rest):
+            return _unknown_of_step(graph, name, other, rest)
+        case ("item" | "index", *_):
+            return "only the prompt of a map has items; use inputs or steps"
+    return "variables begin with inputs or steps; correct it"
+
+
+def _unknown_of_step(graph: Graph, name: str, other: str, rest: list[str]) -> str | None:
+    if other not in graph.steps:
+        return f"there is no step {other[:40]}; name one that there is"
+    if other not in graph.ancestors[name]:
+        return f"{other} need not have ended then; add it to needs"
+    if not rest or rest[0] not in _FIELDS:
+        return f"a step has {', '.join(_FIELDS)}; name one of these behind its id"
+    fields = _OUTPUT_FIELDS.get(type(graph.steps[other]))
+    if fields and rest[0] == "output" and len(rest) > 1 and rest[1] not in fields:
+        return f"the output of {other} has {', '.join(fields)}; name one of these"
+    return None

@@ -1,0 +1,98 @@
+"""Workflows, runs and their steps as they are stored and told of."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from vel_tutor_mcp.models import NanoUsd, TaskError, TaskStatus
+
+
+class StepStatus(StrEnum):
+    """`WAITING` has not begun; `SKIPPED` never will, and `CANCELLED` was stopped by the run's own end."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in STEP_ENDED
+
+
+STEP_ENDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED})
+
+
+class How(StrEnum):
+    """Where a decision came from. `ELICITED` and `TERMINAL` are a person's own word, `RELAYED` a model's of it."""
+
+    ELICITED = "elicited"
+    TERMINAL = "terminal"
+    RELAYED = "relayed"
+    DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A named definition; `version` counts its definitions from 1, and a run keeps the one it began with."""
+
+    id: str
+    owner_id: str
+    organisation_id: str
+    name: str
+    version: int
+    template: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a workflow. `awaiting_approval` is its state while any approval waits for its decision."""
+
+    id: str
+    owner_id: str
+    organisation_id: str
+    workflow_id: str
+    workflow_name: str
+    workflow_version: int
+    status: TaskStatus
+    inputs: dict[str, Any]
+    max_cost_nanousd: NanoUsd | None = None
+    error: TaskError | None = None
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStep:
+    """A step of a run. `seen` is what it was given: a map its items, an approval its question; a task keeps its prompt
+    itself. An error on a running step says why it is being stopped.
+    """
+
+    run_id: str
+    step_id: str
+    position: int
+    status: StepStatus = StepStatus.WAITING
+    seen: dict[str, Any] | None = None
+    output: Any = None
+    error: TaskError | None = None
+    started_at: datetime | None = None
+    due_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent:
+    """One line of a run's history; `step_id` is None where it is of the run itself. `percent` 0-100."""
+
+    step_id: str | None
+    kind: str
+    message: str
+    percent: int
+    at: datetime
