@@ -1,16 +1,14 @@
 """Runs of workflows: what their steps give to each other, and what becomes of them when a step fails."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from world import Providers
 
 from vel_tutor_mcp.app import App
-from vel_tutor_mcp.models import Principal, TaskStatus
-from vel_tutor_mcp.services.runs import RunRequest, ToldRun
-from vel_tutor_mcp.workflows.model import StepStatus
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.services.run_reports import ToldRun
+from vel_tutor_mcp.workflows.model import RunRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +21,7 @@ def task(name: str, *needs: str, **more: Any) -> Step:
 
 async def started(app: App, me: Principal, *steps: Step, **inputs: Any) -> str:
     """The id of a run of a new workflow with these steps, which takes these inputs."""
-    schema = {"type": "object", "properties": dict.fromkeys(inputs, {})}
+    schema = {"type": "object", "properties": {name: {} for name in inputs}}
     await app.workflows.save(me, "it", {"inputs": schema, "steps": list(steps)})
     return (await app.runs.start(me, RunRequest(workflow="it", inputs=inputs))).id
 
