@@ -1,13 +1,12 @@
 """Approvals: who may decide, by which way, and that the first decision counts."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from mcp import Client
-from mcp.client.session import ClientRequestContext
+from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 from world import ERAS, Era
 
@@ -37,7 +36,7 @@ async def person(app: App, era: Era, answer: ElicitResult) -> AsyncIterator[tupl
     """A client whose person answers so, and what they were asked."""
     asked = list[str]()
 
-    async def answers(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def answers(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001 - the SDK's names
         asked.append(params.message)
         return answer
 
