@@ -82,7 +82,7 @@ class Tasks:
             subject = Subject(_task(principal, agent, request), principal)
             await _store(tx, subject, request, agent)
             self._answers.own(subject.task.id)
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         await self._begin(admitted)
         return subject.task
 
@@ -167,7 +167,8 @@ class Tasks:
                 )
             await tasks.change(tx, task.id, record.now(), cancel_requested=True)
             if task.status is TaskStatus.PENDING:
-                await record.end(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
+                waited = f"while it waited for {task.waits_for}" if task.waits_for else "before it began"
+                await record.end(tx, subject, TaskStatus.CANCELLED, f"cancelled {waited}")
         subject.publish(self._hub)
         self._answers.cancel(task.id)
         self._wire.tell_cancel(task.id)
@@ -191,7 +192,7 @@ class Tasks:
                 )
             await _usable_agent(tx, principal, task.agent_id)
             await self._reopen(tx, Subject(task, principal))
-            admitted = await self._answers.admit(tx, task.owner_id)
+            admitted = await self._answers.admit(tx)
         await self._begin(admitted)
         return await self.get(principal, task.id)
 
@@ -238,6 +239,9 @@ class Tasks:
             at,
             status=TaskStatus.PENDING,
             attempt_set=task.attempt_set + 1,
+            turn=1,
+            not_before=None,
+            waits_for=None,
             recoveries=0,
             cancel_requested=False,
             executor=self._engine.executor,
