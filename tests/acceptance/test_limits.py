@@ -42,7 +42,8 @@ async def fleet(database: str, folder: Path, variables: dict[str, str], limit: s
     values = variables | {"VEL_TUTOR_CONFIG": str(config)}
     async with AsyncExitStack() as stack:
         if database == "postgresql":
-            await stack.enter_async_context(Server(folder, values, WORKER))
+            worker = await stack.enter_async_context(Server(folder, values, WORKER))
+            stack.callback(worker.terminate)
         made = [serving(folder, values) for _ in range(SERVERS[database])]
         yield list(await asyncio.gather(*(stack.enter_async_context(server) for server in made)))
 
