@@ -71,7 +71,7 @@ class Runs:
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
             await round_.proceed()
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         self._conductor.follow_up(after)
         await self._answers.begin(admitted)
         return round_.run
@@ -209,7 +209,7 @@ class Runs:
             else:
                 await round_.decide(step_id, principal, how, comment, approve=approve)
                 await round_.proceed()
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         self._conductor.follow_up(after)
         await self._answers.begin(admitted)
         if refused:
@@ -264,7 +264,7 @@ class Runs:
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
             await round_.proceed()
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         self._conductor.follow_up(after)
         await self._answers.begin(admitted)
         return round_.run
