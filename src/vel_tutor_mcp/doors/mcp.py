@@ -28,7 +28,8 @@ INSTRUCTIONS = (
     "the answer, or an id to follow with task_get(wait_seconds=50). Tasks survive restarts, so never submit one twice: "
     "use task_get or an idempotency_key. route_explain tells for free which model would answer and what it would cost. "
     "max_cost_usd is a hard limit. agent_create saves instructions and routing under a name. A failed task says what "
-    "to do; task_retry runs it again. Long answers are in task://{id}/output; guide://{topic} explains more."
+    "to do; task_retry runs it again. workflow_run starts a saved workflow of several steps; where it waits for a "
+    "person, ask them, never decide for them. Long answers are in task://{id}/output; guide://{topic} explains more."
 )
 
 _log = logging.getLogger(__name__)
