@@ -167,11 +167,13 @@ class Round:
 
     async def _begin_task(self, asked: TaskStep) -> None:
         earlier = await step_tasks.of_item(self.tx, self.run.id, asked.id)
+        self._note(asked.id, "started", f"{asked.id} begins")
         if earlier is None:
             await self._make(asked, 0, {})
+        elif earlier.status is TaskStatus.COMPLETED:  # its answer came when the run had ended already
+            await self._complete(asked.id, given_by(earlier))
         else:
             await self._reopen(asked, earlier)
-        self._note(asked.id, "started", f"{asked.id} begins")
 
     async def _begin_map(self, asked: MapStep) -> None:
         if (seen := self.steps[asked.id].seen) is None:
