@@ -31,8 +31,8 @@ from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import How, Run, RunStep, StepStatus
 
 MOST_STEPS_AT_ONCE = 5
+LIKELY = 0.4
 NO_ANSWER = TaskError(code="no_answer", message="No model answered.")
-ENDED_ALREADY = {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED}
 
 Result = TypeVar("Result")
 
@@ -116,11 +116,12 @@ class Play:
     async def go_on(self, chosen: Task | str) -> None:
         if isinstance(chosen, str):
             await self.decide(chosen)
-        elif chosen.cancel_requested:
-            late = self.run.status.ended and self.chance.random() < 0.5
-            await (self.answer(chosen) if late else self.end(chosen, TaskStatus.CANCELLED))
-        else:
+        elif not chosen.cancel_requested:
             await self.attempt(chosen)
+        elif self.run.status.ended and self.comes_to(chosen) == "answered" and self.chance.random() < LIKELY:
+            await self.answer(chosen)  # before it could be stopped
+        else:
+            await self.end(chosen, TaskStatus.CANCELLED)
 
     async def decide(self, step_id: str) -> None:
         decision = self.flow.decisions[step_id]
@@ -132,18 +133,23 @@ class Play:
 
     async def attempt(self, task: Task) -> None:
         asked = self.graph.steps[task.step_id or ""]
+        match self.comes_to(task):
+            case "answered":
+                await self.answer(task)
+            case "cancelled":
+                await self.end(task, TaskStatus.CANCELLED)
+            case _ if asked.timeout_seconds and self.chance.random() < LIKELY:
+                await self.time_out(asked.id)
+            case _:
+                await self.end(task, TaskStatus.FAILED, error=NO_ANSWER)
+
+    def comes_to(self, task: Task) -> str:
+        """What becomes of this attempt."""
+        asked = self.graph.steps[task.step_id or ""]
         assert not isinstance(asked, ApprovalStep)
         fate = self.flow.fates[asked.id][task.item]
         failed_before = asked.retry.attempts - 1 - task.retries_left
-        if failed_before < fate.failures:
-            if asked.timeout_seconds and self.chance.random() < 0.3:
-                await self.time_out(asked.id)
-            else:
-                await self.end(task, TaskStatus.FAILED, error=NO_ANSWER)
-        elif fate.at_last == "cancelled":
-            await self.end(task, TaskStatus.CANCELLED)
-        else:
-            await self.answer(task)
+        return "failed" if failed_before < fate.failures else fate.at_last
 
     async def answer(self, task: Task) -> None:
         assert task.step_id is not None
