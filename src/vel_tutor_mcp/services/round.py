@@ -187,7 +187,7 @@ class Round:
         else:
             items = seen["items"]
             for task in await step_tasks.of_step(self.tx, self.run.id, asked.id):
-                if task.status is not TaskStatus.COMPLETED:
+                if task.status is not TaskStatus.COMPLETED and not _was_refused(task):
                     await self._reopen(asked, task, step_tasks.PARKED)
         self._note(asked.id, "started", f"{asked.id} begins, over {len(items)} items")
         await self._next_items(asked)
@@ -360,6 +360,11 @@ def _is_retried(asked: Step, step: RunStep, task: Task) -> bool:
     return task.retries_left > 0 and (
         task.status is TaskStatus.FAILED or (timed_out and task.status is TaskStatus.CANCELLED)
     )
+
+
+def _was_refused(task: Task) -> bool:
+    """Whether the item could not even be asked; it is the same item still, and what is kept of its prompt is not."""
+    return task.error is not None and task.error.code == InputError.code
 
 
 def _refusal(request: TaskRequest) -> InputError | None:
