@@ -77,10 +77,9 @@ def _paths(step: Step) -> list[str]:
 def _fill(draw: st.DrawFn, step: Step, known: list[Step], paths: list[str]) -> None:
     is_map = step["kind"] == "map"
     parts = st.lists(st.sampled_from([*paths, "item", "index"] if is_map else paths), max_size=3)
-    step["prompt"] = draw(st.sampled_from(["", f"Do {step['id']}: "])) + " ".join(
-        f"{{{{ {path} }}}}" for path in draw(parts)
-    )
-    step["prompt"] = step["prompt"] or "Do it"
+    said = [f"{{{{ {path} }}}}" for path in draw(parts)]
+    begin = draw(st.sampled_from([f"Do {step['id']}: ", "" if said else "{{ inputs.word }}"]))
+    step["prompt"] = begin + " ".join(said)
     if step["kind"] == "approval":
         step["on_timeout"] = draw(st.sampled_from(["reject", "approve"]))
         step["timeout_seconds"] = 1000
