@@ -1,5 +1,7 @@
 """Which steps are looked at once more when a run goes on, as a table."""
 
+from typing import Any
+
 import pytest
 
 from vel_tutor_mcp.errors import Conflict, InputError
@@ -18,7 +20,7 @@ LETTERS = {
 
 def graph() -> Graph:
     """`a` goes on where it fails, and `b` sees it; `d` needs `b`; `e` is on its own, and fails to `h`."""
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"id": "a", "on_error": "continue"},
         {"id": "b", "needs": ["a"], "when": "steps.a.status == 'completed'"},
         {"id": "d", "needs": ["b"]},
