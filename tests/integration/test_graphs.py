@@ -65,7 +65,8 @@ def stage(home: Path, database_url: str | None) -> Iterator[Stage]:
 class Play:
     """One run, whose tasks and approvals are ended one after the other, in the order that chance has.
 
-    `cancelled_after` so many of them the run is cancelled.
+    `cancelled_after` so many of them the run is cancelled. `answered` and `failed` count the attempts of each task,
+    those that failed since its run went on.
     """
 
     on: Stage
@@ -74,7 +75,8 @@ class Play:
     cancelled_after: int
     graph: Graph = field(init=False)
     run: Run = field(init=False)
-    answered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
 
     async def start(self) -> None:
         self.graph = read(self.flow.raw)
@@ -141,8 +143,9 @@ class Play:
         await decide(self.on.me, self.run.id, step_id, How.TERMINAL, approve=decision == "approve")
 
     async def attempt(self, task: Task) -> None:
-        asked = self.graph.steps[task.step_id or ""]
-        match self.comes_to(task):
+        asked, to = self.graph.steps[task.step_id or ""], self.comes_to(task)
+        self.failed[task.id] += to == "failed"
+        match to:
             case "answered":
                 await self.answer(task)
             case "cancelled":
@@ -154,15 +157,11 @@ class Play:
 
     def comes_to(self, task: Task) -> str:
         """What becomes of this attempt."""
-        asked = self.graph.steps[task.step_id or ""]
-        assert not isinstance(asked, ApprovalStep)
-        fate = self.flow.fates[asked.id][task.item]
-        failed_before = asked.retry.attempts - 1 - task.retries_left
-        return "failed" if failed_before < fate.failures else fate.at_last
+        fate = self.flow.fates[task.step_id or ""][task.item]
+        return "failed" if self.failed[task.id] < fate.failures else fate.at_last
 
     async def answer(self, task: Task) -> None:
-        assert task.step_id is not None
-        self.answered[task.step_id, task.item] += 1
+        self.answered[task.id] += 1
         given = answer(task.prompt, structured=task.response_schema is not None)
         await self.end(task, TaskStatus.COMPLETED, output=given if isinstance(given, str) else json.dumps(given))
 
@@ -188,6 +187,7 @@ class Play:
         """Go on from a step that has failed, unless others have seen that it had; what failed the run goes well now."""
         failed = [name for name, step in steps.items() if step.status is StepStatus.FAILED]
         chosen = self.chance.choice([None, *failed])
+        self.failed.clear()
         try:
             self.run = await self.on.services.runs.retry(self.on.me, self.run.id, chosen)
         except Conflict:

@@ -1,6 +1,7 @@
 """What a definition may say, and where its faults are told to be."""
 
 import json
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -72,6 +73,12 @@ def test_a_template_that_is_shipped_is_valid(template: str) -> None:
     graph = read(raw)
     assert graph.definition.template
     assert graph.definition.description
+
+
+def test_the_example_in_the_guide_is_valid() -> None:
+    page = (folder("resources") / "guide" / "workflows.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert set(read(json.loads(example)).steps) == {"review", "judge", "warn", "release", "by_hand", "report"}
 
 
 @pytest.mark.parametrize(
