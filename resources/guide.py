@@ -5,7 +5,7 @@ from vel_tutor_mcp.leaves import folder
 
 @resource("guide://{topic}", "Guide", mime_type="text/markdown")
 async def guide(_: Desk, topic: str) -> str:
-    """How to use this server. Topics: start, agents, tasks, routing, money, errors."""
+    """How to use this server. Topics: start, agents, tasks, workflows, routing, money, errors."""
     pages = {page.stem: page for page in (folder("resources") / "guide").glob("*.md")}
     if topic not in pages:
         raise NotFound(f"There is no guide on this topic; the topics are {', '.join(sorted(pages))}; read one of them.")

@@ -18,6 +18,7 @@ from vel_tutor_mcp.models import FailureKind
 
 _FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 _MAX_SCHEMA_CHARACTERS = 50_000
+_MAX_SHOWN = 200
 _REFERENCES = ("$ref", "$dynamicRef")
 # What stands under these is data, whatever it looks like.
 _DATA = frozenset({"enum", "const", "default", "examples"})
@@ -65,8 +66,7 @@ def mismatch(value: Any, schema: dict[str, Any]) -> str | None:
         return "it cannot be checked against the schema"
     if problem is None:
         return None
-    place = "/".join(str(part) for part in problem.absolute_path) or "its top"
-    return f"it does not match the schema at {place} ({problem.validator or 'not allowed'})"
+    return f"it does not match the schema at {_place(problem)} ({problem.validator or 'not allowed'})"
 
 
 def _check_form(schema: dict[str, Any], what: str) -> None:
@@ -82,10 +82,14 @@ def _check_form(schema: dict[str, Any], what: str) -> None:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except SchemaError as problem:
-        place = "/".join(str(part) for part in problem.path) or "its top"
         raise InputError(
-            f"{what} is no JSON Schema; the fault is at {place}; correct it there (draft 2020-12)."
+            f"{what} is no JSON Schema; the fault is at {_place(problem)}; correct it there (draft 2020-12)."
         ) from None
+
+
+def _place(problem: ValidationError | SchemaError) -> str:
+    place = "/".join(str(part) for part in problem.absolute_path) or "its top"
+    return place if len(place) <= _MAX_SHOWN else f"{place[:_MAX_SHOWN]}..."
 
 
 def _check_patterns(schema: dict[str, Any], what: str) -> None:

@@ -6,9 +6,8 @@ every step.
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +15,11 @@ import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from noted import first_rows, services_on
 from stores import empty
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
-from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.models import (
     ENDED,
     Priority,
@@ -31,60 +30,17 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     Work,
 )
-from vel_tutor_mcp.routing.catalog import Catalog
-from vel_tutor_mcp.routing.health import Health
-from vel_tutor_mcp.routing.ledger import Prices
-from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.agents import ensure_default
-from vel_tutor_mcp.services.answers import Answers
-from vel_tutor_mcp.services.booking import Tools
-from vel_tutor_mcp.services.calls import Calls
-from vel_tutor_mcp.services.conductor import Conductor
-from vel_tutor_mcp.services.following import Following
-from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Subject
-from vel_tutor_mcp.services.routes import Routes
-from vel_tutor_mcp.services.tasks import Tasks
-from vel_tutor_mcp.services.wire import ReadingWire
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import history, people, schema, tasks
+from vel_tutor_mcp.store import history, schema, tasks
 from vel_tutor_mcp.store.audit import GENESIS, entry_hash
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 
 AT_ONCE = 2
-CATALOG = Catalog.load()
-PRICES = Prices(CATALOG)
 
 Result = TypeVar("Result")
-
-
-class Noted:
-    """An engine that runs nothing: the machine below does what it was given, when it likes."""
-
-    executor = "tester"
-
-    def __init__(self) -> None:
-        self.given: set[Work] = set()
-
-    async def launch(self, run: Run, room: int) -> None: ...
-
-    async def start(self, work: Work) -> None:
-        self.given.add(work)
-
-    async def not_begun(self, works: Iterable[Work]) -> list[Work]:
-        return [work for work in works if work not in self.given]
-
-    async def take_over(self, executors: Iterable[str]) -> set[str]:  # noqa: ARG002 - the port's signature
-        return set()
-
-    async def prune(self, before: datetime) -> int:  # noqa: ARG002 - the port's signature
-        return 0
-
-    async def stop(self) -> None: ...
-
-    async def dispose(self) -> None: ...
 
 
 class TasksInAnyOrder(RuleBasedStateMachine):
@@ -104,23 +60,14 @@ class TasksInAnyOrder(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.loop = asyncio.Runner()
-        self.database, self.engine = database_of(self.place), Noted()
-        wire = ReadingWire(self.database, self.engine.executor)
-        hub, calls = Hub(wire.tell_news), Calls(wire)
-        conductor = Conductor(hub, calls, self.engine.executor)
-        tools = Tools(self.database, hub, CATALOG, PRICES, Health(), self.place, self.engine.executor)
-        routes = Routes(self.database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
-        router = Router({}, tools.health)
-        self.answers = Answers(tools, self.engine, routes, router, calls, conductor, wire)
-        following = Following(hub, lambda: self.answers.closing)
-        self.tasks = Tasks(self.database, self.engine, self.answers, calls, conductor, following)
+        self.database = database_of(self.place)
+        services = services_on(self.database, self.place)
+        self.engine, self.answers, self.tasks = services.engine, services.answers, services.tasks
         self.wait(self.first_rows())
 
     async def first_rows(self) -> None:
         await empty(self.database)
-        async with self.database.write() as tx:
-            self.me = await people.local_principal(tx, "tester", record.now())
-            await ensure_default(tx, self.me)
+        self.me = await first_rows(self.database)
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):

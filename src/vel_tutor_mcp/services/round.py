@@ -167,11 +167,13 @@ class Round:
 
     async def _begin_task(self, asked: TaskStep) -> None:
         earlier = await step_tasks.of_item(self.tx, self.run.id, asked.id)
+        self._note(asked.id, "started", f"{asked.id} begins")
         if earlier is None:
             await self._make(asked, 0, {})
+        elif earlier.status is TaskStatus.COMPLETED:  # its answer came when the run had ended already
+            await self._complete(asked.id, given_by(earlier))
         else:
             await self._reopen(asked, earlier)
-        self._note(asked.id, "started", f"{asked.id} begins")
 
     async def _begin_map(self, asked: MapStep) -> None:
         if (seen := self.steps[asked.id].seen) is None:
@@ -185,7 +187,7 @@ class Round:
         else:
             items = seen["items"]
             for task in await step_tasks.of_step(self.tx, self.run.id, asked.id):
-                if task.status is not TaskStatus.COMPLETED:
+                if task.status is not TaskStatus.COMPLETED and not _was_refused(task):
                     await self._reopen(asked, task, step_tasks.PARKED)
         self._note(asked.id, "started", f"{asked.id} begins, over {len(items)} items")
         await self._next_items(asked)
@@ -358,6 +360,11 @@ def _is_retried(asked: Step, step: RunStep, task: Task) -> bool:
     return task.retries_left > 0 and (
         task.status is TaskStatus.FAILED or (timed_out and task.status is TaskStatus.CANCELLED)
     )
+
+
+def _was_refused(task: Task) -> bool:
+    """Whether the item could not even be asked; it is the same item still, and what is kept of its prompt is not."""
+    return task.error is not None and task.error.code == InputError.code
 
 
 def _refusal(request: TaskRequest) -> InputError | None:

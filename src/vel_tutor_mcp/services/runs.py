@@ -242,11 +242,12 @@ class Runs:
 
     @unbroken
     async def retry(self, principal: Principal, run_id: str, step_id: str | None = None) -> Run:
-        """Go on with a failed or cancelled run from this step, or from all that failed it; what is completed is kept.
+        """Go on with a failed or cancelled run from what failed it, and from this step; what is completed is kept.
 
         Raises:
             NotFound: no such run. InputError: it has no such step.
-            Conflict: it has not failed or been cancelled, something of it still stops, or the step has not failed.
+            Conflict: it has not failed or been cancelled, something of it still stops, the step has not failed, or
+                another one has begun with what it saw of it.
         """
         self._answers.refuse_without_providers()
         after = Aftermath()
@@ -274,18 +275,18 @@ def again(graph: Graph, steps: Mapping[str, RunStep], step_id: str | None) -> li
     """The steps that are looked at once more when a run goes on: what failed, and what it kept from running. (Pure.)
 
     Raises:
-        InputError: there is no such step. Conflict: it has not failed, or what follows it has completed without it.
+        InputError: there is no such step. Conflict: it has not failed, or what follows it has begun without it.
     """
-    if step_id is None:
-        failed = {name for name, step in steps.items() if _failed_run(graph, step)}
-    else:
-        failed = {_failed(graph, steps, step_id)}
+    failed = {name for name, step in steps.items() if _failed_run(graph, step)}
+    if step_id is not None:  # what failed the run would fail it again, if it were left so
+        failed.add(_failed(graph, steps, step_id))
     stopped = {name for name, step in steps.items() if step.status is StepStatus.CANCELLED}
     after = {name for name in graph.steps if graph.ancestors[name] & failed}
     for name in after:
-        if steps[name].status is StepStatus.COMPLETED:
+        if steps[name].started_at is not None:
             raise Conflict(
-                f"The step {name} has completed with what it saw of {step_id}; outputs never change; start a new run."
+                f"The step {name} has begun with what it saw of {step_id}; what a step was given never changes; start "
+                "a new run."
             )
     return [name for name in graph.steps if name in failed | stopped | after]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from vel_tutor_mcp.models import LONGEST_STEP, MAX_PROMPT_CHARACTERS, MAX_USD, Priority, TaskType
 
@@ -11,13 +11,15 @@ MOST_ITEMS = 1000
 MOST_ITEMS_AT_ONCE = 20
 LONGEST_WAIT_SECONDS = 90 * 24 * 60 * 60
 
-Name = Annotated[str, Field(max_length=LONGEST_STEP, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(max_length=LONGEST_STEP, pattern=NAME_PATTERN)]
 Template = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_WAIT_SECONDS)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    # Strict: "3" is no number and 1 no boolean. What JSON has no type for, tuples and enums, is taken from what it has.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Retry(_Part):
@@ -33,17 +35,24 @@ class Goto(_Part):
     goto: Name
 
 
+# Told apart by their form, so that a fault in one is not told of as one in the other.
+OnError = Annotated[
+    Annotated[Literal["fail", "continue"], Tag("word")] | Annotated[Goto, Tag("object")],
+    Discriminator(lambda value: "object" if isinstance(value, (dict, Goto)) else "word"),
+]
+
+
 class _Step(_Part):
     """What all kinds of steps have.
 
-    `needs` are the steps that end before; `when` is an expression (`expression`). `timeout_seconds` bounds the whole
-    step, waiting for its turn included.
+    `needs` are the steps that end before; `when` is an expression (`expression`). `timeout_seconds` bounds a map or an
+    approval as a whole, and each attempt of a task, waiting for its turn included.
     """
 
     id: Name
-    needs: Annotated[tuple[Name, ...], Field(max_length=MOST_STEPS)] = ()
+    needs: Annotated[tuple[Name, ...], Field(max_length=MOST_STEPS, strict=False)] = ()
     when: str | None = None
-    on_error: Literal["fail", "continue"] | Goto = "fail"
+    on_error: OnError = "fail"
     timeout_seconds: Seconds | None = None
 
     @property
@@ -56,8 +65,8 @@ class _Asking(_Step):
 
     agent: Annotated[str, Field(min_length=1, max_length=100)] = "default"
     prompt: Template
-    task_type: TaskType | None = None
-    priority: Priority = Priority.MEDIUM
+    task_type: Annotated[TaskType | None, Field(strict=False)] = None
+    priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
     response_schema: dict[str, Any] | None = None
     max_cost_usd: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
     retry: Retry = Retry()
@@ -105,5 +114,5 @@ class Definition(_Part):
     description: Annotated[str, Field(max_length=1000)] = ""
     template: bool = False
     inputs: dict[str, Any] = {"type": "object"}
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
-    output: Annotated[tuple[str, ...], Field(max_length=MOST_STEPS)] = ()
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS, strict=False)]
+    output: Annotated[tuple[str, ...], Field(max_length=MOST_STEPS, strict=False)] = ()

@@ -4,6 +4,7 @@ Every step of it can run: a condition that never holds is refused, and without o
 goes well, or in which just that fails what leads to it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import LONGEST_STEP
 from vel_tutor_mcp.schemas import check_schema, mismatch
-from vel_tutor_mcp.workflows.definition import ApprovalStep, Definition, MapStep, Step
+from vel_tutor_mcp.workflows.definition import NAME_PATTERN, ApprovalStep, Definition, MapStep, Step
 from vel_tutor_mcp.workflows.expression import Expression, ExpressionError, constant
 from vel_tutor_mcp.workflows.expression import parse as parse_expression
 from vel_tutor_mcp.workflows.text import Path, Text, TextError, parse_path
@@ -27,13 +28,24 @@ _OUTPUT_FIELDS: Mapping[type, tuple[str, ...]] = {
     MapStep: ("items", "succeeded", "failed", "errors"),
     ApprovalStep: ("approved", "by", "how", "comment", "at"),
 }
+_NO_FIELD = "there is no such field; take it out, or correct its name"
+_NO_OBJECT = "it is no object; write its fields between { and }"
+_KINDS = "write task, map or approval"
 _ADVICE = {
     "missing": "it is missing; add it",
-    "extra_forbidden": "there is no such field; take it out, or correct its name",
-    "union_tag_invalid": "its kind is none that we know; write task, map or approval",
-    "union_tag_not_found": "its kind is missing; write task, map or approval",
-    "string_pattern_mismatch": "it is no name; write letters, digits, _ and -, beginning with a letter",
+    "extra_forbidden": _NO_FIELD,
+    "invalid_key": _NO_FIELD,
+    "union_tag_invalid": f"it is none that we know; {_KINDS}",
+    "union_tag_not_found": f"it is missing; {_KINDS}",
+    "model_type": _NO_OBJECT,
+    "model_attributes_type": _NO_OBJECT,
+    "dict_type": _NO_OBJECT,
+    "tuple_type": "it is no list; write its items between [ and ]",
+    "string_unicode": "it holds half of a character (a lone surrogate); send it without",
+    "string_pattern_mismatch": "it is no id; write letters, digits, _ and -, beginning with a letter or _",
 }
+_NAME = re.compile(NAME_PATTERN)
+_LONGEST_RING = 8
 
 
 def fault(place: str, what: str) -> InputError:
@@ -126,27 +138,44 @@ def _form(raw: Any) -> Definition:
         return Definition.model_validate(raw)
     except ValidationError as problem:
         first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise fault(_place(raw, first["loc"]), _ADVICE.get(first["type"]) or _said(first["msg"])) from None
-    except RecursionError:
-        raise fault("its top", "it nests too deep; simplify it") from None
+        where = (*first["loc"], "kind") if first["type"].startswith("union_tag") else first["loc"]
+        raise fault(_place(raw, where), _ADVICE.get(first["type"]) or _said(first["msg"])) from None
 
 
 def _said(message: str) -> str:
-    return f"{message[:1].lower()}{message[1:]}; correct it"
+    """Pydantic's sentence, such as `Tuple should have at most 100 items after validation, not 101`, as one of ours."""
+    return f"it {message.partition(' ')[2].replace(' after validation', '')}; correct it"
 
 
 def _place(raw: Any, where: tuple[int | str, ...]) -> str:
-    """The place as people find it: a step by its id where it has one; the name of its kind is added by pydantic."""
+    """The place as people find it, a step by its id where it has one; what pydantic adds to tell kinds apart goes."""
     match where:
-        case ("steps", int(number), *rest):
-            step = _at(_at(raw, "steps"), number)
-            name, kind = _at(step, "id"), _at(step, "kind")
-            known = isinstance(name, str) and name.isidentifier()
-            inside = rest[1:] if rest[:1] == [kind] else rest
-            parts = [f"steps.{name[:LONGEST_STEP]}" if known else f"steps[{number}]", *inside]
-        case _:
-            parts = list(where)
-    return ".".join(str(part)[:LONGEST_STEP] if part is not parts[0] else str(part) for part in parts) or "its top"
+        case ("steps", int(number), _, "on_error", _, *rest):
+            return _joined(_step_place(raw, number), "on_error", *rest)
+        case ("steps", int(number), "kind"):
+            return _joined(_step_place(raw, number), "kind")
+        case ("steps", int(number), _, *rest):
+            return _joined(_step_place(raw, number), *rest)
+        case ("steps", int(number)):
+            return f"steps[{number}]"
+    return _joined("", *where).removeprefix(".") or "its top"
+
+
+def _step_place(raw: Any, number: int) -> str:
+    name = _at(_at(_at(raw, "steps"), number), "id")
+    return f"steps.{name}" if isinstance(name, str) and _is_name(name) else f"steps[{number}]"
+
+
+def _joined(first: str, *rest: int | str) -> str:
+    return first + "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in rest)
+
+
+def _shown(field: str) -> str:
+    return field if _is_name(field) else "(a field with an odd name)"
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_STEP and _NAME.fullmatch(text) is not None
 
 
 def _at(value: Any, key: Any) -> Any:
@@ -158,7 +187,7 @@ def _at(value: Any, key: Any) -> Any:
 
 def _check_inputs(definition: Definition) -> None:
     try:
-        check_schema(definition.inputs, "its schema")
+        check_schema(definition.inputs, "it")
     except InputError as problem:
         raise fault("inputs", str(problem).removesuffix(".")) from None
     if definition.inputs.get("type", "object") != "object":
@@ -188,6 +217,8 @@ def _parsed(definition: Definition) -> tuple[dict[str, Expression], dict[str, Te
 
 
 def _text(step: Step) -> Text:
+    if "\0" in step.prompt or not step.prompt.strip():
+        raise fault(f"steps.{step.id}.prompt", "it is empty or holds a NUL; say in it what is to be done")
     try:
         return parse_text(step.prompt)
     except TextError as problem:
@@ -246,10 +277,10 @@ def _check_references(graph: Graph) -> None:
 
 def _check_cycles(graph: Graph) -> None:
     try:
-        assert graph.order
+        _ = graph.order
     except CycleError as problem:
         ring = [str(name) for name in problem.args[1]]
-        shown = " -> ".join(ring[:8])
+        shown = " -> ".join(ring if len(ring) <= _LONGEST_RING else [*ring[:_LONGEST_RING], "..."])
         raise fault(
             f"steps.{ring[0]}", f"it waits for itself ({shown}); take one of these out of needs or goto"
         ) from None
@@ -279,6 +310,8 @@ def _unknown(graph: Graph, name: str, path: Path) -> str | None:
         case ("inputs", field, *_):
             declared = graph.definition.inputs.get("properties", {})
             return None if field in declared else "inputs has no such property; add it there"
+        case ("steps",):
+            return "it leads to no step; write an id behind it, as in steps.a.output"
         case ("steps", other, *rest):
             return _unknown_of_step(graph, name, other, rest)
         case ("item" | "index", *_):
@@ -293,6 +326,8 @@ def _unknown_of_step(graph: Graph, name: str, other: str, rest: list[str]) -> st
         return f"{other} need not have ended then; add it to needs"
     if not rest or rest[0] not in _FIELDS:
         return f"a step has {', '.join(_FIELDS)}; name one of these behind its id"
+    if rest[0] != "output" and len(rest) > 1:
+        return f"the {rest[0]} of a step is a text; name nothing behind it"
     fields = _OUTPUT_FIELDS.get(type(graph.steps[other]))
     if fields and rest[0] == "output" and len(rest) > 1 and rest[1] not in fields:
         return f"the output of {other} has {', '.join(fields)}; name one of these"
