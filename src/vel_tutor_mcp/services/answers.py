@@ -79,6 +79,8 @@ class Answers:
 
     async def admit(self, tx: Transaction) -> list[Work]:
         """Claim the tasks whose turn it is and that this process has room for; `start` them after the commit."""
+        if self.closing:
+            return []
         return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
 
     async def could_admit(self, tx: Transaction) -> bool:

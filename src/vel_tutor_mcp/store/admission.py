@@ -74,7 +74,6 @@ async def next_in_turn(
         return []
     room = await _room(tx, executor, now, bounds)
     waiting: list[Waiting] = []
-    chosen: list[Waiting] = []
     for owner_id in _in_order(heads, room):
         waiting += await _queue_of(tx, owner_id, now, room, only)
         # So many places go to so many owners at most: those who have more in progress than all of these get none.
@@ -135,11 +134,11 @@ async def _queue_of(
 ) -> list[Waiting]:
     """The owner's first tasks that could begin: as many as could ever get a place, of each kind."""
     values = {"owner_id": owner_id, "now": now} | ({} if only is None else {"only": list(only)})
-    elsewhere = _queue(at_provider=False, chosen=only is not None)
+    elsewhere = _queue(at_provider=False, only=only is not None)
     found = await _waiting(tx, elsewhere, values | {"providers": list(room.places), "most": room.of(owner_id)})
     for provider, free in room.places.items():
         if most := min(free, room.of(owner_id)):
-            there = _queue(at_provider=True, chosen=only is not None)
+            there = _queue(at_provider=True, only=only is not None)
             found += await _waiting(tx, there, values | {"provider": provider, "most": most})
     return found
 
@@ -177,27 +176,28 @@ def _heads() -> sa.Select[Any]:
 
 
 @cache
-def _queue(*, at_provider: bool, chosen: bool) -> sa.Select[Any]:
-    """An owner's first tasks that are due: those that wait for `provider`, or for none of `providers`.
+def _queue(*, at_provider: bool, only: bool) -> sa.Select[Any]:
+    """An owner's first tasks that are due: those that wait for `provider`, or for none of `providers`; or of `only`.
 
     By priority then age without another sorting: each part is read in the order of the index, as far as need be.
     """
     parts = []
     for rank in _RANKS:
-        ahead = _ahead(rank).subquery()
-        part = sa.select(ahead).where(_is_due(ahead.c), _waits(ahead.c, at_provider=at_provider))
-        parts.append(part.where(ahead.c.id.in_(sa.bindparam("only", expanding=True))) if chosen else part)
+        ahead = _ahead(rank, only=only).subquery()
+        parts.append(sa.select(ahead).where(_is_due(ahead.c), _waits(ahead.c, at_provider=at_provider)))
     return sa.select(sa.union_all(*parts).subquery()).limit(sa.bindparam("most"))
 
 
-def _ahead(rank: int) -> sa.Select[Any]:
+def _ahead(rank: int, *, only: bool) -> sa.Select[Any]:
     columns = tasks.c
     query = sa.select(
         columns.id, columns.attempt_set, columns.turn, columns.owner_id, columns.priority, columns.created_at,
         columns.waits_for, columns.not_before,
     )  # fmt: skip
-    mine = (_pending, columns.owner_id == sa.bindparam("owner_id"), columns.priority == rank)
-    return query.where(*mine).order_by(columns.created_at).limit(LOOK_AHEAD)
+    query = query.where(_pending, columns.owner_id == sa.bindparam("owner_id"), columns.priority == rank)
+    if only:
+        query = query.where(columns.id.in_(sa.bindparam("only", expanding=True)))
+    return query.order_by(columns.created_at).limit(LOOK_AHEAD)
 
 
 def _is_due(columns: Any) -> sa.ColumnElement[bool]:
