@@ -5,7 +5,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -151,19 +150,31 @@ async def check_calls(server: Server, groq: SimulatedProvider, run_id: str) -> i
     return cut
 
 
+def answer(body: Told) -> str:
+    return f"<{body['messages'][-1]['content'][-60:]}>"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def expected(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """How the run ends where nobody disturbs it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    async with SimulatedProvider("groq", answer=answer) as groq, serving(folder, alone(groq)) as server:
+        return await ending(server, await undisturbed(server, groq))
+
+
 @pytest.mark.kills
-@pytest.mark.timeout(60 + 20 * KILLS)
+@pytest.mark.timeout(60 + 20 * len(BOUNDARIES))
 @pytest.mark.parametrize("seed", range(max(1, KILLS // len(BOUNDARIES))))
 async def test_a_run_ends_alike_however_often_its_server_is_killed(
-    deployment: Deployment, providers: Providers, tmp_path: Path, seed: int
+    deployment: Deployment, providers: Providers, expected: Told, seed: int
 ) -> None:
     groq = providers.groq
-    groq.answer = lambda body: f"<{body['messages'][-1]['content'][-60:]}>"
-    groq.latency, groq.tokens_per_second = 0.05, 40
-    (elsewhere := tmp_path / "undisturbed").mkdir()
-    async with serving(elsewhere, alone(groq)) as server:
-        expected = await ending(server, await undisturbed(server, groq))
-    groq.requests.clear()
+    groq.answer, groq.latency, groq.tokens_per_second = answer, 0.05, 40
 
     run_id = await killed(deployment, groq, Random(seed))
     async with deployment.serving(alone(groq)) as server:

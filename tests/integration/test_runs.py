@@ -378,7 +378,9 @@ class TestRetry:
         run_id = await started(app, me, task("a", on_error="continue"), task("b", "a"), approval("ok", "b"))
         await app.runs.follow(me, run_id, 20)
         await app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=False)
-        with pytest.raises(Conflict, match="The step b has completed with what it saw of a; outputs never change"):
+        with pytest.raises(
+            Conflict, match="The step b has begun with what it saw of a; what a step was given never changes"
+        ):
             await app.runs.retry(me, run_id, "a")
 
         await app.runs.retry(me, run_id)
