@@ -18,7 +18,6 @@ from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.settings import Settings
 
-
 # How long an example takes tells of the machine's load.
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.load_profile("here")

@@ -281,14 +281,14 @@ def again(graph: Graph, steps: Mapping[str, RunStep], step_id: str | None) -> li
     if step_id is not None:  # what failed the run would fail it again, if it were left so
         failed.add(_failed(graph, steps, step_id))
     stopped = {name for name, step in steps.items() if step.status is StepStatus.CANCELLED}
-    after = {name for name in graph.steps if graph.ancestors[name] & failed}
+    after = [name for name in graph.steps if graph.ancestors[name] & failed]
     for name in after:
         if steps[name].started_at is not None:
             raise Conflict(
                 f"The step {name} has begun with what it saw of {step_id}; what a step was given never changes; start "
                 "a new run."
             )
-    return [name for name in graph.steps if name in failed | stopped | after]
+    return [name for name in graph.steps if name in {*failed, *stopped, *after}]
 
 
 def _failed_run(graph: Graph, step: RunStep) -> bool:
