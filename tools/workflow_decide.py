@@ -6,7 +6,10 @@ from pydantic import BaseModel, Field
 
 from vel_tutor_mcp.doors.desk import WRITES, Desk, can_ask, tool
 from vel_tutor_mcp.doors.run_reply import run_replied, undecided
+from vel_tutor_mcp.services.reports import shortened
 from vel_tutor_mcp.workflows.model import How
+
+_QUESTION_SHOWN = 4000
 
 
 class Decision(BaseModel):
@@ -27,7 +30,7 @@ async def asked(ctx: Context[Desk], run: str, step: str) -> NotAsked | Elicit[De
     found, waiting, _ = await app.runs.asked(me, run, step)
     if not can_ask(ctx):
         return NotAsked()
-    question = (waiting.seen or {})["prompt"]
+    question = shortened((waiting.seen or {})["prompt"], _QUESTION_SHOWN)
     return Elicit(f"The workflow {found.workflow_name} asks for your approval ({step}):\n\n{question}", Decision)
 
 

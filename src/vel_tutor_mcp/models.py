@@ -221,7 +221,10 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is told of a task while it runs. `percent` 0-100; `passing` news (tokens so far) ends with the next."""
+    """What is told of a task or run while it runs. `percent` 0-100; `passing` news (tokens so far) ends with the next.
+
+    `ended` says that whoever waits should look: it has ended, or a run waits for a person.
+    """
 
     percent: float
     message: str

@@ -90,8 +90,8 @@ class Care:
         for task in claimed:
             if task.cancel_requested:
                 self._calls.cancel(task.work.task_id)
-        for run_id, step_id in overdue:
-            await self._time_out(run_id, step_id)
+        if overdue:
+            await self._time_out()
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
@@ -115,10 +115,12 @@ class Care:
             admitted = await self._answers.admit(tx)
         await self._answers.start(admitted)
 
-    async def _time_out(self, run_id: str, step_id: str) -> None:
+    async def _time_out(self) -> None:
         after = Aftermath()
         async with self._database.write() as tx:
-            await self._conductor.time_out(tx, run_id, step_id, after)
+            # Read once more: another process may have been faster, and the step may have got new time.
+            for run_id, step_id in await runs.overdue(tx, record.now()):
+                await self._conductor.time_out(tx, run_id, step_id, after)
         self._conductor.follow_up(after)
 
     async def _prune(self) -> None:

@@ -65,7 +65,8 @@ def full_task(told: Told) -> dict[str, Any]:
 def short_task(task: Task) -> dict[str, Any]:
     """The form that lists carry."""
     task_type = task.task_type or task.inferred_type
-    return {
+    of_run = {"run": task.run_id, "step": task.step_id, "item": task.item} if task.run_id else {}
+    return of_run | {
         "id": task.id,
         "status": task.status.value,
         "agent": task.agent_name,

@@ -12,6 +12,7 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import run_events, run_steps, runs
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus
 
+_MOST_AT_ONCE = 50
 _ERROR = ("error_code", "error_message")
 _RUN = tuple(name for name in Run.__slots__ if name != "error")
 _STEP = tuple(name for name in RunStep.__slots__ if name != "error")
@@ -106,8 +107,8 @@ async def events_after(tx: Transaction, sequence: int, not_by: str) -> list[tupl
 
 
 async def overdue(tx: Transaction, now: datetime) -> list[tuple[str, str]]:
-    """The run and step ids of the steps whose time is over."""
-    query = sa.select(run_steps.c.run_id, run_steps.c.step_id).where(run_steps.c.due_at <= now)
+    """The run and step ids of the steps whose time is over, as many as one transaction may take on."""
+    query = sa.select(run_steps.c.run_id, run_steps.c.step_id).where(run_steps.c.due_at <= now).limit(_MOST_AT_ONCE)
     return [(row.run_id, row.step_id) for row in await tx.execute(query)]
 
 
