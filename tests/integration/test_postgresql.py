@@ -284,7 +284,7 @@ def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
     assert one.dead(suspects) == set()
     clock.now += ABSENT_SECONDS
     assert one.dead(suspects) == set()
-    late.mend()
+    late.keep()
     clock.now += ABSENT_AFTER_RECONNECT_SECONDS
     assert one.dead(suspects) == {gone.executor}
     for each in (one, late, gone):

@@ -73,6 +73,11 @@ class Noted:
     async def not_begun(self, works: Iterable[Work]) -> list[Work]:
         return [work for work in works if work not in self.given]
 
+    async def holds(self, work: Work) -> bool:
+        return work in self.given
+
+    def rest(self) -> None: ...
+
     async def take_over(self, executors: Iterable[str]) -> set[str]:  # noqa: ARG002 - the port's signature
         return set()
 
@@ -130,7 +135,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         """The engine runs the work: for the first time, or again after a crash, which may be one too many."""
         work = self.work_of(task_id)
         if work in self.engine.given:
-            self.wait(self.answers._begin(work))
+            self.wait(self.answers._begin(work, {self.engine.executor}))
             self.note_if_ended(task_id)
 
     @rule(task_id=submitted, status=st.sampled_from(sorted(ENDED)), sets_ago=st.integers(0, 1))

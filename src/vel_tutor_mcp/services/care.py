@@ -66,6 +66,7 @@ class Care:
         """Raises:
         Unavailable: the database cannot be used now.
         """
+        running = self._answers.running  # as it was before: whoever begins meanwhile is not among the claimed
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
             waiting = await tasks.waiting_owners(tx)
@@ -73,9 +74,10 @@ class Care:
         for task_id in ended & self._ended:  # whose last news had a second to come, and got lost
             self._hub.hear(task_id, News(100, "ended", ended=True))
         self._ended = ended
-        for task in claimed:
-            if task.cancel_requested:
-                self._answers.cancel(task.work.task_id)
+        kept = {task.work.task_id for task in claimed if task.executor == self._engine.executor}
+        asked = {task.work.task_id for task in claimed if task.cancel_requested}
+        for task_id in (running - kept) | asked:  # another process has it: this one was frozen
+            self._answers.cancel(task_id)
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
@@ -83,7 +85,7 @@ class Care:
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
-        if self._answers.guest or not self._settings.concurrency:
+        if self._answers.guest or self._answers.resting or not self._settings.concurrency:
             return set()
         return await self._engine.take_over({task.executor for task in claimed if task.executor})
 
