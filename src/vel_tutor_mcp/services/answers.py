@@ -26,7 +26,8 @@ from vel_tutor_mcp.store import agents, attempts, history, people, tasks
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
-_RELEASE_SECONDS = 1.0
+# Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
+_RELEASE_SECONDS = 5.0
 _TAKEN_OVER = "taken over"
 
 _log = logging.getLogger(__name__)
