@@ -47,6 +47,11 @@ class Noted:
     async def not_begun(self, works: Iterable[Work]) -> list[Work]:
         return [work for work in works if work not in self.given]
 
+    async def holds(self, work: Work) -> bool:
+        return work in self.given
+
+    def rest(self) -> None: ...
+
     async def take_over(self, executors: Iterable[str]) -> set[str]:  # noqa: ARG002 - the port's signature
         return set()
 

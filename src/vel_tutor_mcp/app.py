@@ -88,11 +88,13 @@ class App:
         Returns whether callers waited for tasks; each has its answer now, which may still be on its way to it.
         """
         waited_for = self._hub.listened
+        await self._answers.rest(self._parts.settings.drain_seconds)
         for loop in self._loops:
             loop.cancel()
         # Not for ever: a round may wait for a database that is away.
         await asyncio.wait(self._loops, timeout=_LOOPS_END_SECONDS)
-        await self._answers.stop(self._parts.settings.drain_seconds)
+        await self._answers.stop()
+        waited_for |= self._hub.listened
         self._hub.dismiss()
         await self._parts.engine.stop()
         return bool(waited_for)

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from world import Providers
 
 from vel_tutor_mcp.app import App, database_of, open_app
@@ -23,7 +24,8 @@ from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import schema, tasks
+from vel_tutor_mcp.store import schema, tables, tasks
+from vel_tutor_mcp.store.tables import attempts, audit_logs, task_events
 
 pytestmark = pytest.mark.anyio
 
@@ -372,3 +374,97 @@ async def test_work_that_is_handed_back_to_the_process_that_does_it_is_not_done_
     assert told.task.status is TaskStatus.COMPLETED
     assert [attempt.outcome for attempt in told.attempts] == [Outcome.COMPLETED]
     assert len(providers.groq.requests) == 1
+
+
+async def everything(app: App) -> list[object]:
+    async with app._parts.database.read() as tx:
+        found = [
+            (await tx.execute(sa.select(table))).all() for table in (tables.tasks, attempts, task_events, audit_logs)
+        ]
+    return [*found, app.health.snapshot("groq", FIRST)]
+
+
+async def taken_over(app: App, task: Task) -> None:
+    """As another process does it, and in a way that ours cannot hear of."""
+    async with app._parts.database.write() as tx:
+        await tasks.change(tx, task.id, record.now(), executor="another")
+
+
+async def until_given_up(app: App, task: Task) -> None:
+    async with asyncio.timeout(10):
+        while any(running == task.id for running in app._answers._runs.values()):
+            await app.ping()
+
+
+@pytest.mark.parametrize("behaviour", [None, Fault(kind="status", status=503), Fault(kind="status", status=401)])
+async def test_a_process_that_was_taken_over_stores_nothing_of_its_call_and_makes_no_other(
+    app: App, me: Principal, providers: Providers, behaviour: Fault | None
+) -> None:
+    providers.groq.latency, providers.groq.always = 0.3, behaviour
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
+    await taken_over(app, task)
+    before = await everything(app)
+    await until_given_up(app, task)
+
+    assert await everything(app) == before
+    assert (len(providers.groq.requests), len(providers.openai.requests)) == (1, 0)
+
+
+async def test_the_call_of_a_task_that_another_process_has_is_stopped(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.always = Fault(kind="stall", after_chunks=1)
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
+    await taken_over(app, task)
+    before = await everything(app)
+    async with asyncio.timeout(3):
+        await providers.groq.until(lambda sim: sim.open == 0)
+    await until_given_up(app, task)
+
+    assert await everything(app) == before
+
+
+async def test_a_process_that_was_taken_over_before_it_began_leaves_the_task_to_its_successor(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    task = await stored(app, me, status=TaskStatus.IN_PROGRESS, executor="another", running=True)
+    providers.groq.reset()
+    before = await everything(app)
+
+    assert await app._answers.run(Work(task.id, task.attempt_set)) == "taken over"
+    assert await everything(app) == before
+    assert providers.groq.requests == []
+
+
+async def test_an_earlier_run_of_a_task_that_was_retried_stores_nothing(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.latency = 0.3
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
+    async with app._parts.database.write() as tx:
+        await tasks.change(tx, task.id, record.now(), attempt_set=2)
+    before = await everything(app)
+    await until_given_up(app, task)
+
+    assert await everything(app) == before
+
+
+async def test_a_process_that_rests_begins_nothing_more_and_ends_what_it_began(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.latency = 0.3
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    resting = asyncio.create_task(app._answers.rest(10))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda sim: sim.open == 1)
+    late = await app.tasks.submit(me, TaskRequest(prompt="Say more"))
+    await resting
+
+    assert (await app.tasks.get(me, task.id)).status is TaskStatus.COMPLETED
+    assert (await app.tasks.get(me, late.id)).status is TaskStatus.PENDING

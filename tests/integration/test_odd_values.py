@@ -103,7 +103,8 @@ async def test_what_a_fault_of_ours_leaves_open_is_settled(app: App, me: Princip
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 1)
 
-    await app._answers._give_up(Work(task.id, 1), TaskError(code="internal", message="A fault."))
+    reason = TaskError(code="internal", message="A fault.")
+    await app._answers._give_up(Work(task.id, 1), reason, {app._parts.engine.executor})
 
     async with app._parts.database.read() as tx:
         (booked,) = (await tx.execute(sa.select(ledger).where(ledger.c.task_id == task.id))).all()

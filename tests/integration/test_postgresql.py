@@ -20,6 +20,8 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import (
     ABSENT_AFTER_RECONNECT_SECONDS,
     ABSENT_SECONDS,
+    BEAT_SECONDS,
+    WATCHED_SECONDS,
     PostgresLease,
     lease_on,
 )
@@ -272,6 +274,75 @@ def wait_until_noticed(one: PostgresLease, gone: PostgresLease) -> None:
         assert time.monotonic() < deadline
 
 
+def test_a_process_is_dead_when_it_was_silent_for_long_and_alive_when_it_is_heard_again(
+    postgres_url: str, clock: Clock
+) -> None:
+    one, frozen = lease(database_at(postgres_url)), lease(database_at(postgres_url))
+    one.take()
+    frozen.take()
+    assert one.dead({frozen.executor}) == set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(liveness, "SILENT_SECONDS", 0.0)  # whoever is not asking at this moment
+
+        assert one.dead({frozen.executor}) == set()
+        clock.now += ABSENT_SECONDS
+        assert one.dead({frozen.executor}) == set()
+        clock.now += WATCHED_SECONDS
+        assert one.dead({frozen.executor}) == {frozen.executor}
+
+    assert frozen.due
+    frozen.keep()
+    assert not frozen.due
+    assert one.dead({frozen.executor}) == set()
+    one.release()
+    frozen.release()
+
+
+def test_where_the_server_tracks_no_activities_a_held_lock_is_enough(
+    postgres: PostgresServer, postgres_url: str, clock: Clock
+) -> None:
+    postgres.admin(f"ALTER DATABASE {urlsplit(postgres_url).path[1:]} SET track_activities = off")
+    one, other = lease(database_at(postgres_url)), lease(database_at(postgres_url))
+    one.take()
+    other.take()
+    assert one.dead({other.executor}) == set()
+    clock.now += WATCHED_SECONDS
+
+    assert one.dead({other.executor}) == set()
+    one.release()
+    other.release()
+
+
+async def test_a_process_with_nothing_to_do_is_heard(providers: Providers, tmp_path: Path, postgres_url: str) -> None:
+    settings = settings_for(providers, tmp_path, database_url=postgres_url, concurrency=0)
+    async with open_app(settings) as app:
+        own = app._parts.engine._lease
+        assert isinstance(own, PostgresLease)
+        asked = own._asked
+        async with asyncio.timeout(2 * BEAT_SECONDS):
+            while own._asked == asked:
+                await app.ping()
+
+
+async def test_a_transaction_that_sleeps_is_ended_and_its_process_goes_on(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "_SESSION", postgresql._SESSION | {"idle_in_transaction_session_timeout": "50ms"})  # type: ignore[operator]
+    async with opened(postgres_url) as database, opened(postgres_url) as other:
+        with pytest.raises(Unavailable, match="cannot be reached") as problem:
+            await sleep_as_writer(database, other)
+        assert is_one_sentence(problem.value, postgres_url)
+        async with database.write() as tx:
+            assert await tx.scalar(sa.text("SELECT 1")) == 1
+
+
+async def sleep_as_writer(database: Database, other: Database) -> None:
+    async with database.write() as tx:
+        async with other.write():  # which begins when the first one's session was ended
+            pass
+        await tx.execute(sa.text("SELECT 1"))
+
+
 def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
     postgres: PostgresServer, postgres_url: str, clock: Clock
 ) -> None:
@@ -284,7 +355,7 @@ def test_after_a_restart_of_the_database_the_living_have_time_to_come_back(
     assert one.dead(suspects) == set()
     clock.now += ABSENT_SECONDS
     assert one.dead(suspects) == set()
-    late.mend()
+    late.keep()
     clock.now += ABSENT_AFTER_RECONNECT_SECONDS
     assert one.dead(suspects) == {gone.executor}
     for each in (one, late, gone):

@@ -83,7 +83,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         """The engine runs the work: for the first time, or again after a crash, which may be one too many."""
         work = self.work_of(task_id)
         if work in self.engine.given:
-            self.wait(self.answers._begin(work))
+            self.wait(self.answers._begin(work, {self.engine.executor}))
             self.note_if_ended(task_id)
 
     @rule(task_id=submitted, status=st.sampled_from(sorted(ENDED)), sets_ago=st.integers(0, 1))

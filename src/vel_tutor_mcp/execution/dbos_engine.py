@@ -1,22 +1,25 @@
 """The engine on DBOS, in the same database as our own tables.
 
 Two of its habits are set aside: work is started at once after our commit rather than picked up by polling, and the
-death of a process is found by its lease (`liveness`) because DBOS does not look for it. `_recover_pending_workflows`
-and the internal queue are private names: dbos is pinned to one version, and the crash tests run against it.
+death of a process is found by its lease (`liveness`) because DBOS does not look for it. `_recover_pending_workflows`,
+the internal queue and what ends the background jobs are private names: dbos is pinned to one version, and the crash
+tests run against it.
 """
 
 import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
+from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos._serialization import DBOSPortableJSONSerializer
 
+from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.execution.liveness import Lease
 from vel_tutor_mcp.models import Work
@@ -33,6 +36,8 @@ _RESULT_POLL_SECONDS = 1.0
 _COALESCE_SECONDS = 1.0
 _OUTCOME_WAIT_SECONDS = 0.3
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+Result = TypeVar("Result")
 
 
 class DbosEngine:
@@ -73,7 +78,10 @@ class DbosEngine:
         await asyncio.to_thread(self._connect)
         instance = DBOS(config=config)
         # What is recovered passes through this queue, which every process would empty; it has no public setting.
-        instance._registry.get_internal_queue()._worker_concurrency = room  # noqa: SLF001
+        self._recovered = instance._registry.get_internal_queue()  # noqa: SLF001
+        self._recovered._worker_concurrency = room  # noqa: SLF001
+        # These look each second for delayed and timed work, which we have not, and keep a transaction open meanwhile.
+        instance._background_jobs_stop_event.set()  # noqa: SLF001
         try:
             DBOS.launch()
             held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
@@ -90,8 +98,7 @@ class DbosEngine:
                 stack.enter_context(self._system.connect())
 
     async def start(self, work: Work) -> None:
-        # In a context of its own: work that is started by other work's end must not become a part of it.
-        await asyncio.create_task(self._start(work), context=contextvars.Context())
+        await _apart(self._start(work))
 
     async def _start(self, work: Work) -> None:
         with SetWorkflowID(work.id):
@@ -108,12 +115,19 @@ class DbosEngine:
         begun = {workflow.workflow_id for workflow in known}
         return [work for work_id, work in asked.items() if work_id not in begun]
 
+    async def holds(self, work: Work) -> bool:
+        found = await _apart(DBOS.list_workflows_async(workflow_ids=[work.id], load_input=False, load_output=False))
+        return any(each.status == "PENDING" and each.executor_id == self.executor for each in found)
+
     async def take_over(self, executors: Iterable[str]) -> set[str]:
-        dead = await asyncio.to_thread(self._lease.dead, set(executors) | self._holders)
+        dead = await in_thread(lambda: self._lease.dead(set(executors) | self._holders))
         if dead:
             await asyncio.to_thread(DBOS._recover_pending_workflows, sorted(dead))  # noqa: SLF001 - see the module's docstring
         self._holders -= dead
         return dead
+
+    def rest(self) -> None:
+        self._recovered._worker_concurrency = 0  # noqa: SLF001
 
     async def prune(self, before: datetime) -> int:
         ended = await DBOS.list_workflows_async(
@@ -124,11 +138,11 @@ class DbosEngine:
         return len(ended)
 
     async def _keep_lease(self) -> None:
-        """Others must not take this process for dead because one connection broke."""
+        """Others must not take this process for dead because one connection broke, or it had nothing to ask."""
         while True:
             await asyncio.sleep(_LEASE_SECONDS)
-            if self._lease.broken:
-                await asyncio.to_thread(self._lease.mend)
+            if self._lease.due:
+                await in_thread(self._lease.keep)  # a thread of its own: DBOS's may all wait for the database
 
     async def stop(self) -> None:
         # An answer that was just stored leaves its outcome to be written; losing that costs one empty run later.
@@ -147,3 +161,8 @@ class DbosEngine:
         self._outcomes.discard(outcome)
         with contextlib.suppress(asyncio.CancelledError):
             outcome.exception()
+
+
+async def _apart(asked: Coroutine[Any, Any, Result]) -> Result:
+    """In a context of its own: what work asks of the engine must not become a part of that work."""
+    return await asyncio.create_task(asked, context=contextvars.Context())

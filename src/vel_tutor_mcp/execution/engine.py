@@ -32,8 +32,16 @@ class Engine(Protocol):
         """Those that `start` was never called for: a crash came between their commit and their start."""
         ...
 
+    async def holds(self, work: Work) -> bool:
+        """Whether it is this process that the engine has given the work to, at this moment."""
+        ...
+
     async def take_over(self, executors: Iterable[str]) -> set[str]:
         """Of these and of all that hold work, find the dead, and run their unfinished work here. Returns the dead."""
+        ...
+
+    def rest(self) -> None:
+        """Take up nothing more that the dead have left; what was begun goes on."""
         ...
 
     async def prune(self, before: datetime) -> int:

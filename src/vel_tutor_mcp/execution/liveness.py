@@ -1,7 +1,10 @@
 """Which processes live: each holds a lock that the operating system, or the database's server, drops when it dies.
 
-It needs no clock and no heartbeat, so that a process that is merely slow is never taken for dead. On SQLite the lock is
-on a file, on PostgreSQL an advisory lock of a connection that the process keeps open.
+On SQLite the lock is on a file: a process of this machine that is stopped keeps it until it goes on or dies. On
+PostgreSQL it is an advisory lock of a connection that the process keeps open, and on which it asks something every
+`BEAT_SECONDS`: the server notes when, by its own clock. One that has been silent for `SILENT_SECONDS` was stopped, or
+its machine sleeps or vanished: it is taken for dead although its lock is still held. So no table is written for it,
+and no two machines' clocks are compared.
 """
 
 import hashlib
@@ -13,7 +16,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
 from typing import Any
 
@@ -21,19 +23,28 @@ import psycopg
 from filelock import FileLock, Timeout
 
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.store.postgresql import PostgresDatabase, is_broken
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 _LONGEST_HOST = 60
 # How long a lock must be free, on PostgreSQL: a living process whose connection broke needs time to come back.
 ABSENT_SECONDS = 0.9
 ABSENT_AFTER_RECONNECT_SECONDS = 3.0
-# The locks of one database: `pg_locks` splits a key of 64 bits in two halves, marked by objsubid 1.
+BEAT_SECONDS = 2.0
+# Together with the time that its silence is then watched, a process is believed to be frozen after ten seconds.
+SILENT_SECONDS = 7.0
+# Longer than a beat: after a sleep of the whole machine, or a leap of the server's clock, all look silent at first.
+WATCHED_SECONDS = 3.0
+# The locks of one database, and whether their holders were heard lately: `pg_locks` splits a key of 64 bits in two
+# halves, marked by objsubid 1. A server that is told not to track activities knows no time: it must do without.
 _HELD = """
-SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
-WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+SELECT (classid::bigint << 32) | objid::bigint,
+coalesce(state_change > clock_timestamp() - make_interval(secs => %s), true)
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND datname = current_database()
+AND database = datid
 """
+_BEAT = "SELECT 1"
 
 # Each lease's connection says by its name whose it is.
 _NAME = "SELECT set_config('application_name', %s, false)"
@@ -65,12 +76,12 @@ class Lease(ABC):
 
     @property
     @abstractmethod
-    def broken(self) -> bool:
-        """Whether the lock was lost, and should be taken again at once; does not block."""
+    def due(self) -> bool:
+        """Whether `keep` is to be called now; does not block."""
 
     @abstractmethod
-    def mend(self) -> None:
-        """Take a lost lock again, if that can be done now."""
+    def keep(self) -> None:
+        """Show others that we live, and take a lost lock again, if that can be done now."""
 
     @abstractmethod
     def release(self) -> None:
@@ -86,7 +97,9 @@ class Lease(ABC):
 
     @abstractmethod
     def living(self) -> list[str]:
-        """The other processes that hold such a lock, in words for a person. Needs no lock of ours.
+        """The other processes that hold such a lock, in words for a person; one that is frozen may go on.
+
+        Needs no lock of ours.
 
         Raises:
             psycopg.Error: the server cannot be asked.
@@ -113,9 +126,9 @@ class FileLease(Lease):
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock.acquire(timeout=0)
 
-    broken = False
+    due = False
 
-    def mend(self) -> None:
+    def keep(self) -> None:
         """The operating system takes no lock away."""
 
     def release(self) -> None:
@@ -163,6 +176,7 @@ class PostgresLease(Lease):
         self._released = False
         self._missing: dict[str, float] = {}
         self._patience = ABSENT_SECONDS
+        self._asked = -BEAT_SECONDS
 
     def take(self) -> None:
         connection = self._database.connect_blocking()
@@ -175,15 +189,17 @@ class PostgresLease(Lease):
         self._connection = connection
 
     @property
-    def broken(self) -> bool:
+    def due(self) -> bool:
         if self._using.locked() or self._released:
             return False  # whoever uses it finds out
-        return self._connection is None or self._connection.closed or _is_readable(self._connection)
+        if time.monotonic() - self._asked >= BEAT_SECONDS:
+            return True
+        return self._connection is None or is_broken(self._connection)
 
-    def mend(self) -> None:
+    def keep(self) -> None:
         with self._using, suppress(psycopg.Error):  # it is tried again
             if not self._released:
-                self._held()
+                self._ask(_BEAT)
 
     def release(self) -> None:
         with self._using:
@@ -197,39 +213,45 @@ class PostgresLease(Lease):
 
     def _dead(self, executors: Iterable[str]) -> set[str]:
         held = self._held()
-        free = {name for name in set(executors) - {self.executor} if _key(name) not in held}
+        heard = {name: held.get(_key(name)) for name in set(executors) - {self.executor}}
         now = time.monotonic()
-        self._missing = {name: self._missing.get(name, now) for name in free}
-        dead = {name for name, since in self._missing.items() if now - since >= self._patience}
-        if not free - dead:
+        self._missing = {name: self._missing.get(name, now) for name, lately in heard.items() if not lately}
+        dead = {name for name, since in self._missing.items() if now - since >= self._patience_with(heard[name])}
+        if not self._missing.keys() - dead:
             self._patience = ABSENT_SECONDS
         return dead
+
+    def _patience_with(self, heard_lately: bool | None) -> float:
+        """For how long it must be missing; None is the lock that nobody holds."""
+        return self._patience if heard_lately is None else WATCHED_SECONDS
 
     def living(self) -> list[str]:
         with self._database.connect_blocking() as connection:
             names = sorted(row[0] for row in connection.execute(_LIVING, (_NAMED,)))
         return [name.removeprefix(_NAMED) for name in names]
 
-    def _held(self) -> set[int]:
-        if self._connection is not None and _is_readable(self._connection):
-            self._connection.close()  # nothing was asked: it is the server's farewell
-        if self._connection is None or self._connection.closed:
-            self._missing, self._patience = {}, ABSENT_AFTER_RECONNECT_SECONDS
-            self.take()
+    def _held(self) -> dict[int, bool]:
+        """The locks that are held, and whether their holders were heard lately."""
+        return dict(self._ask(_HELD, SILENT_SECONDS))
+
+    def _ask(self, sql: str, *parameters: float) -> list[tuple[Any, ...]]:
+        """On the lease's connection, made anew where it broke: the server notes that it was asked."""
+        if self._connection is None or is_broken(self._connection):
+            self._renew()
         assert self._connection is not None
         try:
-            return {row[0] for row in self._connection.execute(_HELD)}
+            rows = self._connection.execute(sql.encode(), parameters).fetchall()
         except psycopg.Error:
             self._connection.close()
             raise
+        self._asked = time.monotonic()
+        return rows
 
-
-def _is_readable(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
-    if connection.closed:
-        return False
-    with DefaultSelector() as selector:
-        selector.register(connection.fileno(), EVENT_READ)
-        return bool(selector.select(0))
+    def _renew(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._missing, self._patience = {}, ABSENT_AFTER_RECONNECT_SECONDS
+        self.take()
 
 
 def _is_held(path: Path) -> bool:

@@ -6,6 +6,7 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +30,19 @@ from vel_tutor_mcp.store.admission import Bounds
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
-_RELEASE_SECONDS = 1.0
+# Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
+_RELEASE_SECONDS = 5.0
+_TAKEN_OVER = "taken over"
 
 _log = logging.getLogger(__name__)
+
+
+class _OfAnotherError(Exception):
+    """The task is another process's, as its row says; `executor` names it."""
+
+    def __init__(self, executor: str) -> None:
+        super().__init__(executor)
+        self.executor = executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ class Answers:
         self._router = router
         self._runs: dict[asyncio.Task[Any], str] = {}
         self.closing = False
+        self.resting = False
         self.guest = guest
         self._own: set[str] = set()
 
@@ -79,7 +91,7 @@ class Answers:
 
     async def admit(self, tx: Transaction) -> list[Work]:
         """Claim the tasks whose turn it is and that this process has room for; `start` them after the commit."""
-        if self.closing:
+        if self.resting:
             return []
         return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
 
@@ -128,13 +140,19 @@ class Answers:
     @property
     def _full(self) -> bool:
         """Whether this process has no room for another task."""
-        return len(self._runs) >= self._tools.settings.concurrency
+        return self.resting or len(self._runs) >= self._tools.settings.concurrency
 
-    async def stop(self, drain_seconds: float) -> None:
-        """Let running calls end for a while, then cut them: whoever comes next runs their tasks again."""
-        if self._calls.running and drain_seconds:
-            await asyncio.wait(self._calls.running, timeout=drain_seconds)
-        self.closing = True
+    async def rest(self, seconds: float) -> None:
+        """Take up no more work, and let what was begun end for a while."""
+        self.resting = True
+        self._engine.rest()
+        deadline = time.monotonic() + seconds
+        while self._runs and (left := deadline - time.monotonic()) > 0:
+            await asyncio.wait(set(self._runs), timeout=left)
+
+    async def stop(self) -> None:
+        """Cut what runs: whoever comes next runs their tasks again."""
+        self.resting = self.closing = True
         for call in self._calls.running:
             call.cancel()
         if self._runs:
@@ -146,6 +164,8 @@ class Answers:
         """Do the work, or what is left of it, and return the state that it ended in."""
         this = asyncio.current_task()
         assert this is not None
+        if self.closing:
+            raise asyncio.CancelledError  # as in `_conclude`
         # Others may have believed this process dead, and handed its own work back to it.
         earlier = [run for run, task_id in self._runs.items() if task_id == work.task_id]
         self._runs[this] = work.task_id
@@ -153,16 +173,40 @@ class Answers:
             if earlier:
                 await asyncio.wait(earlier)
             return await self._run(work)
+        except _OfAnotherError:
+            return _TAKEN_OVER
         finally:
             del self._runs[this]
 
     async def _run(self, work: Work) -> str:
+        mine = {self._engine.executor}
         try:
-            job = await persisted(lambda: self._begin(work))
+            job = await self._begun(work, mine)
             return "nothing left to do" if job is None else await self._work(job)
+        except _OfAnotherError:
+            raise
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
             reason = _told(problem)
-        return await persisted(lambda: self._give_up(work, reason))
+        return await persisted(lambda: self._give_up(work, reason, mine))
+
+    async def _begun(self, work: Work, mine: set[str]) -> Job | None:
+        """The run, begun. A process that was frozen before it could begin must not take the task from its successor.
+
+        `mine` are the processes whose tasks it may begin: also the one that died, where the engine gave us its work.
+        """
+        try:
+            return await persisted(lambda: self._begin(work, mine))
+        except _OfAnotherError as other:
+            if not await persisted(lambda: self._holds(work)):
+                raise
+            mine.add(other.executor)
+        job = await persisted(lambda: self._begin(work, mine))
+        mine.intersection_update({self._engine.executor})
+        return job
+
+    async def _holds(self, work: Work) -> bool:
+        with self._tools.database.translated():
+            return await self._engine.holds(work)
 
     async def _work(self, job: Job) -> str:
         task_id = job.subject.task.id
@@ -181,9 +225,9 @@ class Answers:
         return await persisted(lambda: self._conclude(job, call))
 
     @unbroken
-    async def _give_up(self, work: Work, reason: TaskError) -> str:
+    async def _give_up(self, work: Work, reason: TaskError, mine: set[str]) -> str:
         async with self._tools.database.write() as tx:
-            subject = await self._subject(tx, work)
+            subject = await self._subject(tx, work, mine)
             if subject is not None:
                 await close_open(tx, subject, Outcome.FAILED)
                 await self._fail(tx, subject, reason)
@@ -192,9 +236,9 @@ class Answers:
         return TaskStatus.FAILED.value
 
     @unbroken
-    async def _begin(self, work: Work) -> Job | None:
+    async def _begin(self, work: Work, mine: set[str]) -> Job | None:
         async with self._tools.database.write() as tx:
-            subject = await self._subject(tx, work)
+            subject = await self._subject(tx, work, mine)
             if subject is None:
                 return None
             job = await self._job(tx, subject)
@@ -203,11 +247,13 @@ class Answers:
         await self.start(admitted)
         return job
 
-    async def _subject(self, tx: Transaction, work: Work) -> Subject | None:
+    async def _subject(self, tx: Transaction, work: Work, mine: set[str]) -> Subject | None:
         """The task, where this run of it is still to be done."""
         task = await tasks.get(tx, work.task_id)
         if task is None or task.status.ended or (task.attempt_set, task.turn) != (work.attempt_set, work.turn):
             return None
+        if task.executor and task.executor not in mine:
+            raise _OfAnotherError(task.executor)
         return Subject(task, await people.principal(tx, task.owner_id))
 
     async def _job(self, tx: Transaction, subject: Subject) -> Job | None:
@@ -287,8 +333,8 @@ class Answers:
             raise asyncio.CancelledError
         job.subject.after.clear()  # of an earlier try to store this, which was rolled back
         async with self._tools.database.write() as tx:
-            if not _answered(call) and await self._is_taken_over(tx, job):
-                return "taken over"
+            if not await job.book.is_ours(tx):
+                return _TAKEN_OVER
             if call.cancelled():
                 state = await self._cancelled(tx, job)
             elif isinstance(problem := call.exception(), NoPlace):
@@ -302,11 +348,6 @@ class Answers:
         self._conductor.follow_up(job.subject.after)
         await self.start(admitted)
         return state.value
-
-    async def _is_taken_over(self, tx: Transaction, job: Job) -> bool:
-        """Whether another process runs this task now: this one was believed dead. Its answer would still be welcome."""
-        task = await tasks.get(tx, job.subject.task.id)
-        return task is None or task.executor != self._engine.executor or task.turn != job.subject.task.turn
 
     async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> TaskStatus:
         completion = answered.ended.completion
@@ -372,12 +413,10 @@ class Answers:
     async def _release(self, job: Job) -> None:
         """This process closes in good order: book the cut call, and do not count it as a crash."""
         async with self._tools.database.write() as tx:
+            if not await job.book.is_ours(tx):
+                return
             await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")
             await tasks.change(tx, job.subject.task.id, record.now(), running=False)
-
-
-def _answered(call: "asyncio.Task[Answered[Call]]") -> bool:
-    return not call.cancelled() and call.exception() is None
 
 
 def _told(problem: BaseException) -> TaskError:

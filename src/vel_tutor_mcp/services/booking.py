@@ -13,7 +13,7 @@ from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, News, Outcome, Task
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Timeouts
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
-from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Wait
@@ -83,8 +83,7 @@ class Booking:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         async with self._tools.database.write() as tx:
             task = await tasks.get(tx, self.subject.task.id)
-            ours = task is not None and (task.executor, task.turn) == (self._tools.executor, self.subject.task.turn)
-            if task is None or task.cancel_requested or not ours:
+            if task is None or task.cancel_requested or not await self.is_ours(tx):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
             max_output = self._output_limit(row, await attempts.available(tx, task))
@@ -134,6 +133,10 @@ class Booking:
         failure = ended.failure
         assert failure is not None
         async with self._tools.database.write() as tx:
+            if not await self.is_ours(tx):
+                # What broke a call while this process was frozen says nothing of the model.
+                self._tools.health.restore(call.attempt.provider, call.attempt.model, Breaker())
+                raise asyncio.CancelledError
             await self.settle(tx, call, Outcome.FAILED, ended)
             await record.note(tx, self.subject, "failed_attempt", str(failure), 20)
             await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
@@ -147,8 +150,14 @@ class Booking:
     async def _note_wait(self, step: Wait) -> None:
         message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
         async with self._tools.database.write() as tx:
+            if not await self.is_ours(tx):
+                raise asyncio.CancelledError
             await record.note(tx, self.subject, "waiting", message, 20)
         self.subject.publish(self._tools.hub)
+
+    async def is_ours(self, tx: Transaction) -> bool:
+        """Whether this run is still ours to record: a process that took the task over has the only say."""
+        return await tasks.is_held(tx, self.subject.work, self._tools.executor)
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
         """Store the call's end, its cost and what it did to the model's breaker; once."""

@@ -79,6 +79,7 @@ class Care:
         """Raises:
         Unavailable: the database cannot be used now.
         """
+        running = self._calls.tasks  # as it was before: whoever begins meanwhile is not among the claimed
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
             in_turn = await self._answers.could_admit(tx)
@@ -87,9 +88,10 @@ class Care:
         for subject_id in ended & self._ended:  # whose last news had a second to come, and got lost
             self._hub.hear(subject_id, News(100, "ended", ended=True))
         self._ended = ended
-        for task in claimed:
-            if task.cancel_requested:
-                self._calls.cancel(task.work.task_id)
+        kept = {task.work.task_id for task in claimed if task.executor == self._engine.executor}
+        asked = {task.work.task_id for task in claimed if task.cancel_requested}
+        for task_id in (running - kept) | asked:  # another process has it: this one was frozen
+            self._calls.cancel(task_id)
         if overdue:
             await self._time_out()
         with self._database.translated():
@@ -100,7 +102,7 @@ class Care:
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
-        if self._answers.guest or not self._settings.concurrency:
+        if self._answers.guest or self._answers.resting or not self._settings.concurrency:
             return set()
         return await self._engine.take_over({task.executor for task in claimed if task.executor})
 

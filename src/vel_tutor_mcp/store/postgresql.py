@@ -10,13 +10,14 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 import asyncpg
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
@@ -30,11 +31,16 @@ _ENGINE_CONNECTIONS = 4
 MOST_CONNECTIONS = _CONNECTIONS + _ENGINE_CONNECTIONS + 3
 _CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 60
+# A process that is frozen in mid-transaction must not stop all others: they wait LOCK_WAIT_SECONDS for the writer's
+# lock, and must still get it. Between two statements of ours there are milliseconds, also on a machine that is busy.
+_IDLE_SECONDS = 10
+_VANISHED_SECONDS = 10
 _MIGRATION_WAIT_SECONDS = 60
 _LOOK_SECONDS = 0.05
 _NO_CONNECTION_LEFT = "53300"
 # Keys of advisory locks in this database; any two numbers that nobody else uses.
 _WRITER, _MIGRATOR = 0x76656C01, 0x76656C02
+_BE_SLOW = sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{_STATEMENT_SECONDS}s'")
 _WRITE_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({_WRITER})")
 _SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 # Both drivers read these in the same way.
@@ -54,8 +60,9 @@ _SESSION: Mapping[str, str] = {
     "application_name": "vel-tutor-mcp",
     "timezone": "UTC",
     "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
-    # A process that sleeps in mid-transaction, as a closed laptop does, must not stop all others.
-    "idle_in_transaction_session_timeout": f"{_STATEMENT_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+    # So much for the client that does not read what it asked for; it counts where something is on its way.
+    "tcp_user_timeout": f"{_VANISHED_SECONDS}s",
     # A client that vanished without a word is noticed in 5 + 3 x 2 s, and its locks are free again.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -89,6 +96,7 @@ class PostgresDatabase(Database):
         await connection.execute(_WRITE_ALONE)
 
     def lock_blocking(self, connection: sa.Connection) -> None:
+        connection.execute(_BE_SLOW)  # a copy is idle here while it works on the other database
         connection.execute(_WRITE_ALONE)
 
     async def connect(self, *_: Any, **__: Any) -> Any:
@@ -131,15 +139,16 @@ class PostgresDatabase(Database):
             yield
 
     def blocking_engine(self) -> sa.Engine:
-        return sa.create_engine(
+        engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
             pool_size=_ENGINE_CONNECTIONS,
             max_overflow=0,
             pool_timeout=2 * POOL_WAIT_SECONDS,
-            pool_pre_ping=True,
             hide_parameters=True,
         )
+        event.listen(engine, "checkout", _refuse_broken)
+        return engine
 
     def told(self, problem: Exception) -> VelError | None:
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
@@ -163,7 +172,17 @@ class PostgresDatabase(Database):
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
+            tcp_user_timeout=1000 * _VANISHED_SECONDS,
         )
+
+
+def is_broken(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
+    """Whether it broke: nothing was asked, so what there is to read is the server's farewell, or the end."""
+    if connection.closed:
+        return True
+    with DefaultSelector() as selector:
+        selector.register(connection.fileno(), EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _taken(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
@@ -201,6 +220,12 @@ def _is_lost(cause: BaseException | None, state: str) -> bool:
     lost = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.OperationalError)
     # Class 08 is the connection; 57P01 to 57P03 a server that stops, crashed or starts; 25P03 a session that slept.
     return state.startswith(("08", "57P0", "25P03")) or (not state and isinstance(_driver_error(cause), lost))
+
+
+def _refuse_broken(connection: "psycopg.Connection[tuple[Any, ...]]", *_: object) -> None:
+    """Have the pool make a new one; a look at the socket, where asking the server costs each time as much as a use."""
+    if is_broken(connection):
+        raise DisconnectionError
 
 
 def _notice_broken(context: sa.ExceptionContext) -> None:

@@ -109,6 +109,17 @@ async def ended_of(tx: Transaction, task_ids: Collection[str]) -> list[str]:
     return list(await tx.scalars(query)) if task_ids else []
 
 
+async def is_held(tx: Transaction, work: Work, executor: str) -> bool:
+    """Whether this run is the task's current one, and it is this process that has it."""
+    query = sa.select(sa.literal(1)).where(
+        tasks.c.id == work.task_id,
+        tasks.c.attempt_set == work.attempt_set,
+        tasks.c.turn == work.turn,
+        tasks.c.executor == executor,
+    )
+    return await tx.scalar(query) is not None
+
+
 async def change(tx: Transaction, task_id: str, now: datetime, **values: Any) -> None:
     await tx.execute(tasks.update().where(tasks.c.id == task_id), {"updated_at": now} | values)
 
