@@ -230,12 +230,13 @@ class TestMap:
         self, app: App, me: Principal, providers: Providers
     ) -> None:
         providers.groq.faults = [REFUSAL]
-        told = await run(app, me, over("m", parallel=1), items=["a", "b", "x" * 100_001, "d"])
+        told = await run(app, me, over("m", parallel=1), items=["a", "b", "x" * 100_001, "N\0L", "e"])
 
         given = output(told, "m")
-        assert given["items"] == [None, "<Do b>", None, "<Do d>"]
-        assert (given["succeeded"], given["failed"]) == (2, 2)
-        assert [(row["index"], row["code"]) for row in given["errors"]] == [(0, "no_answer"), (2, "invalid_input")]
+        assert given["items"] == [None, "<Do b>", None, None, "<Do e>"]
+        assert (given["succeeded"], given["failed"]) == (2, 3)
+        errors = [(row["index"], row["code"]) for row in given["errors"]]
+        assert errors == [(0, "no_answer"), (2, "invalid_input"), (3, "invalid_input")]
 
     async def test_a_map_fails_where_every_item_has(self, app: App, me: Principal, providers: Providers) -> None:
         providers.groq.faults = [REFUSAL, REFUSAL]

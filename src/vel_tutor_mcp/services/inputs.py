@@ -14,6 +14,11 @@ def is_text(text: str) -> bool:
     return "\0" not in text
 
 
+def storable(text: str) -> str:
+    """The text with marks in place of what cannot be kept."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
 def check_text(what: str, text: str | None) -> None:
     """Refuse what cannot be kept and sent; what is merely looked for is not refused: it is nowhere.
 

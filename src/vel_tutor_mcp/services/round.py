@@ -12,6 +12,7 @@ from typing import Any
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, News, Principal, Task, TaskError, TaskRequest, TaskStatus
 from vel_tutor_mcp.services import intake, record
+from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.services.intake import Place, usable_agent
 from vel_tutor_mcp.services.outputs import given_by, of_map
 from vel_tutor_mcp.services.record import Aftermath, Subject
@@ -243,7 +244,7 @@ class Round:
         if problem is not None and isinstance(asked, TaskStep):
             raise problem
         if problem is not None:
-            request = replace(request, prompt=request.prompt[:MAX_PROMPT_CHARACTERS].strip() or "(empty)")
+            request = replace(request, prompt=storable(request.prompt)[:MAX_PROMPT_CHARACTERS].strip() or "(empty)")
         agent = await usable_agent(self.tx, self.owner, asked.agent)
         place = Place(run_id=self.run.id, step_id=asked.id, item=item, retries_left=asked.retry.attempts - 1)
         subject = Subject(intake.new_task(self.owner, agent, request, place), self.owner, self.after)
