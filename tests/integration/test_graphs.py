@@ -58,8 +58,10 @@ def stage(home: Path, database_url: str | None) -> Iterator[Stage]:
     database = database_of(place)
     schema.prepare(database, lambda: None)
     with asyncio.Runner() as loop:
-        yield Stage(loop, database, services_on(database, place), loop.run(first_rows(database)))
-        loop.run(database.close())
+        try:
+            yield Stage(loop, database, services_on(database, place), loop.run(first_rows(database)))
+        finally:
+            loop.run(database.close())
 
 
 @dataclass
@@ -339,3 +341,16 @@ def test_an_item_that_could_not_be_asked_is_not_asked_when_the_run_goes_on(
     assert play.run.status is TaskStatus.FAILED
     assert play.run.error is not None
     assert play.run.error.message.startswith("Step a: None of 2 items succeeded; the first says: The prompt is empty;")
+
+
+def test_a_map_that_goes_on_does_no_more_items_at_once_than_before(database_url: str | None, tmp_path: Path) -> None:
+    over = {"kind": "map", "over": "inputs.many", "parallel": 2, "on_error": "fail"}
+    flow = alone(over | {"prompt": "{{ item }}"}, {"many": [1, 2, 3, 4]})
+    with stage(tmp_path, database_url) as on:
+        play = Play(on, replace(flow, fates={"a": [Fate(failures=9)] * 4}), Random(1), cancelled_after=0)
+        on.wait(play.start())
+        failed = on.wait(play.play())
+        assert play.run.status is TaskStatus.FAILED
+        on.wait(play.retry(failed))
+        assert len(on.wait(in_progress(play))) == 2
+        assert on.wait(play.play())["a"].output["succeeded"] == 4
