@@ -33,7 +33,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The long crash loop: 100 kills at random moments on each database, in ten to fifteen minutes.
+# The long crash loops: 100 kills among tasks and 100 in runs, on each database, in half an hour to an hour.
 soak: $(READY)
 	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -o faulthandler_timeout=0 -p no:cacheprovider
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
+import hypothesis
 import pytest
 from mcp import Client
 from postgresql import NoPostgresError, PostgresServer
@@ -16,6 +17,11 @@ from world import ERAS, Providers, connected, settings_for, simulated_providers,
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.settings import Settings
+
+
+# How long an example takes tells of the machine's load.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 
 @pytest.fixture

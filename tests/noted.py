@@ -79,13 +79,14 @@ def services_on(database: Database, settings: Settings) -> Services:
     routes = Routes(database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
     answers = Answers(tools, engine, routes, Router({}, tools.health), calls, conductor, wire)
     following = Following(hub, lambda: answers.closing)
+    tasks, workflows = Tasks(database, engine, answers, calls, conductor, following), Workflows(database)
     return Services(
         engine=engine,
         conductor=conductor,
         answers=answers,
-        tasks=Tasks(database, engine, answers, calls, conductor, following),
-        workflows=Workflows(database),
-        runs=Runs(database, answers, conductor, following),
+        tasks=tasks,
+        workflows=workflows,
+        runs=Runs(database, answers, conductor, following, tasks, workflows),
     )
 
 

@@ -3,7 +3,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from vel_tutor_mcp.doors.desk import CALLS_OUT, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS
 from vel_tutor_mcp.services.reports import full_task, shown_decision, usd
@@ -12,7 +12,7 @@ from vel_tutor_mcp.services.reports import full_task, shown_decision, usd
 @tool("Test agent", CALLS_OUT)
 async def agent_test(
     desk: Desk,
-    agent: AgentRef,
+    agent: NameRef,
     prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] = "Hello",
     live: Annotated[bool, Field(description="make one small paid call")] = False,
 ) -> CallToolResult:

@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from vel_tutor_mcp.doors.desk import WRITES, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.desk import WRITES, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import AgentStatus
 from vel_tutor_mcp.services.reports import shown_agent
@@ -12,7 +12,7 @@ from vel_tutor_mcp.services.reports import shown_agent
 @tool("Update agent", WRITES)
 async def agent_update(
     desk: Desk,
-    agent: AgentRef,
+    agent: NameRef,
     name: Annotated[str | None, Field(min_length=1, max_length=100)] = None,
     status: Literal["active", "inactive"] | None = None,
     config: Annotated[dict[str, Any] | None, Field(description="only the fields to change, as in agent_create")] = None,

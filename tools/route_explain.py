@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from vel_tutor_mcp.doors.desk import READS, AgentRef, Desk, tool
+from vel_tutor_mcp.doors.desk import READS, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Policy, TaskType
 from vel_tutor_mcp.services.reports import shown_decision
@@ -13,7 +13,7 @@ from vel_tutor_mcp.services.reports import shown_decision
 async def route_explain(
     desk: Desk,
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)],
-    agent: AgentRef = "default",
+    agent: NameRef = "default",
     task_type: TaskType | None = None,
     policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
 ) -> CallToolResult:

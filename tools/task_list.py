@@ -3,7 +3,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from vel_tutor_mcp.doors.desk import READS, AgentRef, Desk, Limit, tool
+from vel_tutor_mcp.doors.desk import READS, Desk, Limit, NameRef, tool
 from vel_tutor_mcp.doors.reply import listed
 from vel_tutor_mcp.models import Task, TaskStatus
 from vel_tutor_mcp.services.reports import short_task, shortened
@@ -15,7 +15,7 @@ _PROMPT_IN_LINE = 80
 async def task_list(
     desk: Desk,
     status: TaskStatus | None = None,
-    agent: AgentRef | None = None,
+    agent: NameRef | None = None,
     query: Annotated[str | None, Field(max_length=200, description="text in the prompt")] = None,
     limit: Limit = 20,
     cursor: str | None = None,

@@ -4,7 +4,7 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from vel_tutor_mcp.doors.desk import CALLS_OUT, AgentRef, Desk, Wait, progress, tool
+from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, progress, tool
 from vel_tutor_mcp.doors.reply import task_replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Priority, TaskRequest, TaskType
 
@@ -14,7 +14,7 @@ async def task_submit(
     desk: Desk,
     ctx: Context,
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)],
-    agent: AgentRef = "default",
+    agent: NameRef = "default",
     task_type: Annotated[TaskType | None, Field(description="inferred if left out")] = None,
     priority: Priority = Priority.MEDIUM,
     parameters: Annotated[dict[str, Any] | None, Field(description="data for the task, sent with the prompt")] = None,

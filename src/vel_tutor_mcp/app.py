@@ -133,6 +133,7 @@ class Prepared:
         answers = Answers(tools, self.engine, routes, router, calls, conductor, wire, guest=guest)
         following = Following(hub, lambda: answers.closing)
         tasks = Tasks(self.database, self.engine, answers, calls, conductor, following)
+        workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         care = Care(self.database, self.engine, answers, calls, conductor, hub, self.settings)
@@ -142,8 +143,8 @@ class Prepared:
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
-            workflows=Workflows(self.database),
-            runs=Runs(self.database, answers, conductor, following),
+            workflows=workflows,
+            runs=Runs(self.database, answers, conductor, following, tasks, workflows),
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured),
             audit=Audit(self.database),

@@ -262,8 +262,8 @@ class Task:
     since the last finished attempt.
 
     A task of a run belongs to its step `step_id`, for item number `item` of a map; `retries_left` are the step's. While
-    it is pending it waits its turn, until `not_before` and for a place at the provider `waits_for`; `turn` counts from
-    1 how often it had to.
+    it is pending it waits its turn, until `not_before` and for a place at the provider `waits_for`, which it keeps,
+    claimed, until it calls; `turn` counts from 1 how often it had to.
     """
 
     id: str
@@ -306,19 +306,33 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One attempt set of a task: what the engine is given to do; its `id` never runs twice."""
+    """One turn of an attempt set of a task: what the engine is given to do; its `id` never runs twice."""
 
     task_id: str
     attempt_set: int
+    turn: int = 1
 
     @property
     def id(self) -> str:
-        return f"{self.task_id}:{self.attempt_set}"
+        set_id = f"{self.task_id}:{self.attempt_set}"
+        return set_id if self.turn == 1 else f"{set_id}:{self.turn}"
 
     @classmethod
     def of(cls, work_id: str) -> "Work":
-        task_id, _, attempt_set = work_id.partition(":")
-        return cls(task_id, int(attempt_set))
+        task_id, *numbers = work_id.split(":")
+        return cls(task_id, *map(int, numbers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The most calls to a provider, over all processes on a database: open at once, and begun in any 60 seconds."""
+
+    concurrent: int | None = None
+    per_minute: int | None = None
+
+    def __str__(self) -> str:
+        told = (str(self.concurrent or ""), f"{self.per_minute} a minute" if self.per_minute else "")
+        return f"limit {' and '.join(filter(None, told))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

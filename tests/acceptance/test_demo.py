@@ -25,10 +25,12 @@ HEADLINES = (
     "5. The first provider is down: another one answers",
     "6. Kill the server (kill -9) in the middle of an answer",
     "7. Start the server again: the same task goes on to its end",
-    "8. Cancel in the middle of an answer",
-    "9. A budget refuses what could cost more than it allows",
-    "10. What it cost, and what the strongest model alone would have cost",
-    "11. The newest entries of the audit trail",
+    "8. Run a workflow, and kill the server (kill -9) in the middle of it",
+    "9. Start the server again: the run goes on, waits for a person, and ends",
+    "10. Cancel in the middle of an answer",
+    "11. A budget refuses what could cost more than it allows",
+    "12. What it cost, and what the strongest model alone would have cost",
+    "13. The newest entries of the audit trail",
 )
 
 

@@ -24,13 +24,12 @@ from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.models import Principal, Task, TaskError, TaskStatus
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Aftermath, Subject
-from vel_tutor_mcp.services.runs import RunRequest
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import runs, schema, step_tasks
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.workflows.definition import ApprovalStep, MapStep
 from vel_tutor_mcp.workflows.graph import Graph, read
-from vel_tutor_mcp.workflows.model import How, Run, RunStep, StepStatus
+from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus
 
 MOST_STEPS_AT_ONCE = 5
 LIKELY = 0.4
@@ -186,7 +185,7 @@ class Play:
     async def follow_up(self, after: Aftermath) -> None:
         self.on.services.conductor.follow_up(after)
         async with self.on.database.write() as tx:
-            admitted = await self.on.services.answers.admit(tx, self.on.me.user_id)
+            admitted = await self.on.services.answers.admit(tx)
         await self.on.services.answers.start(admitted)
 
     async def retry(self, steps: Mapping[str, RunStep]) -> None:

@@ -57,6 +57,8 @@ async def test_all_are_published_with_title_description_and_type(client: Client)
         "task://{id}": JSON,
         "task://{id}/output": TEXT,
         "guide://{topic}": MARKDOWN,
+        "run://{id}": JSON,
+        "workflow://{id}": JSON,
     }
     assert all(resource.title and resource.description for resource in resources)
     assert all(template.title and template.description for template in templates)

@@ -1,31 +1,75 @@
-"""Runs of workflows: what their steps give to each other, and what becomes of them when a step fails."""
+"""Runs of workflows: what their steps give to each other, and what becomes of them when one fails, stops or waits."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from world import Providers
+from stores import NewDatabase
+from world import Providers, shared_app, simulated_providers, start_afresh
 
 from vel_tutor_mcp.app import App
-from vel_tutor_mcp.models import Principal, TaskStatus
-from vel_tutor_mcp.services.runs import RunRequest, ToldRun
-from vel_tutor_mcp.workflows.model import StepStatus
+from vel_tutor_mcp.errors import Conflict, InputError, NotFound
+from vel_tutor_mcp.models import AgentConfig, AgentType, News, Principal, TaskStatus
+from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.run_reports import ToldRun, full_run
+from vel_tutor_mcp.workflows.model import How, RunRequest
 
 pytestmark = pytest.mark.anyio
 
 Step = dict[str, Any]
+
+REFUSAL = Fault(kind="status", status=400, message="No.")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def providers() -> AsyncIterator[Providers]:
+    async with simulated_providers() as providers:
+        yield providers
+
+
+@pytest.fixture(scope="module")
+async def app(
+    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[App]:
+    home: Path = tmp_path_factory.mktemp("home")
+    async with shared_app(providers, home, new_database) as app:
+        yield app
+
+
+@pytest.fixture(autouse=True)
+def afresh(app: App, providers: Providers) -> None:
+    """Answers repeat the prompt."""
+    start_afresh(app, providers)
+    for provider in (providers.groq, providers.openai):
+        provider.answer = lambda body: f"<{body['messages'][-1]['content']}>"
+        provider.latency, provider.tokens_per_second = 0, 0
 
 
 def task(name: str, *needs: str, **more: Any) -> Step:
     return {"id": name, "kind": "task", "prompt": f"Do {name}", "needs": list(needs)} | more
 
 
-async def started(app: App, me: Principal, *steps: Step, **inputs: Any) -> str:
-    """The id of a run of a new workflow with these steps, which takes these inputs."""
-    schema = {"type": "object", "properties": dict.fromkeys(inputs, {})}
+def approval(name: str, *needs: str, **more: Any) -> Step:
+    return {"id": name, "kind": "approval", "prompt": f"May {name}?", "needs": list(needs)} | more
+
+
+def over(name: str, *needs: str, **more: Any) -> Step:
+    return task(name, *needs, kind="map", over="inputs.items", prompt="Do {{ item }}") | more
+
+
+async def started(app: App, me: Principal, *steps: Step, max_cost_usd: float | None = None, **inputs: Any) -> str:
+    """The id of a run of a new version of a workflow with these steps, which takes these inputs."""
+    schema = {"type": "object", "properties": {name: {} for name in inputs}}
     await app.workflows.save(me, "it", {"inputs": schema, "steps": list(steps)})
-    return (await app.runs.start(me, RunRequest(workflow="it", inputs=inputs))).id
+    return (await app.runs.start(me, RunRequest(workflow="it", inputs=inputs, max_cost_usd=max_cost_usd))).id
 
 
 async def ended(app: App, me: Principal, run_id: str) -> ToldRun:
@@ -47,10 +91,409 @@ def output(told: ToldRun, name: str) -> Any:
     return found
 
 
-async def test_a_step_is_given_the_output_of_the_one_before(app: App, me: Principal, providers: Providers) -> None:
-    providers.groq.answer = providers.openai.answer = lambda body: f"<{body['messages'][-1]['content']}>"
-
+async def test_a_step_is_given_the_output_of_the_one_before(app: App, me: Principal) -> None:
     told = await run(app, me, task("a"), task("b", "a", prompt="Then {{ steps.a.output }} of {{ inputs.x }}"), x=[1])
 
     assert states(told) == {"a": "completed", "b": "completed"}
-    assert output(told, "b") == "<Then <Do a> of [1]>"
+    assert full_run(told)["output"] == output(told, "b") == "<Then <Do a> of [1]>"
+
+
+async def test_an_answer_with_a_schema_is_a_value_for_conditions_and_texts(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    verdict = {"type": "object", "properties": {"good": {"type": "boolean"}, "why": {"type": "string"}}}
+    providers.groq.answer = providers.openai.answer = lambda _: '{"good": false, "why": "It is short"}'
+    told = await run(
+        app,
+        me,
+        task("judge", response_schema=verdict),
+        task("praise", "judge", when="steps.judge.output.good"),
+        task("mend", "judge", when="not steps.judge.output.good", prompt="Mend: {{ steps.judge.output.why }}"),
+        task("join", "praise", "mend"),
+    )
+
+    assert states(told) == {"judge": "completed", "praise": "skipped", "mend": "completed", "join": "completed"}
+    assert "Mend: It is short" in {request.prompt for request in providers.groq.requests}
+
+
+async def test_steps_without_open_needs_run_side_by_side_but_at_most_five(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.faults = [Fault(kind="stall") for _ in range(5)]
+    run_id = await started(app, me, *(task(f"s{number}") for number in range(7)))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda groq: groq.open == 5)
+    waiting = [state for state in states(await app.runs.tell(me, run_id)).values() if state == "waiting"]
+    assert len(waiting) == 2
+
+    await app.runs.cancel(me, run_id)
+
+
+async def test_a_failed_step_is_tried_again_after_its_backoff(app: App, me: Principal, providers: Providers) -> None:
+    providers.groq.faults = [REFUSAL, REFUSAL]
+    told = await run(app, me, task("a", retry={"attempts": 3, "backoff_seconds": 0.05}))
+
+    assert states(told) == {"a": "completed"}
+    assert [event.message for event in told.history if event.kind == "retrying"] == [
+        "a is tried again in 0.05 s (2 of 3)",
+        "a is tried again in 0.1 s (3 of 3)",
+    ]
+    assert len(providers.groq.requests) == 3
+
+
+async def test_a_failure_ends_the_run_and_stops_what_runs_beside_it(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.answer = lambda _: "Yes " * 50
+    providers.groq.faults = [Fault(kind="stall", after_chunks=2), REFUSAL]
+    run_id = await started(app, me, task("slow"), task("bad", "gate"), approval("gate"), task("never", "bad"))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda groq: bool(groq.requests) and groq.requests[0].chunks_sent == 2)
+    await app.runs.decide(me, run_id, "gate", How.TERMINAL, approve=True)
+    told = await ended(app, me, run_id)
+    async with asyncio.timeout(1):
+        await providers.groq.until(lambda groq: groq.open == 0)
+
+    assert told.status is TaskStatus.FAILED
+    assert states(told) == {"slow": "cancelled", "bad": "failed", "gate": "completed", "never": "cancelled"}
+    assert told.run.error is not None
+    assert told.run.error.message.startswith("Step bad: No model answered; ")
+    slow = await app.tasks.follow(me, told.tasks["slow"].first, 5)
+    assert (slow.status, slow.task.partial, slow.task.output) == (TaskStatus.CANCELLED, True, "Yes Yes")
+
+
+async def test_a_failure_may_be_passed_over_or_lead_to_another_step(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.faults = [REFUSAL]
+    told = await run(
+        app, me, task("a", on_error="continue"), task("b", "a", prompt="{{ steps.a.status }} {{ steps.a.error }}")
+    )
+    assert (told.status, states(told)) == (TaskStatus.COMPLETED, {"a": "failed", "b": "completed"})
+    assert output(told, "b").startswith("<failed No model answered; ")
+
+    providers.groq.faults = [REFUSAL]
+    told = await run(
+        app, me, task("a", on_error={"goto": "mend"}), task("b", "a"), task("mend"), task("after", "b", "mend")
+    )
+    assert (told.status, states(told)) == (
+        TaskStatus.COMPLETED,
+        {"a": "failed", "b": "skipped", "mend": "completed", "after": "completed"},
+    )
+
+
+async def test_a_step_whose_time_is_over_is_stopped_and_tried_again(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+    told = await run(app, me, task("a", timeout_seconds=1, retry={"attempts": 2, "backoff_seconds": 0}))
+    assert states(told) == {"a": "completed"}
+    assert "timeout" in {event.kind for event in told.history}
+
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+    told = await run(app, me, task("a", timeout_seconds=1))
+    (step,) = told.steps
+    assert step.error is not None
+    assert (step.error.code, step.error.message) == ("timeout", "It took longer than its timeout_seconds of 1.")
+
+
+class TestMap:
+    async def test_a_map_does_each_item_and_keeps_their_order(self, app: App, me: Principal) -> None:
+        items = [f"item {number}" for number in range(25)]
+        told = await run(app, me, over("m"), task("then", "m", prompt="{{ steps.m.output.items.24 }}"), items=items)
+
+        assert output(told, "m") == {
+            "items": [f"<Do {item}>" for item in items],
+            "succeeded": 25,
+            "failed": 0,
+            "errors": [],
+        }
+        assert output(told, "then") == "<<Do item 24>>"
+
+    async def test_no_more_items_are_open_than_the_step_says(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.latency = 0.05
+        most = 0
+
+        def watched(_: Any) -> str:
+            nonlocal most
+            most = max(most, providers.groq.open)
+            return "ok"
+
+        providers.groq.answer = watched
+        told = await run(app, me, over("m", parallel=3), items=list(range(9)))
+        assert output(told, "m")["succeeded"] == 9
+        assert most == 3
+
+    async def test_items_that_fail_are_told_beside_those_that_do_not(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.faults = [REFUSAL]
+        told = await run(app, me, over("m", parallel=1), items=["a", "b", "x" * 100_001, "d"])
+
+        given = output(told, "m")
+        assert given["items"] == [None, "<Do b>", None, "<Do d>"]
+        assert (given["succeeded"], given["failed"]) == (2, 2)
+        assert [(row["index"], row["code"]) for row in given["errors"]] == [(0, "no_answer"), (2, "invalid_input")]
+
+    async def test_a_map_fails_where_every_item_has(self, app: App, me: Principal, providers: Providers) -> None:
+        providers.groq.faults = [REFUSAL, REFUSAL]
+        told = await run(app, me, over("m", parallel=1), items=["a", "b"])
+        assert (told.status, told.steps[0].error and told.steps[0].error.code) == ("failed", "no_item_succeeded")
+
+    async def test_a_map_over_nothing_is_done_at_once(self, app: App, me: Principal) -> None:
+        assert output(await run(app, me, over("m"), items=[]), "m")["items"] == []
+
+    @pytest.mark.parametrize("items", ["text", None, {"a": 1}, list(range(1001))])
+    async def test_what_is_no_list_fails_the_step(self, app: App, me: Principal, items: Any) -> None:
+        told = await run(app, me, over("m"), items=items)
+        assert told.steps[0].error is not None
+        assert told.steps[0].error.message.startswith("There is no list to map over; inputs.items must be")
+
+    async def test_a_retry_does_the_failed_items_alone_and_no_more_at_once(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.faults = [REFUSAL] * 4
+        run_id = await started(app, me, over("m", parallel=2, timeout_seconds=600), items=["a", "b", "c", "d"])
+        assert (await ended(app, me, run_id)).status is TaskStatus.FAILED
+        providers.groq.requests.clear()
+
+        await app.runs.retry(me, run_id)
+        told = await ended(app, me, run_id)
+
+        assert output(told, "m")["items"] == ["<Do a>", "<Do b>", "<Do c>", "<Do d>"]
+        assert len(providers.groq.requests) == 4
+
+    async def test_the_time_of_a_map_may_end_with_some_items_done(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.faults = [Fault(kind="stall")] * 2
+        providers.groq.latency = 0.01
+        told = await run(app, me, over("m", parallel=2, timeout_seconds=1), items=["a", "b", "c"])
+        assert told.steps[0].error is not None
+        assert told.status is TaskStatus.FAILED
+
+    async def test_a_map_whose_agent_is_deleted_ends(self, app: App, me: Principal, providers: Providers) -> None:
+        await app.agents.create(me, "reader", AgentType.RESEARCHER, AgentConfig())
+        providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+        run_id = await started(app, me, over("m", parallel=1, agent="reader"), items=["a", "b"])
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda groq: groq.open == 1)
+        await app.agents.delete(me, "reader")
+        await app.runs.stop(me, (await app.runs.tell(me, run_id)).tasks["m"].first)
+
+        told = await ended(app, me, run_id)
+        assert told.steps[0].error is not None
+        assert told.steps[0].error.message.startswith("There is no such agent; ")
+
+
+class TestApproval:
+    async def test_a_run_waits_for_its_approval_and_goes_on(self, app: App, me: Principal) -> None:
+        run_id = await started(
+            app, me, task("a"), approval("ok", "a", prompt="Send {{ steps.a.output }}?"), task("b", "ok")
+        )
+        told = await app.runs.follow(me, run_id, 20)
+        assert told.status is TaskStatus.AWAITING_APPROVAL
+        (asks,) = full_run(told)["approvals"]
+        assert asks == {"step": "ok", "prompt": "Send <Do a>?", "human": False, "due_at": None, "on_timeout": None}
+
+        await app.runs.decide(me, run_id, "ok", How.TERMINAL, "Fine", approve=True)
+        told = await ended(app, me, run_id)
+        assert states(told) == {"a": "completed", "ok": "completed", "b": "completed"}
+        given = output(told, "ok")
+        assert (given["approved"], given["by"], given["comment"]) == (True, me.name, "Fine")
+        (decided,) = (await app.audit.search(me, action="approval_decided", subject=f"run:{run_id}")).rows
+        assert decided.payload == {"step": "ok", "approved": True, "how": "terminal"}
+
+    async def test_the_first_decision_counts_and_a_later_one_is_told_so(self, app: App, me: Principal) -> None:
+        run_id = await started(app, me, approval("ok"), approval("other"))
+        decisions = (app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=approve) for approve in (True, False))
+        first, second = await asyncio.gather(*decisions, return_exceptions=True)
+
+        assert first is None
+        assert isinstance(second, Conflict)
+        assert f"was approved already, by {me.name} at " in str(second)
+        assert output(await app.runs.tell(me, run_id), "ok")["approved"]
+
+    @pytest.mark.parametrize(("rule", "state"), [("reject", "failed"), ("approve", "completed")])
+    async def test_a_deadline_decides_by_its_rule(self, app: App, me: Principal, rule: str, state: str) -> None:
+        told = await run(app, me, approval("ok", timeout_seconds=1, on_timeout=rule))
+        assert states(told) == {"ok": state}
+        assert output(told, "ok")["how"] == "deadline"
+
+    async def test_a_rejection_can_be_dealt_with(self, app: App, me: Principal) -> None:
+        steps = (approval("ok", on_error={"goto": "sorry"}), task("go", "ok"), task("sorry"))
+        run_id = await started(app, me, *steps)
+        await app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=False)
+        told = await ended(app, me, run_id)
+        assert (told.status, states(told)) == ("completed", {"ok": "failed", "go": "skipped", "sorry": "completed"})
+
+    async def test_what_waits_for_no_decision_cannot_be_decided(self, app: App, me: Principal) -> None:
+        run_id = await started(app, me, approval("first"), approval("second", "first"), task("a", "second"))
+        for step, error, sentence in (
+            ("second", Conflict, "The step second is waiting; it does not wait for a decision now; "),
+            ("a", InputError, "The run has no such approval; its approvals are first, second; "),
+            ("none", InputError, "The run has no such approval; "),
+        ):
+            with pytest.raises(error) as caught:
+                await app.runs.decide(me, run_id, step, How.TERMINAL, approve=True)
+            assert str(caught.value).startswith(sentence)
+        await app.runs.cancel(me, run_id)
+
+
+class TestRetry:
+    async def test_a_run_goes_on_from_its_failed_step_with_what_was_completed(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        run_id = await started(app, me, task("a"), approval("gate", "a"), task("b", "gate"), task("c", "b"))
+        await app.runs.follow(me, run_id, 20)
+        providers.groq.faults = [REFUSAL]
+        await app.runs.decide(me, run_id, "gate", How.TERMINAL, approve=True)
+        told = await ended(app, me, run_id)
+        assert states(told) == {"a": "completed", "gate": "completed", "b": "failed", "c": "cancelled"}
+
+        await app.runs.retry(me, run_id)
+        told = await ended(app, me, run_id)
+        assert set(states(told).values()) == {"completed"}
+        assert [request.prompt for request in providers.groq.requests] == ["Do a", "Do b", "Do b", "Do c"]
+
+    async def test_only_what_has_failed_can_be_tried_again(self, app: App, me: Principal, providers: Providers) -> None:
+        providers.groq.faults = [REFUSAL]
+        run_id = await started(app, me, task("a"), task("b", "a"))
+        await ended(app, me, run_id)
+        with pytest.raises(InputError, match="The run has no such step; its steps are a, b; "):
+            await app.runs.retry(me, run_id, "c")
+
+        await app.runs.retry(me, run_id, "a")
+        told = await ended(app, me, run_id)
+        assert told.status is TaskStatus.COMPLETED
+        with pytest.raises(Conflict, match="is completed; only a failed or cancelled one can be continued"):
+            await app.runs.retry(me, run_id)
+
+    async def test_a_step_that_others_have_gone_on_from_stays_as_it_is(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.faults = [REFUSAL]
+        run_id = await started(app, me, task("a", on_error="continue"), task("b", "a"), approval("ok", "b"))
+        await app.runs.follow(me, run_id, 20)
+        await app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=False)
+        with pytest.raises(
+            Conflict, match="The step b has begun with what it saw of a; what a step was given never changes"
+        ):
+            await app.runs.retry(me, run_id, "a")
+
+        await app.runs.retry(me, run_id)
+        assert (await app.runs.get(me, run_id)).status is TaskStatus.AWAITING_APPROVAL
+        await app.runs.cancel(me, run_id)
+
+    async def test_a_task_of_a_step_is_not_retried_by_itself(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.faults = [REFUSAL]
+        told = await run(app, me, task("a"))
+        with pytest.raises(Conflict, match="its step is what is tried again; use workflow_retry with step a"):
+            await app.tasks.retry(me, told.tasks["a"].first)
+
+
+async def test_cancelling_a_run_stops_its_steps_within_a_second(app: App, me: Principal, providers: Providers) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1) for _ in range(4)]
+    run_id = await started(app, me, *(task(name) for name in "abcd"), over("m", "a"), approval("ok"), items=[1])
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda groq: groq.open == 4)
+
+    async with asyncio.timeout(1):
+        told = await app.runs.stop(me, run_id)
+        await providers.groq.until(lambda groq: groq.open == 0)
+
+    assert isinstance(told, ToldRun)
+    assert told.status is TaskStatus.CANCELLED
+    assert set(states(told).values()) == {"cancelled"}
+    with pytest.raises(Conflict, match="is cancelled already"):
+        await app.runs.cancel(me, run_id)
+
+
+async def test_cancelling_the_task_of_a_step_fails_the_step_and_is_not_retried(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+    run_id = await started(app, me, task("a", retry={"attempts": 5}))
+    async with asyncio.timeout(10):
+        await providers.groq.until(lambda groq: groq.open == 1)
+    await app.tasks.cancel(me, (await app.runs.tell(me, run_id)).tasks["a"].first)
+
+    told = await ended(app, me, run_id)
+    assert told.run.error is not None
+    assert (told.run.error.code, told.run.error.message) == ("cancelled", "Step a: Its task was cancelled.")
+
+
+async def test_a_run_never_costs_more_than_its_limit(app: App, me: Principal) -> None:
+    told = await run(app, me, *(task(name, on_error="continue") for name in "abc"), max_cost_usd=0.000_01)
+    assert told.cost_nanousd <= 10_000
+    errors = {step.error.code for step in told.steps if step.error}
+    assert errors <= {"over_budget", "no_candidate"}
+    assert errors
+
+
+async def test_a_key_starts_one_run_and_another_request_with_it_is_refused(app: App, me: Principal) -> None:
+    await app.workflows.save(me, "once", {"steps": [task("a")]})
+    request = RunRequest(workflow="once", inputs={}, idempotency_key="k")
+    first, second = await asyncio.gather(app.runs.start(me, request), app.runs.start(me, request))
+    assert first.id == second.id
+    with pytest.raises(Conflict, match="This idempotency key was used for run "):
+        await app.runs.start(me, replace(request, max_cost_usd=1.0))
+
+
+async def test_inputs_are_checked_and_their_defaults_filled_in(app: App, me: Principal) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "style": {"type": "string", "default": "plain"}},
+        "required": ["n"],
+    }
+    steps = [task("a", prompt="{{ inputs.n }} {{ inputs.style }}")]
+    await app.workflows.save(me, "typed", {"inputs": schema, "steps": steps})
+    for wrong in ({}, {"n": "x"}):
+        with pytest.raises(InputError, match="The inputs do not fit this workflow; it does not match the schema at "):
+            await app.runs.start(me, RunRequest(workflow="typed", inputs=wrong))
+    started_run = await app.runs.start(me, RunRequest(workflow="typed", inputs={"n": 1}))
+    assert output(await ended(app, me, started_run.id), "a") == "<1 plain>"
+
+
+async def test_a_run_keeps_the_version_that_it_began_with(app: App, me: Principal) -> None:
+    run_id = await started(app, me, approval("ok"), task("a", "ok", prompt="Old"))
+    await started(app, me, approval("ok"), task("a", "ok", prompt="New"))
+    await app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=True)
+    assert output(await ended(app, me, run_id), "a") == "<Old>"
+
+
+async def test_who_follows_a_run_hears_of_its_steps_with_growing_percents(app: App, me: Principal) -> None:
+    heard, began = list[News](), asyncio.Event()
+
+    async def tell(news: News) -> None:
+        heard.append(news)
+        began.set()
+
+    run_id = await started(app, me, approval("gate"), *(task(name, "gate") for name in "abc"))
+    following = asyncio.create_task(app.runs.follow(me, run_id, 20, tell, past_approvals=True))
+    async with asyncio.timeout(10):
+        await began.wait()
+    await app.runs.decide(me, run_id, "gate", How.TERMINAL, approve=True)
+    await following
+
+    percents = [news.percent for news in heard]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    words = "; ".join(news.message for news in heard)
+    assert all(f"{name} completed" in words for name in "abc")
+
+
+async def test_another_users_run_is_not_there(app: App, me: Principal) -> None:
+    run_id = await started(app, me, approval("ok"))
+    stranger = replace(me, user_id="0" * 32, organisation_id="0" * 32, role="task_executor")
+    for look in (app.runs.get, app.runs.tell, app.runs.cancel, app.runs.retry):
+        with pytest.raises(NotFound):
+            await look(stranger, run_id)
+    with pytest.raises(NotFound):
+        await app.runs.decide(stranger, run_id, "ok", How.TERMINAL, approve=True)
+    assert (await app.runs.list(stranger)).rows == ()
+    await app.runs.cancel(me, run_id)

@@ -102,7 +102,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         async with self.database.write() as tx:
             first = await record.end(tx, subject, status, status.value, error=error)
             assert bool(first) is (work not in self.ended)
-            admitted = await self.answers.admit(tx, self.me.user_id)
+            admitted = await self.answers.admit(tx)
         await self.answers.start(admitted)
 
     @rule(task_id=submitted)

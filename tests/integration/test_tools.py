@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 TOOLS = {
     *("agent_create", "agent_list", "agent_get", "agent_update", "agent_delete", "agent_test"),
     *("task_submit", "task_get", "task_list", "task_cancel", "task_retry", "task_rate"),
+    *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
     *("route_explain", "usage_report", "audit_search"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
@@ -428,7 +429,7 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("task_submit", {"prompt": "x", "response_schema": {"type": "no"}}, "The response_schema is no JSON Schema; "),
     ("task_get", {"id": NOWHERE}, "There is no such task; no task of yours has this id; see task_list."),
     ("task_get", {"id": "no-id"}, "There is no such task; no task of yours has this id; see task_list."),
-    ("task_cancel", {"id": NOWHERE}, "There is no such task; "),
+    ("task_cancel", {"id": NOWHERE}, "There is no such task or run; "),
     ("task_retry", {"id": NOWHERE}, "There is no such task; "),
     ("task_rate", {"id": NOWHERE, "rating": 5}, "There is no such task; "),
     ("task_rate", {"id": NOWHERE, "rating": 6}, "Bad argument `rating` of task_rate; "),
@@ -455,6 +456,11 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("usage_report", {"period": "year"}, "Bad argument `period` of usage_report; "),
     ("audit_search", {"since": "yesterday"}, "`since` is not a time; it must be ISO 8601; write it like 2026-"),
     ("audit_search", {"until": "0001-01-01T00:00:00+14:00"}, "`until` is not a time; "),
+    ("workflow_save", {"name": "x", "definition": {"steps": []}}, "The definition is not valid; steps: "),
+    ("workflow_run", {"workflow": "nobody"}, "There is no such workflow; "),
+    ("workflow_get", {"id": "nobody"}, "There is no such workflow; "),
+    ("workflow_decide", {"run": NOWHERE, "step": "x", "approve": True}, "There is no such run; "),
+    ("workflow_retry", {"run": NOWHERE}, "There is no such run; "),
     ("no_such_tool", {}, "Unknown tool: no_such_tool; "),
 ]
 

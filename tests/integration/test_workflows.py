@@ -14,11 +14,11 @@ from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.runs import RunRequest
 from vel_tutor_mcp.services.workflows import ensure_templates
 from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.tables import audit_logs, workflow_versions, workflows
 from vel_tutor_mcp.workflows.graph import read
+from vel_tutor_mcp.workflows.model import RunRequest
 
 pytestmark = pytest.mark.anyio
 

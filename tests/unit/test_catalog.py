@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError
-from vel_tutor_mcp.models import TaskType
+from vel_tutor_mcp.models import Limits, TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
 
 CATALOG = Catalog.load()
@@ -58,6 +58,15 @@ def test_a_user_adds_a_model_with_few_fields() -> None:
     assert (row.name, row.max_output_tokens, row.strengths) == ("local/llama3.2", 4096, {TaskType.TRANSLATION: 0.1})
 
 
+def test_a_provider_has_the_limits_that_a_user_gives_it_and_none_before() -> None:
+    rows = {"groq": {"max_concurrent": 3}, "openai": {"max_concurrent": 2, "max_per_minute": 10}}
+    catalog = Catalog.load({"providers": rows})
+
+    assert CATALOG.limits == {}
+    assert catalog.limits == {"openai": Limits(concurrent=2, per_minute=10), "groq": Limits(concurrent=3)}
+    assert catalog.provider("groq").base_url == CATALOG.provider("groq").base_url
+
+
 def test_a_user_adds_a_provider_whose_key_variable_follows_its_name() -> None:
     rows = {"providers": {"my-vendor": {"base_url": "https://x/v1"}}, "models": [{**LLAMA, "provider": "my-vendor"}]}
     assert Catalog.load(rows).provider("my-vendor").variable == "MY_VENDOR_API_KEY"
@@ -66,6 +75,8 @@ def test_a_user_adds_a_provider_whose_key_variable_follows_its_name() -> None:
 @pytest.mark.parametrize(
     ("rows", "place", "field"),
     [
+        ({"providers": {"groq": {"max_concurrent": 0}}}, "providers.groq", "max_concurrent: input should be greater"),
+        ({"providers": {"groq": {"max_per_minute": "a"}}}, "providers.groq", "max_per_minute: input should be a valid"),
         ({"models": [{"provider": "openai", "model": "gpt-4o", "tier": "best"}]}, "models openai/gpt-4o", "tier"),
         ({"models": [{"provider": "openai", "model": "gpt-4o", "colour": 1}]}, "models openai/gpt-4o", "colour"),
         ({"models": [{"provider": "openai", "model": "new"}]}, "models openai/new", "tier"),

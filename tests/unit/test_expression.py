@@ -154,6 +154,7 @@ def refusal(text: str) -> str:
         ("true and true and false", False),
         ("inputs.n == 3 and inputs.topic == 'owls' or null", True),
         ("((((inputs.n))))", True),
+        (" and ".join(["(not (false))"] * 40), True),
         ("true\n  and\ttrue", True),
         ("(true)and(true)", True),
         ("1<2", True),
@@ -212,6 +213,10 @@ def test_an_expression_holds_or_not(text: str, outcome: bool) -> None:
         ("a matches '\ud800'", f"at character 11: {NO_PATTERN}"),
         (r"a matches '(?i)\pL{1000}'", f"at character 11: {NO_PATTERN}"),
         ("a matches '.{1000}'", "at character 11: the patterns are too large together; let them repeat less"),
+        (
+            "a matches '.{200}' or a matches '.{200}'",
+            "at character 33: the patterns are too large together; let them repeat less",
+        ),
         ("a" * 1001, "at character 1001: the expression goes on; at most 1,000 characters are taken"),
         ("not " * 31 + "a", f"at character 121: {TOO_DEEP}"),
         ("(" * 31 + "a" + ")" * 31, f"at character 31: {TOO_DEEP}"),
@@ -220,6 +225,11 @@ def test_an_expression_holds_or_not(text: str, outcome: bool) -> None:
 )
 def test_what_is_no_expression_is_refused_with_the_place(text: str, sentence: str) -> None:
     assert refusal(text) == sentence
+
+
+def test_a_bad_pattern_is_told_to_nobody_else(capfd: pytest.CaptureFixture[str]) -> None:
+    refusal("a matches 'secret('")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,18 @@ LEAVES = ("tools", "resources", "prompts", "migrations")
 OUTSIDE = {name: {"mcp", "mcp_types", "pydantic"} for name in LEAVES}
 OUTSIDE["migrations"] |= {"sqlalchemy", "alembic"}
 INSIDE = frozenset(
-    f"vel_tutor_mcp.{name}" for name in ("doors.desk", "doors.reply", "services.reports", "models", "errors", "leaves")
+    f"vel_tutor_mcp.{name}"
+    for name in (
+        "doors.desk",
+        "doors.reply",
+        "doors.run_reply",
+        "services.reports",
+        "services.run_reports",
+        "workflows.model",
+        "models",
+        "errors",
+        "leaves",
+    )
 )
 TABLES = "vel_tutor_mcp.store.tables"
 CARDS = {"tools": ToolCard, "resources": ResourceCard}

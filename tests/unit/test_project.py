@@ -102,7 +102,7 @@ def test_a_guide_that_is_referred_to_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", sorted(GUIDES.glob("*.md")), ids=lambda page: page.stem)
 def test_a_guide_names_tools_that_exist(page: Path) -> None:
     tools = {file.stem for file in leaves.folder("tools").glob("*.py")}
-    named = re.findall(r"`((?:agent|task|route|usage|audit)_[a-z]+)\b", page.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:agent|task|workflow|route|usage|audit)_[a-z]+)\b", page.read_text(encoding="utf-8"))
     assert set(named) <= tools | {"task_type"}
 
 

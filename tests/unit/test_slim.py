@@ -58,8 +58,9 @@ def values(node: Schema) -> Iterator[Any]:
 def calls(schema: Schema) -> Iterator[dict[str, Any]]:
     """Arguments of a tool: the least that it takes, each part of that left out, and each argument with each value."""
     required = schema.get("required", [])
+    tried = ["x", 1, True, {}]
     least: dict[str, Any] = {
-        name: next(value for value in ["x", 1] if is_valid(schema["properties"][name], value)) for name in required
+        name: next(value for value in tried if is_valid(schema["properties"][name], value)) for name in required
     }
     yield from [least, least | {"unknown": 1}, dict.fromkeys(schema["properties"], "x")]
     yield from ({name: least[name] for name in least if name != left_out} for left_out in least)

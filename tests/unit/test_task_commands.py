@@ -116,7 +116,7 @@ def test_wrong_input_is_refused_before_anything_is_opened(
     ],
 )
 def test_a_failed_task_ends_its_command_with_the_code_of_its_error(error: str, code: int) -> None:
-    assert tasks.code_of(with_status(TaskStatus.FAILED, error=TaskError(code=error, message="Why."))) == code
+    assert tasks.code_of(TaskStatus.FAILED, TaskError(code=error, message="Why.")) == code
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_failed_task_ends_its_command_with_the_code_of_its_error(error: str, c
     [("completed", 0), ("cancelled", 79), ("pending", 75), ("in_progress", 75), ("awaiting_approval", 75)],
 )
 def test_the_exit_code_tells_how_a_task_stands(status: TaskStatus, code: int) -> None:
-    assert tasks.code_of(with_status(TaskStatus(status))) == code
+    assert tasks.code_of(TaskStatus(status), None) == code
 
 
 @pytest.mark.parametrize(

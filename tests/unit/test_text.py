@@ -46,6 +46,7 @@ values = st.recursive(
         ('{{ "{{" }} {{ "}}" }}', "{{ }}"),
         (r"{{ 'it\'s' }} {{ '\\d\d\n' }}", "it's \\d\\d\n"),
         ("{{ '' }}", ""),
+        ("{{ 'a\\\nb' }}", "a\\\nb"),
     ],
 )
 def test_a_text_is_put_together(text: str, rendered: str) -> None:

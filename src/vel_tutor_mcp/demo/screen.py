@@ -86,6 +86,9 @@ class Screen:
         columns = ("attempt (simulated)", "outcome", ">cost", "reason")
         self.table(columns, (_attempt(row) for row in task["attempts"]))
 
+    def steps(self, run: Json) -> None:
+        self.table(("step", "kind", "status", "what is known of it"), (_step(row) for row in run["steps"]))
+
     def usage(self, report: Json) -> None:
         columns = ("model (simulated)", ">tasks", ">attempts", ">fallbacks", ">tokens in", ">out", ">cost", ">p50")
         self.table(columns, (_used(row) for row in report["groups"]))
@@ -128,6 +131,12 @@ def _task(task: Json) -> tuple[Any, ...]:
     timing = task["timing"]
     times = _seconds(timing["first_token_ms"]), _seconds(timing["total_ms"])
     return task["decision"]["task_type"], _name(task), task["tokens_out"], usd(task["cost_usd"]), *times
+
+
+def _step(row: Json) -> tuple[Any, ...]:
+    counts = ", ".join(f"{count} {name}" for name, count in row.get("tasks", {}).items())
+    reason = row["error"]["message"] if row["error"] else ""
+    return row["id"], row["kind"], row["status"], counts or reason
 
 
 def _attempt(row: Json) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ from typing import Any
 import anyio
 from anyio.abc import Process
 from mcp import Client
-from mcp_types import TextContent
+from mcp.client import ClientRequestContext
+from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
 from vel_tutor_mcp.demo.screen import Json, NotSoError, Screen, shortened
 from vel_tutor_mcp.demo.server import over, server_process
@@ -46,11 +47,15 @@ def simulated(name: str) -> SimulatedProvider:
 
 
 class Stage:
-    """`client` and `process` are those of the server that runs now; `unfinished` is the task that a crash cut."""
+    """`client` and `process` are those of the server that runs now; `unfinished` is the task or run that a crash cut.
+
+    A person sits at the client, who approves whatever they are asked; `asked_person` is what that was.
+    """
 
     client: Client
     process: Process
     unfinished: str
+    asked_person: str = ""
 
     def __init__(self, screen: Screen, openai: SimulatedProvider, groq: SimulatedProvider, folder: Path) -> None:
         self.screen = screen
@@ -65,7 +70,10 @@ class Stage:
         for name, provider in self.providers.items():
             settings |= {f"{name.upper()}_API_KEY": "dummy-key", f"{name.upper()}_BASE_URL": provider.base_url}
         with self._log.open("ab") as log:
-            async with server_process(settings, log) as self.process, Client(over(self.process)) as self.client:
+            async with (
+                server_process(settings, log) as self.process,
+                Client(over(self.process), elicitation_callback=self._answer) as self.client,
+            ):
                 yield
 
     async def call(self, tool: str, **arguments: Any) -> Json:
@@ -93,6 +101,24 @@ class Stage:
         self._next_answers()
         return await self.call("task_get", id=begun["id"])
 
+    async def kill(self) -> None:
+        """Kill the server as `kill -9` does; return when the providers have noticed."""
+        self.process.kill()
+        code = await self.process.wait()
+        self.screen.check(code != 0, f"the server, process {self.process.pid}, is killed (exit status {code})")
+        await self.until_hung_up()
+        self.screen.ok("the provider saw the connection break: nobody holds the answer")
+
+    async def until_answering(self, prompt: str, words: int) -> None:
+        """Return when so many words of an answer to a prompt that begins so have been sent."""
+        await self._until(
+            lambda: any(row.prompt.startswith(prompt) and row.chunks_sent >= words for row in self._open())
+        )
+
+    def asked_for(self, prompt: str) -> int:
+        """How many calls the providers have had whose prompt begins so."""
+        return sum(row.prompt.startswith(prompt) for row in self._requests())
+
     async def until_hung_up(self) -> None:
         """Return when no provider has a call open any more."""
         await self._until(lambda: not self._open())
@@ -100,6 +126,14 @@ class Stage:
     def asked(self) -> int:
         """How many calls the providers have had."""
         return len(self._requests())
+
+    async def _answer(
+        self,
+        context: ClientRequestContext,  # noqa: ARG002 - the SDK's signature
+        params: ElicitRequestParams,
+    ) -> ElicitResult:
+        self.asked_person = params.message
+        return ElicitResult(action="accept", content={"approve": True})
 
     def _next_answers(self, *faults: Fault) -> None:
         for provider in self.providers.values():

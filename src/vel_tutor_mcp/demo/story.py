@@ -15,6 +15,7 @@ from mcp import MCPError
 
 from vel_tutor_mcp.demo.screen import Json, NotSoError, Screen, shortened, usd
 from vel_tutor_mcp.demo.stage import AGENT, LOG, WORDS_BEFORE_PAUSE, Stage, simulated
+from vel_tutor_mcp.demo.workflow import approval, workflow
 from vel_tutor_mcp.providers.simulated import Fault
 
 Step = Callable[[Stage], Awaitable[None]]
@@ -65,7 +66,9 @@ async def _tell(screen: Screen, folder: Path) -> None:
         async with stage.serving():
             await _play(stage, tools, agent, route, types, outage, crash)
         async with stage.serving():
-            await _play(stage, recovery, cancel, budget, usage, audit)
+            await _play(stage, recovery, workflow)
+        async with stage.serving():
+            await _play(stage, approval, cancel, budget, usage, audit)
     screen.gap()
     took = f"{time.monotonic() - begun:.0f} s"
     screen.say(f"All of it is so, shown in {took}. Every answer and every cost was simulated.", "bold")
@@ -161,11 +164,7 @@ async def crash(stage: Stage) -> None:
     task = await stage.begin_and_pause(_CODE)
     stage.screen.say(f"Task {task['id']} is {task['status']}; {WORDS_BEFORE_PAUSE} words of its answer have arrived.")
     stage.unfinished = task["id"]
-    stage.process.kill()
-    code = await stage.process.wait()
-    stage.screen.check(code != 0, f"the server, process {stage.process.pid}, is killed (exit status {code})")
-    await stage.until_hung_up()
-    stage.screen.ok("the provider saw the connection break: nobody holds the answer")
+    await stage.kill()
 
 
 async def recovery(stage: Stage) -> None:

@@ -25,7 +25,7 @@ CALLS_OUT = ToolAnnotations(destructive_hint=False, open_world_hint=True)
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 Wait = Annotated[int, Field(ge=0, le=50)]
-AgentRef = Annotated[str, Field(max_length=100, description="id or name")]
+NameRef = Annotated[str, Field(max_length=100, description="id or name")]
 
 _SMALLEST_STEP = 0.01
 
@@ -113,6 +113,13 @@ class Desk:
             assert self.problem is not None
             raise self.problem.with_traceback(None)  # else every call would leave its frames in it
         return self.app, self.app.local_principal
+
+
+def can_ask(ctx: Context[Any, Any]) -> bool:
+    """Whether the client asks its user in forms; in the older protocol that was all that elicitation meant."""
+    capabilities = ctx.client_capabilities
+    asks = capabilities.elicitation if capabilities else None
+    return asks is not None and (asks.form is not None or asks.url is None)
 
 
 def progress(ctx: Context) -> "Callable[[News], Awaitable[None]]":

@@ -2,39 +2,76 @@
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
-from mcp_types import CallToolResult, InputRequiredResult
+from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, Prompt
 from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
+from vel_tutor_mcp.doors import templates
 from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
 from vel_tutor_mcp.errors import NotFound, VelError
+
+if TYPE_CHECKING:
+    from vel_tutor_mcp.workflows.graph import Graph
 
 INSTRUCTIONS = (
     "Give work to a team of AI agents. task_submit sends a task to an agent (`default` if none is named) and returns "
     "the answer, or an id to follow with task_get(wait_seconds=50). Tasks survive restarts, so never submit one twice: "
     "use task_get or an idempotency_key. route_explain tells for free which model would answer and what it would cost. "
     "max_cost_usd is a hard limit. agent_create saves instructions and routing under a name. A failed task says what "
-    "to do; task_retry runs it again. Long answers are in task://{id}/output; guide://{topic} explains more."
+    "to do; task_retry runs it again. workflow_run starts a saved workflow of several steps; where it waits for a "
+    "person, ask them, never decide for them. Long answers are in task://{id}/output; guide://{topic} explains more."
 )
 
 _log = logging.getLogger(__name__)
 
 
 class Server(MCPServer[Desk]):
-    """Publishes schemas in their smallest form and turns every failure into one sentence."""
+    """Publishes schemas in their smallest form, and the user's templates as prompts; every failure is one sentence."""
+
+    def __init__(self, desk: Desk, **options: Any) -> None:
+        super().__init__("vel-tutor-mcp", title="Vel Tutor", version=__version__, instructions=INSTRUCTIONS, **options)
+        self._desk = desk
 
     async def list_tools(self) -> list[PublishedTool]:
         published = await super().list_tools()
         return [tool.model_copy(update={"input_schema": slim(tool.input_schema)}) for tool in published]
+
+    async def list_prompts(self) -> list[Prompt]:
+        shipped = await super().list_prompts()
+        taken = {prompt.name for prompt in shipped}
+        found = await self._templates()
+        return shipped + [templates.published(name, graph) for name, graph in found.items() if name not in taken]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Desk, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        if name in {prompt.name for prompt in await super().list_prompts()}:
+            return await super().get_prompt(name, arguments, context)
+        graph = (await self._templates()).get(name)
+        try:
+            if graph is None:
+                raise NotFound("There is no such prompt; prompts are listed by prompts/list; choose one of these.")
+            return templates.filled(name, graph, arguments or {})
+        except VelError as problem:
+            raise MCPError(INVALID_PARAMS, sentence(problem)) from None
+
+    async def _templates(self) -> "Mapping[str, Graph]":
+        """The user's templates; none while the product is not open, for the shipped prompts need no product."""
+        try:
+            app, me = await self._desk.enter()
+            return await app.workflows.templates(me)
+        except VelError:
+            return {}
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Desk, Any] | None = None
@@ -52,14 +89,7 @@ def make_server(desk: Desk, **options: Any) -> Server:
     async def lifespan(_: MCPServer[Desk]) -> AsyncIterator[Desk]:
         yield desk  # the SDK comes by once per connection of the SSE pair, once per process otherwise
 
-    server = Server(
-        "vel-tutor-mcp",
-        title="Vel Tutor",
-        version=__version__,
-        instructions=INSTRUCTIONS,
-        lifespan=lifespan,
-        **options,
-    )
+    server = Server(desk, lifespan=lifespan, **options)
     for leaf in leaves.load("tools"):
         _add_tool(server, leaf, desk)
     for leaf in leaves.load("resources"):

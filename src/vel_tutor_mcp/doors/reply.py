@@ -1,7 +1,7 @@
 """What callers read: results as structured data with a short text, and every failure as one sentence. One table."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, TextContent
@@ -82,7 +82,7 @@ def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]]) -> in
 def task_replied(told: Told) -> CallToolResult:
     """A task: its answer where there is one, else where it stands and what to do next."""
     data = full_task(told)
-    text = _answer_text(data["output"])
+    text = answer_text(data["output"])
     if len(text) > _MAX_OUTPUT_CHARACTERS:
         text = (
             f"{text[:_MAX_OUTPUT_CHARACTERS]}\n[cut: {len(text):,} characters in all; read the resource "
@@ -92,7 +92,7 @@ def task_replied(told: Told) -> CallToolResult:
     return replied(f"{text}\n\n{_standing(told, data)}".strip(), _without_the_rest(data))
 
 
-def _answer_text(output: Any) -> str:
+def answer_text(output: Any) -> str:
     if output is None:
         return ""
     return output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False)
@@ -118,10 +118,15 @@ def _standing(told: Told, data: Mapping[str, Any]) -> str:
 
 def _without_the_rest(data: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is not the answer, one part after the other, until the whole fits."""
-    for name in ("history", "decision", "attempts"):
+    return without(data, ("history", "decision", "attempts"), f"task://{data['id']}")
+
+
+def without(data: dict[str, Any], parts: Sequence[str], resource: str) -> dict[str, Any]:
+    """The data without as many of these parts, in this order, as it takes until the whole fits."""
+    for name in parts:
         if _size(data) <= MAX_CHARACTERS:
             break
-        data[name] = f"left out: read the resource task://{data['id']}"
+        data[name] = f"left out: read the resource {resource}"
     return data
 
 

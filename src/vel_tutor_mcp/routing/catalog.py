@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError
-from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, MAX_USD, TaskType
+from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, MAX_USD, Limits, TaskType
 
 Tier = Literal["frontier", "strong", "standard", "small"]
 Capability = Literal["json_schema", "reasoning", "search"]
@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 
 class ProviderRow(BaseModel):
     """A vendor. `variable` is the environment variable that makes it usable; `price_provider` its id in genai-prices,
-    None where answers cost nothing unless a row prices them.
+    None where answers cost nothing unless a row prices them. `max_concurrent` calls are open at once and
+    `max_per_minute` begun in any 60 seconds, over all processes on the database; None: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,8 @@ class ProviderRow(BaseModel):
     variable: str
     price_provider: str | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_concurrent: Annotated[int | None, Field(ge=1)] = None
+    max_per_minute: Annotated[int | None, Field(ge=1)] = None
 
 
 class PriceRow(BaseModel):
@@ -117,6 +120,15 @@ class Catalog:
         )
         _refuse_unknown_providers(models, providers)
         return cls(providers, models)
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """Of the providers that have any."""
+        return {
+            row.name: Limits(concurrent=row.max_concurrent, per_minute=row.max_per_minute)
+            for row in self.providers.values()
+            if row.max_concurrent or row.max_per_minute
+        }
 
     def with_found(self, provider: str, models: Iterable[str]) -> "Catalog":
         """With rows for models that a server of one's own says it has, of which little is known and little assumed."""

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from vel_tutor_mcp.errors import NoAnswer, OverBudget, ProviderError
-from vel_tutor_mcp.models import Candidate, Decision, FailureKind
+from vel_tutor_mcp.models import Candidate, Decision, FailureKind, Limits
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider
 from vel_tutor_mcp.routing.health import BreakerState, Health
 from vel_tutor_mcp.routing.retry import Failure, GiveUp, Wait, failure_sentence, next_step
 
 Slot = TypeVar("Slot")
+
+
+class NoPlace(Exception):
+    """The provider takes no more calls for now."""
+
+    def __init__(self, provider: str, limits: Limits) -> None:
+        super().__init__(f"no free place at {provider} ({limits})")
+        self.provider = provider
+        self.limits = limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class Book(Protocol[Slot]):
 
         Raises:
             ProviderError: of kind OVER_BUDGET, where the shortest useful call could cost more than is left.
+            NoPlace: the candidate's provider is at its limit. It is waited for, outside of the router: no other
+                candidate is asked instead, for fallback is for failures.
         """
         ...
 
@@ -70,12 +81,16 @@ class Book(Protocol[Slot]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be tried: the decision, what failed already (before a crash), and how often to try again."""
+    """What is to be tried: the decision, what failed already (in an earlier run), and how often to try again.
+
+    `waited`: the pause that may be due after those failures is over.
+    """
 
     decision: Decision
     failures: Sequence[Failure]
     max_retries: int
     fallback: bool
+    waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,7 @@ class Router:
         Raises:
             NoAnswer: with one sentence of what was tried, why it failed and what to do.
             OverBudget: likewise, where money is all that stood in the way.
+            NoPlace: see `Book.open`.
         """
         failures = list(order.failures)
         while True:
@@ -122,7 +138,7 @@ class Router:
             sentence = f"{failure_sentence(failures).removesuffix('.')} ({step.reason})."
             poor = all(failure.failure is FailureKind.OVER_BUDGET for failure in failures)
             raise OverBudget(sentence) if poor else NoAnswer(sentence)
-        if isinstance(step, Wait):
+        if isinstance(step, Wait) and not (order.waited and len(failures) == len(order.failures)):
             await book.wait(step)
             await asyncio.sleep(step.seconds)
         return step.candidate

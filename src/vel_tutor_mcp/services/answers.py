@@ -15,7 +15,7 @@ from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
-from vel_tutor_mcp.routing.router import Answered, Order, Router
+from vel_tutor_mcp.routing.router import Answered, NoPlace, Order, Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
 from vel_tutor_mcp.services.calls import Calls
@@ -24,7 +24,8 @@ from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.wire import Wire
-from vel_tutor_mcp.store import agents, attempts, history, people, tasks
+from vel_tutor_mcp.store import admission, agents, attempts, history, people, tasks
+from vel_tutor_mcp.store.admission import Bounds
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
@@ -76,18 +77,28 @@ class Answers:
         if self.guest:
             self._own.add(task_id)
 
-    async def admit(self, tx: Transaction, owner_id: str) -> list[Work]:
-        """Claim those of the owner in turn that this process has room for; `start` them after the commit."""
+    async def admit(self, tx: Transaction) -> list[Work]:
+        """Claim the tasks whose turn it is and that this process has room for; `start` them after the commit."""
+        if self.closing:
+            return []
+        return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
+
+    async def could_admit(self, tx: Transaction) -> bool:
+        """Whether `admit` would claim anything; for a transaction that only reads."""
+        return bool(await admission.next_in_turn(tx, self._engine.executor, record.now(), self._bounds, self._only))
+
+    @property
+    def _bounds(self) -> Bounds:
         settings = self._tools.settings
-        return await tasks.admit(
-            tx,
-            owner_id,
-            self._engine.executor,
-            record.now(),
+        return Bounds(
             of_owner=settings.tasks_in_progress,
             of_executor=settings.concurrency,
-            only=self._own if self.guest else None,
+            providers=self._tools.catalog.limits,
         )
+
+    @property
+    def _only(self) -> set[str] | None:
+        return self._own if self.guest else None
 
     def refuse_without_providers(self) -> None:
         """Raises:
@@ -187,7 +198,7 @@ class Answers:
             if subject is None:
                 return None
             job = await self._job(tx, subject)
-            admitted = await self.admit(tx, subject.task.owner_id) if job is None else []
+            admitted = await self.admit(tx) if job is None else []
         self._conductor.follow_up(subject.after)
         await self.start(admitted)
         return job
@@ -195,7 +206,7 @@ class Answers:
     async def _subject(self, tx: Transaction, work: Work) -> Subject | None:
         """The task, where this run of it is still to be done."""
         task = await tasks.get(tx, work.task_id)
-        if task is None or task.status.ended or task.attempt_set != work.attempt_set:
+        if task is None or task.status.ended or (task.attempt_set, task.turn) != (work.attempt_set, work.turn):
             return None
         return Subject(task, await people.principal(tx, task.owner_id))
 
@@ -264,6 +275,7 @@ class Answers:
             failures=[attempt for attempt in job.earlier if attempt.outcome is Outcome.FAILED],
             max_retries=job.config.max_retries,
             fallback=job.config.fallback,
+            waited=job.subject.task.waits_for is not None,
         )
         return await self._router.answer(order, job.book)
 
@@ -279,12 +291,14 @@ class Answers:
                 return "taken over"
             if call.cancelled():
                 state = await self._cancelled(tx, job)
-            elif problem := call.exception():
+            elif isinstance(problem := call.exception(), NoPlace):
+                state = await self._put_back(tx, job, problem)
+            elif problem:
                 await job.book.close_open(tx, Outcome.FAILED)
                 state = await self._fail(tx, job.subject, _told(problem))
             else:
                 state = await self._completed(tx, job, call.result())
-            admitted = await self.admit(tx, job.subject.task.owner_id)
+            admitted = await self.admit(tx)
         self._conductor.follow_up(job.subject.after)
         await self.start(admitted)
         return state.value
@@ -292,7 +306,7 @@ class Answers:
     async def _is_taken_over(self, tx: Transaction, job: Job) -> bool:
         """Whether another process runs this task now: this one was believed dead. Its answer would still be welcome."""
         task = await tasks.get(tx, job.subject.task.id)
-        return task is None or task.executor != self._engine.executor
+        return task is None or task.executor != self._engine.executor or task.turn != job.subject.task.turn
 
     async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> TaskStatus:
         completion = answered.ended.completion
@@ -311,6 +325,29 @@ class Answers:
             recoveries=0,
         )
         return TaskStatus.COMPLETED
+
+    async def _put_back(self, tx: Transaction, job: Job, refusal: NoPlace) -> TaskStatus:
+        """Let the task wait for the provider outside of the places in progress; its next turn is another run."""
+        task = await tasks.get(tx, job.subject.task.id)
+        assert task is not None
+        if task.cancel_requested:
+            return await self._cancelled(tx, job)
+        if task.waits_for != refusal.provider:
+            message = f"waiting for a free place at {refusal.provider} ({refusal.limits})"
+            await record.note(tx, job.subject, "waiting", message, 10)
+        called = bool(await attempts.of_run(tx, job.subject.work))
+        await tasks.change(
+            tx,
+            task.id,
+            record.now(),
+            status=TaskStatus.PENDING,
+            turn=task.turn + 1,
+            waits_for=refusal.provider,
+            executor=None,
+            running=False,
+            started_at=task.started_at if called else None,
+        )
+        return TaskStatus.PENDING
 
     async def _cancelled(self, tx: Transaction, job: Job) -> TaskStatus:
         call = await job.book.close_open(tx, Outcome.CANCELLED)

@@ -17,14 +17,14 @@ from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Ended
+from vel_tutor_mcp.routing.router import Ended, NoPlace
 from vel_tutor_mcp.schemas import matched
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import attempts, breakers, tasks
+from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -83,7 +83,8 @@ class Booking:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         async with self._tools.database.write() as tx:
             task = await tasks.get(tx, self.subject.task.id)
-            if task is None or task.cancel_requested or task.executor != self._tools.executor:
+            ours = task is not None and (task.executor, task.turn) == (self._tools.executor, self.subject.task.turn)
+            if task is None or task.cancel_requested or not ours:
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
             max_output = self._output_limit(row, await attempts.available(tx, task))
@@ -100,11 +101,24 @@ class Booking:
                 started_at=record.now(),
             )
             if attempt_id not in made:
+                await self._take_place(tx, task, candidate.provider)
                 await attempts.open_attempt(tx, task, attempt, reserved)
                 await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
         self.subject.publish(self._tools.hub)
         call = self.current = Call(attempt, row, reserved, time.monotonic())
         return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
+
+    async def _take_place(self, tx: Transaction, task: Task, provider: str) -> None:
+        """Let go of the place that was promised to the task, for one at this provider, which may be the same.
+
+        Raises:
+            NoPlace: there is none.
+        """
+        limits, at = self._tools.catalog.limits.get(provider), record.now()
+        if limits and not await admission.free_places(tx, provider, limits, at, beside=task.id):
+            raise NoPlace(provider, limits)
+        if task.waits_for is not None:
+            await tasks.change(tx, task.id, at, waits_for=None)
 
     def accepted(self, completion: Completion) -> Completion:
         schema = self.subject.task.response_schema

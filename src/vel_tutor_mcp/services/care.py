@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 
@@ -82,7 +81,7 @@ class Care:
         """
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
-            waiting = await tasks.waiting_owners(tx)
+            in_turn = await self._answers.could_admit(tx)
             ended = {*await tasks.ended_of(tx, self._hub.listened), *await runs.ended_of(tx, self._hub.listened)}
             overdue = await runs.overdue(tx, record.now())
         for subject_id in ended & self._ended:  # whose last news had a second to come, and got lost
@@ -96,7 +95,8 @@ class Care:
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
-        await self._admit(waiting, claimed)
+        if in_turn:
+            await self._admit()
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
@@ -110,18 +110,9 @@ class Care:
         idle = [task.work for task in claimed if task.executor in ours and task.work.task_id not in running]
         await self._answers.start(await self._engine.not_begun(idle))
 
-    async def _admit(self, waiting: list[str], claimed: list[Claimed]) -> None:
-        busy = Counter(task.owner_id for task in claimed)
-        own = sum(task.executor == self._engine.executor for task in claimed)
-        if own >= self._settings.concurrency:
-            return
-        for owner_id in waiting:
-            if busy[owner_id] < self._settings.tasks_in_progress:
-                await self._admit_of(owner_id)
-
-    async def _admit_of(self, owner_id: str) -> None:
+    async def _admit(self) -> None:
         async with self._database.write() as tx:
-            admitted = await self._answers.admit(tx, owner_id)
+            admitted = await self._answers.admit(tx)
         await self._answers.start(admitted)
 
     async def _time_out(self, run_id: str, step_id: str) -> None:

@@ -46,7 +46,7 @@ class Subject:
 
     @property
     def work(self) -> Work:
-        return Work(self.task.id, self.task.attempt_set)
+        return Work(self.task.id, self.task.attempt_set, self.task.turn)
 
     def publish(self, hub: Hub) -> None:
         """Tell the news, after the commit of the transaction that it came from."""

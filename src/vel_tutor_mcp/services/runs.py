@@ -1,13 +1,13 @@
 """Runs of workflows from the outside: start, look, wait, decide, cancel, retry. `Round` takes them on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from vel_tutor_mcp.errors import Conflict, InputError
-from vel_tutor_mcp.models import NanoUsd, Page, Principal, TaskStatus
+from vel_tutor_mcp.errors import Conflict, InputError, NotFound
+from vel_tutor_mcp.models import Page, Principal, TaskStatus
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Answers
@@ -16,49 +16,35 @@ from vel_tutor_mcp.services.following import Following, Looks, Tell
 from vel_tutor_mcp.services.inputs import check_budget, check_key, check_text
 from vel_tutor_mcp.services.lookup import run_of, spelt
 from vel_tutor_mcp.services.record import Aftermath
-from vel_tutor_mcp.services.workflows import workflow_of
+from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.services.run_reports import ToldRun, ToldWorkflow
+from vel_tutor_mcp.services.tasks import Tasks
+from vel_tutor_mcp.services.workflows import Workflows, workflow_of
 from vel_tutor_mcp.store import attempts, audit, runs, step_tasks
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
-from vel_tutor_mcp.store.step_tasks import StepTasks
 from vel_tutor_mcp.workflows.definition import ApprovalStep
 from vel_tutor_mcp.workflows.graph import Graph
-from vel_tutor_mcp.workflows.model import How, Run, RunEvent, RunStep, StepStatus, Workflow
+from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus, Workflow
 
 _MAX_INPUT_BYTES = 500_000
 _ENDED_BADLY = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToldRun:
-    """A run with all that is known of it; `tasks` are those of its steps."""
-
-    run: Run
-    graph: Graph
-    steps: Sequence[RunStep]
-    tasks: Mapping[str, StepTasks]
-    cost_nanousd: NanoUsd
-    history: Sequence[RunEvent]
-
-    @property
-    def status(self) -> TaskStatus:
-        return self.run.status
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """What a caller asks for; `workflow` is an id or a name."""
-
-    workflow: str
-    inputs: dict[str, Any]
-    max_cost_usd: float | None = None
-    idempotency_key: str | None = None
-
-
 class Runs:
     """What the product does with runs, for every door."""
 
-    def __init__(self, database: Database, answers: Answers, conductor: Conductor, following: Following) -> None:
+    def __init__(
+        self,
+        database: Database,
+        answers: Answers,
+        conductor: Conductor,
+        following: Following,
+        tasks: Tasks,
+        workflows: Workflows,
+    ) -> None:
+        self._tasks = tasks
+        self._workflows = workflows
         self._database = database
         self._answers = answers
         self._conductor = conductor
@@ -85,7 +71,7 @@ class Runs:
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
             await round_.proceed()
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         self._conductor.follow_up(after)
         await self._answers.begin(admitted)
         return round_.run
@@ -154,6 +140,37 @@ class Runs:
         looks = Looks(lambda: self.get(principal, run_id), lambda: self.tell(principal, run_id))
         return await self._following.follow(spelt(run_id), seconds, looks, tell, rests)
 
+    async def find(
+        self, principal: Principal, id_or_name: str, seconds: float, tell: Tell | None = None
+    ) -> ToldRun | ToldWorkflow:
+        """The run of this id, followed for a while where it has not ended, or the workflow of this id or name.
+
+        Raises:
+            NotFound: there is neither that the principal may see.
+        """
+        try:
+            told = await self.tell(principal, id_or_name)
+        except NotFound:
+            return await self._workflows.get(principal, id_or_name)
+        if told.status.ended or not seconds:
+            return told
+        waits = told.status is TaskStatus.AWAITING_APPROVAL
+        return await self.follow(principal, told.run.id, seconds, tell, past_approvals=waits)
+
+    async def stop(self, principal: Principal, thing_id: str) -> Told | ToldRun:
+        """Cancel the task or the run of this id; see `Tasks.cancel` and `cancel`.
+
+        Raises:
+            NotFound: there is neither that the principal may see. Conflict: it has ended already.
+        """
+        with suppress(NotFound):
+            return await self._tasks.cancel(principal, thing_id)
+        with suppress(NotFound):
+            return await self.cancel(principal, thing_id)
+        raise NotFound(
+            "There is no such task or run; nothing of yours has this id; see task_list, or workflow_get for runs."
+        )
+
     @unbroken
     async def asked(self, principal: Principal, run_id: str, step_id: str) -> tuple[Run, RunStep, ApprovalStep]:
         """The approval that waits for its decision.
@@ -192,7 +209,7 @@ class Runs:
             else:
                 await round_.decide(step_id, principal, how, comment, approve=approve)
                 await round_.proceed()
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         self._conductor.follow_up(after)
         await self._answers.begin(admitted)
         if refused:
@@ -248,7 +265,7 @@ class Runs:
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
             await round_.proceed()
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         self._conductor.follow_up(after)
         await self._answers.begin(admitted)
         return round_.run

@@ -53,7 +53,7 @@ class Tasks:
             subject = Subject(intake.new_task(principal, agent, request), principal)
             await intake.store(tx, subject, request, agent)
             self._answers.own(subject.task.id)
-            admitted = await self._answers.admit(tx, principal.user_id)
+            admitted = await self._answers.admit(tx)
         await self._answers.begin(admitted)
         return subject.task
 
@@ -131,8 +131,9 @@ class Tasks:
                 )
             await tasks.change(tx, task.id, record.now(), cancel_requested=True)
             if task.status is TaskStatus.PENDING:
-                await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
-            admitted = await self._answers.admit(tx, task.owner_id) if task.run_id else []
+                waited = f"while it waited for {task.waits_for}" if task.waits_for else "before it began"
+                await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, f"cancelled {waited}")
+            admitted = await self._answers.admit(tx) if task.run_id else []
         self._conductor.follow_up(subject.after)
         self._calls.stop(task.id)
         await self._answers.begin(admitted)
@@ -161,7 +162,7 @@ class Tasks:
                 )
             await usable_agent(tx, principal, task.agent_id)
             await intake.reopen(tx, Subject(task, principal), self._engine.executor)
-            admitted = await self._answers.admit(tx, task.owner_id)
+            admitted = await self._answers.admit(tx)
         await self._answers.begin(admitted)
         return await self.get(principal, task.id)
 

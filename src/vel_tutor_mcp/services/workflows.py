@@ -1,8 +1,6 @@
 """Workflows: saved with every version kept, checked before they are, and offered as templates."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -13,6 +11,7 @@ from vel_tutor_mcp.models import Page, Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import check_text, is_text
 from vel_tutor_mcp.services.lookup import agent_of, run_of
+from vel_tutor_mcp.services.run_reports import ToldWorkflow
 from vel_tutor_mcp.store import audit, workflows
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -24,16 +23,6 @@ _MAX_NAME_CHARACTERS = 100
 _MAX_DEFINITION_BYTES = 500_000
 # A definition of this one field is that of a run.
 _OF_RUN = "run"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToldWorkflow:
-    """A workflow with its newest definition, and when each of its versions was made."""
-
-    workflow: Workflow
-    definition: dict[str, Any]
-    graph: Graph
-    versions: Mapping[int, datetime]
 
 
 class Workflows:

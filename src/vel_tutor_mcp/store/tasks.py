@@ -1,4 +1,4 @@
-"""Tasks: their rows, their turn, and the transitions that only one process can win."""
+"""Tasks: their rows, and the transitions that only one process can win; see `admission` for their turn."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -95,10 +95,10 @@ async def claimed(tx: Transaction) -> list[Claimed]:
     """Everything that is in progress, of all owners and processes."""
     columns = tasks.c
     query = sa.select(
-        columns.id, columns.attempt_set, columns.owner_id, columns.executor, columns.cancel_requested
+        columns.id, columns.attempt_set, columns.turn, columns.owner_id, columns.executor, columns.cancel_requested
     ).where(columns.status == TaskStatus.IN_PROGRESS)  # fmt: skip
     return [
-        Claimed(Work(row.id, row.attempt_set), row.owner_id, row.executor, row.cancel_requested)
+        Claimed(Work(row.id, row.attempt_set, row.turn), row.owner_id, row.executor, row.cancel_requested)
         for row in await tx.execute(query)
     ]
 
@@ -107,52 +107,6 @@ async def ended_of(tx: Transaction, task_ids: Collection[str]) -> list[str]:
     """Those that have ended."""
     query = sa.select(tasks.c.id).where(tasks.c.id.in_(task_ids), tasks.c.status.in_(sorted(ENDED)))
     return list(await tx.scalars(query)) if task_ids else []
-
-
-async def waiting_owners(tx: Transaction) -> list[str]:
-    """The owners of tasks that wait for their turn."""
-    query = sa.select(tasks.c.owner_id).where(tasks.c.status == TaskStatus.PENDING).distinct()
-    return list(await tx.scalars(query))
-
-
-async def admit(
-    tx: Transaction,
-    owner_id: str,
-    executor: str,
-    now: datetime,
-    *,
-    of_owner: int,
-    of_executor: int,
-    only: Collection[str] | None = None,
-) -> list[Work]:
-    """Claim for `executor` the owner's tasks whose turn it is, by priority then age; where `only` is given, of these.
-
-    At most `of_owner` of the owner's and `of_executor` of the process's tasks are in progress. Start them after the
-    commit. The transaction must be a writer's, or two could pass the limits together.
-    """
-    mine = tasks.c.owner_id == owner_id
-    pending = (
-        sa.select(tasks.c.id, tasks.c.attempt_set)
-        .where(mine, tasks.c.status == TaskStatus.PENDING)
-        .order_by(tasks.c.priority.desc(), tasks.c.created_at)
-        .limit(of_owner)
-    )
-    if only is not None:
-        pending = pending.where(tasks.c.id.in_(only))
-    waiting = [Work(row.id, row.attempt_set) for row in await tx.execute(pending)]
-    if not waiting:
-        return []
-    busy = sa.select(
-        sa.func.count().filter(mine), sa.func.count().filter(tasks.c.executor == executor)
-    ).where(tasks.c.status == TaskStatus.IN_PROGRESS)  # fmt: skip
-    owned, claimed_before = (await tx.execute(busy)).one()
-    admitted = waiting[: max(0, min(of_owner - owned, of_executor - claimed_before))]
-    if admitted:
-        await tx.execute(
-            tasks.update().where(tasks.c.id.in_([work.task_id for work in admitted])),
-            {"status": TaskStatus.IN_PROGRESS, "executor": executor, "updated_at": now},
-        )
-    return admitted
 
 
 async def change(tx: Transaction, task_id: str, now: datetime, **values: Any) -> None:
@@ -175,6 +129,7 @@ async def end(
         .values(
             status=status,
             running=False,
+            waits_for=None,
             error_code=error.code if error else None,
             error_message=error.message if error else None,
             updated_at=now,

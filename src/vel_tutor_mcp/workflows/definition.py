@@ -106,9 +106,13 @@ Step = Annotated[TaskStep | MapStep | ApprovalStep, Field(discriminator="kind")]
 
 
 class Definition(_Part):
-    """A workflow. `inputs` is the JSON Schema of what a run is given; a template is offered to users as a prompt."""
+    """A workflow. `inputs` is the JSON Schema of what a run is given; a template is offered to users as a prompt.
+
+    What a run gives is what is found first at the paths of `output`; without them, what its last steps gave.
+    """
 
     description: Annotated[str, Field(max_length=1000)] = ""
     template: bool = False
     inputs: dict[str, Any] = {"type": "object"}
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS, strict=False)]
+    output: Annotated[tuple[str, ...], Field(max_length=MOST_STEPS, strict=False)] = ()

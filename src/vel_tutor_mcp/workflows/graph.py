@@ -62,6 +62,7 @@ class Graph:
     conditions: Mapping[str, Expression]
     texts: Mapping[str, Text]
     lists: Mapping[str, Path]
+    output: tuple[Path, ...]
 
     @cached_property
     def sources(self) -> Mapping[str, tuple[str, ...]]:
@@ -85,6 +86,11 @@ class Graph:
             CycleError: there is no such order.
         """
         return tuple(TopologicalSorter(self.before).static_order())
+
+    @cached_property
+    def last(self) -> frozenset[str]:
+        """The steps that no other needs."""
+        return frozenset(self.steps) - {need for step in self.steps.values() for need in step.needs}
 
     @cached_property
     def ancestors(self) -> Mapping[str, frozenset[str]]:
@@ -118,11 +124,12 @@ def read(raw: Any) -> Graph:
     """
     definition = _form(raw)
     _check_inputs(definition)
-    graph = Graph(definition, _by_id(definition), *_parsed(definition))
+    graph = Graph(definition, _by_id(definition), *_parsed(definition), _output(definition))
     _check_references(graph)
     _check_cycles(graph)
     for name, step in graph.steps.items():
         _check_variables(graph, name, step)
+    _check_output(graph)
     return graph
 
 
@@ -234,6 +241,22 @@ def _list(step: MapStep) -> Path:
         return parse_path(step.over)
     except TextError as problem:
         raise fault(f"steps.{step.id}.over", str(problem)) from None
+
+
+def _output(definition: Definition) -> tuple[Path, ...]:
+    made = []
+    for number, text in enumerate(definition.output):
+        try:
+            made.append(parse_path(text))
+        except TextError as problem:
+            raise fault(f"output[{number}]", str(problem)) from None
+    return tuple(made)
+
+
+def _check_output(graph: Graph) -> None:
+    for number, path in enumerate(graph.output):
+        if path[0] != "steps" or len(path) == 1 or path[1] not in graph.steps:
+            raise fault(f"output[{number}]", "it leads to no step; write steps, the id of a step, and output")
 
 
 def _check_response_schema(name: str, schema: dict[str, Any] | None) -> None:

@@ -96,3 +96,13 @@ class RunEvent:
     message: str
     percent: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What a caller asks for; `workflow` is an id or a name."""
+
+    workflow: str
+    inputs: dict[str, Any]
+    max_cost_usd: float | None = None
+    idempotency_key: str | None = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[News], Awaitable[None]]
 
-Name = Literal["stdout", "stderr"]
+Name = Literal["stdin", "stdout", "stderr"]
 
 
 class Column(NamedTuple):

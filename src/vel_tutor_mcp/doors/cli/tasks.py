@@ -16,7 +16,16 @@ from vel_tutor_mcp.doors.cli.output import Column
 from vel_tutor_mcp.doors.cli.product import with_app
 from vel_tutor_mcp.doors.reply import EXIT_CODES
 from vel_tutor_mcp.errors import InputError, Unavailable, VelError
-from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Page, Priority, Task, TaskRequest, TaskStatus, TaskType
+from vel_tutor_mcp.models import (
+    MAX_PROMPT_CHARACTERS,
+    Page,
+    Priority,
+    Task,
+    TaskError,
+    TaskRequest,
+    TaskStatus,
+    TaskType,
+)
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -180,7 +189,7 @@ def _tell_standing(told: "Told", *, as_json: bool) -> None:
     if told.task.error:
         output.say(f"vel-tutor-mcp: {told.task.error.message}")
     output.say(summary(data))
-    if code := code_of(told.task):
+    if code := code_of(told.status, told.task.error):
         raise typer.Exit(code)
 
 
@@ -193,15 +202,15 @@ def summary(data: dict[str, Any]) -> str:
     return line if total_ms is not None else f"{line} {_ONLY_LOOK.format(id=data['id'])}"
 
 
-def code_of(task: Task) -> int:
-    """The exit code that tells how the task stands."""
-    match task.status:
+def code_of(status: TaskStatus, error: TaskError | None) -> int:
+    """The exit code that tells how a task or a run stands."""
+    match status:
         case TaskStatus.COMPLETED:
             return 0
         case TaskStatus.CANCELLED:
             return CANCELLED
         case TaskStatus.FAILED:
-            return _code_named(task.error.code if task.error else "")
+            return _code_named(error.code if error else "")
         case _:
             return EXIT_CODES[Unavailable]  # try again later
 

@@ -1,0 +1,287 @@
+"""Whose turn it is: between users, by time, and for a place at a provider, on a real database with a real engine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from world import Providers
+
+from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Task, TaskRequest, TaskStatus
+from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.agents import ensure_default
+from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import people, tasks
+from vel_tutor_mcp.store.tables import attempts
+
+pytestmark = pytest.mark.anyio
+
+SOON = 2.0  # a round of the care loop, on a busy machine
+STALL = Fault(kind="stall", after_chunks=1)
+
+
+def opened(settings: Settings, limits: dict[str, Any] | None = None, **values: Any) -> AbstractAsyncContextManager[App]:
+    """The product, with these fields in the rows of its providers."""
+    return open_app(settings.model_copy(update={"catalog": {"providers": limits or {}}} | values))
+
+
+@pytest.fixture
+async def limited(settings: Settings) -> AsyncIterator[App]:
+    """At most two calls to Groq at once."""
+    async with opened(settings, {"groq": {"max_concurrent": 2}}) as app:
+        yield app
+
+
+async def user(app: App, name: str) -> Principal:
+    async with app._parts.database.write() as tx:
+        principal = await people.local_principal(tx, name, record.now())
+        await ensure_default(tx, principal)
+    return principal
+
+
+async def submitted(app: App, who: Principal, count: int, **wanted: Any) -> list[Task]:
+    return [await app.tasks.submit(who, TaskRequest(prompt=f"{who.name} {n}", **wanted)) for n in range(count)]
+
+
+async def ended(app: App, who: Principal, made: list[Task]) -> list[Told]:
+    return await asyncio.gather(*(app.tasks.follow(who, task.id, 30) for task in made))
+
+
+async def open_at(provider: SimulatedProvider, count: int) -> None:
+    async with asyncio.timeout(10):
+        await provider.until(lambda sim: sim.open == count)
+
+
+async def until_waiting(app: App, who: Principal, task: Task, provider: str = "groq") -> Task:
+    """The task, as soon as it waits for a place at the provider."""
+    with app._hub.listen(task.id) as listener:
+        async with asyncio.timeout(10):
+            while (seen := await app.tasks.get(who, task.id)).waits_for != provider or seen.status != "pending":
+                await listener.wait(1)
+                listener.take()
+    return seen
+
+
+async def one_waits(app: App, providers: Providers) -> tuple[list[Task], Task]:
+    """Two tasks whose calls to Groq are stalled, and one that waits for its place there."""
+    me = app.local_principal
+    providers.groq.faults = [STALL] * 2
+    busy = await submitted(app, me, 2)
+    await open_at(providers.groq, 2)
+    (task,) = await submitted(app, me, 1)
+    return busy, await until_waiting(app, me, task)
+
+
+def peak(provider: SimulatedProvider) -> int:
+    """The most calls that were open at once."""
+    calls = provider.requests
+    return max(sum(c.started <= call.started < (c.ended or call.started + 1) for c in calls) for call in calls)
+
+
+async def test_a_user_with_few_tasks_does_not_wait_for_one_with_many(settings: Settings, providers: Providers) -> None:
+    async with opened(settings, concurrency=4) as app:
+        many, few = await user(app, "many"), await user(app, "few")
+        providers.groq.faults = [STALL] * 4
+        busy = await submitted(app, many, 4)
+        await open_at(providers.groq, 4)
+        first, second = await submitted(app, many, 100), await submitted(app, few, 5)
+
+        for task in busy:
+            await app.tasks.cancel(many, task.id)
+        assert {told.task.status for told in await ended(app, few, second)} == {TaskStatus.COMPLETED}
+        done = await app.tasks.list(many, status=TaskStatus.COMPLETED, limit=100)
+        assert len(done.rows) < 50
+        assert {told.task.status for told in await ended(app, many, first)} == {TaskStatus.COMPLETED}
+
+    order = [received.prompt.split()[0] for received in providers.groq.requests[4:]]
+    assert order[:14].count("few") == 5
+
+
+async def test_a_task_begins_when_its_time_has_come_and_not_before(app: App, me: Principal) -> None:
+    due = record.now() + timedelta(seconds=1)
+    task = await put_off(app, me, due)
+
+    (told,) = await ended(app, me, [task])
+
+    assert told.task.started_at
+    assert due <= told.task.started_at <= due + timedelta(seconds=SOON)
+    assert (told.task.turn, told.task.not_before) == (1, None)
+
+
+async def put_off(app: App, me: Principal, not_before: Any) -> Task:
+    """A task that was stored with this time, before anybody could begin it."""
+    sample = (await ended(app, me, await submitted(app, me, 1)))[0].task
+    async with app._parts.database.write() as tx:
+        await tasks.change(
+            tx,
+            sample.id,
+            record.now(),
+            status=TaskStatus.PENDING,
+            attempt_set=2,
+            not_before=not_before,
+            ended_at=None,
+            started_at=None,
+        )
+    return sample
+
+
+async def test_nobody_opens_a_transaction_to_write_for_a_task_that_is_not_due(app: App, me: Principal) -> None:
+    await put_off(app, me, record.now() + timedelta(hours=1))
+
+    async with app._parts.database.write(), asyncio.timeout(SOON):  # in which another one would have to wait
+        await app._care.once()
+
+
+async def test_no_more_calls_are_open_than_a_provider_takes(limited: App, providers: Providers) -> None:
+    me = limited.local_principal
+    providers.groq.latency = 0.3
+    told = await ended(limited, me, await submitted(limited, me, 8))
+
+    assert {each.task.status for each in told} == {TaskStatus.COMPLETED}
+    assert {each.task.provider for each in told} == {"groq"}
+    assert [len(each.attempts) for each in told] == [1] * 8
+    assert [received.prompt for received in providers.groq.requests[:2]] == [f"{me.name} 0", f"{me.name} 1"]
+    assert peak(providers.groq) == 2
+    waited = [[event.message for event in each.history if event.kind == "waiting"] for each in told]
+    assert waited[-1] == ["waiting for a free place at groq (limit 2)"]
+    assert max(map(len, waited)) == 1
+
+
+async def test_a_task_that_waits_for_a_provider_is_pending_and_goes_on_in_another_run(
+    limited: App, providers: Providers
+) -> None:
+    me = limited.local_principal
+    busy, waiting = await one_waits(limited, providers)
+    assert (waiting.turn, waiting.executor, waiting.running, waiting.started_at) == (2, None, False, None)
+    assert providers.openai.requests == []
+
+    await limited.tasks.cancel(me, busy[0].id)
+    (told,) = await ended(limited, me, [waiting])
+
+    assert (told.task.status, told.task.turn, told.task.waits_for) == (TaskStatus.COMPLETED, 2, None)
+    assert told.task.recoveries == 0
+    assert [event.kind for event in told.history] == ["submitted", "route", "waiting", "attempt", "completed"]
+    assert await limited._parts.engine.not_begun([record.Subject(told.task, me).work]) == []
+
+
+async def test_who_needs_no_place_there_is_not_held_up_by_those_who_wait(
+    settings: Settings, providers: Providers
+) -> None:
+    limits = {"groq": {"max_concurrent": 1}}
+    async with opened(settings, limits, tasks_in_progress=3) as app:
+        me = app.local_principal
+        await app.agents.create(me, "other", AgentType.RESEARCHER, AgentConfig(providers=("openai",)))
+        providers.groq.faults = [STALL]
+        busy = await submitted(app, me, 8)
+        await open_at(providers.groq, 1)
+        (told,) = await ended(app, me, await submitted(app, me, 1, agent="other"))
+
+        assert told.task.provider == "openai"
+        await app.tasks.cancel(me, busy[0].id)
+        assert {each.task.status for each in await ended(app, me, busy[1:])} == {TaskStatus.COMPLETED}
+
+
+async def test_a_task_that_waits_for_a_provider_is_cancelled_at_once(limited: App, providers: Providers) -> None:
+    me = limited.local_principal
+    busy, waiting = await one_waits(limited, providers)
+
+    told = await limited.tasks.cancel(me, waiting.id)
+
+    assert (told.task.status, told.attempts) == (TaskStatus.CANCELLED, [])
+    assert told.history[-1].message == "cancelled while it waited for groq"
+    for task in busy:
+        await limited.tasks.cancel(me, task.id)
+
+
+async def test_a_retry_begins_with_a_first_turn(limited: App, providers: Providers) -> None:
+    me = limited.local_principal
+    busy, waiting = await one_waits(limited, providers)
+    await limited.tasks.cancel(me, waiting.id)
+    for task in busy:
+        await limited.tasks.cancel(me, task.id)
+
+    await limited.tasks.retry(me, waiting.id)
+    (told,) = await ended(limited, me, [waiting])
+
+    assert (told.task.status, told.task.attempt_set, told.task.turn) == (TaskStatus.COMPLETED, 2, 1)
+
+
+@pytest.mark.parametrize("status", [500, 404])
+async def test_a_task_waits_for_its_second_candidate_without_asking_the_first_again(
+    settings: Settings, providers: Providers, status: int
+) -> None:
+    async with opened(settings, {"openai": {"max_concurrent": 1}}) as app:
+        me = app.local_principal
+        for name, order in {"direct": ("openai",), "both": ("groq", "openai")}.items():
+            config = AgentConfig.model_validate({"providers": order, "policy": "fixed"})
+            await app.agents.create(me, name, AgentType.RESEARCHER, config)
+        providers.openai.faults, providers.groq.always = [STALL], Fault(kind="status", status=status)
+        busy = await submitted(app, me, 1, agent="direct")
+        await open_at(providers.openai, 1)
+        (task,) = await submitted(app, me, 1, agent="both")
+        waiting = await until_waiting(app, me, task, "openai")
+        assert waiting.started_at  # it has made a call
+
+        await app.tasks.cancel(me, busy[0].id)
+        (told,) = await ended(app, me, [task])
+
+    assert [(each.provider, each.outcome) for each in told.attempts] == [
+        ("groq", Outcome.FAILED),
+        ("openai", Outcome.COMPLETED),
+    ]
+    assert len(providers.groq.requests) == 1
+
+
+async def test_a_task_that_waits_goes_on_after_a_restart(settings: Settings, providers: Providers) -> None:
+    async with opened(settings, {"groq": {"max_concurrent": 2}}) as app:
+        busy, waiting = await one_waits(app, providers)
+    async with opened(settings, {"groq": {"max_concurrent": 2}}) as app:
+        told = await ended(app, app.local_principal, [*busy, waiting])
+
+    assert {each.task.status for each in told} == {TaskStatus.COMPLETED}
+    assert [[attempt.outcome for attempt in each.attempts] for each in told] == [
+        [Outcome.CUT, Outcome.COMPLETED],
+        [Outcome.CUT, Outcome.COMPLETED],
+        [Outcome.COMPLETED],
+    ]
+    assert {each.task.recoveries for each in told} == {0}
+
+
+async def test_no_more_calls_begin_within_a_minute_than_a_provider_takes(
+    settings: Settings, providers: Providers
+) -> None:
+    async with opened(settings, {"groq": {"max_per_minute": 2}}) as app:
+        me = app.local_principal
+        made = await submitted(app, me, 3)
+        assert {told.task.status for told in await ended(app, me, made[:2])} == {TaskStatus.COMPLETED}
+        await until_waiting(app, me, made[2])
+
+        await a_minute_later(app)
+        (told,) = await ended(app, me, made[2:])
+
+    assert (told.task.status, len(providers.groq.requests)) == (TaskStatus.COMPLETED, 3)
+    assert "waiting for a free place at groq (limit 2 a minute)" in [event.message for event in told.history]
+
+
+async def a_minute_later(app: App) -> None:
+    """Every call was begun a minute earlier."""
+    async with app._parts.database.write() as tx:
+        for row in (await tx.execute(sa.select(attempts.c.id, attempts.c.started_at))).all():
+            earlier = row.started_at - timedelta(seconds=61)
+            await tx.execute(attempts.update().where(attempts.c.id == row.id), {"started_at": earlier})
+
+
+async def test_a_provider_without_limits_costs_no_statement(app: App, me: Principal) -> None:
+    said: list[str] = []
+    engine = app._parts.database._engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    await ended(app, me, await submitted(app, me, 2))
+
+    assert [statement for statement in said if "attempts.provider =" in statement] == []
+    assert any("tasks.owner_id" in statement for statement in said)
