@@ -22,6 +22,7 @@ from noted import Services, first_rows, services_on
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.models import Principal, Task, TaskError, TaskStatus
+from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import runs, schema, step_tasks
@@ -56,8 +57,10 @@ def stage(home: Path, database_url: str | None) -> Iterator[Stage]:
     database = database_of(place)
     schema.prepare(database, lambda: None)
     with asyncio.Runner() as loop:
-        yield Stage(loop, database, services_on(database, place), loop.run(first_rows(database)))
-        loop.run(database.close())
+        try:
+            yield Stage(loop, database, services_on(database, place), loop.run(first_rows(database)))
+        finally:
+            loop.run(database.close())
 
 
 @dataclass
@@ -170,9 +173,12 @@ class Play:
             assert await self.on.services.conductor.end_task(tx, subject, status, status.value, **values)
         await self.follow_up(subject.after)
 
-    async def time_out(self, step_id: str) -> None:
+    async def time_out(self, step_id: str, *, due: bool = True) -> None:
         after = Aftermath()
         async with self.on.database.write() as tx:
+            if due:
+                (step,) = (step for step in await runs.steps(tx, self.run.id) if step.step_id == step_id)
+                await runs.change_step(tx, replace(step, due_at=record.now()))
             await self.on.services.conductor.time_out(tx, self.run.id, step_id, after)
         await self.follow_up(after)
 
@@ -261,3 +267,89 @@ def test_random_graphs_come_to_what_the_rules_say(database_url: str | None, tmp_
             follow_to_its_end(on, flow, seed, cancelled_after)
 
         follow()
+
+
+def alone(step: dict[str, Any], inputs: dict[str, Any]) -> Flow:
+    raw = {"inputs": {"properties": {name: {} for name in inputs}}, "steps": [{"id": "a", "needs": []} | step]}
+    return Flow(raw=raw, conditions={}, inputs=inputs, fates={"a": [Fate()] * 4}, decisions={})
+
+
+async def ended_tasks(play: Play) -> list[str]:
+    async with play.on.database.read() as tx:
+        return [task.status.value for task in await step_tasks.of_step(tx, play.run.id, "a")]
+
+
+async def in_progress(play: Play) -> list[Task]:
+    async with play.on.database.read() as tx:
+        found = await step_tasks.unended(tx, play.run.id)
+    return sorted((task for task in found if task.status is TaskStatus.IN_PROGRESS), key=lambda task: task.item)
+
+
+def test_a_map_whose_time_is_over_keeps_what_is_done(database_url: str | None, tmp_path: Path) -> None:
+    over = {"kind": "map", "over": "inputs.many", "parallel": 2, "timeout_seconds": 60, "retry": {"attempts": 3}}
+    flow = alone(over | {"prompt": "{{ item }}"}, {"many": ["one", "two", "three", "four"]})
+    with stage(tmp_path, database_url) as on:
+        play = Play(on, flow, Random(1), cancelled_after=0)
+
+        async def story() -> RunStep:
+            await play.start()
+            first, _ = await in_progress(play)
+            await play.answer(first)
+            await play.time_out("a")
+            return (await play.play())["a"]
+
+        step = on.wait(story())
+        assert on.wait(ended_tasks(play)) == ["completed", "cancelled", "cancelled"]
+
+    assert (step.status, play.run.status) == (StepStatus.COMPLETED, TaskStatus.COMPLETED)
+    assert step.output["items"] == [answer("one", structured=False), None, None, None]
+    assert {error["message"] for error in step.output["errors"]} == {"It took longer than its timeout_seconds of 60."}
+
+
+def test_a_time_out_that_two_processes_see_counts_once(database_url: str | None, tmp_path: Path) -> None:
+    flow = alone({"kind": "task", "prompt": "x", "timeout_seconds": 60, "retry": {"attempts": 2}}, {})
+    with stage(tmp_path, database_url) as on:
+        play = Play(on, flow, Random(1), cancelled_after=0)
+
+        async def story() -> RunStep:
+            await play.start()
+            await play.time_out("a")
+            await play.time_out("a", due=False)
+            (task,) = await in_progress(play)
+            assert task.cancel_requested
+            await play.end(task, TaskStatus.CANCELLED)
+            await play.time_out("a", due=False)
+            return (await play.play())["a"]
+
+        step = on.wait(story())
+
+    assert (step.status, step.output) == (StepStatus.COMPLETED, answer("x", structured=False))
+
+
+def test_an_item_that_could_not_be_asked_is_not_asked_when_the_run_goes_on(
+    database_url: str | None, tmp_path: Path
+) -> None:
+    flow = alone({"kind": "map", "over": "inputs.many", "prompt": "{{ inputs.word }}"}, {"many": [1, 2], "word": " "})
+    with stage(tmp_path, database_url) as on:
+        play = Play(on, flow, Random(1), cancelled_after=0)
+        on.wait(play.start())
+        assert play.run.status is TaskStatus.FAILED
+        on.wait(on.services.runs.retry(on.me, play.run.id))
+        assert on.wait(play.play())["a"].output["failed"] == 2
+
+    assert play.run.status is TaskStatus.FAILED
+    assert play.run.error is not None
+    assert play.run.error.message.startswith("Step a: None of 2 items succeeded; the first says: The prompt is empty;")
+
+
+def test_a_map_that_goes_on_does_no_more_items_at_once_than_before(database_url: str | None, tmp_path: Path) -> None:
+    over = {"kind": "map", "over": "inputs.many", "parallel": 2, "on_error": "fail"}
+    flow = alone(over | {"prompt": "{{ item }}"}, {"many": [1, 2, 3, 4]})
+    with stage(tmp_path, database_url) as on:
+        play = Play(on, replace(flow, fates={"a": [Fate(failures=9)] * 4}), Random(1), cancelled_after=0)
+        on.wait(play.start())
+        failed = on.wait(play.play())
+        assert play.run.status is TaskStatus.FAILED
+        on.wait(play.retry(failed))
+        assert len(on.wait(in_progress(play))) == 2
+        assert on.wait(play.play())["a"].output["succeeded"] == 4

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -93,7 +94,7 @@ class Care:
         for task_id in (running - kept) | asked:  # another process has it: this one was frozen
             self._calls.cancel(task_id)
         if overdue:
-            await self._time_out()
+            await self._time_out(overdue)
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
@@ -117,11 +118,10 @@ class Care:
             admitted = await self._answers.admit(tx)
         await self._answers.start(admitted)
 
-    async def _time_out(self) -> None:
+    async def _time_out(self, overdue: Sequence[tuple[str, str]]) -> None:
         after = Aftermath()
         async with self._database.write() as tx:
-            # Read once more: another process may have been faster, and the step may have got new time.
-            for run_id, step_id in await runs.overdue(tx, record.now()):
+            for run_id, step_id in overdue:
                 await self._conductor.time_out(tx, run_id, step_id, after)
         self._conductor.follow_up(after)
 

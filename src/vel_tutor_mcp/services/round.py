@@ -84,6 +84,8 @@ class Round:
     async def time_out(self, step_id: str) -> None:
         """Take note that a step's time is over: its tasks are stopped, an approval is decided by its rule."""
         asked, step = self.graph.steps[step_id], self.steps[step_id]
+        if step.due_at is None or step.due_at > record.now():  # another process saw it first, and it is tried again
+            return
         if step.status is StepStatus.AWAITING_APPROVAL and isinstance(asked, ApprovalStep):
             await self.decide(step_id, self.owner, How.DEADLINE, None, approve=asked.on_timeout == "approve")
         if step.status is not StepStatus.RUNNING:

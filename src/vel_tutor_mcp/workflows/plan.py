@@ -2,9 +2,9 @@
 
 A step is looked at once all that stand before it (`needs`, and the steps whose failure leads to it) have ended. It runs
 
-- where failures lead to it: if one of those steps has failed;
-- else, if it needs nothing, or one of its needs is met and none has failed to another step. A need is met that has
-  completed, or failed with `on_error: continue`: so branches that were skipped do not hold up what joins them;
+- where failures lead to it: only if one of those steps has failed; its needs are waited for, but need not be met;
+- where none do: if it needs nothing, or one of its needs is met and none has failed to another step. A need is met that
+  has completed, or failed with `on_error: continue`: so branches that were skipped do not hold up what joins them;
 
 and if its condition, where it has one, holds. Otherwise it is skipped. A failure with `on_error: fail` ends the run.
 """
