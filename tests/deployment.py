@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.sse import sse_client
@@ -32,16 +33,17 @@ class Deployment:
         return serving(self.folder, {**values, **self.variables}, transport=self.transport)
 
     @asynccontextmanager
-    async def client(self, era: Era, values: Mapping[str, str] = {}) -> AsyncIterator[Client]:
-        """The official SDK's client of a server."""
+    async def client(self, era: Era, values: Mapping[str, str] = {}, **options: Any) -> AsyncIterator[Client]:
+        """The official SDK's client of a server; `options` are the client's own."""
         values = {**values, **self.variables}
         if self.transport == "stdio":
-            async with Client(stdio_client(self._started_by_client(values)), mode=era) as client:
+            async with Client(stdio_client(self._started_by_client(values)), mode=era, **options) as client:
                 yield client
             return
         async with Server(self.folder, values, transport=self.transport) as server:
             address = await soon(server.address())
-            async with Client(sse_client(address) if self.transport == "sse" else address, mode=era) as client:
+            way = sse_client(address) if self.transport == "sse" else address
+            async with Client(way, mode=era, **options) as client:
                 yield client
 
     def _started_by_client(self, values: Mapping[str, str]) -> StdioServerParameters:
