@@ -318,10 +318,19 @@ def _changed(place: str) -> VelError:
     return Unavailable(f"The tables of {place} have just been changed by a newer vel-tutor-mcp; try again.")
 
 
+def _pooled(place: str) -> VelError:
+    return ConfigurationError(
+        f"{capital(place)} is behind a pooler that changes our connections; locks and what is prepared must last as "
+        "long as a connection; connect directly, or through a pooler in session mode (docs/deploy.md)."
+    )
+
+
 # By SQLSTATE (PostgreSQL's manual, appendix A); two characters stand for a class.
 _SENTENCES = {
     "22": _unfit,
     "0A000": _changed,
+    "42P05": _pooled,
+    "26000": _pooled,
     _NO_CONNECTION_LEFT: _crowded,
     "53100": _full,
     "53200": _full,
