@@ -16,6 +16,7 @@ import durable
 import memory
 import parts
 import provider
+import runs
 import start
 import throughput
 import tool_list
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "memory": memory.results,
     "durable": durable.results,
     "throughput": throughput.results,
+    "runs": runs.results,
     "parts": parts.results,
 }
 
