@@ -18,6 +18,7 @@ import parts
 import provider
 import runs
 import start
+import stored
 import throughput
 import tool_list
 from measure import Result
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "durable": durable.results,
     "throughput": throughput.results,
     "runs": runs.results,
+    "stored": stored.results,
     "parts": parts.results,
 }
 
