@@ -19,8 +19,11 @@ import provider
 import runs
 import start
 import stored
+import takeover
 import throughput
 import tool_list
+import waiting
+import workers
 from measure import Result
 from stdio import FOREIGN
 
@@ -33,6 +36,9 @@ BENCHMARKS = {
     "durable": durable.results,
     "throughput": throughput.results,
     "runs": runs.results,
+    "takeover": takeover.results,
+    "workers": workers.results,
+    "waiting": waiting.results,
     "stored": stored.results,
     "parts": parts.results,
 }

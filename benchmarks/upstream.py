@@ -37,7 +37,7 @@ class Upstream:
         return self._ordered("seconds")
 
     def begun(self, count: int) -> float:
-        """Wait for so many requests since `seconds` was asked; when the last of them came, as `time.monotonic` has it."""
+        """Wait for so many requests since `seconds` was asked; when the last of them came, by `time.monotonic`."""
         return self._ordered(f"begun {count}")
 
     def ended(self, count: int) -> float:
