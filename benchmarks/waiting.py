@@ -1,8 +1,8 @@
 """Memory of a server beside 1,000 runs that wait for a decision; against one beside none.
 
 A run that waits is rows and nothing else, so it should weigh nothing. Both are servers that have just been opened. What
-the server that began the runs has grown by is told too: it has answered as many calls. Then the same with a task behind
-each run that waits for its turn, as it does where no process has a place for it.
+the server that began the runs has grown by is told too, and one that ends them all: they have answered as many calls.
+Then the same with a task beside each decision, which waits for its turn as where no process has a place for it.
 """
 
 from collections.abc import Mapping
@@ -59,6 +59,11 @@ async def _on(name: str, new: NewDatabase, runs: int, rounds: int) -> list[Resul
             ),
             Result(name=f"the server that began {what} has grown by", unit="MB", ours=grown[_WITHOUT]),
             Result(name="the same, with a pending task each", unit="MB", ours=grown[_WITH]),
+            Result(
+                name=f"a server that cancels {what} with a pending task each: grown by",
+                unit="MB",
+                ours=_end(with_tasks),
+            ),
         ]
 
 
@@ -81,6 +86,21 @@ def _begin(variables: Mapping[str, str], workflow: str, runs: int) -> float:
         _ask(server, workflow, _ASKED_AT_ONCE)
         before = megabytes(server.pid)
         _ask(server, workflow, runs - _ASKED_AT_ONCE)
+        return megabytes(server.pid) - before
+
+
+def _end(variables: Mapping[str, str]) -> float:
+    """Cancel all runs in a new server; returns by how many megabytes it has grown."""
+    with StdioServer(OURS, variables) as server:
+        server.initialize()
+        found, cursor = [], None
+        while not found or cursor:
+            page = server.call("workflow_get", limit=100, **({"cursor": cursor} if cursor else {}))["structuredContent"]
+            found += [run["id"] for run in page["runs"]]
+            cursor = page["next_cursor"]
+        before = megabytes(server.pid)
+        for run_id in found:
+            server.call("task_cancel", id=run_id)
         return megabytes(server.pid) - before
 
 

@@ -20,11 +20,19 @@ Row = TypeVar("Row")
 _TOO_GREAT = 2**63
 
 
-def visible(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
-    """What the principal may see of a table: an administrator the organisation's rows, anyone else their own."""
+def visible(table: sa.Table, principal: Principal, *, few: bool = False) -> sa.ColumnElement[bool]:
+    """What the principal may see of a table: an administrator the organisation's rows, anyone else their own.
+
+    `few` says that another condition with an index leaves few rows. SQLite keeps no counts, and would read the whole
+    list in its order to find them; inside of an expression it has no index for the list.
+    """
+    organisation_id: sa.ColumnElement[str] = table.c.organisation_id
+    owner_id: sa.ColumnElement[str] = table.c.owner_id
+    if few:
+        organisation_id, owner_id = (sa.func.coalesce(column, column) for column in (organisation_id, owner_id))
     if principal.role in {"admin", "org_admin"}:
-        return table.c.organisation_id == principal.organisation_id
-    return sa.and_(table.c.organisation_id == principal.organisation_id, table.c.owner_id == principal.user_id)
+        return organisation_id == principal.organisation_id
+    return sa.and_(organisation_id == principal.organisation_id, owner_id == principal.user_id)
 
 
 async def newest_first(

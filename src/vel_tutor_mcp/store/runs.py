@@ -55,7 +55,8 @@ async def page(
     status: TaskStatus | None = None,
     workflow_id: str | None = None,
 ) -> Page[Run]:
-    query = sa.select(runs).where(paging.visible(runs, principal))
+    few = status is not None and not status.ended
+    query = sa.select(runs).where(paging.visible(runs, principal, few=few))
     if status is not None:
         query = query.where(runs.c.status == status)
     if workflow_id is not None:

@@ -81,7 +81,8 @@ async def page(
     agent_id: str | None = None,
     text: str | None = None,
 ) -> Page[Task]:
-    query = sa.select(tasks).where(paging.visible(tasks, principal))
+    few = status is not None and not status.ended
+    query = sa.select(tasks).where(paging.visible(tasks, principal, few=few))
     if status is not None:
         query = query.where(tasks.c.status == status)
     if agent_id is not None:
