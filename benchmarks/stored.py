@@ -132,6 +132,7 @@ async def _reads(app: App, client: Client) -> dict[str, Read]:
         "list of tasks": tool("task_list"),
         "list of failed tasks": tool("task_list", status="failed"),
         "list of tasks of a state that none has": tool("task_list", status="in_progress"),
+        "list of tasks by words that none has": tool("task_list", query="no such words"),
     }
 
 

@@ -93,7 +93,8 @@ def _end(variables: Mapping[str, str]) -> float:
     """Cancel all runs in a new server; returns by how many megabytes it has grown."""
     with StdioServer(OURS, variables) as server:
         server.initialize()
-        found, cursor = [], None
+        found: list[str] = []
+        cursor: str | None = None
         while not found or cursor:
             page = server.call("workflow_get", limit=100, **({"cursor": cursor} if cursor else {}))["structuredContent"]
             found += [run["id"] for run in page["runs"]]
