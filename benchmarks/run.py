@@ -16,9 +16,14 @@ import durable
 import memory
 import parts
 import provider
+import runs
 import start
+import stored
+import takeover
 import throughput
 import tool_list
+import waiting
+import workers
 from measure import Result
 from stdio import FOREIGN
 
@@ -30,6 +35,11 @@ BENCHMARKS = {
     "memory": memory.results,
     "durable": durable.results,
     "throughput": throughput.results,
+    "runs": runs.results,
+    "takeover": takeover.results,
+    "workers": workers.results,
+    "waiting": waiting.results,
+    "stored": stored.results,
     "parts": parts.results,
 }
 

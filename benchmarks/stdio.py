@@ -36,6 +36,40 @@ def environment(folder: Path, base_url: str, **values: str) -> dict[str, str]:
     }
 
 
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time of all threads of a process so far; None where the system does not tell."""
+    # Linux names the CPU clock of any process so, and reads it to the nanosecond; /proc counts hundredths.
+    return time.clock_gettime((~pid << 3) | 2) if sys.platform == "linux" else None
+
+
+class Worker:
+    """A worker, from the moment when it says that it runs to its end."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *OURS, "worker"], env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_SECONDS_TO_LEAVE)
+        finally:
+            self._process.kill()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def await_ready(self) -> None:
+        assert self._process.stderr is not None
+        said = self._process.stderr.readline()
+        assert b"the worker runs" in said, said
+
+
 class StdioServer:
     """A process, from its spawn to its orderly end."""
 
@@ -96,8 +130,12 @@ class StdioServer:
 
     def cpu_seconds(self) -> float | None:
         """CPU time of all its threads so far; None where the system does not tell."""
-        # Linux names the CPU clock of any process so, and reads it to the nanosecond; /proc counts hundredths.
-        return time.clock_gettime((~self.pid << 3) | 2) if sys.platform == "linux" else None
+        return cpu_seconds(self.pid)
+
+    def kill(self) -> None:
+        """End it as a crash would; returns when it is gone."""
+        self._process.kill()
+        self._process.wait(_SECONDS_TO_LEAVE)
 
     def _write(self, message: Json) -> None:
         stdin: IO[bytes] | None = self._process.stdin

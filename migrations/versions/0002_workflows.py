@@ -19,6 +19,7 @@ def upgrade() -> None:
     _runs()
     for column in _of_tasks():
         op.add_column("tasks", column)
+    op.create_index("ix_tasks_organisation_id_status_created_at", "tasks", ["organisation_id", "status", "created_at"])
     op.create_index("uq_tasks_run_id_step_id_item", "tasks", ["run_id", "step_id", "item"], unique=True)
     op.create_index("ix_attempts_provider_outcome", "attempts", ["provider", "outcome"])
     op.create_index("ix_attempts_provider_started_at", "attempts", ["provider", "started_at"])
@@ -28,6 +29,7 @@ def downgrade() -> None:
     op.drop_index("ix_attempts_provider_started_at", "attempts")
     op.drop_index("ix_attempts_provider_outcome", "attempts")
     op.drop_index("uq_tasks_run_id_step_id_item", "tasks")
+    op.drop_index("ix_tasks_organisation_id_status_created_at", "tasks")
     for column in reversed(_of_tasks()):
         op.drop_column("tasks", column.name)
     for table in ("run_events", "run_steps", "runs", "workflow_versions", "workflows"):
@@ -111,7 +113,8 @@ def _runs() -> None:
     op.create_index("ix_runs_owner_id_created_at", "runs", ["owner_id", "created_at"])
     op.create_index("ix_runs_organisation_id_created_at", "runs", ["organisation_id", "created_at"])
     op.create_index("ix_runs_workflow_id_created_at", "runs", ["workflow_id", "created_at"])
-    op.create_index("ix_runs_status", "runs", ["status"])
+    op.create_index("ix_runs_owner_id_status_created_at", "runs", ["owner_id", "status", "created_at"])
+    op.create_index("ix_runs_organisation_id_status_created_at", "runs", ["organisation_id", "status", "created_at"])
     op.create_table(
         "run_steps",
         sa.Column("run_id", ID, nullable=False),

@@ -157,6 +157,7 @@ tasks = Table(
     Index(None, "organisation_id", "created_at"),
     Index(None, "agent_id", "status"),
     Index(None, "status", "owner_id", "priority", "created_at"),
+    Index(None, "organisation_id", "status", "created_at"),
     Index("uq_tasks_run_id_step_id_item", "run_id", "step_id", "item", unique=True),
 )
 
@@ -270,7 +271,8 @@ runs = Table(
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
     Index(None, "workflow_id", "created_at"),
-    Index(None, "status"),
+    Index(None, "owner_id", "status", "created_at"),
+    Index(None, "organisation_id", "status", "created_at"),
 )
 
 run_steps = Table(
