@@ -275,6 +275,33 @@ class TestMap:
         assert told.steps[0].error is not None
         assert told.status is TaskStatus.FAILED
 
+    @pytest.mark.parametrize("kind", ["task", "map"])
+    async def test_nobody_is_asked_again_in_the_name_of_a_deleted_agent(
+        self, app: App, me: Principal, providers: Providers, kind: str
+    ) -> None:
+        await app.agents.create(me, f"gone-{kind}", AgentType.RESEARCHER, AgentConfig())
+        providers.groq.faults = [Fault(kind="stall", after_chunks=1), Fault(kind="stall", after_chunks=1)]
+        asks = {"agent": f"gone-{kind}", "retry": {"attempts": 3, "backoff_seconds": 0}}
+        step = task("a", **asks) if kind == "task" else over("a", **asks)
+        run_id = await started(app, me, step, items=[1, 2][: 1 + (kind == "map")])
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda groq: groq.open == len(groq.requests) == 1 + (kind == "map"))
+        await app.agents.delete(me, f"gone-{kind}")
+        await app.runs.cancel(me, run_id)
+        asked = len(providers.groq.requests)
+        for _ in range(100):
+            try:
+                await app.runs.retry(me, run_id)
+                break
+            except Conflict:
+                await asyncio.sleep(0.05)
+        told = await ended(app, me, run_id)
+
+        assert states(told) == {"a": "failed"}
+        assert told.run.error is not None
+        assert told.run.error.code == "not_found"
+        assert len(providers.groq.requests) == asked
+
     async def test_a_map_whose_agent_is_deleted_ends(self, app: App, me: Principal, providers: Providers) -> None:
         await app.agents.create(me, "reader", AgentType.RESEARCHER, AgentConfig())
         providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
