@@ -171,6 +171,7 @@ async def test_templates_are_prompts_with_their_inputs_as_arguments(client: Clie
     ("name", "sentence"),
     [
         ("chain", "The template chain lacks topic; it is required; give it as an argument."),
+        ("delegate", "The prompt delegate lacks goal; it is required; give it as an argument."),
         ("nobody", "There is no such prompt; prompts are listed by prompts/list; choose one of these."),
     ],
 )
