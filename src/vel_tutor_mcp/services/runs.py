@@ -151,11 +151,19 @@ class Runs:
         try:
             told = await self.tell(principal, id_or_name)
         except NotFound:
-            return await self._workflows.get(principal, id_or_name)
+            return await self._workflow(principal, id_or_name)
         if told.status.ended or not seconds:
             return told
         waits = told.status is TaskStatus.AWAITING_APPROVAL
         return await self.follow(principal, told.run.id, seconds, tell, past_approvals=waits)
+
+    async def _workflow(self, principal: Principal, id_or_name: str) -> ToldWorkflow:
+        with suppress(NotFound):
+            return await self._workflows.get(principal, id_or_name)
+        raise NotFound(
+            "There is no such run or workflow; no run of yours has this id, and no workflow this id or name; see "
+            "workflow_get without an id."
+        )
 
     async def stop(self, principal: Principal, thing_id: str) -> Told | ToldRun:
         """Cancel the task or the run of this id; see `Tasks.cancel` and `cancel`.
