@@ -480,8 +480,8 @@ async def test_inputs_are_checked_and_their_defaults_filled_in(app: App, me: Pri
     }
     steps = [task("a", prompt="{{ inputs.n }} {{ inputs.style }}")]
     await app.workflows.save(me, "typed", {"inputs": schema, "steps": steps})
-    for wrong in ({}, {"n": "x"}):
-        with pytest.raises(InputError, match="The inputs do not fit this workflow; it does not match the schema at "):
+    for wrong, why in (({}, "they lack n"), ({"n": "x"}, "it does not match the schema at n")):
+        with pytest.raises(InputError, match=f"The inputs do not fit this workflow; {why}"):
             await app.runs.start(me, RunRequest(workflow="typed", inputs=wrong))
     started_run = await app.runs.start(me, RunRequest(workflow="typed", inputs={"n": 1}))
     assert output(await ended(app, me, started_run.id), "a") == "<1 plain>"
