@@ -463,6 +463,20 @@ async def test_a_run_never_costs_more_than_its_limit(app: App, me: Principal) ->
     assert errors
 
 
+async def test_what_calls_of_a_run_set_aside_at_once_is_waited_for(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    """Each of these calls could cost as much as the whole run may, and costs a thousandth of it."""
+    providers.groq.latency = providers.openai.latency = 0.05
+    run_id = await started(app, me, over("m"), max_cost_usd=0.003, items=[*range(12)])
+    told = await ended(app, me, run_id)
+
+    assert (output(told, "m")["succeeded"], output(told, "m")["errors"]) == (12, [])
+    assert 0 < told.cost_nanousd < 3_000_000
+    longest = {request.body.get("max_completion_tokens") for request in providers.groq.requests}
+    assert longest == {4096}
+
+
 async def test_a_key_starts_one_run_and_another_request_with_it_is_refused(app: App, me: Principal) -> None:
     await app.workflows.save(me, "once", {"steps": [task("a")]})
     request = RunRequest(workflow="once", inputs={}, idempotency_key="k")
