@@ -334,6 +334,12 @@ class TestApproval:
         (decided,) = (await app.audit.search(me, action="approval_decided", subject=f"run:{run_id}")).rows
         assert decided.payload == {"step": "ok", "approved": True, "how": "terminal"}
 
+    async def test_a_comment_that_is_too_long_decides_nothing(self, app: App, me: Principal) -> None:
+        run_id = await started(app, me, approval("ok"))
+        with pytest.raises(InputError, match="The comment has 2,001 characters; at most 2,000 are kept; nothing was d"):
+            await app.runs.decide(me, run_id, "ok", How.ELICITED, "c" * 2001, approve=True)
+        assert states(await app.runs.tell(me, run_id)) == {"ok": "awaiting_approval"}
+
     async def test_the_first_decision_counts_and_a_later_one_is_told_so(self, app: App, me: Principal) -> None:
         run_id = await started(app, me, approval("ok"), approval("other"))
         decisions = (app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=approve) for approve in (True, False))

@@ -28,6 +28,7 @@ from vel_tutor_mcp.workflows.graph import Graph
 from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus, Workflow
 
 _MAX_INPUT_BYTES = 500_000
+_MAX_COMMENT_CHARACTERS = 2000
 _ENDED_BADLY = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
 
 
@@ -203,7 +204,7 @@ class Runs:
         Raises:
             NotFound, InputError, Conflict: as `asked`; or the step takes a person's own word only, and this is relayed.
         """
-        check_text("comment", comment)
+        _check_comment(comment)
         after = Aftermath()
         async with self._database.write() as tx:
             run = await run_of(tx, principal, run_id)
@@ -321,6 +322,15 @@ def _approval(graph: Graph, step_id: str) -> ApprovalStep:
         has = f"its approvals are {', '.join(names)}" if names else "it has none"
         raise InputError(f"The run has no such approval; {has}; see it with workflow_get.")
     return asked
+
+
+def _check_comment(comment: str | None) -> None:
+    check_text("comment", comment)
+    if comment is not None and len(comment) > _MAX_COMMENT_CHARACTERS:
+        raise InputError(
+            f"The comment has {len(comment):,} characters; at most {_MAX_COMMENT_CHARACTERS:,} are kept; nothing was "
+            "decided, so decide again with less."
+        )
 
 
 def _refuse_decided(step: RunStep) -> None:
