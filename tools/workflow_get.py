@@ -4,6 +4,8 @@ from mcp_types import CallToolResult
 from vel_tutor_mcp.doors.desk import READS, Desk, Limit, NameRef, Wait, progress, tool
 from vel_tutor_mcp.doors.run_reply import found_replied, runs_listed
 
+_NAMED = 100
+
 
 @tool("Get workflow or run", READS)
 async def workflow_get(
@@ -20,5 +22,5 @@ async def workflow_get(
     app, me = await desk.enter()
     if id is None:
         runs = await app.runs.list(me, limit=limit, cursor=cursor)
-        return runs_listed(await app.workflows.list(me), runs)
+        return runs_listed(await app.workflows.list(me, limit=_NAMED), runs)
     return found_replied(await app.runs.find(me, id, wait_seconds, progress(ctx)))

@@ -76,6 +76,23 @@ async def test_a_person_who_gives_no_answer_decides_nothing(app: App, me: Princi
     assert (await app.runs.get(me, run_id)).status is TaskStatus.AWAITING_APPROVAL
 
 
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("content", [None, {}, {"approve": "SECRET"}])
+async def test_a_form_that_comes_back_without_a_decision_decides_nothing(
+    app: App, me: Principal, era: Era, content: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = await waiting(app, me)
+    async with person(app, era, ElicitResult(action="accept", content=content)) as (client, _):
+        result = await client.call_tool("workflow_decide", {"run": run_id, "step": "ok", "approve": True})
+
+    assert text(result) == (
+        "workflow_decide did nothing; what this client sent back does not fill in the form that its user was shown; "
+        "call again, so that they are asked once more."
+    )
+    assert "SECRET" not in caplog.text
+    assert (await app.runs.get(me, run_id)).status is TaskStatus.AWAITING_APPROVAL
+
+
 async def test_where_the_client_cannot_ask_the_decision_is_marked_as_relayed(
     app: App, me: Principal, client: Client
 ) -> None:

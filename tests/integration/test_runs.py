@@ -275,6 +275,33 @@ class TestMap:
         assert told.steps[0].error is not None
         assert told.status is TaskStatus.FAILED
 
+    @pytest.mark.parametrize("kind", ["task", "map"])
+    async def test_nobody_is_asked_again_in_the_name_of_a_deleted_agent(
+        self, app: App, me: Principal, providers: Providers, kind: str
+    ) -> None:
+        await app.agents.create(me, f"gone-{kind}", AgentType.RESEARCHER, AgentConfig())
+        providers.groq.faults = [Fault(kind="stall", after_chunks=1), Fault(kind="stall", after_chunks=1)]
+        asks = {"agent": f"gone-{kind}", "retry": {"attempts": 3, "backoff_seconds": 0}}
+        step = task("a", **asks) if kind == "task" else over("a", **asks)
+        run_id = await started(app, me, step, items=[1, 2][: 1 + (kind == "map")])
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda groq: groq.open == len(groq.requests) == 1 + (kind == "map"))
+        await app.agents.delete(me, f"gone-{kind}")
+        await app.runs.cancel(me, run_id)
+        asked = len(providers.groq.requests)
+        for _ in range(100):
+            try:
+                await app.runs.retry(me, run_id)
+                break
+            except Conflict:
+                await asyncio.sleep(0.05)
+        told = await ended(app, me, run_id)
+
+        assert states(told) == {"a": "failed"}
+        assert told.run.error is not None
+        assert told.run.error.code == "not_found"
+        assert len(providers.groq.requests) == asked
+
     async def test_a_map_whose_agent_is_deleted_ends(self, app: App, me: Principal, providers: Providers) -> None:
         await app.agents.create(me, "reader", AgentType.RESEARCHER, AgentConfig())
         providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
@@ -306,6 +333,12 @@ class TestApproval:
         assert (given["approved"], given["by"], given["comment"]) == (True, me.name, "Fine")
         (decided,) = (await app.audit.search(me, action="approval_decided", subject=f"run:{run_id}")).rows
         assert decided.payload == {"step": "ok", "approved": True, "how": "terminal"}
+
+    async def test_a_comment_that_is_too_long_decides_nothing(self, app: App, me: Principal) -> None:
+        run_id = await started(app, me, approval("ok"))
+        with pytest.raises(InputError, match="The comment has 2,001 characters; at most 2,000 are kept; nothing was d"):
+            await app.runs.decide(me, run_id, "ok", How.ELICITED, "c" * 2001, approve=True)
+        assert states(await app.runs.tell(me, run_id)) == {"ok": "awaiting_approval"}
 
     async def test_the_first_decision_counts_and_a_later_one_is_told_so(self, app: App, me: Principal) -> None:
         run_id = await started(app, me, approval("ok"), approval("other"))
@@ -436,6 +469,20 @@ async def test_a_run_never_costs_more_than_its_limit(app: App, me: Principal) ->
     assert errors
 
 
+async def test_what_calls_of_a_run_set_aside_at_once_is_waited_for(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    """Each of these calls could cost as much as the whole run may, and costs a thousandth of it."""
+    providers.groq.latency = providers.openai.latency = 0.05
+    run_id = await started(app, me, over("m"), max_cost_usd=0.003, items=[*range(12)])
+    told = await ended(app, me, run_id)
+
+    assert (output(told, "m")["succeeded"], output(told, "m")["errors"]) == (12, [])
+    assert 0 < told.cost_nanousd < 3_000_000
+    longest = {request.body.get("max_completion_tokens") for request in providers.groq.requests}
+    assert longest == {4096}
+
+
 async def test_a_key_starts_one_run_and_another_request_with_it_is_refused(app: App, me: Principal) -> None:
     await app.workflows.save(me, "once", {"steps": [task("a")]})
     request = RunRequest(workflow="once", inputs={}, idempotency_key="k")
@@ -453,8 +500,8 @@ async def test_inputs_are_checked_and_their_defaults_filled_in(app: App, me: Pri
     }
     steps = [task("a", prompt="{{ inputs.n }} {{ inputs.style }}")]
     await app.workflows.save(me, "typed", {"inputs": schema, "steps": steps})
-    for wrong in ({}, {"n": "x"}):
-        with pytest.raises(InputError, match="The inputs do not fit this workflow; it does not match the schema at "):
+    for wrong, why in (({}, "they lack n"), ({"n": "x"}, "it does not match the schema at n")):
+        with pytest.raises(InputError, match=f"The inputs do not fit this workflow; {why}"):
             await app.runs.start(me, RunRequest(workflow="typed", inputs=wrong))
     started_run = await app.runs.start(me, RunRequest(workflow="typed", inputs={"n": 1}))
     assert output(await ended(app, me, started_run.id), "a") == "<1 plain>"

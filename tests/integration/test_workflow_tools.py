@@ -76,6 +76,11 @@ async def read(client: Client, uri: str) -> Data:
     return found
 
 
+def fits(text: str, data: Data) -> None:
+    assert len(text) <= 20_000
+    assert len(json.dumps(data, ensure_ascii=False)) <= 20_000
+
+
 async def test_a_workflow_is_saved_and_shown_with_its_graph(client: Client) -> None:
     text, saved = await told(client, "workflow_save", name="chain", definition=CHAIN)
     _, shown = await told(client, "workflow_get", id="chain")
@@ -135,7 +140,7 @@ async def test_task_cancel_stops_a_run_too(client: Client, providers: Providers)
     _, run = await told(client, "workflow_run", workflow="chain", inputs={"topic": "x"}, wait_seconds=0)
     text, stopped = await told(client, "task_cancel", id=run["id"])
     assert (stopped["id"], stopped["status"]) == (run["id"], "cancelled")
-    assert text.startswith("Cancelled [run ")
+    assert text.startswith("Cancelled. Continue it with workflow_retry(run=")
 
 
 async def test_long_outputs_are_cut_in_the_tool_and_whole_in_the_resource(client: Client, providers: Providers) -> None:
@@ -171,6 +176,7 @@ async def test_templates_are_prompts_with_their_inputs_as_arguments(client: Clie
     ("name", "sentence"),
     [
         ("chain", "The template chain lacks topic; it is required; give it as an argument."),
+        ("delegate", "The prompt delegate lacks goal; it is required; give it as an argument."),
         ("nobody", "There is no such prompt; prompts are listed by prompts/list; choose one of these."),
     ],
 )
@@ -179,3 +185,62 @@ async def test_a_prompt_that_cannot_be_given_says_why(client: Client, name: str,
     with pytest.raises(MCPError) as caught:
         await client.get_prompt(name, {})
     assert str(caught.value) == sentence
+
+
+async def test_whatever_there_is_much_of_an_answer_fits_and_says_what_to_do(client: Client) -> None:
+    asks = [{"id": f"{'a' * 37}{number}", "kind": "approval", "prompt": "{{ inputs.x }}"} for number in range(100)]
+    definition = {"inputs": {"properties": {"x": {}}}, "steps": asks}
+    text, data = await told(client, "workflow_save", name="asks", definition=definition)
+    assert "Start it with workflow_run(workflow='asks')." in text
+    fits(text, data)
+
+    text, data = await told(client, "workflow_run", workflow="asks", inputs={"x": "long " * 1000})
+    assert "Ask the user, then call workflow_decide(run=" in text
+    fits(text, data)
+
+    text, data = await told(client, "task_cancel", id=data["id"])
+    assert ", 0 of 100 steps, " in text
+    fits(text, data)
+
+
+async def test_of_many_versions_the_newest_are_told(client: Client) -> None:
+    for number in range(25):
+        _, data = await told(
+            client, "workflow_save", name="versions", definition=CHAIN | {"description": f"{client} {number}"}
+        )
+    assert len(data["versions"]) == 20
+    assert data["versions"][-1]["version"] == data["version"]
+
+
+async def test_all_workflows_are_named_also_beside_many_runs(client: Client) -> None:
+    wait = {"id": "ok", "kind": "approval", "prompt": "Now?"}
+    for number in range(22):
+        await told(client, "workflow_save", name=f"{'many' * 20} {number}", definition={"steps": [wait]})
+    for _ in range(60):
+        await told(client, "workflow_run", workflow=f"{'many' * 20} 0", wait_seconds=0)
+    text, data = await told(client, "workflow_get", limit=100)
+    assert all(f"{'many' * 20} {number}" in text for number in range(22))
+    assert data["workflows"] == "left out: read the names in the text, and each with workflow_get"
+    fits(text, data)
+
+
+async def test_a_rejected_run_does_not_ask_for_another_try(client: Client) -> None:
+    wait = {"id": "ok", "kind": "approval", "prompt": "Now?"}
+    await told(client, "workflow_save", name="rejected", definition={"steps": [wait]})
+    _, data = await told(client, "workflow_run", workflow="rejected")
+    text, _ = await told(client, "workflow_decide", run=data["id"], step="ok", approve=False)
+    assert "That decision stands; only if the user wants to be asked again: workflow_retry(run=" in text
+
+
+async def test_a_run_of_wrong_inputs_is_not_to_be_continued(client: Client) -> None:
+    each = {"id": "each", "kind": "map", "over": "inputs.x", "prompt": "Do {{ item }}"}
+    await told(client, "workflow_save", name="wrong", definition={"inputs": {"properties": {"x": {}}}, "steps": [each]})
+    text, _ = await told(client, "workflow_run", workflow="wrong", inputs={"x": "no list"})
+    assert "There is no list to map over" in text
+    assert "start a new run with workflow_run" in text
+    assert "workflow_retry" not in text
+
+
+async def test_what_is_nowhere_is_said_to_be_neither_run_nor_workflow(client: Client) -> None:
+    result = await client.call_tool("workflow_get", {"id": "nothing"})
+    assert text_of(result).startswith("There is no such run or workflow; ")

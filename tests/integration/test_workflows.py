@@ -186,9 +186,10 @@ async def test_a_second_start_makes_no_further_templates(
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("", "The name is out of bounds; it has 1 to 100 characters; choose another."),
-        (" ", "The name is out of bounds; it has 1 to 100 characters; choose another."),
-        ("x" * 101, "The name is out of bounds; it has 1 to 100 characters; choose another."),
+        ("", "The name is out of bounds; it has 1 to 100 characters on one line; choose another."),
+        (" ", "The name is out of bounds; it has 1 to 100 characters on one line; choose another."),
+        ("two\nlines", "The name is out of bounds; it has 1 to 100 characters on one line; choose another."),
+        ("x" * 101, "The name is out of bounds; it has 1 to 100 characters on one line; choose another."),
         ("a\0", "The name is no text; it holds a NUL or half of a character (a lone surrogate); send it without."),
         ("\ud83d", "The name is no text; it holds a NUL or half of a character (a lone surrogate); send it without."),
     ],

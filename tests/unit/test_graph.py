@@ -317,7 +317,7 @@ def test_inputs_that_are_left_out_have_their_defaults(inputs: dict[str, Any], wh
 @pytest.mark.parametrize(
     ("inputs", "why"),
     [
-        ({}, "it does not match the schema at its top (required)"),
+        ({}, "they lack topic"),
         ({"topic": 5}, "it does not match the schema at topic (type)"),
         ({"topic": "owls", "x": 1}, "it does not match the schema at its top (additionalProperties)"),
     ],
@@ -326,7 +326,9 @@ def test_inputs_that_do_not_fit_are_refused(inputs: dict[str, Any], why: str) ->
     taking = graph({"topic": {"type": "string"}}, required=["topic"], additionalProperties=False)
     with pytest.raises(InputError) as refused:
         taking.given(inputs)
-    assert str(refused.value) == (f"The inputs do not fit this workflow; {why}; see its `inputs` with workflow_get.")
+    assert str(refused.value) == (
+        f"The inputs do not fit this workflow; {why}; it takes topic, see its `inputs` with workflow_get."
+    )
 
 
 def test_what_stands_before_a_step_is_what_it_needs_and_what_fails_to_it() -> None:

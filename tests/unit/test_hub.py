@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from vel_tutor_mcp.models import News
@@ -79,3 +81,13 @@ async def test_a_wait_without_news_ends_by_itself() -> None:
     listener.take()
     await listener.wait(0.001)
     assert listener.take() is None
+
+
+async def test_news_gather_again_after_a_look_that_was_not_the_last() -> None:
+    """A run that asks for an approval is looked at, and may go on."""
+    listener = heard(News(50, "waits for a decision", ended=True))
+    await listener.pause(60)
+    listener.take()
+    listener.hear(ROUTED)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listener.pause(60), 0.05)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vel_tutor_mcp.workflows.text import KEYWORDS, Path, TextError, lookup, parse, parse_path, unquoted, value
+from vel_tutor_mcp.workflows.text import KEYWORDS, Path, TextError, lookup, parse, parse_path, unquoted
 
 SCOPE: dict[str, Any] = {
     "inputs": {"topic": "owls", "files": ["a.py", {"name": "b.py"}], "no-one": None, "0": "zero", "in": "within"},
@@ -145,7 +145,7 @@ def test_what_is_no_path_is_refused_with_the_place(text: str, place: int) -> Non
     ],
 )
 def test_only_members_of_objects_and_lists_are_found(path: str, found: Any) -> None:
-    assert lookup(SCOPE, parse_path(path)) == value(parse_path(path), SCOPE) == found
+    assert lookup(SCOPE, parse_path(path)) == found
 
 
 @given(values, st.text())

@@ -55,13 +55,17 @@ class Server(MCPServer[Desk]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Desk, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        if name in {prompt.name for prompt in await super().list_prompts()}:
-            return await super().get_prompt(name, arguments, context)
-        graph = (await self._templates()).get(name)
+        given = arguments or {}
         try:
+            for prompt in await super().list_prompts():
+                if prompt.name == name:
+                    required = [argument.name for argument in prompt.arguments or () if argument.required]
+                    templates.check_given(f"prompt {name}", required, given)
+                    return await super().get_prompt(name, given, context)
+            graph = (await self._templates()).get(name)
             if graph is None:
                 raise NotFound("There is no such prompt; prompts are listed by prompts/list; choose one of these.")
-            return templates.filled(name, graph, arguments or {})
+            return templates.filled(name, graph, given)
         except VelError as problem:
             raise MCPError(INVALID_PARAMS, sentence(problem)) from None
 
@@ -160,6 +164,11 @@ def _tool_sentence(name: str, problem: ToolError) -> str:
         return sentence(cause)
     if isinstance(cause, ValidationError):
         return bad_arguments(name, cause)
+    if isinstance(cause, ToolError):  # the SDK's own word on an answer to a form
+        return (
+            f"{name} did nothing; what this client sent back does not fill in the form that its user was shown; call "
+            "again, so that they are asked once more."
+        )
     if cause is None:
         return f"{problem}; tools are listed by tools/list."
     _log.error("The tool %s met an unexpected fault.", name, exc_info=cause)

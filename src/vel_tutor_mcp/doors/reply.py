@@ -118,15 +118,18 @@ def _standing(told: Told, data: Mapping[str, Any]) -> str:
 
 def _without_the_rest(data: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is not the answer, one part after the other, until the whole fits."""
-    return without(data, ("history", "decision", "attempts"), f"task://{data['id']}")
+    return without(data, ("history", "decision", "attempts"), f"resource task://{data['id']}")
 
 
-def without(data: dict[str, Any], parts: Sequence[str], resource: str) -> dict[str, Any]:
-    """The data without as many of these parts, in this order, as it takes until the whole fits."""
+def without(data: dict[str, Any], parts: Sequence[str], rest: str) -> dict[str, Any]:
+    """The data without as many of these parts, in this order, as it takes until the whole fits.
+
+    `rest` says where they are read.
+    """
     for name in parts:
         if _size(data) <= MAX_CHARACTERS:
             break
-        data[name] = f"left out: read the resource {resource}"
+        data[name] = f"left out: read the {rest}"
     return data
 
 

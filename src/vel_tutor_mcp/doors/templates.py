@@ -1,7 +1,7 @@
 """Saved templates as MCP prompts: what a user picks by name, and what a model is then told to do."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
@@ -31,9 +31,7 @@ def filled(name: str, graph: "Graph", arguments: Mapping[str, str]) -> GetPrompt
     Raises:
         InputError: an input that is required is missing.
     """
-    missing = [field for field in graph.definition.inputs.get("required", ()) if not arguments.get(field)]
-    if missing:
-        raise InputError(f"The template {name} lacks {', '.join(missing)}; it is required; give it as an argument.")
+    check_given(f"template {name}", graph.definition.inputs.get("required", ()), arguments)
     given = {field: value for field, value in arguments.items() if value}
     text = (
         f"Run the workflow {name!r} of vel-tutor for me with workflow_run. Its inputs, in JSON as I gave them; where "
@@ -44,6 +42,14 @@ def filled(name: str, graph: "Graph", arguments: Mapping[str, str]) -> GetPrompt
     )
     message = PromptMessage(role="user", content=TextContent(type="text", text=text))
     return GetPromptResult(description=graph.definition.description or None, messages=[message])
+
+
+def check_given(what: str, required: Iterable[str], arguments: Mapping[str, str]) -> None:
+    """Raises:
+    InputError: an argument that is required is missing.
+    """
+    if missing := [field for field in required if not arguments.get(field)]:
+        raise InputError(f"The {what} lacks {', '.join(missing)}; it is required; give it as an argument.")
 
 
 def _inputs(graph: "Graph") -> dict[str, Any]:

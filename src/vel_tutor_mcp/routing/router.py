@@ -28,6 +28,10 @@ class NoPlace(Exception):
         self.limits = limits
 
 
+class MoneyHeld(Exception):
+    """Other calls of the same run have set aside what this one needs, and may give most of it back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """A candidate that did not answer; see `retry.Failure`."""
@@ -59,6 +63,7 @@ class Book(Protocol[Slot]):
             ProviderError: of kind OVER_BUDGET, where the shortest useful call could cost more than is left.
             NoPlace: the candidate's provider is at its limit. It is waited for, outside of the router: no other
                 candidate is asked instead, for fallback is for failures.
+            MoneyHeld: likewise, until calls of the same run have ended.
         """
         ...
 
@@ -116,7 +121,7 @@ class Router:
         Raises:
             NoAnswer: with one sentence of what was tried, why it failed and what to do.
             OverBudget: likewise, where money is all that stood in the way.
-            NoPlace: see `Book.open`.
+            NoPlace, MoneyHeld: see `Book.open`.
         """
         failures = list(order.failures)
         while True:

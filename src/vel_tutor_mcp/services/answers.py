@@ -8,7 +8,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from vel_tutor_mcp.errors import NoCandidate, VelError
@@ -16,7 +17,7 @@ from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
-from vel_tutor_mcp.routing.router import Answered, NoPlace, Order, Router
+from vel_tutor_mcp.routing.router import Answered, MoneyHeld, NoPlace, Order, Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
 from vel_tutor_mcp.services.calls import Calls
@@ -33,6 +34,8 @@ MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
 _RELEASE_SECONDS = 5.0
 _TAKEN_OVER = "taken over"
+_MONEY = "the money of its run"
+_MONEY_PAUSE = timedelta(seconds=1)
 
 _log = logging.getLogger(__name__)
 
@@ -273,6 +276,9 @@ class Answers:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
         config = await agents.config(tx, task.agent_id, task.agent_version)
         request = await self._request(tx, task, config)
+        if await self._is_money_held(tx, task, request):
+            await self._wait(tx, subject, MoneyHeld())
+            return None
         decision = await self._decided(tx, subject, request)
         await self._claim(tx, task, decision, recoveries)
         if not decision.candidates:
@@ -288,6 +294,16 @@ class Answers:
             response_schema=task.response_schema,
             available=await attempts.available(tx, task),
         )
+
+    async def _is_money_held(self, tx: Transaction, task: Task, request: RouteRequest) -> bool:
+        """Whether another model would be asked, or any at all, once other calls of the task's run have ended."""
+        if task.run_id is None or request.available is None:
+            return False
+        at_best = await attempts.available(tx, task, at_best=True)
+        if at_best == request.available or await history.decision(tx, task.id, task.attempt_set):
+            return False
+        now, later = (self._routes.decide(asked).candidates for asked in (request, replace(request, available=at_best)))
+        return [candidate.name for candidate in now[:1]] != [candidate.name for candidate in later[:1]]
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""
@@ -337,7 +353,7 @@ class Answers:
                 return _TAKEN_OVER
             if call.cancelled():
                 state = await self._cancelled(tx, job)
-            elif isinstance(problem := call.exception(), NoPlace):
+            elif isinstance(problem := call.exception(), NoPlace | MoneyHeld):
                 state = await self._put_back(tx, job, problem)
             elif problem:
                 await job.book.close_open(tx, Outcome.FAILED)
@@ -367,28 +383,36 @@ class Answers:
         )
         return TaskStatus.COMPLETED
 
-    async def _put_back(self, tx: Transaction, job: Job, refusal: NoPlace) -> TaskStatus:
-        """Let the task wait for the provider outside of the places in progress; its next turn is another run."""
+    async def _put_back(self, tx: Transaction, job: Job, refusal: NoPlace | MoneyHeld) -> TaskStatus:
         task = await tasks.get(tx, job.subject.task.id)
         assert task is not None
         if task.cancel_requested:
             return await self._cancelled(tx, job)
-        if task.waits_for != refusal.provider:
-            message = f"waiting for a free place at {refusal.provider} ({refusal.limits})"
-            await record.note(tx, job.subject, "waiting", message, 10)
-        called = bool(await attempts.of_run(tx, job.subject.work))
+        await self._wait(tx, replace(job.subject, task=task), refusal)
+        return TaskStatus.PENDING
+
+    async def _wait(self, tx: Transaction, subject: Subject, refusal: NoPlace | MoneyHeld) -> None:
+        """Let the task wait outside of the places in progress; its next turn is another run."""
+        task, at = subject.task, record.now()
+        if isinstance(refusal, NoPlace):
+            what, message = refusal.provider, f"waiting for a free place at {refusal.provider} ({refusal.limits})"
+        else:
+            what, message = _MONEY, "waiting until other calls of its run give money back"
+        if task.waits_for != what:
+            await record.note(tx, subject, "waiting", message, 10)
+        called = bool(await attempts.of_run(tx, subject.work))
         await tasks.change(
             tx,
             task.id,
-            record.now(),
+            at,
             status=TaskStatus.PENDING,
             turn=task.turn + 1,
-            waits_for=refusal.provider,
+            waits_for=what,
+            not_before=at + _MONEY_PAUSE if what == _MONEY else None,
             executor=None,
             running=False,
             started_at=task.started_at if called else None,
         )
-        return TaskStatus.PENDING
 
     async def _cancelled(self, tx: Transaction, job: Job) -> TaskStatus:
         call = await job.book.close_open(tx, Outcome.CANCELLED)

@@ -17,7 +17,7 @@ from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Ended, NoPlace
+from vel_tutor_mcp.routing.router import Ended, MoneyHeld, NoPlace
 from vel_tutor_mcp.schemas import matched
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.hub import Hub
@@ -86,7 +86,7 @@ class Booking:
             if task is None or task.cancel_requested or not await self.is_ours(tx):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
-            max_output = self._output_limit(row, await attempts.available(tx, task))
+            max_output = await self._affordable(tx, task, row)
             reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             attempt = made.get(attempt_id) or Attempt(
@@ -106,6 +106,19 @@ class Booking:
         self.subject.publish(self._tools.hub)
         call = self.current = Call(attempt, row, reserved, time.monotonic())
         return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
+
+    async def _affordable(self, tx: Transaction, task: Task, row: ModelRow) -> int:
+        """How long the answer may be.
+
+        Raises:
+            MoneyHeld: it could be longer once other calls of the run have ended. ProviderError: as `_output_limit`.
+        """
+        available = await attempts.available(tx, task)
+        if task.run_id is not None and available is not None:
+            at_best = await attempts.available(tx, task, at_best=True)
+            if self._longest(row, available) < self._longest(row, at_best):
+                raise MoneyHeld
+        return self._output_limit(row, available)
 
     async def _take_place(self, tx: Transaction, task: Task, provider: str) -> None:
         """Let go of the place that was promised to the task, for one at this provider, which may be the same.
@@ -206,14 +219,16 @@ class Booking:
         return NanoUsd(0) if unheard else call.reserved
 
     def _output_limit(self, row: ModelRow, available: NanoUsd | None) -> int:
-        request = replace(self._request, available=available)
-        limit = output_limit(row, request, self._tools.prices)
-        if limit >= shortest_output(row, request):
+        limit = self._longest(row, available)
+        if limit >= shortest_output(row, self._request):
             return limit
         raise ProviderError(
             f"{row.name} could cost more than the ${usd(available or NanoUsd(0)):.6f} that is left",
             kind=FailureKind.OVER_BUDGET,
         )
+
+    def _longest(self, row: ModelRow, available: NanoUsd | None) -> int:
+        return output_limit(row, replace(self._request, available=available), self._tools.prices)
 
     def _chat(self, candidate: Candidate, row: ModelRow, max_output_tokens: int) -> ChatRequest:
         return ChatRequest(

@@ -43,6 +43,7 @@ class Listener:
         """All that was heard since the last time, as one; None where nothing was."""
         heard, self._heard = self._heard, []
         self._changed.clear()
+        self._ended.clear()
         if not heard:
             return None
         return News(

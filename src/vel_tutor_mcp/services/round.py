@@ -52,6 +52,12 @@ class Round:
         if step.status is not StepStatus.RUNNING:
             return
         asked = self.graph.steps[step.step_id]
+        try:
+            await self._settle(asked, step, task)
+        except InputError as problem:  # its agent is gone: nobody can be asked again
+            await self._give_up(step.step_id, problem)
+
+    async def _settle(self, asked: Step, step: RunStep, task: Task) -> None:
         if _is_retried(asked, step, task):
             await self._retry(asked, task)
         elif isinstance(asked, MapStep):
@@ -158,7 +164,12 @@ class Round:
                 case _:
                     await self._begin_task(asked)
         except InputError as problem:
-            await self._fail(step_id, TaskError(code=problem.code, message=str(problem)))
+            await self._give_up(step_id, problem)
+
+    async def _give_up(self, step_id: str, problem: InputError) -> None:
+        """Fail a step that cannot ask; what it has asked is stopped."""
+        await self._stop(await step_tasks.unended(self.tx, self.run.id, step_id))
+        await self._fail(step_id, TaskError(code=problem.code, message=str(problem)))
 
     async def _ask(self, asked: ApprovalStep) -> None:
         question = self.graph.texts[asked.id].render(self._scope)
@@ -176,7 +187,7 @@ class Round:
         elif earlier.status is TaskStatus.COMPLETED:  # its answer came when the run had ended already
             await self._complete(asked.id, given_by(earlier))
         else:
-            await self._reopen(asked, earlier)
+            await self._reopen(earlier, asked.retry.attempts - 1)
 
     async def _begin_map(self, asked: MapStep) -> None:
         if (seen := self.steps[asked.id].seen) is None:
@@ -191,19 +202,12 @@ class Round:
             items = seen["items"]
             for task in await step_tasks.of_step(self.tx, self.run.id, asked.id):
                 if task.status is not TaskStatus.COMPLETED and not _was_refused(task):
-                    await self._reopen(asked, task, step_tasks.PARKED)
+                    await self._reopen(task, asked.retry.attempts - 1, step_tasks.PARKED)
         self._note(asked.id, "started", f"{asked.id} begins, over {len(items)} items")
         await self._next_items(asked)
 
     async def _next_items(self, asked: MapStep) -> None:
         """Begin as many items as may be done at once; with the last of them the step ends."""
-        try:
-            await self._begin_items(asked)
-        except InputError as problem:  # its agent is gone: no further item can be asked
-            await self._stop(await step_tasks.unended(self.tx, self.run.id, asked.id))
-            await self._fail(asked.id, TaskError(code=problem.code, message=str(problem)))
-
-    async def _begin_items(self, asked: MapStep) -> None:
         step = self.steps[asked.id]
         assert step.seen is not None
         items: list[Any] = step.seen["items"]
@@ -256,23 +260,17 @@ class Round:
             await record.end(self.tx, subject, TaskStatus.FAILED, f"failed: {problem}", error=error)
         return problem is None
 
-    async def _reopen(self, asked: TaskStep | MapStep, task: Task, not_before: datetime | None = None) -> None:
-        await intake.reopen(
-            self.tx,
-            Subject(task, self.owner, self.after),
-            self.executor,
-            not_before=not_before,
-            retries_left=asked.retry.attempts - 1,
-        )
+    async def _reopen(self, task: Task, retries_left: int, not_before: datetime | None = None) -> None:
+        await usable_agent(self.tx, self.owner, task.agent_id)
+        subject = Subject(task, self.owner, self.after)
+        await intake.reopen(self.tx, subject, self.executor, not_before=not_before, retries_left=retries_left)
 
     async def _retry(self, asked: Step, task: Task) -> None:
         assert not isinstance(asked, ApprovalStep)
         failed = asked.retry.attempts - task.retries_left
         pause = min(_LONGEST_BACKOFF_SECONDS, asked.retry.backoff_seconds * 2 ** (failed - 1))
         at = record.now() + timedelta(seconds=pause)
-        subject = Subject(task, self.owner, self.after)
-        left = task.retries_left - 1
-        await intake.reopen(self.tx, subject, self.executor, not_before=at, retries_left=left)
+        await self._reopen(task, task.retries_left - 1, at)
         if isinstance(asked, TaskStep):
             self._set(asked.id, error=None, due_at=self._due(asked, pause))
         self._note(

@@ -28,6 +28,7 @@ from vel_tutor_mcp.workflows.graph import Graph
 from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus, Workflow
 
 _MAX_INPUT_BYTES = 500_000
+_MAX_COMMENT_CHARACTERS = 2000
 _ENDED_BADLY = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
 
 
@@ -151,11 +152,19 @@ class Runs:
         try:
             told = await self.tell(principal, id_or_name)
         except NotFound:
-            return await self._workflows.get(principal, id_or_name)
+            return await self._workflow(principal, id_or_name)
         if told.status.ended or not seconds:
             return told
         waits = told.status is TaskStatus.AWAITING_APPROVAL
         return await self.follow(principal, told.run.id, seconds, tell, past_approvals=waits)
+
+    async def _workflow(self, principal: Principal, id_or_name: str) -> ToldWorkflow:
+        with suppress(NotFound):
+            return await self._workflows.get(principal, id_or_name)
+        raise NotFound(
+            "There is no such run or workflow; no run of yours has this id, and no workflow this id or name; see "
+            "workflow_get without an id."
+        )
 
     async def stop(self, principal: Principal, thing_id: str) -> Told | ToldRun:
         """Cancel the task or the run of this id; see `Tasks.cancel` and `cancel`.
@@ -195,7 +204,7 @@ class Runs:
         Raises:
             NotFound, InputError, Conflict: as `asked`; or the step takes a person's own word only, and this is relayed.
         """
-        check_text("comment", comment)
+        _check_comment(comment)
         after = Aftermath()
         async with self._database.write() as tx:
             run = await run_of(tx, principal, run_id)
@@ -313,6 +322,15 @@ def _approval(graph: Graph, step_id: str) -> ApprovalStep:
         has = f"its approvals are {', '.join(names)}" if names else "it has none"
         raise InputError(f"The run has no such approval; {has}; see it with workflow_get.")
     return asked
+
+
+def _check_comment(comment: str | None) -> None:
+    check_text("comment", comment)
+    if comment is not None and len(comment) > _MAX_COMMENT_CHARACTERS:
+        raise InputError(
+            f"The comment has {len(comment):,} characters; at most {_MAX_COMMENT_CHARACTERS:,} are kept; nothing was "
+            "decided, so decide again with less."
+        )
 
 
 def _refuse_decided(step: RunStep) -> None:

@@ -20,10 +20,9 @@ from vel_tutor_mcp.store import history, runs
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.notifications import Notifications
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.workflows.model import RunEvent
 
 _LOOK_SECONDS = 0.25
-# Of a run's events: whoever waits for it may have what they wait for.
-_LOOK_AT = ENDED | {TaskStatus.AWAITING_APPROVAL}
 _JUST_READ = timedelta(seconds=1)
 # A notification has room for 8000 bytes, and a character may take 12 of them in JSON.
 _LONGEST_MESSAGE = 600
@@ -140,7 +139,7 @@ class ReadingWire:
                 ears.news(task_id, News(event.percent, event.message, ended=event.kind in ENDED))
         for _, run_id, line in of_runs:
             if run_id in elsewhere:
-                ears.news(run_id, News(line.percent, line.message, ended=line.kind in _LOOK_AT))
+                ears.news(run_id, News(line.percent, line.message, ended=_is_to_be_looked_at(line)))
         return _Known(_last(of_tasks, known.of_tasks), _last(of_runs, known.of_runs))
 
 
@@ -149,6 +148,11 @@ class _Known(NamedTuple):
 
     of_tasks: int
     of_runs: int
+
+
+def _is_to_be_looked_at(line: RunEvent) -> bool:
+    """Whether who waits for the run may have what they wait for: its own end, or a question."""
+    return line.kind == TaskStatus.AWAITING_APPROVAL or (line.step_id is None and line.kind in ENDED)
 
 
 def _last(events: Sequence[tuple[int, str, object]], known: int) -> int:

@@ -134,8 +134,10 @@ async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) ->
 
 def _check_name(name: str) -> None:
     check_text("name", name)
-    if not name.strip() or len(name) > _MAX_NAME_CHARACTERS:
-        raise InputError(f"The name is out of bounds; it has 1 to {_MAX_NAME_CHARACTERS} characters; choose another.")
+    if not name.strip() or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
+        raise InputError(
+            f"The name is out of bounds; it has 1 to {_MAX_NAME_CHARACTERS} characters on one line; choose another."
+        )
 
 
 def _checked(definition: dict[str, Any]) -> Graph:

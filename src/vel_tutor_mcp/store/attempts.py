@@ -118,14 +118,15 @@ async def set_budget(tx: Transaction, scope: Scope, of: Task | Run, limit: NanoU
     )
 
 
-async def available(tx: Transaction, task: Task) -> NanoUsd | None:
+async def available(tx: Transaction, task: Task, *, at_best: bool = False) -> NanoUsd | None:
     """What the budgets of the task and its run have left after every settled cost and open reservation; None where
-    there are none.
+    there are none. `at_best`: if the open calls of the run's other tasks turn out to cost nothing.
     """
     left = [await _left(tx, "task", task.id, ledger.c.task_id == task.id)]
     if task.run_id is not None:
         of_run = sa.select(tasks.c.id).where(tasks.c.run_id == task.run_id)
-        left.append(await _left(tx, "run", task.run_id, ledger.c.task_id.in_(of_run)))
+        counts = sa.or_(sa.literal(not at_best), ledger.c.settled_nanousd.is_not(None), ledger.c.task_id == task.id)
+        left.append(await _left(tx, "run", task.run_id, sa.and_(ledger.c.task_id.in_(of_run), counts)))
     return min((amount for amount in left if amount is not None), default=None)
 
 

@@ -46,6 +46,7 @@ _ADVICE = {
 }
 _NAME = re.compile(NAME_PATTERN)
 _LONGEST_RING = 8
+_LONGEST_LIST = 200
 
 
 def fault(place: str, what: str) -> InputError:
@@ -112,8 +113,18 @@ class Graph:
         }
         whole = {**defaults, **inputs}
         if (problem := mismatch(whole, self.definition.inputs)) is not None:
-            raise InputError(f"The inputs do not fit this workflow; {problem}; see its `inputs` with workflow_get.")
+            missing = [name for name in self.definition.inputs.get("required", ()) if name not in whole]
+            problem = f"they lack {_few(missing)}" if missing else problem
+            raise InputError(
+                f"The inputs do not fit this workflow; {problem}; it takes {_few(properties) or 'none'}, see its "
+                "`inputs` with workflow_get."
+            )
         return whole
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return listed if len(listed) <= _LONGEST_LIST else f"{listed[:_LONGEST_LIST]}..."
 
 
 def read(raw: Any) -> Graph:

@@ -102,11 +102,6 @@ def lookup(scope: Scope, path: Path) -> Any:
     return value
 
 
-def value(path: Path, scope: Scope) -> Any:
-    """What a workflow names by a path alone, such as the list to map over."""
-    return lookup(scope, path)
-
-
 def unquoted(literal: str) -> str:
     """What a quoted text says. A backslash stands for itself but before a backslash, a quote, n, r or t."""
     return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), literal[1:-1])
