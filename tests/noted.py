@@ -11,6 +11,7 @@ from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.booking import Tools
@@ -69,6 +70,7 @@ class Services:
 
     engine: Noted
     conductor: Conductor
+    admission: Admission
     answers: Answers
     tasks: Tasks
     workflows: Workflows
@@ -82,16 +84,18 @@ def services_on(database: Database, settings: Settings) -> Services:
     conductor = Conductor(hub, calls, engine.executor)
     tools = Tools(database, hub, CATALOG, PRICES, Health(), settings, engine.executor)
     routes = Routes(database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
-    answers = Answers(tools, engine, routes, Router({}, tools.health), calls, conductor, wire)
-    following = Following(hub, lambda: answers.closing)
-    tasks, workflows = Tasks(database, engine, answers, calls, conductor, following), Workflows(database)
+    admission = Admission(tools, engine, calls, wire, routes.configured)
+    answers = Answers(tools, engine, routes, Router({}, tools.health), calls, conductor, admission)
+    following = Following(hub, lambda: admission.closing)
+    tasks, workflows = Tasks(database, engine, admission, calls, conductor, following), Workflows(database)
     return Services(
         engine=engine,
         conductor=conductor,
+        admission=admission,
         answers=answers,
         tasks=tasks,
         workflows=workflows,
-        runs=Runs(database, answers, conductor, following, tasks, workflows),
+        runs=Runs(database, admission, conductor, following, tasks, workflows),
     )
 
 

@@ -24,6 +24,7 @@ from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.ledger import Prices
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
@@ -132,13 +133,14 @@ class Prepared:
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         router = Router(self.providers, health)
-        answers = Answers(tools, self.engine, routes, router, calls, conductor, wire, guest=guest)
-        following = Following(hub, lambda: answers.closing)
-        tasks = Tasks(self.database, self.engine, answers, calls, conductor, following)
+        admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
+        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
+        following = Following(hub, lambda: admission.closing)
+        tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        care = Care(self.database, self.engine, answers, calls, conductor, hub, self.settings)
+        care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         return App(
             local_principal=principal,
@@ -146,7 +148,7 @@ class Prepared:
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
             workflows=workflows,
-            runs=Runs(self.database, answers, conductor, following, tasks, workflows),
+            runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured),
             audit=Audit(self.database),

@@ -185,8 +185,8 @@ class Play:
     async def follow_up(self, after: Aftermath) -> None:
         self.on.services.conductor.follow_up(after)
         async with self.on.database.write() as tx:
-            admitted = await self.on.services.answers.admit(tx)
-        await self.on.services.answers.start(admitted)
+            admitted = await self.on.services.admission.admit(tx)
+        await self.on.services.admission.start(admitted)
 
     async def retry(self, steps: Mapping[str, RunStep]) -> None:
         """Go on from a step that has failed, unless others have seen that it had; what failed the run goes well now."""

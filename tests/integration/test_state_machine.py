@@ -63,6 +63,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         self.database = database_of(self.place)
         services = services_on(self.database, self.place)
         self.engine, self.answers, self.tasks = services.engine, services.answers, services.tasks
+        self.admission = services.admission
         self.wait(self.first_rows())
 
     async def first_rows(self) -> None:
@@ -102,8 +103,8 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         async with self.database.write() as tx:
             first = await record.end(tx, subject, status, status.value, error=error)
             assert bool(first) is (work not in self.ended)
-            admitted = await self.answers.admit(tx)
-        await self.answers.start(admitted)
+            admitted = await self.admission.admit(tx)
+        await self.admission.start(admitted)
 
     @rule(task_id=submitted)
     def cancel(self, task_id: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.runs import again
+from vel_tutor_mcp.workflows.again import again
 from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import RunStep, StepStatus
 

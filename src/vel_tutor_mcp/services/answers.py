@@ -7,7 +7,6 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -19,15 +18,14 @@ from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Answered, MoneyHeld, NoPlace, Order, Router
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
-from vel_tutor_mcp.services.wire import Wire
-from vel_tutor_mcp.store import admission, agents, attempts, history, people, tasks
-from vel_tutor_mcp.store.admission import Bounds
+from vel_tutor_mcp.store import agents, attempts, history, people, tasks
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
@@ -60,7 +58,7 @@ class Job:
 
 
 class Answers:
-    """Runs tasks, and stops them. A guest is a process that soon leaves: it runs what was submitted to it, no more."""
+    """Runs tasks, and stops them."""
 
     def __init__(
         self,
@@ -70,84 +68,20 @@ class Answers:
         router: Router,
         calls: Calls,
         conductor: Conductor,
-        wire: Wire,
-        *,
-        guest: bool = False,
+        admission: Admission,
     ) -> None:
         self._calls = calls
         self._conductor = conductor
-        self._wire = wire
+        self._admission = admission
         self._tools = tools
         self._engine = engine
         self._routes = routes
         self._router = router
         self._runs: dict[asyncio.Task[Any], str] = {}
-        self.closing = False
-        self.resting = False
-        self.guest = guest
-        self._own: set[str] = set()
-
-    def own(self, task_id: str) -> None:
-        """The task was submitted here: a guest runs such tasks only."""
-        if self.guest:
-            self._own.add(task_id)
-
-    async def admit(self, tx: Transaction) -> list[Work]:
-        """Claim the tasks whose turn it is and that this process has room for; `start` them after the commit."""
-        if self.resting:
-            return []
-        return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
-
-    async def could_admit(self, tx: Transaction) -> bool:
-        """Whether `admit` would claim anything; for a transaction that only reads."""
-        return bool(await admission.next_in_turn(tx, self._engine.executor, record.now(), self._bounds, self._only))
-
-    @property
-    def _bounds(self) -> Bounds:
-        settings = self._tools.settings
-        return Bounds(
-            of_owner=settings.tasks_in_progress,
-            of_executor=settings.concurrency,
-            providers=self._tools.catalog.limits,
-        )
-
-    @property
-    def _only(self) -> set[str] | None:
-        return self._own if self.guest else None
-
-    def refuse_without_providers(self) -> None:
-        """Raises:
-        NoCandidate: no provider can be called at all.
-        """
-        if not self._routes.configured:
-            raise NoCandidate(
-                "No model can be asked; no provider has a key; set OPENAI_API_KEY, GROQ_API_KEY or PERPLEXITY_API_KEY, "
-                "or VEL_TUTOR_LOCAL_BASE_URL, in this server's environment and start it again."
-            )
-
-    async def begin(self, admitted: Sequence[Work]) -> None:
-        """Start what was admitted; where this process is full, another one may have room for the rest."""
-        if not admitted and self._full:
-            self._wire.tell_work()
-        await self.start(admitted)
-
-    async def start(self, works: Iterable[Work]) -> None:
-        for work in works:
-            if self.closing:
-                return
-            try:
-                await self._engine.start(work)
-            except Exception:  # noqa: BLE001 - it is committed and the care loop starts it: no caller must believe it lost
-                _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
-
-    @property
-    def _full(self) -> bool:
-        """Whether this process has no room for another task."""
-        return self.resting or len(self._runs) >= self._tools.settings.concurrency
 
     async def rest(self, seconds: float) -> None:
         """Take up no more work, and let what was begun end for a while."""
-        self.resting = True
+        self._admission.resting = True
         self._engine.rest()
         deadline = time.monotonic() + seconds
         while self._runs and (left := deadline - time.monotonic()) > 0:
@@ -155,7 +89,7 @@ class Answers:
 
     async def stop(self) -> None:
         """Cut what runs: whoever comes next runs their tasks again."""
-        self.resting = self.closing = True
+        self._admission.resting = self._admission.closing = True
         for call in self._calls.running:
             call.cancel()
         if self._runs:
@@ -167,7 +101,7 @@ class Answers:
         """Do the work, or what is left of it, and return the state that it ended in."""
         this = asyncio.current_task()
         assert this is not None
-        if self.closing:
+        if self._admission.closing:
             raise asyncio.CancelledError  # as in `_conclude`
         # Others may have believed this process dead, and handed its own work back to it.
         earlier = [run for run, task_id in self._runs.items() if task_id == work.task_id]
@@ -215,7 +149,7 @@ class Answers:
         task_id = job.subject.task.id
         call = asyncio.create_task(self._answer(job))
         self._calls.begin(task_id, call)
-        if self.closing:
+        if self._admission.closing:
             call.cancel()
         try:
             # Not `await call`: a cancellation of the call would look like one of this run.
@@ -245,9 +179,9 @@ class Answers:
             if subject is None:
                 return None
             job = await self._job(tx, subject)
-            admitted = await self.admit(tx) if job is None else []
+            admitted = await self._admission.admit(tx) if job is None else []
         self._conductor.follow_up(subject.after)
-        await self.start(admitted)
+        await self._admission.start(admitted)
         return job
 
     async def _subject(self, tx: Transaction, work: Work, mine: set[str]) -> Subject | None:
@@ -343,7 +277,7 @@ class Answers:
 
     @unbroken
     async def _conclude(self, job: Job, call: "asyncio.Task[Answered[Call]]") -> str:
-        if call.cancelled() and self.closing:
+        if call.cancelled() and self._admission.closing:
             await self._release(job)
             # Nothing is recorded by the engine for what does not return: the work stays, and is run again.
             raise asyncio.CancelledError
@@ -360,9 +294,9 @@ class Answers:
                 state = await self._fail(tx, job.subject, _told(problem))
             else:
                 state = await self._completed(tx, job, call.result())
-            admitted = await self.admit(tx)
+            admitted = await self._admission.admit(tx)
         self._conductor.follow_up(job.subject.after)
-        await self.start(admitted)
+        await self._admission.start(admitted)
         return state.value
 
     async def _completed(self, tx: Transaction, job: Job, answered: Answered[Call]) -> TaskStatus:

@@ -10,7 +10,7 @@ from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import News
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
@@ -36,7 +36,7 @@ class Care:
         self,
         database: Database,
         engine: Engine,
-        answers: Answers,
+        admission: Admission,
         calls: Calls,
         conductor: Conductor,
         hub: Hub,
@@ -46,7 +46,7 @@ class Care:
         self._conductor = conductor
         self._database = database
         self._engine = engine
-        self._answers = answers
+        self._admission = admission
         self._hub = hub
         self._settings = settings
         self._called = asyncio.Event()
@@ -83,7 +83,7 @@ class Care:
         running = self._calls.tasks  # as it was before: whoever begins meanwhile is not among the claimed
         async with self._database.read() as tx:
             claimed = await tasks.claimed(tx)
-            in_turn = await self._answers.could_admit(tx)
+            in_turn = await self._admission.could_admit(tx)
             ended = {*await tasks.ended_of(tx, self._hub.listened), *await runs.ended_of(tx, self._hub.listened)}
             overdue = await runs.overdue(tx, record.now())
         for subject_id in ended & self._ended:  # whose last news had a second to come, and got lost
@@ -103,7 +103,7 @@ class Care:
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
-        if self._answers.guest or self._answers.resting or not self._settings.concurrency:
+        if self._admission.guest or self._admission.resting or not self._settings.concurrency:
             return set()
         return await self._engine.take_over({task.executor for task in claimed if task.executor})
 
@@ -111,12 +111,12 @@ class Care:
         ours = dead | {self._engine.executor}
         running = self._calls.tasks
         idle = [task.work for task in claimed if task.executor in ours and task.work.task_id not in running]
-        await self._answers.start(await self._engine.not_begun(idle))
+        await self._admission.start(await self._engine.not_begun(idle))
 
     async def _admit(self) -> None:
         async with self._database.write() as tx:
-            admitted = await self._answers.admit(tx)
-        await self._answers.start(admitted)
+            admitted = await self._admission.admit(tx)
+        await self._admission.start(admitted)
 
     async def _time_out(self, overdue: Sequence[tuple[str, str]]) -> None:
         after = Aftermath()

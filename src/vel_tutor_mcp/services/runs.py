@@ -1,7 +1,6 @@
 """Runs of workflows from the outside: start, look, wait, decide, cancel, retry. `Round` takes them on."""
 
 import hashlib
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -10,7 +9,7 @@ from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import Page, Principal, TaskStatus
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
 from vel_tutor_mcp.services.inputs import check_budget, check_key, check_text
@@ -23,13 +22,13 @@ from vel_tutor_mcp.services.workflows import Workflows, workflow_of
 from vel_tutor_mcp.store import attempts, audit, runs, step_tasks
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.workflows.again import again
 from vel_tutor_mcp.workflows.definition import ApprovalStep
 from vel_tutor_mcp.workflows.graph import Graph
 from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus, Workflow
 
 _MAX_INPUT_BYTES = 500_000
 _MAX_COMMENT_CHARACTERS = 2000
-_ENDED_BADLY = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
 
 
 class Runs:
@@ -38,7 +37,7 @@ class Runs:
     def __init__(
         self,
         database: Database,
-        answers: Answers,
+        admission: Admission,
         conductor: Conductor,
         following: Following,
         tasks: Tasks,
@@ -47,7 +46,7 @@ class Runs:
         self._tasks = tasks
         self._workflows = workflows
         self._database = database
-        self._answers = answers
+        self._admission = admission
         self._conductor = conductor
         self._following = following
 
@@ -67,14 +66,14 @@ class Runs:
             workflow = await workflow_of(tx, principal, request.workflow)
             graph = await self._conductor.graph(tx, workflow.id, workflow.version)
             if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
-                self._answers.refuse_without_providers()
+                self._admission.refuse_without_providers()
             run = _run(principal, workflow, graph.given(request.inputs), request)
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
             await round_.proceed()
-            admitted = await self._answers.admit(tx)
+            admitted = await self._admission.admit(tx)
         self._conductor.follow_up(after)
-        await self._answers.begin(admitted)
+        await self._admission.begin(admitted)
         return round_.run
 
     @unbroken
@@ -218,9 +217,9 @@ class Runs:
             else:
                 await round_.decide(step_id, principal, how, comment, approve=approve)
                 await round_.proceed()
-            admitted = await self._answers.admit(tx)
+            admitted = await self._admission.admit(tx)
         self._conductor.follow_up(after)
-        await self._answers.begin(admitted)
+        await self._admission.begin(admitted)
         if refused:
             raise Conflict(
                 f"The step {step_id} takes a person's own word only; this client cannot ask them, and what a model "
@@ -258,7 +257,7 @@ class Runs:
             Conflict: it has not failed or been cancelled, something of it still stops, the step has not failed, or
                 another one has begun with what it saw of it.
         """
-        self._answers.refuse_without_providers()
+        self._admission.refuse_without_providers()
         after = Aftermath()
         async with self._database.write() as tx:
             run = await run_of(tx, principal, run_id)
@@ -274,45 +273,10 @@ class Runs:
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
             await round_.proceed()
-            admitted = await self._answers.admit(tx)
+            admitted = await self._admission.admit(tx)
         self._conductor.follow_up(after)
-        await self._answers.begin(admitted)
+        await self._admission.begin(admitted)
         return round_.run
-
-
-def again(graph: Graph, steps: Mapping[str, RunStep], step_id: str | None) -> list[str]:
-    """The steps that are looked at once more when a run goes on: what failed, and what it kept from running. (Pure.)
-
-    Raises:
-        InputError: there is no such step. Conflict: it has not failed, or what follows it has begun without it.
-    """
-    failed = {name for name, step in steps.items() if _failed_run(graph, step)}
-    if step_id is not None:  # what failed the run would fail it again, if it were left so
-        failed.add(_failed(graph, steps, step_id))
-    stopped = {name for name, step in steps.items() if step.status is StepStatus.CANCELLED}
-    after = [name for name in graph.steps if graph.ancestors[name] & failed]
-    for name in after:
-        if steps[name].started_at is not None:
-            raise Conflict(
-                f"The step {name} has begun with what it saw of {step_id}; what a step was given never changes; start "
-                "a new run."
-            )
-    return [name for name in graph.steps if name in {*failed, *stopped, *after}]
-
-
-def _failed_run(graph: Graph, step: RunStep) -> bool:
-    return step.status is StepStatus.FAILED and graph.steps[step.step_id].on_error == "fail"
-
-
-def _failed(graph: Graph, steps: Mapping[str, RunStep], step_id: str) -> str:
-    if step_id not in graph.steps:
-        raise InputError(f"The run has no such step; its steps are {', '.join(graph.steps)}; name one of these.")
-    if (status := steps[step_id].status) not in _ENDED_BADLY:
-        raise Conflict(
-            f"The step {step_id} is {status.value}; only a failed or cancelled step can be tried again; see the run "
-            "with workflow_get."
-        )
-    return step_id
 
 
 def _approval(graph: Graph, step_id: str) -> ApprovalStep:

@@ -4,7 +4,7 @@ from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import Agent, Page, Principal, Task, TaskRequest, TaskStatus
 from vel_tutor_mcp.services import intake, record
-from vel_tutor_mcp.services.answers import Answers
+from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
@@ -24,14 +24,14 @@ class Tasks:
         self,
         database: Database,
         engine: Engine,
-        answers: Answers,
+        admission: Admission,
         calls: Calls,
         conductor: Conductor,
         following: Following,
     ) -> None:
         self._database = database
         self._engine = engine
-        self._answers = answers
+        self._admission = admission
         self._calls = calls
         self._conductor = conductor
         self._following = following
@@ -48,13 +48,13 @@ class Tasks:
         async with self._database.write() as tx:
             if earlier := await _same_request(tx, principal, request):
                 return earlier
-            self._answers.refuse_without_providers()
+            self._admission.refuse_without_providers()
             agent = await usable_agent(tx, principal, request.agent)
             subject = Subject(intake.new_task(principal, agent, request), principal)
             await intake.store(tx, subject, request, agent)
-            self._answers.own(subject.task.id)
-            admitted = await self._answers.admit(tx)
-        await self._answers.begin(admitted)
+            self._admission.own(subject.task.id)
+            admitted = await self._admission.admit(tx)
+        await self._admission.begin(admitted)
         return subject.task
 
     @unbroken
@@ -133,10 +133,10 @@ class Tasks:
             if task.status is TaskStatus.PENDING:
                 waited = f"while it waited for {task.waits_for}" if task.waits_for else "before it began"
                 await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, f"cancelled {waited}")
-            admitted = await self._answers.admit(tx) if task.run_id else []
+            admitted = await self._admission.admit(tx) if task.run_id else []
         self._conductor.follow_up(subject.after)
         self._calls.stop(task.id)
-        await self._answers.begin(admitted)
+        await self._admission.begin(admitted)
         return await self.follow(principal, task.id, 1)
 
     @unbroken
@@ -147,7 +147,7 @@ class Tasks:
             NotFound: no such task, or its agent is gone. NoCandidate: as `submit`.
             Conflict: it has not failed or been cancelled, or its agent is not active.
         """
-        self._answers.refuse_without_providers()
+        self._admission.refuse_without_providers()
         async with self._database.write() as tx:
             task = await task_of(tx, principal, task_id)
             if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
@@ -162,8 +162,8 @@ class Tasks:
                 )
             await usable_agent(tx, principal, task.agent_id)
             await intake.reopen(tx, Subject(task, principal), self._engine.executor)
-            admitted = await self._answers.admit(tx)
-        await self._answers.begin(admitted)
+            admitted = await self._admission.admit(tx)
+        await self._admission.begin(admitted)
         return await self.get(principal, task.id)
 
     @unbroken

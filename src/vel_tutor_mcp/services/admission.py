@@ -1,0 +1,87 @@
+"""Which waiting tasks this process takes up, and when: the claim in a transaction, and the start after its commit."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from vel_tutor_mcp.errors import NoCandidate
+from vel_tutor_mcp.execution.engine import Engine
+from vel_tutor_mcp.models import Work
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.calls import Calls
+from vel_tutor_mcp.services.wire import Wire
+from vel_tutor_mcp.store import admission
+from vel_tutor_mcp.store.admission import Bounds
+from vel_tutor_mcp.store.database import Transaction
+
+_log = logging.getLogger(__name__)
+
+
+class Admission:
+    """A guest is a process that soon leaves: it takes up what was submitted to it, no more.
+
+    Attributes:
+        resting: nothing more is taken up, for the process is about to leave.
+        closing: nor is anything started that was.
+    """
+
+    def __init__(
+        self, tools: Tools, engine: Engine, calls: Calls, wire: Wire, configured: frozenset[str], *, guest: bool = False
+    ) -> None:
+        self.guest = guest
+        self.resting = False
+        self.closing = False
+        self._engine = engine
+        self._calls = calls
+        self._wire = wire
+        self._configured = configured
+        self._own: set[str] = set()
+        self._bounds = Bounds(
+            of_owner=tools.settings.tasks_in_progress,
+            of_executor=tools.settings.concurrency,
+            providers=tools.catalog.limits,
+        )
+
+    def refuse_without_providers(self) -> None:
+        """Raises:
+        NoCandidate: no provider can be called at all.
+        """
+        if not self._configured:
+            raise NoCandidate(
+                "No model can be asked; no provider has a key; set OPENAI_API_KEY, GROQ_API_KEY or PERPLEXITY_API_KEY, "
+                "or VEL_TUTOR_LOCAL_BASE_URL, in this server's environment and start it again."
+            )
+
+    def own(self, task_id: str) -> None:
+        """The task was submitted here: a guest takes up such tasks only."""
+        if self.guest:
+            self._own.add(task_id)
+
+    async def admit(self, tx: Transaction) -> list[Work]:
+        """Claim the tasks whose turn it is and that this process has room for; `start` them after the commit."""
+        if self.resting:
+            return []
+        return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
+
+    async def could_admit(self, tx: Transaction) -> bool:
+        """Whether `admit` would claim anything; for a transaction that only reads."""
+        return bool(await admission.next_in_turn(tx, self._engine.executor, record.now(), self._bounds, self._only))
+
+    async def begin(self, admitted: Sequence[Work]) -> None:
+        """Start what was admitted; where this process is full, another one may have room for the rest."""
+        if not admitted and (self.resting or len(self._calls.tasks) >= self._bounds.of_executor):
+            self._wire.tell_work()
+        await self.start(admitted)
+
+    async def start(self, works: Iterable[Work]) -> None:
+        for work in works:
+            if self.closing:
+                return
+            try:
+                await self._engine.start(work)
+            except Exception:  # noqa: BLE001 - it is committed and the care loop starts it: no caller must believe it lost
+                _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
+
+    @property
+    def _only(self) -> set[str] | None:
+        return self._own if self.guest else None
