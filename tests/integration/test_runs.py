@@ -469,6 +469,30 @@ async def test_a_run_never_costs_more_than_its_limit(app: App, me: Principal) ->
     assert errors
 
 
+@pytest.mark.parametrize("depth", [200, 201, 938])
+async def test_an_answer_of_endless_depth_does_not_hang_a_map(
+    app: App, me: Principal, providers: Providers, depth: int
+) -> None:
+    providers.groq.answer = providers.openai.answer = lambda _: "[" * depth + "]" * depth
+    told = await run(app, me, over("m", response_schema={"type": "array"}), items=[1, 2])
+    assert states(told) == {"m": "completed" if depth == 200 else "failed"}
+
+
+async def test_a_run_that_cannot_go_on_by_a_fault_of_ours_ends(
+    app: App, me: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: Any) -> None:
+        raise RuntimeError("SECRET")
+
+    monkeypatch.setattr("vel_tutor_mcp.services.round.of_map", faulty)
+    told = await run(app, me, over("m"), task("then", "m"), items=[1])
+    assert states(told) == {"m": "cancelled", "then": "cancelled"}
+    assert told.run.error is not None
+    assert told.run.error.message.startswith("The server met an unexpected fault (RuntimeError); ")
+    (told_task,) = [await app.tasks.tell(me, told.tasks["m"].first)]
+    assert told_task.status is TaskStatus.FAILED
+
+
 async def test_what_calls_of_a_run_set_aside_at_once_is_waited_for(
     app: App, me: Principal, providers: Providers
 ) -> None:
