@@ -14,6 +14,7 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import AgentConfig, AgentType, News, Principal, TaskStatus
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
@@ -491,6 +492,24 @@ async def test_a_run_that_cannot_go_on_by_a_fault_of_ours_ends(
     assert told.run.error.message.startswith("The server met an unexpected fault (RuntimeError); ")
     (told_task,) = [await app.tasks.tell(me, told.tasks["m"].first)]
     assert told_task.status is TaskStatus.FAILED
+
+
+async def test_a_fault_at_a_deadline_keeps_nothing_from_others(
+    app: App, me: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_out = Conductor.time_out
+
+    async def faulty(self: Conductor, tx: Any, run_id: str, *rest: Any) -> None:
+        if run_id == broken:
+            raise RuntimeError
+        await time_out(self, tx, run_id, *rest)
+
+    monkeypatch.setattr(Conductor, "time_out", faulty)
+    broken = await started(app, me, approval("ok", timeout_seconds=1))
+    told = await run(app, me, approval("ok", timeout_seconds=1, on_timeout="approve"), task("then", "ok"))
+    assert states(told) == {"ok": "completed", "then": "completed"}
+    monkeypatch.undo()
+    assert states(await ended(app, me, broken)) == {"ok": "failed"}
 
 
 async def test_what_calls_of_a_run_set_aside_at_once_is_waited_for(
