@@ -30,7 +30,10 @@ async def asked(ctx: Context[Desk], run: str, step: str) -> NotAsked | Elicit[De
     found, waiting, _ = await app.runs.asked(me, run, step)
     if not can_ask(ctx):
         return NotAsked()
-    question = shortened((waiting.seen or {})["prompt"], _QUESTION_SHOWN)
+    whole = (waiting.seen or {})["prompt"]
+    question = shortened(whole, _QUESTION_SHOWN)
+    if question != whole:
+        question += f"\n\n[cut: {len(whole):,} characters in all; the whole: vel-tutor-mcp run get {found.id}]"
     return Elicit(f"The workflow {found.workflow_name} asks for your approval ({step}):\n\n{question}", Decision)
 
 
@@ -48,6 +51,7 @@ async def workflow_decide(
     """
     app, me = await desk.enter()
     if not isinstance(word, AcceptedElicitation):
+        await app.runs.asked(me, run, step)  # somebody else may have decided meanwhile
         return undecided(await app.runs.tell(me, run), step)
     how = How.ELICITED
     if isinstance(word.data, NotAsked):

@@ -265,8 +265,8 @@ class Task:
     since the last finished attempt.
 
     A task of a run belongs to its step `step_id`, for item number `item` of a map; `retries_left` are the step's. While
-    it is pending it waits its turn, until `not_before` and for a place at the provider `waits_for`, which it keeps,
-    claimed, until it calls; `turn` counts from 1 how often it had to.
+    it is pending it waits its turn, until `not_before` and for what `waits_for` names: the money of its run, or a place
+    at a provider, which it keeps, claimed, until it calls; `turn` counts from 1 how often it had to.
     """
 
     id: str

@@ -19,6 +19,8 @@ from vel_tutor_mcp.models import FailureKind
 _FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 _MAX_SCHEMA_CHARACTERS = 50_000
 _MAX_SHOWN = 200
+# What is deeper could be read here, and not be written where it is part of something else.
+_MOST_LEVELS = 200
 _REFERENCES = ("$ref", "$dynamicRef")
 # What stands under these is data, whatever it looks like.
 _DATA = frozenset({"enum", "const", "default", "examples"})
@@ -130,6 +132,8 @@ def matched(text: str, schema: dict[str, Any]) -> str:
         value = json.loads(fenced.group(1) if fenced else text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise _invalid("the answer is not JSON", text) from None
+    if _is_deeper(value, _MOST_LEVELS):
+        raise _invalid(f"the answer nests too deep; at most {_MOST_LEVELS} levels are taken", text)
     if (problem := mismatch(value, schema)) is not None:
         raise _invalid(problem.replace("it ", "the answer ", 1), text)
     try:
@@ -138,6 +142,20 @@ def matched(text: str, schema: dict[str, Any]) -> str:
     except ValueError:
         raise _invalid("the answer holds what JSON cannot: an endless number or half of a character", text) from None
     return stored
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            part
+            for node in layer
+            if isinstance(node, (dict, list))
+            for part in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _refuse_constant(name: str) -> None:

@@ -93,6 +93,29 @@ async def test_a_form_that_comes_back_without_a_decision_decides_nothing(
     assert (await app.runs.get(me, run_id)).status is TaskStatus.AWAITING_APPROVAL
 
 
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("action", ["accept", "decline"])
+async def test_who_was_asked_and_came_late_is_told_who_decided(app: App, me: Principal, era: Era, action: Any) -> None:
+    run_id = await waiting(app, me)
+
+    async def answers(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001 - the SDK's names
+        await app.runs.decide(me, run_id, "ok", How.TERMINAL, approve=False)
+        return ElicitResult(action=action, content={"approve": True} if action == "accept" else None)
+
+    desk = Desk()
+    desk.opened(app)
+    async with Client(make_server(desk), mode=era, elicitation_callback=answers) as client:
+        result = await client.call_tool("workflow_decide", {"run": run_id, "step": "ok", "approve": True})
+    assert text(result).startswith(f"The step ok was rejected already, by {me.name} at ")
+
+
+async def test_a_person_who_sees_a_part_of_the_question_is_told_where_the_whole_is(app: App, me: Principal) -> None:
+    run_id = await waiting(app, me, prompt="Long " * 1000)
+    async with person(app, "legacy", ElicitResult(action="decline")) as (client, asked):
+        await client.call_tool("workflow_decide", {"run": run_id, "step": "ok", "approve": True})
+    assert asked[0].endswith(f"[cut: 5,000 characters in all; the whole: vel-tutor-mcp run get {run_id}]")
+
+
 async def test_where_the_client_cannot_ask_the_decision_is_marked_as_relayed(
     app: App, me: Principal, client: Client
 ) -> None:

@@ -14,6 +14,7 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import AgentConfig, AgentType, News, Principal, TaskStatus
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
@@ -467,6 +468,48 @@ async def test_a_run_never_costs_more_than_its_limit(app: App, me: Principal) ->
     errors = {step.error.code for step in told.steps if step.error}
     assert errors <= {"over_budget", "no_candidate"}
     assert errors
+
+
+@pytest.mark.parametrize("depth", [200, 201, 938])
+async def test_an_answer_of_endless_depth_does_not_hang_a_map(
+    app: App, me: Principal, providers: Providers, depth: int
+) -> None:
+    providers.groq.answer = providers.openai.answer = lambda _: "[" * depth + "]" * depth
+    told = await run(app, me, over("m", response_schema={"type": "array"}), items=[1, 2])
+    assert states(told) == {"m": "completed" if depth == 200 else "failed"}
+
+
+async def test_a_run_that_cannot_go_on_by_a_fault_of_ours_ends(
+    app: App, me: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: Any) -> None:
+        raise RuntimeError("SECRET")
+
+    monkeypatch.setattr("vel_tutor_mcp.services.round.of_map", faulty)
+    told = await run(app, me, over("m"), task("then", "m"), items=[1])
+    assert states(told) == {"m": "cancelled", "then": "cancelled"}
+    assert told.run.error is not None
+    assert told.run.error.message.startswith("The server met an unexpected fault (RuntimeError); ")
+    (told_task,) = [await app.tasks.tell(me, told.tasks["m"].first)]
+    assert told_task.status is TaskStatus.FAILED
+
+
+async def test_a_fault_at_a_deadline_keeps_nothing_from_others(
+    app: App, me: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_out = Conductor.time_out
+
+    async def faulty(self: Conductor, tx: Any, run_id: str, *rest: Any) -> None:
+        if run_id == broken:
+            raise RuntimeError
+        await time_out(self, tx, run_id, *rest)
+
+    monkeypatch.setattr(Conductor, "time_out", faulty)
+    broken = await started(app, me, approval("ok", timeout_seconds=1))
+    told = await run(app, me, approval("ok", timeout_seconds=1, on_timeout="approve"), task("then", "ok"))
+    assert states(told) == {"ok": "completed", "then": "completed"}
+    monkeypatch.undo()
+    assert states(await ended(app, me, broken)) == {"ok": "failed"}
 
 
 async def test_what_calls_of_a_run_set_aside_at_once_is_waited_for(

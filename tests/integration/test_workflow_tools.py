@@ -244,3 +244,9 @@ async def test_a_run_of_wrong_inputs_is_not_to_be_continued(client: Client) -> N
 async def test_what_is_nowhere_is_said_to_be_neither_run_nor_workflow(client: Client) -> None:
     result = await client.call_tool("workflow_get", {"id": "nothing"})
     assert text_of(result).startswith("There is no such run or workflow; ")
+
+
+async def test_a_limit_is_named_where_a_run_may_go_on(client: Client) -> None:
+    await told(client, "workflow_save", name="chain", definition=CHAIN)
+    text, _ = await told(client, "workflow_run", workflow="chain", inputs={"topic": "rain"}, max_cost_usd=0.000001)
+    assert "), with what is left of its $1e-06. [run " in text

@@ -129,7 +129,8 @@ def _way_on(run: Run) -> str:
         return f"That decision stands; only if the user wants to be asked again: workflow_retry(run={run.id})."
     if code == InputError.code:  # of what the run was given, which never changes
         return "Once that is corrected, start a new run with workflow_run."
-    return f"Continue it with workflow_retry(run={run.id})."
+    left = "" if run.max_cost_nanousd is None else f", with what is left of its ${run.max_cost_nanousd / 10**9:g}"
+    return f"Continue it with workflow_retry(run={run.id}){left}."
 
 
 def _shown_output(output: Any) -> Any:

@@ -124,7 +124,13 @@ class Answers:
             raise
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
             reason = _told(problem)
-        return await persisted(lambda: self._give_up(work, reason, mine))
+        try:
+            return await persisted(lambda: self._give_up(work, reason, mine))
+        except _OfAnotherError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - of its run: it cannot go on from this, and must not hang either
+            fault = _told(problem)
+        return await persisted(lambda: self._give_up(work, fault, mine, breaks_run=True))
 
     async def _begun(self, work: Work, mine: set[str]) -> Job | None:
         """The run, begun. A process that was frozen before it could begin must not take the task from its successor.
@@ -162,12 +168,12 @@ class Answers:
         return await persisted(lambda: self._conclude(job, call))
 
     @unbroken
-    async def _give_up(self, work: Work, reason: TaskError, mine: set[str]) -> str:
+    async def _give_up(self, work: Work, reason: TaskError, mine: set[str], *, breaks_run: bool = False) -> str:
         async with self._tools.database.write() as tx:
             subject = await self._subject(tx, work, mine)
             if subject is not None:
                 await close_open(tx, subject, Outcome.FAILED)
-                await self._fail(tx, subject, reason)
+                await self._fail(tx, subject, reason, breaks_run=breaks_run)
         if subject is not None:
             self._conductor.follow_up(subject.after)
         return TaskStatus.FAILED.value
@@ -364,8 +370,11 @@ class Answers:
         await self._conductor.end_task(tx, job.subject, TaskStatus.CANCELLED, message, **kept)
         return TaskStatus.CANCELLED
 
-    async def _fail(self, tx: Transaction, subject: Subject, error: TaskError) -> TaskStatus:
-        await self._conductor.end_task(tx, subject, TaskStatus.FAILED, f"failed: {error.message}", error=error)
+    async def _fail(
+        self, tx: Transaction, subject: Subject, error: TaskError, *, breaks_run: bool = False
+    ) -> TaskStatus:
+        message = f"failed: {error.message}"
+        await self._conductor.end_task(tx, subject, TaskStatus.FAILED, message, error=error, breaks_run=breaks_run)
         return TaskStatus.FAILED
 
     async def _release(self, job: Job) -> None:

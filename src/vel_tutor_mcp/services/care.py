@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -93,8 +92,8 @@ class Care:
         asked = {task.work.task_id for task in claimed if task.cancel_requested}
         for task_id in (running - kept) | asked:  # another process has it: this one was frozen
             self._calls.cancel(task_id)
-        if overdue:
-            await self._time_out(overdue)
+        for run_id, step_id in overdue:
+            await self._time_out(run_id, step_id)
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)
@@ -118,12 +117,18 @@ class Care:
             admitted = await self._admission.admit(tx)
         await self._admission.start(admitted)
 
-    async def _time_out(self, overdue: Sequence[tuple[str, str]]) -> None:
+    async def _time_out(self, run_id: str, step_id: str) -> None:
+        """End the step's time; a fault in it must not keep from others what is theirs."""
         after = Aftermath()
-        async with self._database.write() as tx:
-            for run_id, step_id in overdue:
+        try:
+            async with self._database.write() as tx:
                 await self._conductor.time_out(tx, run_id, step_id, after)
-        self._conductor.follow_up(after)
+        except VelError:
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("The time of step %s of run %s is over, but a fault keeps it from ending.", step_id, run_id)
+        else:
+            self._conductor.follow_up(after)
 
     async def _prune(self) -> None:
         at = record.now()

@@ -42,13 +42,14 @@ class Conductor:
         *,
         error: TaskError | None = None,
         payload: dict[str, Any] | None = None,
+        breaks_run: bool = False,
         **values: Any,
     ) -> bool:
-        """`record.end` for a task that may belong to a run, which then goes on."""
+        """`record.end` for a task that may belong to a run, which then goes on, or with `breaks_run` fails too."""
         if not await record.end(tx, subject, status, message, error=error, payload=payload, **values):
             return False
         if subject.task.run_id is not None:
-            await self._take_on(tx, subject, subject.task.run_id)
+            await self._take_on(tx, subject, subject.task.run_id, error if breaks_run else None)
         return True
 
     async def round(self, tx: Transaction, run: Run, after: Aftermath) -> Round:
@@ -81,11 +82,11 @@ class Conductor:
         await round_.time_out(step_id)
         await round_.proceed()
 
-    async def _take_on(self, tx: Transaction, subject: Subject, run_id: str) -> None:
+    async def _take_on(self, tx: Transaction, subject: Subject, run_id: str, fault: TaskError | None) -> None:
         run = await runs.get(tx, run_id)
         ended = await tasks.get(tx, subject.task.id)
         if run.status.ended or ended is None:
             return
         round_ = await self.round(tx, run, subject.after)
-        await round_.settle(ended)
+        await (round_.settle(ended) if fault is None else round_.break_off(fault))
         await round_.proceed()

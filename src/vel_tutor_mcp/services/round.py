@@ -106,6 +106,10 @@ class Round:
         """End the run as cancelled."""
         await self._end(TaskStatus.CANCELLED, "cancelled")
 
+    async def break_off(self, fault: TaskError) -> None:
+        """End the run as failed: a fault of ours keeps it from going on."""
+        await self._end(TaskStatus.FAILED, f"failed: {fault.message}", fault)
+
     def begin_again(self, step_ids: Sequence[str]) -> None:
         """Let these steps wait for their turn once more, in a run that had ended."""
         for step_id in step_ids:
