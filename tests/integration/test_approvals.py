@@ -127,7 +127,19 @@ async def test_where_the_client_cannot_ask_the_decision_is_marked_as_relayed(
     told = await app.runs.follow(me, run_id, 20)
     assert told.status is TaskStatus.COMPLETED
     assert told.steps[0].output["how"] == How.RELAYED
-    assert any("relayed by a model" in event.message for event in told.history)
+    assert any(event.message.endswith(", relayed") for event in told.history)
+
+
+async def test_a_persons_no_is_not_turned_into_a_yes_by_a_model(app: App, me: Principal, client: Client) -> None:
+    run_id = await waiting(app, me)
+    await app.runs.decide(me, run_id, "ok", How.ELICITED, "No", approve=False)
+    await client.call_tool("workflow_retry", {"run": run_id})
+    result = await client.call_tool("workflow_decide", {"run": run_id, "step": "ok", "approve": True})
+
+    assert result.is_error
+    assert "a person's own word only" in text(result)
+    await app.runs.decide(me, run_id, "ok", How.TERMINAL, "Well, yes", approve=True)
+    assert (await app.runs.follow(me, run_id, 20)).status is TaskStatus.COMPLETED
 
 
 async def test_a_model_alone_does_not_get_through_a_step_that_wants_a_human(

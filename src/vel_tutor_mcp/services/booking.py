@@ -81,6 +81,7 @@ class Booking:
     @unbroken
     async def _open(self, candidate: Candidate, attempt_id: str) -> tuple[Call, ChatRequest, Delta]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
+        self.subject.after.clear()  # of an earlier try, as in the methods below
         async with self._tools.database.write() as tx:
             task = await tasks.get(tx, self.subject.task.id)
             if task is None or task.cancel_requested or not await self.is_ours(tx):
@@ -145,6 +146,7 @@ class Booking:
     async def _fail(self, call: Call, ended: Ended) -> None:
         failure = ended.failure
         assert failure is not None
+        self.subject.after.clear()
         async with self._tools.database.write() as tx:
             if not await self.is_ours(tx):
                 # What broke a call while this process was frozen says nothing of the model.

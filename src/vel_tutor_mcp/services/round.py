@@ -81,7 +81,7 @@ class Round:
         facts = {"step": step_id, "approved": approve, "how": how.value}
         await audit.append(self.tx, by, "approval_decided", self._subject, facts, record.now())
         word = "approved" if approve else "rejected"
-        told = f"{word} by {who}" + (", relayed by a model" if how is How.RELAYED else "")
+        told = f"{word} by {who}" + (", relayed" if how is How.RELAYED else "")
         if approve:
             await self._complete(step_id, output, told)
         else:
@@ -113,6 +113,8 @@ class Round:
     def begin_again(self, step_ids: Sequence[str]) -> None:
         """Let these steps wait for their turn once more, in a run that had ended."""
         for step_id in step_ids:
+            if self.steps[step_id].refused_in_person:  # no model may turn a person's no into a yes
+                self._set(step_id, seen={"human": True})
             self._set(
                 step_id,
                 status=StepStatus.WAITING,
@@ -179,9 +181,10 @@ class Round:
         question = self.graph.texts[asked.id].render(self._scope)
         if len(question) > MAX_PROMPT_CHARACTERS:
             raise InputError("What is to be approved is too long; it holds outputs of other steps; ask with less.")
-        self._set(asked.id, status=StepStatus.AWAITING_APPROVAL, seen={"prompt": question})
+        human = asked.human or self.steps[asked.id].insists
+        self._set(asked.id, status=StepStatus.AWAITING_APPROVAL, seen={"prompt": question, "human": human})
         self._note(asked.id, StepStatus.AWAITING_APPROVAL, f"{asked.id} waits for a decision", look=True)
-        await self._audit("approval_requested", asked.id, human=asked.human)
+        await self._audit("approval_requested", asked.id, human=human)
 
     async def _begin_task(self, asked: TaskStep) -> None:
         earlier = await step_tasks.of_item(self.tx, self.run.id, asked.id)

@@ -149,7 +149,7 @@ def _shown_approval(told: ToldRun, step: RunStep) -> dict[str, Any]:
     return {
         "step": step.step_id,
         "prompt": (step.seen or {}).get("prompt"),
-        "human": asked.human,
+        "human": step.insists,
         "due_at": moment(step.due_at),
         "on_timeout": asked.on_timeout if step.due_at else None,
     }

@@ -65,8 +65,7 @@ class Runs:
                 return earlier
             workflow = await workflow_of(tx, principal, request.workflow)
             graph = await self._conductor.graph(tx, workflow.id, workflow.version)
-            if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
-                self._admission.refuse_without_providers()
+            self._refuse_without_models(graph)
             run = _run(principal, workflow, graph.given(request.inputs), request)
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
@@ -208,9 +207,9 @@ class Runs:
         async with self._database.write() as tx:
             run = await run_of(tx, principal, run_id)
             round_ = await self._conductor.round(tx, run, after)
-            asked = _approval(round_.graph, step_id)
+            _approval(round_.graph, step_id)
             _refuse_decided(round_.steps[step_id])
-            refused = asked.human and how is How.RELAYED
+            refused = round_.steps[step_id].insists and how is How.RELAYED
             if refused:
                 facts = {"step": step_id, "approved": approve, "how": how.value}
                 await audit.append(tx, principal, "approval_refused", f"run:{run.id}", facts, record.now())
@@ -257,7 +256,6 @@ class Runs:
             Conflict: it has not failed or been cancelled, something of it still stops, the step has not failed, or
                 another one has begun with what it saw of it.
         """
-        self._admission.refuse_without_providers()
         after = Aftermath()
         async with self._database.write() as tx:
             run = await run_of(tx, principal, run_id)
@@ -269,6 +267,7 @@ class Runs:
             if await step_tasks.unended(tx, run.id):
                 raise Conflict(f"Run {run.id} is still stopping; a task of it has not ended; try again in a second.")
             round_ = await self._conductor.round(tx, run, after)
+            self._refuse_without_models(round_.graph)
             round_.begin_again(again(round_.graph, round_.steps, step_id))
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
@@ -277,6 +276,11 @@ class Runs:
         self._conductor.follow_up(after)
         await self._admission.begin(admitted)
         return round_.run
+
+    def _refuse_without_models(self, graph: Graph) -> None:
+        """Approvals alone ask no model."""
+        if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
+            self._admission.refuse_without_providers()
 
 
 def _approval(graph: Graph, step_id: str) -> ApprovalStep:

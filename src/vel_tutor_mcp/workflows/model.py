@@ -28,7 +28,7 @@ STEP_ENDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIP
 
 
 class How(StrEnum):
-    """Where a decision came from. `ELICITED` and `TERMINAL` are a person's own word, `RELAYED` a model's of it."""
+    """Where a decision came from. `ELICITED`, `TERMINAL`: a person's own word; `RELAYED`: a model's or script's."""
 
     ELICITED = "elicited"
     TERMINAL = "terminal"
@@ -71,8 +71,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStep:
-    """A step of a run. `seen` is what it was given: a map its items, an approval its question; a task keeps its prompt
-    itself. An error on a running step says why it is being stopped.
+    """A step of a run. `seen` is what it was given: a map its items, an approval its question and whether it insists on
+    a person; a task keeps its prompt itself. An error on a running step says why it is being stopped.
     """
 
     run_id: str
@@ -85,6 +85,17 @@ class RunStep:
     started_at: datetime | None = None
     due_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def insists(self) -> bool:
+        """Whether an approval takes a person's own word only."""
+        return bool((self.seen or {}).get("human"))
+
+    @property
+    def refused_in_person(self) -> bool:
+        """Whether a person has rejected it with their own word."""
+        decided = self.output if isinstance(self.output, dict) else {}
+        return decided.get("approved") is False and decided.get("how") in {How.ELICITED, How.TERMINAL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

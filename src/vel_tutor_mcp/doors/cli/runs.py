@@ -89,10 +89,12 @@ async def _follow(app: "App", run_id: str, seconds: float, tell: "output.Tell | 
 
 async def _decide(app: "App", run_id: str, step: str, approve: bool | None, comment: str | None) -> "ToldRun":
     me = app.local_principal
-    _, waiting, asked = await app.runs.asked(me, run_id, step)
-    if approve is None or asked.human:
+    _, waiting, _ = await app.runs.asked(me, run_id, step)
+    if approve is None or waiting.insists:
         approve = _asked_here((waiting.seen or {})["prompt"], approve)
-    await app.runs.decide(me, run_id, step, How.TERMINAL, comment, approve=approve)
+    # Without a terminal it may be anyone's: a script's, or that of a model with a shell.
+    how = How.TERMINAL if output.on_terminal("stdin") else How.RELAYED
+    await app.runs.decide(me, run_id, step, how, comment, approve=approve)
     return await app.runs.tell(me, run_id)
 
 
