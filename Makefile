@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 UV := 0.13.9
-TESTS ?= -n 2
+# Work is taken over at the end: the slow tests stand together, and would all be left to one process.
+TESTS ?= -n 2 --dist worksteal
 
 .PHONY: setup demo test check bench soak lock clean
 

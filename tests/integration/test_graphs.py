@@ -257,7 +257,7 @@ def follow_to_its_end(on: Stage, flow: Flow, seed: int, cancelled_after: int) ->
 
 def test_random_graphs_come_to_what_the_rules_say(database_url: str | None, tmp_path: Path) -> None:
     limits = settings(
-        max_examples=40 if database_url else 300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=25 if database_url else 150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     with stage(tmp_path, database_url) as on:
 

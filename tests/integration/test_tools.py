@@ -458,7 +458,7 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("audit_search", {"until": "0001-01-01T00:00:00+14:00"}, "`until` is not a time; "),
     ("workflow_save", {"name": "x", "definition": {"steps": []}}, "The definition is not valid; steps: "),
     ("workflow_run", {"workflow": "nobody"}, "There is no such workflow; "),
-    ("workflow_get", {"id": "nobody"}, "There is no such workflow; "),
+    ("workflow_get", {"id": "nobody"}, "There is no such run or workflow; "),
     ("workflow_decide", {"run": NOWHERE, "step": "x", "approve": True}, "There is no such run; "),
     ("workflow_retry", {"run": NOWHERE}, "There is no such run; "),
     ("no_such_tool", {}, "Unknown tool: no_such_tool; "),
