@@ -460,9 +460,9 @@ async def test_a_process_that_rests_begins_nothing_more_and_ends_what_it_began(
 ) -> None:
     providers.groq.latency = 0.3
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    resting = asyncio.create_task(app._answers.rest(10))
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 1)
+    resting = asyncio.create_task(app._answers.rest(10))
     late = await app.tasks.submit(me, TaskRequest(prompt="Say more"))
     await resting
 
