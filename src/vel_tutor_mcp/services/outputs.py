@@ -7,12 +7,12 @@ from typing import Any
 from vel_tutor_mcp.models import Task, TaskError, TaskStatus
 
 _NOT_BEGUN = TaskError(code="not_begun", message="It was not begun.")
-_CANCELLED = TaskError(code="cancelled", message="Its task was cancelled.")
+CANCELLED = TaskError(code="cancelled", message="Its task was cancelled.")
 
 
 def given_by(task: Task) -> Any:
-    """The answer of a completed task: text, or a value where a schema was given."""
-    if task.output is None or task.response_schema is None:
+    """The answer of a task: text, or a value where a schema was given and the answer is whole."""
+    if task.output is None or task.response_schema is None or task.partial:
         return task.output
     return json.loads(task.output)
 
@@ -42,4 +42,4 @@ def _error(task: Task | None, stopped: TaskError | None) -> TaskError | None:
         return stopped or _NOT_BEGUN
     if task.status is TaskStatus.COMPLETED:
         return None
-    return task.error or stopped or _CANCELLED
+    return task.error or stopped or CANCELLED

@@ -1,6 +1,5 @@
 """The task as its users see it: one shape for tools, resources, REST and command line (pure)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +13,11 @@ from vel_tutor_mcp.models import (
     Decision,
     NanoUsd,
     Task,
+    TaskError,
     TaskEvent,
     TaskStatus,
 )
+from vel_tutor_mcp.services.outputs import given_by
 
 _PROMPT_SHOWN = 500
 
@@ -47,7 +48,7 @@ def full_task(told: Told) -> dict[str, Any]:
     """Everything about the task, with its prompt shortened."""
     task, attempts = told.task, told.attempts
     return short_task(task) | {
-        "output": _output(task),
+        "output": given_by(task),
         "partial": task.partial,
         "cost_usd": usd(NanoUsd(sum(attempt.cost_nanousd or 0 for attempt in attempts))),
         "tokens_in": sum(attempt.tokens_in or 0 for attempt in attempts),
@@ -75,10 +76,14 @@ def short_task(task: Task) -> dict[str, Any]:
         "prompt": shortened(task.prompt),
         "provider": task.provider,
         "model": task.model,
-        "error": {"code": task.error.code, "message": task.error.message} if task.error else None,
+        "error": shown_error(task.error),
         "created_at": moment(task.created_at),
         "updated_at": moment(task.updated_at),
     }
+
+
+def shown_error(error: TaskError | None) -> dict[str, str] | None:
+    return {"code": error.code, "message": error.message} if error else None
 
 
 def shortened(text: str, length: int = _PROMPT_SHOWN) -> str:
@@ -130,12 +135,6 @@ def shown_entry(entry: AuditEntry) -> dict[str, Any]:
         "payload": entry.payload,
         "hash": entry.hash,
     }
-
-
-def _output(task: Task) -> Any:
-    if task.output is None or task.response_schema is None or task.partial:
-        return task.output
-    return json.loads(task.output)
 
 
 def _timing(task: Task, attempts: Sequence[Attempt]) -> dict[str, int | None]:

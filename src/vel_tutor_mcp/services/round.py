@@ -14,7 +14,7 @@ from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, News, Principal, Task, T
 from vel_tutor_mcp.services import intake, record
 from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.services.intake import Place, usable_agent
-from vel_tutor_mcp.services.outputs import given_by, of_map
+from vel_tutor_mcp.services.outputs import CANCELLED, given_by, of_map
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.store import audit, runs, step_tasks, tasks
 from vel_tutor_mcp.store.database import Transaction
@@ -25,7 +25,6 @@ from vel_tutor_mcp.workflows.plan import next_moves, scope_of
 from vel_tutor_mcp.workflows.text import lookup
 
 _LONGEST_BACKOFF_SECONDS = 3600.0
-_CANCELLED = TaskError(code="cancelled", message="Its task was cancelled.")
 
 
 @dataclass(slots=True)
@@ -65,7 +64,7 @@ class Round:
         elif task.status is TaskStatus.COMPLETED:
             await self._complete(step.step_id, given_by(task))
         else:
-            await self._fail(step.step_id, step.error or task.error or _CANCELLED)
+            await self._fail(step.step_id, step.error or task.error or CANCELLED)
 
     async def decide(self, step_id: str, by: Principal, how: How, comment: str | None, *, approve: bool) -> None:
         """Take note of the decision that an approval waited for."""

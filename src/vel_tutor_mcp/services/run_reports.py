@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vel_tutor_mcp.models import NanoUsd, TaskError, TaskStatus
-from vel_tutor_mcp.services.reports import moment, usd
+from vel_tutor_mcp.models import NanoUsd, TaskStatus
+from vel_tutor_mcp.services.reports import moment, shown_error, usd
 from vel_tutor_mcp.workflows.mermaid import drawn
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus, Workflow
 from vel_tutor_mcp.workflows.text import lookup
@@ -75,7 +75,7 @@ def short_run(run: Run) -> dict[str, Any]:
         "workflow": run.workflow_name,
         "workflow_id": run.workflow_id,
         "version": run.workflow_version,
-        "error": _shown_error(run.error),
+        "error": shown_error(run.error),
         "created_at": moment(run.created_at),
         "updated_at": moment(run.updated_at),
         "ended_at": moment(run.ended_at),
@@ -129,7 +129,7 @@ def _shown_step(told: ToldRun, step: RunStep) -> dict[str, Any]:
         "kind": asked.kind,
         "status": step.status.value,
         "output": step.output,
-        "error": _shown_error(step.error),
+        "error": shown_error(step.error),
         "started_at": moment(step.started_at),
         "due_at": moment(step.due_at),
         "ended_at": moment(step.ended_at),
@@ -153,7 +153,3 @@ def _shown_approval(told: ToldRun, step: RunStep) -> dict[str, Any]:
         "due_at": moment(step.due_at),
         "on_timeout": asked.on_timeout if step.due_at else None,
     }
-
-
-def _shown_error(error: TaskError | None) -> dict[str, str] | None:
-    return {"code": error.code, "message": error.message} if error else None
