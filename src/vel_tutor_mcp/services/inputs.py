@@ -1,7 +1,13 @@
 """What every service refuses alike. (Pure.)"""
 
-from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import MAX_USD
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from vel_tutor_mcp.errors import Conflict, InputError
+from vel_tutor_mcp.models import MAX_USD, TaskRequest
+from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.workflows.model import RunRequest
 
 _MAX_KEY_CHARACTERS = 200
 
@@ -53,3 +59,30 @@ def check_key(key: str | None) -> None:
     check_text("idempotency key", key)
     if key is not None and not 0 < len(key) <= _MAX_KEY_CHARACTERS:
         raise InputError(f"The idempotency key is out of bounds; it has 1 to {_MAX_KEY_CHARACTERS} characters.")
+
+
+def body_hash(request: TaskRequest | RunRequest) -> str:
+    """Tells two requests apart that come with one idempotency key."""
+    body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+def check_same(what: str, request: TaskRequest | RunRequest, earlier: str) -> None:
+    """Refuse a key that stands for another request, whose body had the hash `earlier`.
+
+    Raises:
+        Conflict: names `what` came of that request.
+    """
+    if body_hash(request) != earlier:
+        raise Conflict(
+            f"This idempotency key was used for {what} with another request; a key stands for one request; use a new "
+            "key, or send the same request again."
+        )
+
+
+def json_bytes(value: Any) -> int | None:
+    """How long the value is as JSON; None where it is none that can be kept."""
+    try:
+        return len(canonical(value).encode())
+    except (TypeError, ValueError, RecursionError):
+        return None

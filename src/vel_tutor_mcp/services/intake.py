@@ -1,6 +1,5 @@
 """Tasks are made here, whoever asks for them: a caller, or a step of a run."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -20,11 +19,10 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.schemas import check_schema
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.inputs import check_budget, check_key, check_text
+from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_text, json_bytes
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.store import attempts, tasks
-from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Transaction
 
 _MAX_PARAMETERS_BYTES = 100_000
@@ -154,17 +152,10 @@ def check(request: TaskRequest) -> None:
 
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
-    try:
-        length = len(canonical(parameters).encode())
-    except (TypeError, ValueError, RecursionError):
-        raise InputError("The parameters are not JSON; they are sent to the model as JSON; send an object.") from None
+    length = json_bytes(parameters)
+    if length is None:
+        raise InputError("The parameters are not JSON; they are sent to the model as JSON; send an object.")
     if length > _MAX_PARAMETERS_BYTES:
         raise InputError(
             f"The parameters are {length:,} bytes of JSON; at most {_MAX_PARAMETERS_BYTES:,} are taken; send less."
         )
-
-
-def body_hash(request: TaskRequest) -> str:
-    """Tells two requests apart that come with one idempotency key."""
-    body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
-    return hashlib.sha256(canonical(body).encode()).hexdigest()

@@ -5,9 +5,9 @@ from uuid import UUID
 from vel_tutor_mcp.errors import NotFound
 from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import agents, runs, tasks
+from vel_tutor_mcp.store import agents, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.workflows.model import Run
+from vel_tutor_mcp.workflows.model import Run, Workflow
 
 
 async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:
@@ -47,6 +47,21 @@ async def run_of(tx: Transaction, principal: Principal, run_id: str) -> Run:
     if run is None:
         raise NotFound("There is no such run; no run of yours has this id; see workflow_get.")
     return run
+
+
+async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) -> Workflow:
+    """The workflow of this id or name.
+
+    Raises:
+        NotFound: there is none that the principal may see.
+    """
+    workflow = await workflows.find(tx, principal, id_or_name) if is_text(id_or_name) else None
+    if workflow is None:
+        raise NotFound(
+            "There is no such workflow; no workflow of yours has this id or name; see workflow_get, or save one with "
+            "workflow_save."
+        )
+    return workflow
 
 
 def spelt(thing_id: str) -> str:

@@ -1,6 +1,5 @@
 """Runs of workflows from the outside: start, look, wait, decide, cancel, retry. `Round` takes them on."""
 
-import hashlib
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -12,15 +11,14 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
-from vel_tutor_mcp.services.inputs import check_budget, check_key, check_text
-from vel_tutor_mcp.services.lookup import run_of, spelt
+from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_same, check_text, json_bytes
+from vel_tutor_mcp.services.lookup import run_of, spelt, workflow_of
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.run_reports import ToldRun, ToldWorkflow
 from vel_tutor_mcp.services.tasks import Tasks
-from vel_tutor_mcp.services.workflows import Workflows, workflow_of
+from vel_tutor_mcp.services.workflows import Workflows
 from vel_tutor_mcp.store import attempts, audit, runs, step_tasks
-from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.workflows.again import again
 from vel_tutor_mcp.workflows.definition import ApprovalStep
@@ -319,10 +317,9 @@ def _refuse_decided(step: RunStep) -> None:
 def _check(request: RunRequest) -> None:
     check_budget("max_cost_usd", request.max_cost_usd)
     check_key(request.idempotency_key)
-    try:
-        length = len(canonical(request.inputs).encode())
-    except (TypeError, ValueError, RecursionError):
-        raise InputError("The inputs are not JSON; they are kept as JSON; send an object.") from None
+    length = json_bytes(request.inputs)
+    if length is None:
+        raise InputError("The inputs are not JSON; they are kept as JSON; send an object.")
     if length > _MAX_INPUT_BYTES:
         raise InputError(f"The inputs are {length:,} bytes of JSON; at most {_MAX_INPUT_BYTES:,} are taken; send less.")
 
@@ -333,12 +330,8 @@ async def _same_request(tx: Transaction, principal: Principal, request: RunReque
     earlier = await runs.by_key(tx, principal, request.idempotency_key)
     if earlier is None:
         return None
-    run_id, body_hash = earlier
-    if body_hash != _body_hash(request):
-        raise Conflict(
-            f"This idempotency key was used for run {run_id} with another request; a key stands for one request; use "
-            "a new key, or send the same request again."
-        )
+    run_id, earlier_hash = earlier
+    check_same(f"run {run_id}", request, earlier_hash)
     return await runs.get(tx, run_id)
 
 
@@ -361,13 +354,8 @@ def _run(principal: Principal, workflow: Workflow, inputs: dict[str, Any], reque
 
 async def _store(tx: Transaction, principal: Principal, run: Run, graph: Graph, request: RunRequest) -> None:
     steps = [RunStep(run_id=run.id, step_id=name, position=place) for place, name in enumerate(graph.steps)]
-    await runs.insert(tx, run, steps, request.idempotency_key, _body_hash(request))
+    await runs.insert(tx, run, steps, request.idempotency_key, body_hash(request))
     if run.max_cost_nanousd is not None:
         await attempts.set_budget(tx, "run", run, run.max_cost_nanousd, run.created_at)
     facts = {"workflow": run.workflow_name, "version": run.workflow_version}
     await audit.append(tx, principal, "run_started", f"run:{run.id}", facts, run.created_at)
-
-
-def _body_hash(request: RunRequest) -> str:
-    body = {"workflow": request.workflow, "inputs": request.inputs, "max_cost_usd": request.max_cost_usd}
-    return hashlib.sha256(canonical(body).encode()).hexdigest()

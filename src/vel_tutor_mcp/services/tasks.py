@@ -8,7 +8,7 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
-from vel_tutor_mcp.services.inputs import check_text, is_text
+from vel_tutor_mcp.services.inputs import check_same, check_text, is_text
 from vel_tutor_mcp.services.intake import usable_agent
 from vel_tutor_mcp.services.lookup import agent_of, spelt, task_of
 from vel_tutor_mcp.services.record import Aftermath, Subject
@@ -206,9 +206,5 @@ async def _same_request(tx: Transaction, principal: Principal, request: TaskRequ
     if earlier is None:
         return None
     task_id, body_hash = earlier
-    if body_hash != intake.body_hash(request):
-        raise Conflict(
-            f"This idempotency key was used for task {task_id} with another request; a key stands for one request; "
-            "use a new key, or send the same request again."
-        )
+    check_same(f"task {task_id}", request, body_hash)
     return await task_of(tx, principal, task_id)

@@ -9,8 +9,8 @@ from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.leaves import folder
 from vel_tutor_mcp.models import Page, Principal
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.inputs import check_text, is_text
-from vel_tutor_mcp.services.lookup import agent_of, run_of
+from vel_tutor_mcp.services.inputs import check_text, json_bytes
+from vel_tutor_mcp.services.lookup import agent_of, run_of, workflow_of
 from vel_tutor_mcp.services.run_reports import ToldWorkflow
 from vel_tutor_mcp.store import audit, workflows
 from vel_tutor_mcp.store.audit import canonical
@@ -117,21 +117,6 @@ async def save(tx: Transaction, principal: Principal, name: str, definition: dic
     return workflow
 
 
-async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) -> Workflow:
-    """The workflow of this id or name.
-
-    Raises:
-        NotFound: there is none that the principal may see.
-    """
-    workflow = await workflows.find(tx, principal, id_or_name) if is_text(id_or_name) else None
-    if workflow is None:
-        raise NotFound(
-            "There is no such workflow; no workflow of yours has this id or name; see workflow_get, or save one with "
-            "workflow_save."
-        )
-    return workflow
-
-
 def _check_name(name: str) -> None:
     check_text("name", name)
     if not name.strip() or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
@@ -141,10 +126,9 @@ def _check_name(name: str) -> None:
 
 
 def _checked(definition: dict[str, Any]) -> Graph:
-    try:
-        size = len(canonical(definition).encode())
-    except (TypeError, ValueError, RecursionError):
-        raise fault("its top", "it is no JSON that can be kept; send an object of texts, numbers and lists") from None
+    size = json_bytes(definition)
+    if size is None:
+        raise fault("its top", "it is no JSON that can be kept; send an object of texts, numbers and lists")
     if size > _MAX_DEFINITION_BYTES:
         raise fault("its top", f"it is too large, {size:,} bytes; at most {_MAX_DEFINITION_BYTES:,} are taken")
     return read(definition)
