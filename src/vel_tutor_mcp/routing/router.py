@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
 from vel_tutor_mcp.errors import NoAnswer, OverBudget, ProviderError
@@ -19,17 +20,35 @@ from vel_tutor_mcp.routing.retry import Failure, GiveUp, Wait, failure_sentence,
 Slot = TypeVar("Slot")
 
 
-class NoPlace(Exception):
+class MustWait(Exception):
+    """A call that cannot be opened for now. It is waited for outside of the router.
+
+    Attributes:
+        waits_for: what for, in a few words.
+        told: the same for the task's history.
+        pause: how long at least; None where what is waited for says when it is there.
+    """
+
+    waits_for: str
+    told: str
+    pause: timedelta | None = None
+
+
+class NoPlace(MustWait):
     """The provider takes no more calls for now."""
 
     def __init__(self, provider: str, limits: Limits) -> None:
         super().__init__(f"no free place at {provider} ({limits})")
-        self.provider = provider
-        self.limits = limits
+        self.waits_for = provider
+        self.told = f"waiting for a free place at {provider} ({limits})"
 
 
-class MoneyHeld(Exception):
+class MoneyHeld(MustWait):
     """Other calls of the same run have set aside what this one needs, and may give most of it back."""
+
+    waits_for = "the money of its run"
+    told = "waiting until other calls of its run give money back"
+    pause = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from vel_tutor_mcp.errors import NoCandidate, VelError
@@ -16,7 +15,7 @@ from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
-from vel_tutor_mcp.routing.router import Answered, MoneyHeld, NoPlace, Order, Router
+from vel_tutor_mcp.routing.router import Answered, MoneyHeld, MustWait, Order, Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
@@ -32,8 +31,6 @@ MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
 _RELEASE_SECONDS = 5.0
 _TAKEN_OVER = "taken over"
-_MONEY = "the money of its run"
-_MONEY_PAUSE = timedelta(seconds=1)
 
 _log = logging.getLogger(__name__)
 
@@ -293,7 +290,7 @@ class Answers:
                 return _TAKEN_OVER
             if call.cancelled():
                 state = await self._cancelled(tx, job)
-            elif isinstance(problem := call.exception(), NoPlace | MoneyHeld):
+            elif isinstance(problem := call.exception(), MustWait):
                 state = await self._put_back(tx, job, problem)
             elif problem:
                 await job.book.close_open(tx, Outcome.FAILED)
@@ -323,7 +320,7 @@ class Answers:
         )
         return TaskStatus.COMPLETED
 
-    async def _put_back(self, tx: Transaction, job: Job, refusal: NoPlace | MoneyHeld) -> TaskStatus:
+    async def _put_back(self, tx: Transaction, job: Job, refusal: MustWait) -> TaskStatus:
         task = await tasks.get(tx, job.subject.task.id)
         assert task is not None
         if task.cancel_requested:
@@ -331,15 +328,11 @@ class Answers:
         await self._wait(tx, replace(job.subject, task=task), refusal)
         return TaskStatus.PENDING
 
-    async def _wait(self, tx: Transaction, subject: Subject, refusal: NoPlace | MoneyHeld) -> None:
+    async def _wait(self, tx: Transaction, subject: Subject, refusal: MustWait) -> None:
         """Let the task wait outside of the places in progress; its next turn is another run."""
         task, at = subject.task, record.now()
-        if isinstance(refusal, NoPlace):
-            what, message = refusal.provider, f"waiting for a free place at {refusal.provider} ({refusal.limits})"
-        else:
-            what, message = _MONEY, "waiting until other calls of its run give money back"
-        if task.waits_for != what:
-            await record.note(tx, subject, "waiting", message, 10)
+        if task.waits_for != refusal.waits_for:
+            await record.note(tx, subject, "waiting", refusal.told, 10)
         called = bool(await attempts.of_run(tx, subject.work))
         await tasks.change(
             tx,
@@ -347,8 +340,8 @@ class Answers:
             at,
             status=TaskStatus.PENDING,
             turn=task.turn + 1,
-            waits_for=what,
-            not_before=at + _MONEY_PAUSE if what == _MONEY else None,
+            waits_for=refusal.waits_for,
+            not_before=at + refusal.pause if refusal.pause else None,
             executor=None,
             running=False,
             started_at=task.started_at if called else None,
