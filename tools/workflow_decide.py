@@ -27,7 +27,7 @@ class NotAsked(Decision):
 
 async def asked(ctx: Context[Desk], run: str, step: str) -> NotAsked | Elicit[Decision]:
     app, me = await ctx.request_context.lifespan_context.enter()
-    found, waiting, _ = await app.runs.asked(me, run, step)
+    found, waiting = await app.runs.asked(me, run, step)
     if not can_ask(ctx):
         return NotAsked()
     whole = (waiting.seen or {})["prompt"]

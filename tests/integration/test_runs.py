@@ -214,7 +214,7 @@ class TestMap:
     async def test_no_more_items_are_open_than_the_step_says(
         self, app: App, me: Principal, providers: Providers
     ) -> None:
-        providers.groq.latency = 0.05
+        providers.groq.latency = 0.3
         most = 0
 
         def watched(_: Any) -> str:

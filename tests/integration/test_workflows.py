@@ -123,7 +123,7 @@ async def test_a_run_keeps_the_version_it_began_with(app: App, me: Principal) ->
 
 
 async def question(app: App, me: Principal, run_id: str) -> str:
-    _, step, _ = await app.runs.asked(me, run_id, "ask")
+    _, step = await app.runs.asked(me, run_id, "ask")
     assert step.seen is not None
     return str(step.seen["prompt"])
 

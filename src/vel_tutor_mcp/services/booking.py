@@ -84,7 +84,7 @@ class Booking:
         self.subject.after.clear()  # of an earlier try, as in the methods below
         async with self._tools.database.write() as tx:
             task = await tasks.get(tx, self.subject.task.id)
-            if task is None or task.cancel_requested or not await self.is_ours(tx):
+            if task is None or task.cancel_requested or not tasks.has(task, self.subject.work, self._tools.executor):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
             max_output = await self._affordable(tx, task, row)

@@ -189,7 +189,7 @@ class Round:
         earlier = await step_tasks.of_item(self.tx, self.run.id, asked.id)
         self._note(asked.id, "started", f"{asked.id} begins")
         if earlier is None:
-            await self._make(asked, 0, {})
+            await self._make(asked, 0, self._scope)
         elif earlier.status is TaskStatus.COMPLETED:  # its answer came when the run had ended already
             await self._complete(asked.id, given_by(earlier))
         else:
@@ -222,8 +222,9 @@ class Round:
         if step.error is None and parked:
             released = await step_tasks.release(self.tx, self.run.id, asked.id, asked.parallel - busy)
             busy, parked = busy + released, parked - released
+        scope = self._scope
         while step.error is None and made < len(items) and busy < asked.parallel:
-            busy += await self._make(asked, made, {"item": items[made], "index": made})
+            busy += await self._make(asked, made, scope | {"item": items[made], "index": made})
             made += 1
         if busy:
             done = made - busy - parked
@@ -242,10 +243,10 @@ class Round:
         else:
             await self._complete(step_id, output)
 
-    async def _make(self, asked: TaskStep | MapStep, item: int, extra: Mapping[str, Any]) -> bool:
+    async def _make(self, asked: TaskStep | MapStep, item: int, scope: Mapping[str, Any]) -> bool:
         """Store the task of an item; returns whether it waits for its turn: one that cannot be asked has failed."""
         request = TaskRequest(
-            prompt=self.graph.texts[asked.id].render({**self._scope, **extra}),
+            prompt=self.graph.texts[asked.id].render(scope),
             agent=asked.agent,
             task_type=asked.task_type,
             priority=asked.priority,

@@ -1,6 +1,7 @@
 """Runs of workflows from the outside: start, look, wait, decide, cancel, retry. `Round` takes them on."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -57,8 +58,7 @@ class Runs:
             NotFound: no such workflow. NoCandidate: it asks models, and no provider can be called at all.
         """
         _check(request)
-        after = Aftermath()
-        async with self._database.write() as tx:
+        async with self._going_on() as (tx, after):
             if earlier := await _same_request(tx, principal, request):
                 return earlier
             workflow = await workflow_of(tx, principal, request.workflow)
@@ -68,9 +68,6 @@ class Runs:
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
             await round_.proceed()
-            admitted = await self._admission.admit(tx)
-        self._conductor.follow_up(after)
-        await self._admission.begin(admitted)
         return round_.run
 
     @unbroken
@@ -177,7 +174,7 @@ class Runs:
         )
 
     @unbroken
-    async def asked(self, principal: Principal, run_id: str, step_id: str) -> tuple[Run, RunStep, ApprovalStep]:
+    async def asked(self, principal: Principal, run_id: str, step_id: str) -> tuple[Run, RunStep]:
         """The approval that waits for its decision.
 
         Raises:
@@ -186,10 +183,10 @@ class Runs:
         async with self._database.read() as tx:
             run = await run_of(tx, principal, run_id)
             graph = await self._conductor.graph(tx, run.workflow_id, run.workflow_version)
-            asked = _approval(graph, step_id)
+            _check_approval(graph, step_id)
             step = {step.step_id: step for step in await runs.steps(tx, run.id)}[step_id]
         _refuse_decided(step)
-        return run, step, asked
+        return run, step
 
     @unbroken
     async def decide(
@@ -201,11 +198,10 @@ class Runs:
             NotFound, InputError, Conflict: as `asked`; or the step takes a person's own word only, and this is relayed.
         """
         _check_comment(comment)
-        after = Aftermath()
-        async with self._database.write() as tx:
+        async with self._going_on() as (tx, after):
             run = await run_of(tx, principal, run_id)
             round_ = await self._conductor.round(tx, run, after)
-            _approval(round_.graph, step_id)
+            _check_approval(round_.graph, step_id)
             _refuse_decided(round_.steps[step_id])
             refused = round_.steps[step_id].insists and how is How.RELAYED
             if refused:
@@ -214,9 +210,6 @@ class Runs:
             else:
                 await round_.decide(step_id, principal, how, comment, approve=approve)
                 await round_.proceed()
-            admitted = await self._admission.admit(tx)
-        self._conductor.follow_up(after)
-        await self._admission.begin(admitted)
         if refused:
             raise Conflict(
                 f"The step {step_id} takes a person's own word only; this client cannot ask them, and what a model "
@@ -254,8 +247,7 @@ class Runs:
             Conflict: it has not failed or been cancelled, something of it still stops, the step has not failed, or
                 another one has begun with what it saw of it.
         """
-        after = Aftermath()
-        async with self._database.write() as tx:
+        async with self._going_on() as (tx, after):
             run = await run_of(tx, principal, run_id)
             if run.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
                 raise Conflict(
@@ -270,10 +262,17 @@ class Runs:
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
             await round_.proceed()
+        return round_.run
+
+    @asynccontextmanager
+    async def _going_on(self) -> AsyncIterator[tuple[Transaction, Aftermath]]:
+        """A writer's transaction in which a run goes on: what is due then is begun after its commit."""
+        after = Aftermath()
+        async with self._database.write() as tx:
+            yield tx, after
             admitted = await self._admission.admit(tx)
         self._conductor.follow_up(after)
         await self._admission.begin(admitted)
-        return round_.run
 
     def _refuse_without_models(self, graph: Graph) -> None:
         """Approvals alone ask no model."""
@@ -281,13 +280,11 @@ class Runs:
             self._admission.refuse_without_providers()
 
 
-def _approval(graph: Graph, step_id: str) -> ApprovalStep:
-    asked = graph.steps.get(step_id)
-    if not isinstance(asked, ApprovalStep):
+def _check_approval(graph: Graph, step_id: str) -> None:
+    if not isinstance(graph.steps.get(step_id), ApprovalStep):
         names = [name for name, step in graph.steps.items() if isinstance(step, ApprovalStep)]
         has = f"its approvals are {', '.join(names)}" if names else "it has none"
         raise InputError(f"The run has no such approval; {has}; see it with workflow_get.")
-    return asked
 
 
 def _check_comment(comment: str | None) -> None:

@@ -109,8 +109,18 @@ async def ended_of(tx: Transaction, task_ids: Collection[str]) -> list[str]:
     return list(await tx.scalars(query)) if task_ids else []
 
 
-async def is_held(tx: Transaction, work: Work, executor: str) -> bool:
+def has(task: Task, work: Work, executor: str) -> bool:
     """Whether this run is the task's current one, and it is this process that has it."""
+    return (task.id, task.attempt_set, task.turn, task.executor) == (
+        work.task_id,
+        work.attempt_set,
+        work.turn,
+        executor,
+    )
+
+
+async def is_held(tx: Transaction, work: Work, executor: str) -> bool:
+    """The same as `has`, where the task has not been read."""
     query = sa.select(sa.literal(1)).where(
         tasks.c.id == work.task_id,
         tasks.c.attempt_set == work.attempt_set,

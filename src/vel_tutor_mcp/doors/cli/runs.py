@@ -89,7 +89,7 @@ async def _follow(app: "App", run_id: str, seconds: float, tell: "output.Tell | 
 
 async def _decide(app: "App", run_id: str, step: str, approve: bool | None, comment: str | None) -> "ToldRun":
     me = app.local_principal
-    _, waiting, _ = await app.runs.asked(me, run_id, step)
+    _, waiting = await app.runs.asked(me, run_id, step)
     if approve is None or waiting.insists:
         approve = _asked_here((waiting.seen or {})["prompt"], approve)
     # Without a terminal it may be anyone's: a script's, or that of a model with a shell.
