@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 import typer
 
+from vel_tutor_mcp.models import Page, Row
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -56,6 +58,27 @@ def rows(columns: Sequence[Column], lines: Iterable[Sequence[str]], styles: Mapp
     else:
         for line in lines:
             typer.echo("\t".join(map(one_line, line)))
+
+
+def listed(
+    name: str,
+    page: Page[Row],
+    columns: Sequence[Column],
+    cells: Callable[[Row], Sequence[str]],
+    show: Callable[[Row], dict[str, Any]],
+    *,
+    as_json: bool,
+) -> None:
+    """A page of a list of things of this name: as one document of what `show` gives, else as `rows` of their cells."""
+    if as_json:
+        document({name: [show(row) for row in page.rows], "next_cursor": page.cursor})
+        return
+    if page.rows:
+        rows(columns, map(cells, page.rows))
+    else:
+        say(f"No {name}.")
+    if page.cursor:
+        say(f"There are more; add --cursor {page.cursor}")
 
 
 def table(columns: Sequence[Column], lines: Iterable[Sequence[str]], styles: Mapping[str, str] = {}) -> "Table":

@@ -51,15 +51,7 @@ def list_runs(
         return await app.runs.list(me, status=status, workflow=workflow, limit=limit, cursor=cursor)
 
     page = with_app(page_of, only_look=True)
-    if as_json:
-        output.document({"runs": [short_run(run) for run in page.rows], "next_cursor": page.cursor})
-        return
-    if page.rows:
-        output.rows(COLUMNS, map(_cells, page.rows))
-    else:
-        output.say("No runs.")
-    if page.cursor:
-        output.say(f"There are more; add --cursor {page.cursor}")
+    output.listed("runs", page, COLUMNS, _cells, short_run, as_json=as_json)
 
 
 @commands.command()

@@ -107,15 +107,7 @@ def list_tasks(
         return await app.tasks.list(me, status=status, agent=agent, query=query, limit=limit, cursor=cursor)
 
     page = with_app(page_of, only_look=True)
-    if as_json:
-        output.document({"tasks": [short_task(task) for task in page.rows], "next_cursor": page.cursor})
-        return
-    if page.rows:
-        output.rows(COLUMNS, map(cells, page.rows))
-    else:
-        output.say("No tasks.")
-    if page.cursor:
-        output.say(f"There are more; add --cursor {page.cursor}")
+    output.listed("tasks", page, COLUMNS, cells, short_task, as_json=as_json)
 
 
 @commands.command()
