@@ -391,6 +391,15 @@ async def test_a_living_process_whose_lease_was_cut_is_not_taken_for_dead(
     other.release()
 
 
+async def test_many_processes_that_open_a_new_database_at_once_make_its_schema_once(postgres_url: str) -> None:
+    databases = [database_at(postgres_url) for _ in range(10)]
+
+    await asyncio.gather(*(asyncio.to_thread(database.make) for database in databases))
+
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", [SCHEMA]).fetchone() == (True,)
+
+
 def test_the_engine_migrates_into_our_schema(postgres_url: str) -> None:
     database = database_at(postgres_url)
     engine = DbosEngine(database, lease(database))

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
@@ -122,7 +122,9 @@ class PostgresDatabase(Database):
         connection = await self.connect()
         try:
             if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", SCHEMA):
-                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                # IF NOT EXISTS looks before it writes: of two that make it at once, the later one breaks the index.
+                with suppress(asyncpg.UniqueViolationError):
+                    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         finally:
             await connection.close()
 
