@@ -103,6 +103,10 @@ class Prices:
         for row in self._catalog.models:
             self._rates_of(row, None)
 
+    def has(self, row: ModelRow) -> bool:
+        """Whether there is a price."""
+        return self._rates_of(row, None) is not None
+
     def cost(
         self,
         row: ModelRow,
@@ -120,6 +124,9 @@ class Prices:
         rates = self._rates_of(row, at)
         if rates is None:
             return None
+        if not tokens_cached and not tokens_written:
+            plain = _step(rates.input, tokens_in) * tokens_in + _step(rates.output, tokens_in) * tokens_out
+            return _nano(plain + rates.request)
         cached = min(tokens_cached, tokens_in) if rates.cached else 0
         written = min(tokens_written, tokens_in - cached) if rates.written else 0
         total = _step(rates.input, tokens_in) * (tokens_in - cached - written) + rates.request

@@ -60,8 +60,7 @@ def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Heal
     view = _View(request, catalog, prices, health, now, preferred)
     eligible: list[ModelRow] = []
     for row in catalog.models:
-        obstacle = next((found for check in _OBSTACLES if (found := check(row, view))), None)
-        if obstacle:
+        if obstacle := _obstacle(row, view):
             excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
         else:
             eligible.append(row)
@@ -128,7 +127,7 @@ def _no_schema(row: ModelRow, view: _View) -> str | None:
 
 
 def _unpriced(row: ModelRow, view: _View) -> str | None:
-    return reasons.UNPRICED if not view.request.allow_unpriced and view.prices.cost(row, 0, 0) is None else None
+    return reasons.UNPRICED if not view.request.allow_unpriced and not view.prices.has(row) else None
 
 
 def _over_budget(row: ModelRow, view: _View) -> str | None:
@@ -151,6 +150,13 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
     _unpriced,
     _over_budget,
 )
+
+
+def _obstacle(row: ModelRow, view: _View) -> str | None:
+    for check in _OBSTACLES:
+        if found := check(row, view):
+            return found
+    return None
 
 
 def shortest_output(row: ModelRow, request: RouteRequest) -> int:
