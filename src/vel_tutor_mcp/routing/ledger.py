@@ -95,7 +95,7 @@ class Prices:
     def __init__(self, catalog: Catalog, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._sources: dict[str, Rates | ModelInfo | None] = {}
+        self._sources: dict[tuple[str, str], Rates | ModelInfo | None] = {}
         self._rates: dict[int, tuple[ModelPrice, Rates | None]] = {}
 
     def load(self) -> None:
@@ -171,16 +171,17 @@ class Prices:
         return Bound(dearest * most + rates.request, _dearest(rates.output, most))
 
     def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
-        key = row.name
+        key = row.provider, row.model
         if key not in self._sources:
             self._sources[key] = self._source(row)
         source = self._sources[key]
         if source is None or isinstance(source, Rates):
             return source
         price = source.get_prices(at or self._clock())
-        if id(price) not in self._rates:
-            self._rates[id(price)] = price, _rates(price)
-        return self._rates[id(price)][1]
+        kept = self._rates.get(id(price))
+        if kept is None:
+            kept = self._rates[id(price)] = price, _rates(price)
+        return kept[1]
 
     def _source(self, row: ModelRow) -> "Rates | ModelInfo | None":
         provider = self._catalog.providers[row.provider].price_provider
@@ -189,11 +190,13 @@ class Prices:
         if provider is None:
             return _own_rates(Decimal(0), Decimal(0), Decimal(0)) if row.provider == "local" else None
         from genai_prices.data_snapshot import get_snapshot
+        from genai_prices.types import ModelPrice
 
         try:
-            return get_snapshot().find_provider_model(row.model, None, provider, None)[1]
+            model = get_snapshot().find_provider_model(row.model, None, provider, None)[1]
         except LookupError:
             return None
+        return _rates(model.prices) if isinstance(model.prices, ModelPrice) else model
 
 
 def expected_output(row: ModelRow, tokens_out: int) -> int:
