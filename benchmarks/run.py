@@ -26,7 +26,7 @@ import tool_list
 import waiting
 import workers
 from measure import Result
-from routing import availability
+from routing import availability, switching
 from stdio import FOREIGN
 
 BENCHMARKS = {
@@ -45,6 +45,7 @@ BENCHMARKS = {
     "stored": stored.results,
     "parts": parts.results,
     "availability": availability.results,
+    "switching": switching.results,
 }
 
 _QUICK = 0.3

@@ -15,12 +15,11 @@ from routing import virtual_time
 from routing.faults import FaultModel, Weather
 from routing.intervals import percentile, wilson
 from routing.mix import mix
-from routing.product import Product, Unbooked, Visit
+from routing.product import Product, Providers, Unbooked, Visit
 from routing.vendor import Pace, provider
 
 from vel_tutor_mcp.errors import NoAnswer, ProviderError
 from vel_tutor_mcp.models import FailureKind
-from vel_tutor_mcp.providers.base import Provider
 from vel_tutor_mcp.routing.ledger import expected_output
 from vel_tutor_mcp.routing.retry import PASSING
 
@@ -99,15 +98,15 @@ def compared(requests: int, model: FaultModel, seed: int) -> dict[str, Seen]:
 
 
 def _heading(requests: int, model: FaultModel) -> str:
+    bursts = f"in bursts {model.in_bursts:.2%} of the time, {model.burst_seconds:g} s each on average"
     return (
-        f"{requests:,} requests, one every {SECONDS_BETWEEN:g} s on average; each provider alone {model.availability:.2%}:\n"
-        f"in bursts {model.in_bursts:.2%} of the time, {model.burst_seconds:g} s each on average,"
-        f" and {model.alone:.2%} of the other requests\n"
-        f"{'':<34} requests  failed  available      (95 % interval)     p50 s    p99 s    max s"
+        f"{requests:,} requests, one every {SECONDS_BETWEEN:g} s; each provider alone {model.availability:.2%}:"
+        f"\n{bursts}, and {model.alone:.2%} of the other requests"
+        f"\n{'':<34} requests  failed  available      (95 % interval)     p50 s    p99 s    max s"
     )
 
 
-def _providers(model: FaultModel, seed: int) -> dict[str, Provider]:
+def _providers(model: FaultModel, seed: int) -> Providers:
     return {name: provider(name, _pace(), Weather(model, f"{seed} {name}"), str(seed)) for name in PROVIDERS}
 
 
@@ -144,10 +143,10 @@ async def _asked(ask: Subject, prompt: str, seen: Seen) -> None:
     seen.took.append(now() - begun)
 
 
-def _alone(name: str, retries: int = 0) -> Callable[[Mapping[str, Provider], int], Subject]:
+def _alone(name: str, retries: int = 0) -> Callable[[Providers, int], Subject]:
     """One provider's best model for the prompt, asked again only as often as told."""
 
-    def subject(providers: Mapping[str, Provider], seed: int) -> Subject:
+    def subject(providers: Providers, seed: int) -> Subject:
         product = Product({name: providers[name]}, virtual_time.clock, seed)
         jitter = Random(f"{seed} jitter")
 
@@ -176,11 +175,11 @@ def _backoff(number: int, asked: float | None, jitter: float) -> float:
     return NAIVE_BACKOFF_SECONDS * (1 << number) * (1 - jitter / 4)
 
 
-def _routed(providers: Mapping[str, Provider], seed: int) -> Subject:
+def _routed(providers: Providers, seed: int) -> Subject:
     product = Product(providers, virtual_time.clock, seed)
 
     async def ask(prompt: str, seen: Seen) -> bool:
-        decision, book = product.decide(prompt), Unbooked(product, prompt)
+        decision, book = product.decide(prompt), Unbooked(product, prompt, clock=virtual_time.clock)
         if not decision.candidates:
             return False
         try:
@@ -214,7 +213,7 @@ def _beyond(visit: Visit) -> float:
     return max(0.0, visit.failed - visit.opened - visit.limits.first_token)
 
 
-_SUBJECTS: Mapping[str, Callable[[Mapping[str, Provider], int], Subject]] = {
+_SUBJECTS: Mapping[str, Callable[[Providers, int], Subject]] = {
     "openai alone": _alone("openai"),
     "groq alone": _alone("groq"),
     f"openai, {NAIVE_RETRIES} naive retries": _alone("openai", NAIVE_RETRIES),

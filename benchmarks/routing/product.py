@@ -21,6 +21,8 @@ from vel_tutor_mcp.settings import Settings
 SETTINGS = Settings(home=Path.cwd())
 CONFIG = AgentConfig()
 
+Providers = Mapping[str, Provider]
+
 
 @dataclass(slots=True)
 class Visit:
@@ -40,12 +42,13 @@ class Unbooked:
     product: "Product"
     prompt: str
     stream: bool = True
+    clock: Callable[[], float] = time.perf_counter
     visits: list[Visit] = field(default_factory=list)
     waits: int = 0
 
     async def open(self, candidate: Candidate) -> tuple[Visit, ChatRequest, Delta]:
         request = self.product.chat(candidate, self.prompt, stream=self.stream)
-        visit = Visit(candidate, request.timeouts, self.product.clock())
+        visit = Visit(candidate, request.timeouts, self.clock())
         self.visits.append(visit)
         return visit, request, _unheard
 
@@ -54,26 +57,36 @@ class Unbooked:
 
     async def fail(self, slot: Visit, ended: Ended) -> None:
         assert ended.failure is not None
-        slot.failed, slot.failure = self.product.clock(), ended.failure.kind
+        slot.failed, slot.failure = self.clock(), ended.failure.kind
 
     async def wait(self, step: Wait) -> None:  # noqa: ARG002 - the protocol's
         self.waits += 1
 
 
 class Product:
-    """The product's routing on these providers, with the defaults of its settings and of an agent."""
+    """The product's routing on these providers, with the defaults of an agent."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], clock: Callable[[], float] = time.time, seed: int | None = None
+        self,
+        providers: Providers,
+        clock: Callable[[], float] = time.time,
+        seed: int | None = None,
+        settings: Settings = SETTINGS,
     ) -> None:
         self.clock = clock
         self.catalog = Catalog.load({})
         self.prices = Prices(self.catalog)
         self.prices.load()
+        self._rows = {row.name: row for row in self.catalog.models}
+        self._jitter = Random(seed).random
+        self._settings = settings
+        self.begin(providers)
+
+    def begin(self, providers: Providers) -> None:
+        """Go on with these providers, of whose health nothing is known."""
         self.health = Health()
         self._configured = frozenset(providers)
-        self._rows = {row.name: row for row in self.catalog.models}
-        self._router = Router(providers, self.health, Random(seed).random, clock)
+        self._router = Router(providers, self.health, self._jitter, self.clock)
 
     def row(self, candidate: Candidate) -> ModelRow:
         return self._rows[candidate.name]
@@ -97,7 +110,7 @@ class Product:
             system="",
             prompt=prompt,
             max_output_tokens=CONFIG.max_output_tokens,
-            timeouts=timeouts(SETTINGS, CONFIG, self.row(candidate), candidate.expected_latency_ms),
+            timeouts=timeouts(self._settings, CONFIG, self.row(candidate), candidate.expected_latency_ms),
             stream=stream,
         )
 
