@@ -44,9 +44,12 @@ class RouteRequest:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What a decision looks at."""
+    """What a decision looks at, and what is the same for all of its rows."""
 
     request: RouteRequest
+    tokens_in: int
+    value: float
+    weights: Weights
     catalog: Catalog
     prices: Prices
     health: Health
@@ -57,11 +60,11 @@ class _View:
 def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Health, now: float) -> Decision:
     """The candidates in the order in which to try them, none where every model is excluded. `now`: epoch seconds."""
     preferred, excluded = _preferred(request, catalog)
-    view = _View(request, catalog, prices, health, now, preferred)
+    tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
+    view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
     eligible: list[ModelRow] = []
     for row in catalog.models:
-        obstacle = next((found for check in _OBSTACLES if (found := check(row, view))), None)
-        if obstacle:
+        if obstacle := _obstacle(row, view):
             excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
         else:
             eligible.append(row)
@@ -117,10 +120,9 @@ def _circuit_open(row: ModelRow, view: _View) -> str | None:
 
 
 def _too_long(row: ModelRow, view: _View) -> str | None:
-    tokens = estimated_tokens(view.request.prompt_bytes)
-    if tokens + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
+    if view.tokens_in + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
         return None
-    return f"{reasons.TOO_LONG} of about {tokens:,} tokens does not fit its window of {row.context_window:,}"
+    return f"{reasons.TOO_LONG} of about {view.tokens_in:,} tokens does not fit its window of {row.context_window:,}"
 
 
 def _no_schema(row: ModelRow, view: _View) -> str | None:
@@ -128,14 +130,14 @@ def _no_schema(row: ModelRow, view: _View) -> str | None:
 
 
 def _unpriced(row: ModelRow, view: _View) -> str | None:
-    return reasons.UNPRICED if not view.request.allow_unpriced and view.prices.cost(row, 0, 0) is None else None
+    return reasons.UNPRICED if not view.request.allow_unpriced and not view.prices.has(row) else None
 
 
 def _over_budget(row: ModelRow, view: _View) -> str | None:
-    request, shortest = view.request, shortest_output(row, view.request)
+    request = view.request
     if request.available is None:
         return None
-    worst = view.prices.worst_case(row, request.prompt_bytes, shortest)
+    worst = view.prices.worst_case(row, request.prompt_bytes, shortest_output(row, request))
     if worst is None or worst <= request.available:
         return None
     return f"{reasons.OVER_BUDGET} {reasons.money(usd(worst))}, of {reasons.money(usd(request.available))} left"
@@ -153,6 +155,13 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
 )
 
 
+def _obstacle(row: ModelRow, view: _View) -> str | None:
+    for check in _OBSTACLES:
+        if found := check(row, view):
+            return found
+    return None
+
+
 def shortest_output(row: ModelRow, request: RouteRequest) -> int:
     useful = SHORTEST_REASONED_ANSWER if "reasoning" in row.capabilities else SHORTEST_ANSWER
     return min(useful, request.max_output_tokens, row.max_output_tokens)
@@ -168,11 +177,11 @@ def _without_models(view: _View) -> Iterable[Excluded]:
 def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
     tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
-    cost = view.prices.estimate(row, request.prompt_bytes, tokens_out) or NanoUsd(0)
-    latency = view.health.speed(row, view.now).total_ms(expected_output(row, tokens_out))
+    billed = expected_output(row, tokens_out)
+    cost = view.prices.cost(row, view.tokens_in, billed) or NanoUsd(0)
+    latency = view.health.speed(row, view.now).total_ms(billed)
     good = p_ok(row, request.features.task_type, request.features.difficulty)
     up = view.health.p_up(row.provider, row.model, view.now)
-    value = VALUE_USD[request.features.task_type]
     return Candidate(
         provider=row.provider,
         model=row.model,
@@ -180,7 +189,7 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
         p_up=round(up, 4),
         expected_cost_nanousd=cost,
         expected_latency_ms=latency,
-        utility=_utility(WEIGHTS[request.policy], value * good * up, usd(cost), latency / 1000, 1 - up),
+        utility=_utility(view.weights, view.value * good * up, usd(cost), latency / 1000, 1 - up),
     )
 
 
@@ -190,7 +199,7 @@ def _utility(weights: Weights, value: float, cost: float, seconds: float, risk: 
 
 def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
     """Best first, the preferred model before all; equal ones by the agent's order of providers, then the catalog's."""
-    request, floor = view.request, WEIGHTS[view.request.policy].floor
+    request, floor = view.request, view.weights.floor
     places = {provider: place for place, provider in enumerate(request.providers or view.catalog.providers)}
 
     def rank(candidate: Candidate) -> tuple[bool, bool, float, float, int]:
