@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -45,6 +46,9 @@ from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
@@ -119,6 +123,7 @@ class Prepared:
     catalog: Catalog
     prices: Prices
     providers: dict[str, OpenAICompatible]
+    chance: "np.random.Generator"
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -129,7 +134,14 @@ class Prepared:
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
         routes = Routes(
-            self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
+            self.database,
+            self.catalog,
+            self.prices,
+            health,
+            configured,
+            allow_unpriced=self.settings.allow_unpriced,
+            exploration=self.settings.exploration,
+            chance=self.chance,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         router = Router(self.providers, health)
@@ -191,6 +203,8 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
+    import numpy as np
+
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)
@@ -210,6 +224,7 @@ def prepare(settings: Settings) -> Prepared:
         catalog=catalog,
         prices=prices,
         providers=_providers(settings, catalog),
+        chance=np.random.default_rng(),
     )
 
 

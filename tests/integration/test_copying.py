@@ -26,7 +26,8 @@ from vel_tutor_mcp.models import TaskRequest, TaskStatus
 from vel_tutor_mcp.services.moving import move
 from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.copying import Step
-from vel_tutor_mcp.store.tables import Utc, metadata
+from vel_tutor_mcp.store.tables import metadata
+from vel_tutor_mcp.store.utc import Utc
 
 pytestmark = pytest.mark.anyio
 

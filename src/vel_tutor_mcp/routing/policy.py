@@ -5,15 +5,21 @@ It makes no call, reserves no money and takes no probe of a breaker: asking for 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import Candidate, Decision, Excluded, NanoUsd, Policy, TaskType
+from vel_tutor_mcp.models import Candidate, Decision, Evidence, Excluded, NanoUsd, Policy, TaskType
 from vel_tutor_mcp.routing import reasons
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.exploration import First, drawn_first
 from vel_tutor_mcp.routing.features import Features
 from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.learning import good_enough
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
 from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_CANDIDATES = 5
 
@@ -26,7 +32,8 @@ class RouteRequest:
     """What is to be routed.
 
     `prompt_bytes` as `ledger.prompt_bytes` counts all that is sent; `available` is the money left in the tightest
-    budget, None where there is none; `configured` are the providers that have a key or a base URL.
+    budget, None where there is none; `configured` are the providers that have a key or a base URL. `evidence` is what
+    feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may learn.
     """
 
     features: Features
@@ -40,6 +47,8 @@ class RouteRequest:
     needs_json_schema: bool = False
     available: NanoUsd | None = None
     allow_unpriced: bool = False
+    evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict)
+    exploration: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +63,18 @@ class _View:
     preferred: ModelRow | None
 
 
-def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Health, now: float) -> Decision:
-    """The candidates in the order in which to try them, none where every model is excluded. `now`: epoch seconds."""
+def decide(
+    request: RouteRequest,
+    catalog: Catalog,
+    prices: Prices,
+    health: Health,
+    now: float,
+    chance: "np.random.Generator | None" = None,
+) -> Decision:
+    """The candidates in the order in which to try them, none where every model is excluded.
+
+    `now`: epoch seconds. Without a `chance` to draw from nothing is explored, and the same always gives the same.
+    """
     preferred, excluded = _preferred(request, catalog)
     view = _View(request, catalog, prices, health, now, preferred)
     eligible: list[ModelRow] = []
@@ -67,7 +86,8 @@ def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Heal
             eligible.append(row)
     excluded += _without_models(view)
     ranked = _ranked([_candidate(row, view) for row in eligible], view)
-    chosen = _spread(ranked)[: MOST_CANDIDATES if request.fallback else 1]
+    first = _first(ranked, request, chance)
+    chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
     return Decision(
         task_type=request.features.task_type,
         confidence=request.features.confidence,
@@ -75,6 +95,8 @@ def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Heal
         candidates=tuple(chosen),
         excluded=tuple(excluded),
         reasons=reasons.for_choice(request.features, request.policy, chosen, ranked, preferred, excluded),
+        propensity=first.propensity,
+        explored=first.place > 0,
     )
 
 
@@ -170,7 +192,8 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
     tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
     cost = view.prices.estimate(row, request.prompt_bytes, tokens_out) or NanoUsd(0)
     latency = view.health.speed(row, view.now).total_ms(expected_output(row, tokens_out))
-    good = p_ok(row, request.features.task_type, request.features.difficulty)
+    prior = p_ok(row, request.features.task_type, request.features.difficulty)
+    good, evidence = good_enough(prior, request.evidence.get((row.provider, row.model)), view.now)
     up = view.health.p_up(row.provider, row.model, view.now)
     value = VALUE_USD[request.features.task_type]
     return Candidate(
@@ -181,6 +204,7 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
         expected_cost_nanousd=cost,
         expected_latency_ms=latency,
         utility=_utility(WEIGHTS[request.policy], value * good * up, usd(cost), latency / 1000, 1 - up),
+        evidence=evidence,
     )
 
 
@@ -202,6 +226,20 @@ def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
         return not first, not good_enough, -candidate.utility if good_enough else 0.0, -candidate.p_ok, place
 
     return sorted(candidates, key=rank)
+
+
+def _first(ranked: Sequence[Candidate], request: RouteRequest, chance: "np.random.Generator | None") -> First:
+    """Who goes first: the best, or for a share of the decisions one to learn from, but never against what is named."""
+    named = request.policy is Policy.FIXED or request.features.task_type in request.model_preferences
+    if chance is None or named or request.exploration <= 0 or len(ranked) <= 1:
+        return First(0, 1.0)
+    weights = WEIGHTS[request.policy]
+    worth = weights.value * VALUE_USD[request.features.task_type]
+    return drawn_first(ranked, worth, weights.floor, request.exploration, chance)
+
+
+def _led_by(ranked: Sequence[Candidate], place: int) -> Sequence[Candidate]:
+    return [ranked[place], *ranked[:place], *ranked[place + 1 :]] if place else ranked
 
 
 def _spread(ranked: Sequence[Candidate]) -> list[Candidate]:

@@ -32,6 +32,8 @@ _ADVICE = (
     (NO_SUCH_MODEL, "correct the agent's model_preferences"),
 )
 _NAMES_SHOWN = 2
+# Answers' worth of feedback below which it is not spoken of.
+_FEW = 1.5
 
 _POLICY_WORDS = {
     Policy.BALANCED: "the best balance of quality, cost and wait",
@@ -64,11 +66,13 @@ def for_choice(
     preferred: ModelRow | None,
     excluded: Sequence[Excluded],
 ) -> tuple[str, ...]:
-    """The top reasons, the most telling first; () where nothing was chosen. `ranked` are all that could be asked."""
+    """The top reasons, the most telling first; () where nothing was chosen. `ranked` are all that could be asked, best
+    first.
+    """
     if not chosen:
         return ()
     found = (
-        _why_first(chosen[0], policy, preferred),
+        _why_first(chosen[0], ranked[0], policy, preferred),
         _preferred_left_out(preferred, excluded),
         _task_type(features),
         _comparison(chosen[0], ranked),
@@ -77,10 +81,20 @@ def for_choice(
     return tuple(reason for reason in found if reason)[:4]
 
 
-def _why_first(first: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
+def _why_first(first: Candidate, best: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
     if preferred and first.name == preferred.name:
         return f"{first.name} is the agent's preferred model for this task type"
-    return f"{first.name} is {_POLICY_WORDS[policy]}: {first.p_ok:.0%} likely to be good enough"
+    if first.name != best.name:
+        return (
+            f"{first.name} goes first to learn how good it is: {_likely(first)}; "
+            f"{best.name} would have been {_POLICY_WORDS[policy]}"
+        )
+    return f"{first.name} is {_POLICY_WORDS[policy]}: {_likely(first)}"
+
+
+def _likely(candidate: Candidate) -> str:
+    by_feedback = f", by feedback worth {candidate.evidence:.0f} answers" if candidate.evidence >= _FEW else ""
+    return f"{candidate.p_ok:.0%} likely to be good enough{by_feedback}"
 
 
 def _preferred_left_out(preferred: ModelRow | None, excluded: Iterable[Excluded]) -> str | None:

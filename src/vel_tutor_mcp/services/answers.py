@@ -224,13 +224,14 @@ class Answers:
         return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
     async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
-        return self._routes.request_of(
+        request = self._routes.request_of(
             composed(task),
             config,
             task_type=task.task_type,
             response_schema=task.response_schema,
             available=await attempts.available(tx, task),
         )
+        return await self._routes.informed(tx, task.organisation_id, request)
 
     async def _is_money_held(self, tx: Transaction, task: Task, request: RouteRequest) -> bool:
         """Whether another model would be asked, or any at all, once other calls of the task's run have ended."""
@@ -260,7 +261,7 @@ class Answers:
         task = subject.task
         if made := await history.decision(tx, task.id, task.attempt_set):
             return made
-        decision = self._routes.decide(request)
+        decision = self._routes.choose(request)
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}

@@ -19,7 +19,7 @@ from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_ou
 from vel_tutor_mcp.routing.retry import Wait
 from vel_tutor_mcp.routing.router import Ended, MoneyHeld, NoPlace
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services import learning, record
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
@@ -28,6 +28,7 @@ from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.evidence import Arm
 
 _PROGRESS_SECONDS = 0.25
 _PATIENCE = 5
@@ -175,15 +176,24 @@ class Booking:
         return await tasks.is_held(tx, self.subject.work, self._tools.executor)
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
-        """Store the call's end, its cost and what it did to the model's breaker; once."""
+        """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker; once."""
         if not await _close(tx, self.subject, call.attempt, self._ending(call, ended, outcome)):
             return
+        await self._learn(tx, call, ended)
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
             state = self._tools.health.snapshot(provider, model)
             await breakers.save(tx, provider, model, asdict(state), record.now())
             changed = {"provider": provider, "model": model}
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
+
+    async def _learn(self, tx: Transaction, call: Call, ended: Ended) -> None:
+        task, failure = self.subject.task, ended.failure
+        cause = learning.cause_of_ending(failure.kind if failure else None, has_schema=task.response_schema is not None)
+        if cause is not None:
+            task_type = self._request.features.task_type
+            arm = Arm(task.organisation_id, task_type, call.attempt.provider, call.attempt.model)
+            await learning.learn(tx, arm, cause, record.now())
 
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
         """`close_open` for this run; returns the call that was under way in this process, if any."""

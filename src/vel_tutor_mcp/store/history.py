@@ -88,6 +88,8 @@ def _plain(decision: Decision) -> dict[str, Any]:
         ],
         "excluded": [{name: getattr(row, name) for name in Excluded.__slots__} for row in decision.excluded],
         "reasons": list(decision.reasons),
+        "propensity": decision.propensity,
+        "explored": decision.explored,
     }
 
 
@@ -102,4 +104,7 @@ def _decision(plain: dict[str, Any]) -> Decision:
         ),
         excluded=tuple(Excluded(**row) for row in plain["excluded"]),
         reasons=tuple(plain["reasons"]),
+        # Not in what was stored before some decisions were drawn.
+        propensity=plain.get("propensity", 1.0),
+        explored=plain.get("explored", False),
     )

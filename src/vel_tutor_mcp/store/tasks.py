@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import idempotency_keys, ratings, tasks
+from vel_tutor_mcp.store.tables import idempotency_keys, tasks
 
 _RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 _PRIORITY = {rank: priority for priority, rank in _RANK.items()}
@@ -184,25 +184,6 @@ async def by_key(tx: Transaction, principal: Principal, key: str) -> tuple[str, 
     )
     row = (await tx.execute(query)).one_or_none()
     return (row.task_id, row.body_hash) if row else None
-
-
-async def rate(
-    tx: Transaction, principal: Principal, task_id: str, rating: int, comment: str | None, now: datetime
-) -> None:
-    """Keep the principal's rating of the task; a later one replaces it."""
-    own = sa.and_(ratings.c.task_id == task_id, ratings.c.owner_id == principal.user_id)
-    await tx.execute(ratings.delete().where(own))
-    await tx.execute(
-        ratings.insert(),
-        {
-            "task_id": task_id,
-            "owner_id": principal.user_id,
-            "organisation_id": principal.organisation_id,
-            "rating": rating,
-            "comment": comment,
-            "created_at": now,
-        },
-    )
 
 
 async def pending_of_agent(tx: Transaction, agent_id: str) -> list[Task]:
