@@ -1,4 +1,4 @@
-"""What feedback says of models, and what each rating has added to it."""
+"""What feedback says of models, and what each rating has added to it; decisions by time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,9 +25,13 @@ def upgrade() -> None:
     # Null in ratings of before: they have added nothing, so nothing is taken back when they are changed.
     op.add_column("ratings", sa.Column("good", sa.Float(), nullable=True))
     op.add_column("ratings", sa.Column("bad", sa.Float(), nullable=True))
+    op.create_index(
+        "ix_route_decisions_organisation_id_created_at", "route_decisions", ["organisation_id", "created_at"]
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_route_decisions_organisation_id_created_at", "route_decisions")
     op.drop_column("ratings", "bad")
     op.drop_column("ratings", "good")
     op.drop_table("evidence")

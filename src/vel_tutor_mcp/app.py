@@ -39,6 +39,7 @@ from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, user_name
@@ -71,6 +72,7 @@ class App:
     runs: Runs
     routes: Routes
     usage: Usage
+    what_if: WhatIf
     audit: Audit
     health: Health
     prices: Prices
@@ -163,6 +165,7 @@ class Prepared:
             runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured),
+            what_if=WhatIf(self.database, routes),
             audit=Audit(self.database),
             health=health,
             prices=self.prices,

@@ -111,6 +111,10 @@ class Routes:
         """The decision by what is known; the same every time."""
         return decide(request, self._catalog, self._prices, self._health, time.time())
 
+    def decide_all_up(self, request: RouteRequest) -> Decision:
+        """The decision by what is known, if every model were up and as fast as its row in the catalog says."""
+        return decide(request, self._catalog, self._prices, Health(), time.time())
+
     def choose(self, request: RouteRequest) -> Decision:
         """The decision for a task, which may explore."""
         return decide(request, self._catalog, self._prices, self._health, time.time(), self._chance)

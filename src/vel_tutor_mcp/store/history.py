@@ -71,7 +71,7 @@ async def decision(tx: Transaction, task_id: str, attempt_set: int) -> Decision 
         route_decisions.c.task_id == task_id, route_decisions.c.attempt_set == attempt_set
     )
     plain: dict[str, Any] | None = await tx.scalar(query)
-    return _decision(plain) if plain else None
+    return decision_in(plain) if plain else None
 
 
 def _event(row: sa.Row[Any]) -> TaskEvent:
@@ -93,7 +93,8 @@ def _plain(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _decision(plain: dict[str, Any]) -> Decision:
+def decision_in(plain: dict[str, Any]) -> Decision:
+    """The decision that is stored so."""
     return Decision(
         task_type=TaskType(plain["task_type"]),
         confidence=plain["confidence"],

@@ -208,6 +208,7 @@ route_decisions = Table(
     Column("task_type", sa.String(30), nullable=False),
     Column("decision", Json, nullable=False),
     _moment("created_at"),
+    Index(None, "organisation_id", "created_at"),
 )
 
 workflows = Table(

@@ -64,6 +64,12 @@ async def get(tx: Transaction, task_id: str) -> Task | None:
     return task_in(row) if row else None
 
 
+async def of_ids(tx: Transaction, task_ids: Collection[str]) -> dict[str, Task]:
+    """Those of these tasks that there are, each under its id."""
+    rows = (await tx.execute(sa.select(tasks).where(tasks.c.id.in_(task_ids)))).mappings()
+    return {row["id"]: task_in(row) for row in rows}
+
+
 async def find(tx: Transaction, principal: Principal, task_id: str) -> Task | None:
     """The task, where the principal may see it."""
     query = sa.select(tasks).where(tasks.c.id == task_id, paging.visible(tasks, principal))
