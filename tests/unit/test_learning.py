@@ -15,7 +15,7 @@ from vel_tutor_mcp.routing.learning import (
     Cause,
     Weight,
     added,
-    good_enough,
+    posterior,
     removed,
     weight_of_rating,
 )
@@ -43,21 +43,21 @@ def amounts(evidence: Evidence | None) -> tuple[float, float]:
 
 
 def test_without_feedback_the_prior_stands() -> None:
-    assert good_enough(0.8, None, NOW.timestamp()) == (0.8, 0.0)
+    assert posterior(0.8, None, NOW.timestamp()) == (0.8, 0.0)
 
 
 def test_as_much_bad_feedback_as_the_prior_is_worth_halves_it() -> None:
     bad = Evidence(good=0, bad=STRENGTH, at=NOW)
-    assert good_enough(0.8, bad, NOW.timestamp()) == (0.4, STRENGTH)
+    assert posterior(0.8, bad, NOW.timestamp()) == (0.4, STRENGTH)
 
 
 def test_half_of_the_feedback_is_forgotten_after_a_half_life() -> None:
     bad = Evidence(good=0, bad=2 * STRENGTH, at=NOW)
-    assert good_enough(0.8, bad, (NOW + HALF_LIFE).timestamp()) == (0.4, STRENGTH)
+    assert posterior(0.8, bad, (NOW + HALF_LIFE).timestamp()) == (0.4, STRENGTH)
 
 
 def test_a_better_rating_raises_it_more() -> None:
-    means = [good_enough(0.5, added(None, weight_of_rating(stars), NOW), NOW.timestamp())[0] for stars in range(1, 6)]
+    means = [posterior(0.5, added(None, weight_of_rating(stars), NOW), NOW.timestamp())[0] for stars in range(1, 6)]
     assert means == sorted(set(means))
     assert means[2] == 0.5
 
@@ -85,5 +85,5 @@ def test_what_is_taken_back_leaves_nothing_behind(said: list[Said], mistake: Sai
 def test_the_posterior_is_between_the_prior_and_what_was_seen(prior: float, said: list[Said]) -> None:
     good, bad = amounts(seen(*said))
     share = good / (good + bad)
-    mean, _ = good_enough(prior, seen(*said), NOW.timestamp())
+    mean, _ = posterior(prior, seen(*said), NOW.timestamp())
     assert min(prior, share) - 1e-4 <= mean <= max(prior, share) + 1e-4

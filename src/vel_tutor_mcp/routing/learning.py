@@ -81,7 +81,7 @@ def removed(seen: Evidence, weight: Weight, at: datetime) -> Evidence:
     return Evidence(good=max(0.0, left.good), bad=max(0.0, left.bad), at=left.at)
 
 
-def good_enough(prior: float, seen: Evidence | None, now: float) -> tuple[float, float]:
+def posterior(prior: float, seen: Evidence | None, now: float) -> tuple[float, float]:
     """The posterior's mean, and for how many answers the feedback in it counts at `now` (epoch seconds)."""
     if seen is None:
         return prior, 0.0

@@ -14,7 +14,7 @@ from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.exploration import First, drawn_first
 from vel_tutor_mcp.routing.features import Features
 from vel_tutor_mcp.routing.health import Health
-from vel_tutor_mcp.routing.learning import good_enough
+from vel_tutor_mcp.routing.learning import posterior
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
 from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok
 
@@ -53,9 +53,12 @@ class RouteRequest:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What a decision looks at."""
+    """What a decision looks at, and what is the same for all of its rows."""
 
     request: RouteRequest
+    tokens_in: int
+    value: float
+    weights: Weights
     catalog: Catalog
     prices: Prices
     health: Health
@@ -76,17 +79,17 @@ def decide(
     `now`: epoch seconds. Without a `chance` to draw from nothing is explored, and the same always gives the same.
     """
     preferred, excluded = _preferred(request, catalog)
-    view = _View(request, catalog, prices, health, now, preferred)
+    tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
+    view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
     eligible: list[ModelRow] = []
     for row in catalog.models:
-        obstacle = next((found for check in _OBSTACLES if (found := check(row, view))), None)
-        if obstacle:
+        if obstacle := _obstacle(row, view):
             excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
         else:
             eligible.append(row)
     excluded += _without_models(view)
     ranked = _ranked([_candidate(row, view) for row in eligible], view)
-    first = _first(ranked, request, chance)
+    first = _first(ranked, view, chance)
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
     return Decision(
         task_type=request.features.task_type,
@@ -139,10 +142,9 @@ def _circuit_open(row: ModelRow, view: _View) -> str | None:
 
 
 def _too_long(row: ModelRow, view: _View) -> str | None:
-    tokens = estimated_tokens(view.request.prompt_bytes)
-    if tokens + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
+    if view.tokens_in + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
         return None
-    return f"{reasons.TOO_LONG} of about {tokens:,} tokens does not fit its window of {row.context_window:,}"
+    return f"{reasons.TOO_LONG} of about {view.tokens_in:,} tokens does not fit its window of {row.context_window:,}"
 
 
 def _no_schema(row: ModelRow, view: _View) -> str | None:
@@ -150,14 +152,14 @@ def _no_schema(row: ModelRow, view: _View) -> str | None:
 
 
 def _unpriced(row: ModelRow, view: _View) -> str | None:
-    return reasons.UNPRICED if not view.request.allow_unpriced and view.prices.cost(row, 0, 0) is None else None
+    return reasons.UNPRICED if not view.request.allow_unpriced and not view.prices.has(row) else None
 
 
 def _over_budget(row: ModelRow, view: _View) -> str | None:
-    request, shortest = view.request, shortest_output(row, view.request)
+    request = view.request
     if request.available is None:
         return None
-    worst = view.prices.worst_case(row, request.prompt_bytes, shortest)
+    worst = view.prices.worst_case(row, request.prompt_bytes, shortest_output(row, request))
     if worst is None or worst <= request.available:
         return None
     return f"{reasons.OVER_BUDGET} {reasons.money(usd(worst))}, of {reasons.money(usd(request.available))} left"
@@ -175,6 +177,13 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
 )
 
 
+def _obstacle(row: ModelRow, view: _View) -> str | None:
+    for check in _OBSTACLES:
+        if found := check(row, view):
+            return found
+    return None
+
+
 def shortest_output(row: ModelRow, request: RouteRequest) -> int:
     useful = SHORTEST_REASONED_ANSWER if "reasoning" in row.capabilities else SHORTEST_ANSWER
     return min(useful, request.max_output_tokens, row.max_output_tokens)
@@ -190,12 +199,12 @@ def _without_models(view: _View) -> Iterable[Excluded]:
 def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
     tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
-    cost = view.prices.estimate(row, request.prompt_bytes, tokens_out) or NanoUsd(0)
-    latency = view.health.speed(row, view.now).total_ms(expected_output(row, tokens_out))
+    billed = expected_output(row, tokens_out)
+    cost = view.prices.cost(row, view.tokens_in, billed) or NanoUsd(0)
+    latency = view.health.speed(row, view.now).total_ms(billed)
     prior = p_ok(row, request.features.task_type, request.features.difficulty)
-    good, evidence = good_enough(prior, request.evidence.get((row.provider, row.model)), view.now)
+    good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
     up = view.health.p_up(row.provider, row.model, view.now)
-    value = VALUE_USD[request.features.task_type]
     return Candidate(
         provider=row.provider,
         model=row.model,
@@ -203,7 +212,7 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
         p_up=round(up, 4),
         expected_cost_nanousd=cost,
         expected_latency_ms=latency,
-        utility=_utility(WEIGHTS[request.policy], value * good * up, usd(cost), latency / 1000, 1 - up),
+        utility=_utility(view.weights, view.value * good * up, usd(cost), latency / 1000, 1 - up),
         evidence=evidence,
     )
 
@@ -214,7 +223,7 @@ def _utility(weights: Weights, value: float, cost: float, seconds: float, risk: 
 
 def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
     """Best first, the preferred model before all; equal ones by the agent's order of providers, then the catalog's."""
-    request, floor = view.request, WEIGHTS[view.request.policy].floor
+    request, floor = view.request, view.weights.floor
     places = {provider: place for place, provider in enumerate(request.providers or view.catalog.providers)}
 
     def rank(candidate: Candidate) -> tuple[bool, bool, float, float, int]:
@@ -228,14 +237,13 @@ def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
     return sorted(candidates, key=rank)
 
 
-def _first(ranked: Sequence[Candidate], request: RouteRequest, chance: "np.random.Generator | None") -> First:
+def _first(ranked: Sequence[Candidate], view: _View, chance: "np.random.Generator | None") -> First:
     """Who goes first: the best, or for a share of the decisions one to learn from, but never against what is named."""
+    request, weights = view.request, view.weights
     named = request.policy is Policy.FIXED or request.features.task_type in request.model_preferences
     if chance is None or named or request.exploration <= 0 or len(ranked) <= 1:
         return First(0, 1.0)
-    weights = WEIGHTS[request.policy]
-    worth = weights.value * VALUE_USD[request.features.task_type]
-    return drawn_first(ranked, worth, weights.floor, request.exploration, chance)
+    return drawn_first(ranked, weights.value * view.value, weights.floor, request.exploration, chance)
 
 
 def _led_by(ranked: Sequence[Candidate], place: int) -> Sequence[Candidate]:
