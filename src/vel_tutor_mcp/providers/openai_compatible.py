@@ -51,6 +51,7 @@ class OpenAICompatible:
         api_key: None for a server that asks for none.
         limit_name: what the vendor calls the most tokens that an answer may have.
         max_connections: calls at once; more wait for `Timeouts.connect` and then fail.
+        transport: what carries requests instead of the network.
 
     Raises:
         ConfigurationError: the key holds a character that no key can hold.
@@ -64,6 +65,7 @@ class OpenAICompatible:
         *,
         limit_name: str = "max_tokens",
         max_connections: int = 100,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._name = name
         self._limit_name = limit_name
@@ -79,7 +81,8 @@ class OpenAICompatible:
                     max_connections=max_connections,
                     max_keepalive_connections=max_connections,
                     keepalive_expiry=KEEP_ALIVE_SECONDS,
-                )
+                ),
+                transport=transport,
             ),
         )
         if name != "openai":

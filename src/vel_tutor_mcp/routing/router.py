@@ -125,14 +125,19 @@ class Answered(Generic[Slot]):
 
 
 class Router:
-    """All providers, as one that does not fail while any of them answers."""
+    """All providers, as one that does not fail while any of them answers. `clock` gives epoch seconds."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], health: Health, jitter: Callable[[], float] = random.random
+        self,
+        providers: Mapping[str, Provider],
+        health: Health,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._providers = providers
         self._health = health
         self._jitter = jitter
+        self._clock = clock
 
     async def answer(self, order: Order, book: Book[Slot]) -> Answered[Slot]:
         """The first acceptable answer.
@@ -168,7 +173,7 @@ class Router:
         return step.candidate
 
     async def _attempt(self, candidate: Candidate, book: Book[Slot]) -> "Answered[Slot] | ProviderError":
-        now = time.time()
+        now = self._clock()
         if not self._health.start(candidate.provider, candidate.model, now):
             until = self._health.open_until(candidate.provider, candidate.model, now) or now
             return ProviderError("circuit open", kind=FailureKind.SERVER_ERROR, retry_after=until - now)
@@ -187,19 +192,20 @@ class Router:
         return ended.failure
 
     async def _call(self, candidate: Candidate, request: ChatRequest, on_delta: Delta, book: Book[Slot]) -> Ended:
-        started = time.monotonic()
+        elapsed = asyncio.get_running_loop().time
+        started = elapsed()
         completion, failure = None, None
         try:
             completion = await self._providers[candidate.provider].complete(request, on_delta)
             completion = book.accepted(completion)
         except ProviderError as problem:
             failure = problem
-        total_ms = round((time.monotonic() - started) * 1000)
+        total_ms = round((elapsed() - started) * 1000)
         breaker = self._health.record(
             candidate.provider,
             candidate.model,
             failure.kind if failure else None,
-            time.time(),
+            self._clock(),
             first_token_ms=completion.first_token_ms if completion else None,
             total_ms=total_ms,
             tokens_out=completion.tokens_out if completion else None,
