@@ -14,6 +14,7 @@ from vel_tutor_mcp.routing.features import Features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
 from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok
+from vel_tutor_mcp.routing.retry import LONGEST_WAIT_SECONDS
 
 MOST_CANDIDATES = 5
 
@@ -26,7 +27,9 @@ class RouteRequest:
     """What is to be routed.
 
     `prompt_bytes` as `ledger.prompt_bytes` counts all that is sent; `available` is the money left in the tightest
-    budget, None where there is none; `configured` are the providers that have a key or a base URL.
+    budget, None where there is none; `configured` are the providers that have a key or a base URL. By the models' full
+    names: `warm` is how many of the prompt's tokens each has read lately, `delays` the seconds until its rate limit
+    takes the call; models without either are left out.
     """
 
     features: Features
@@ -40,6 +43,8 @@ class RouteRequest:
     needs_json_schema: bool = False
     available: NanoUsd | None = None
     allow_unpriced: bool = False
+    warm: Mapping[str, int] = field(default_factory=dict)
+    delays: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,9 @@ def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Heal
         policy=request.policy,
         candidates=tuple(chosen),
         excluded=tuple(excluded),
-        reasons=reasons.for_choice(request.features, request.policy, chosen, ranked, preferred, excluded),
+        reasons=reasons.for_choice(
+            request.features, request.policy, chosen, ranked, preferred, excluded, _conditions(chosen, view)
+        ),
     )
 
 
@@ -116,6 +123,11 @@ def _circuit_open(row: ModelRow, view: _View) -> str | None:
     return None if until is None else f"{reasons.CIRCUIT_OPEN} {reasons.clock(until)}"
 
 
+def _used_up(row: ModelRow, view: _View) -> str | None:
+    delay = view.request.delays.get(row.name, 0.0)
+    return f"{reasons.USED_UP} {reasons.clock(view.now + delay)}" if delay > LONGEST_WAIT_SECONDS else None
+
+
 def _too_long(row: ModelRow, view: _View) -> str | None:
     tokens = estimated_tokens(view.request.prompt_bytes)
     if tokens + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
@@ -146,6 +158,7 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
     _not_allowed,
     _no_key,
     _circuit_open,
+    _used_up,
     _too_long,
     _no_schema,
     _unpriced,
@@ -168,8 +181,10 @@ def _without_models(view: _View) -> Iterable[Excluded]:
 def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
     tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
-    cost = view.prices.estimate(row, request.prompt_bytes, tokens_out) or NanoUsd(0)
+    warm = request.warm.get(row.name, 0)
+    cost = view.prices.estimate(row, request.prompt_bytes, tokens_out, warm) or NanoUsd(0)
     latency = view.health.speed(row, view.now).total_ms(expected_output(row, tokens_out))
+    latency += round(1000 * request.delays.get(row.name, 0.0))
     good = p_ok(row, request.features.task_type, request.features.difficulty)
     up = view.health.p_up(row.provider, row.model, view.now)
     value = VALUE_USD[request.features.task_type]
@@ -182,6 +197,23 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
         expected_latency_ms=latency,
         utility=_utility(WEIGHTS[request.policy], value * good * up, usd(cost), latency / 1000, 1 - up),
     )
+
+
+def _conditions(chosen: Sequence[Candidate], view: _View) -> tuple[str, ...]:
+    """What spoke for the first one, or against another, only for now."""
+    request = view.request
+    warm = reasons.warm(chosen, request.warm) if _saves(chosen, view) else None
+    return tuple(found for found in (warm, reasons.paced(request.delays)) if found)
+
+
+def _saves(chosen: Sequence[Candidate], view: _View) -> bool:
+    """Whether the first one is cheaper by what it has read before."""
+    if not chosen or not view.request.warm.get(chosen[0].name):
+        return False
+    row = view.catalog.find(chosen[0].name)
+    tokens = estimated_tokens(view.request.prompt_bytes)
+    cold, warm = (view.prices.cost(row, tokens, 0, cached) for cached in (0, view.request.warm[row.name]))
+    return (cold or 0) > (warm or 0)
 
 
 def _utility(weights: Weights, value: float, cost: float, seconds: float, risk: float) -> float:

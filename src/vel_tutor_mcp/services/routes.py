@@ -8,8 +8,10 @@ from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Princip
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import BreakerState, Health
-from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
+from vel_tutor_mcp.routing.warmth import Warmth, beginnings
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, unbroken
@@ -27,6 +29,8 @@ class Routes:
         configured: frozenset[str],
         *,
         allow_unpriced: bool,
+        pace: Pace | None = None,
+        warmth: Warmth | None = None,
     ) -> None:
         self.configured = configured
         self._database = database
@@ -34,6 +38,8 @@ class Routes:
         self._prices = prices
         self._health = health
         self._allow_unpriced = allow_unpriced
+        self._pace = pace or Pace()
+        self._warmth = warmth or Warmth()
 
     @unbroken
     async def explain(
@@ -68,9 +74,10 @@ class Routes:
         schemas = [canonical(schema)] * 2 if schema else []
         if available is None and config.budget_usd_per_task is not None:
             available = nano_usd(config.budget_usd_per_task)
+        size, now = prompt_bytes(config.system_prompt, prompt, *schemas), time.time()
         return RouteRequest(
             features=features(prompt, task_type),
-            prompt_bytes=prompt_bytes(config.system_prompt, prompt, *schemas),
+            prompt_bytes=size,
             configured=self.configured,
             providers=config.providers,
             model_preferences=config.model_preferences,
@@ -80,6 +87,8 @@ class Routes:
             needs_json_schema=schema is not None,
             available=available,
             allow_unpriced=self._allow_unpriced,
+            warm=self._warmth.cached(beginnings(config.system_prompt, prompt), now),
+            delays=self._pace.delays(estimated_tokens(size) + config.max_output_tokens, now),
         )
 
     def decide(self, request: RouteRequest) -> Decision:
