@@ -77,6 +77,8 @@ def start_afresh(app: App, providers: Providers) -> None:
     """No test of a shared product inherits another's faults, or what they did to the breakers."""
     providers.reset()
     app.health._records.clear()
+    app.routes._pace._paces.clear()
+    app.routes._warmth._read.clear()
 
 
 @asynccontextmanager

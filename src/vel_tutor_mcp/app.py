@@ -22,8 +22,11 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.health import Breaker, Health
+from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
+from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.routing.warmth import Warmth
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
@@ -135,6 +138,7 @@ class Prepared:
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
+        pace, warmth = Pace(), Warmth()
         routes = Routes(
             self.database,
             self.catalog,
@@ -144,9 +148,12 @@ class Prepared:
             allow_unpriced=self.settings.allow_unpriced,
             exploration=self.settings.exploration,
             chance=self.chance,
+            pace=pace,
+            warmth=warmth,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
-        router = Router(self.providers, health)
+        hedging = Hedging() if self.settings.hedging else None
+        router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
         following = Following(hub, lambda: admission.closing)

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     first_token_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
     reasoning_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 90
     between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
+    hedging: bool = False
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     history_days: Annotated[int, Field(ge=1)] = 30
 

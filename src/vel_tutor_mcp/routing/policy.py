@@ -17,6 +17,7 @@ from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.learning import posterior
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
 from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok
+from vel_tutor_mcp.routing.retry import LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,9 @@ class RouteRequest:
 
     `prompt_bytes` as `ledger.prompt_bytes` counts all that is sent; `available` is the money left in the tightest
     budget, None where there is none; `configured` are the providers that have a key or a base URL. `evidence` is what
-    feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may learn.
+    feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may learn. By
+    the models' full names: `warm` is how many of the prompt's tokens each has read lately, `delays` the seconds until
+    its rate limit takes the call; models without either are left out.
     """
 
     features: Features
@@ -49,6 +52,8 @@ class RouteRequest:
     allow_unpriced: bool = False
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict)
     exploration: float = 0.0
+    warm: Mapping[str, int] = field(default_factory=dict)
+    delays: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,9 @@ def decide(
         policy=request.policy,
         candidates=tuple(chosen),
         excluded=tuple(excluded),
-        reasons=reasons.for_choice(request.features, request.policy, chosen, ranked, preferred, excluded),
+        reasons=reasons.for_choice(
+            request.features, request.policy, chosen, ranked, preferred, excluded, _conditions(chosen, view)
+        ),
         propensity=first.propensity,
         explored=first.place > 0,
     )
@@ -141,6 +148,11 @@ def _circuit_open(row: ModelRow, view: _View) -> str | None:
     return None if until is None else f"{reasons.CIRCUIT_OPEN} {reasons.clock(until)}"
 
 
+def _used_up(row: ModelRow, view: _View) -> str | None:
+    delay = view.request.delays.get(row.name, 0.0)
+    return f"{reasons.USED_UP} {reasons.clock(view.now + delay)}" if delay > LONGEST_WAIT_SECONDS else None
+
+
 def _too_long(row: ModelRow, view: _View) -> str | None:
     if view.tokens_in + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
         return None
@@ -170,6 +182,7 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
     _not_allowed,
     _no_key,
     _circuit_open,
+    _used_up,
     _too_long,
     _no_schema,
     _unpriced,
@@ -199,9 +212,10 @@ def _without_models(view: _View) -> Iterable[Excluded]:
 def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
     tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
+    warm = request.warm.get(row.name, 0)
     billed = expected_output(row, tokens_out)
-    cost = view.prices.cost(row, view.tokens_in, billed) or NanoUsd(0)
-    latency = view.health.speed(row, view.now).total_ms(billed)
+    cost = view.prices.cost(row, view.tokens_in, billed, warm) or NanoUsd(0)
+    latency = view.health.speed(row, view.now).total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
     prior = p_ok(row, request.features.task_type, request.features.difficulty)
     good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
     up = view.health.p_up(row.provider, row.model, view.now)
@@ -215,6 +229,23 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
         utility=_utility(view.weights, view.value * good * up, usd(cost), latency / 1000, 1 - up),
         evidence=evidence,
     )
+
+
+def _conditions(chosen: Sequence[Candidate], view: _View) -> tuple[str, ...]:
+    """What spoke for the first one, or against another, only for now."""
+    request = view.request
+    warm = reasons.warm(chosen, request.warm) if _saves(chosen, view) else None
+    return tuple(found for found in (warm, reasons.paced(request.delays)) if found)
+
+
+def _saves(chosen: Sequence[Candidate], view: _View) -> bool:
+    """Whether the first one is cheaper by what it has read before."""
+    if not chosen or not view.request.warm.get(chosen[0].name):
+        return False
+    row = view.catalog.find(chosen[0].name)
+    tokens = estimated_tokens(view.request.prompt_bytes)
+    cold, warm = (view.prices.cost(row, tokens, 0, cached) for cached in (0, view.request.warm[row.name]))
+    return (cold or 0) > (warm or 0)
 
 
 def _utility(weights: Weights, value: float, cost: float, seconds: float, risk: float) -> float:

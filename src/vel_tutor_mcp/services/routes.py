@@ -9,8 +9,10 @@ from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Princip
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import BreakerState, Health
-from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
+from vel_tutor_mcp.routing.warmth import Warmth, beginnings
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.store import evidence
 from vel_tutor_mcp.store.audit import canonical
@@ -37,6 +39,8 @@ class Routes:
         allow_unpriced: bool,
         exploration: float = 0.0,
         chance: "np.random.Generator | None" = None,
+        pace: Pace | None = None,
+        warmth: Warmth | None = None,
     ) -> None:
         self.configured = configured
         self._database = database
@@ -46,6 +50,8 @@ class Routes:
         self._allow_unpriced = allow_unpriced
         self._exploration = exploration
         self._chance = chance
+        self._pace = pace or Pace()
+        self._warmth = warmth or Warmth()
 
     @unbroken
     async def explain(
@@ -88,9 +94,10 @@ class Routes:
         schemas = [canonical(schema)] * 2 if schema else []
         if available is None and config.budget_usd_per_task is not None:
             available = nano_usd(config.budget_usd_per_task)
+        size, now = prompt_bytes(config.system_prompt, prompt, *schemas), time.time()
         return RouteRequest(
             features=features(prompt, task_type),
-            prompt_bytes=prompt_bytes(config.system_prompt, prompt, *schemas),
+            prompt_bytes=size,
             configured=self.configured,
             providers=config.providers,
             model_preferences=config.model_preferences,
@@ -101,6 +108,8 @@ class Routes:
             available=available,
             allow_unpriced=self._allow_unpriced,
             exploration=self._exploration,
+            warm=self._warmth.cached(beginnings(config.system_prompt, prompt), now),
+            delays=self._pace.delays(estimated_tokens(size) + config.max_output_tokens, now),
         )
 
     async def informed(self, tx: Transaction, organisation_id: str, request: RouteRequest) -> RouteRequest:
@@ -112,7 +121,8 @@ class Routes:
         return decide(request, self._catalog, self._prices, self._health, time.time())
 
     def decide_all_up(self, request: RouteRequest) -> Decision:
-        """The decision by what is known, if every model were up and as fast as its row in the catalog says."""
+        """The decision by what is known, if every model were up, idle, and as fast as its row in the catalog says."""
+        request = replace(request, warm={}, delays={})
         return decide(request, self._catalog, self._prices, Health(), time.time())
 
     def choose(self, request: RouteRequest) -> Decision:
