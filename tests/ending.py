@@ -7,7 +7,7 @@ from noted import Services
 
 from vel_tutor_mcp.models import Decision, Principal, Task, TaskRequest, TaskType, Work
 from vel_tutor_mcp.providers.base import Completion
-from vel_tutor_mcp.routing.router import Answered, Ended
+from vel_tutor_mcp.routing.book import Answered, Ended
 from vel_tutor_mcp.services.answers import Job
 from vel_tutor_mcp.services.booking import Call
 from vel_tutor_mcp.store import history

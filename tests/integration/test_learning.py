@@ -22,7 +22,7 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     TaskType,
 )
-from vel_tutor_mcp.routing.router import Ended
+from vel_tutor_mcp.routing.book import Ended
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Job
 from vel_tutor_mcp.settings import Settings

@@ -40,7 +40,14 @@ TIMED_OUT = {"outcome": Outcome.FAILED, "failure": FailureKind.TIMEOUT}
 
 
 def attempt(**fields: Any) -> Attempt:
-    base = {"id": "a", "task_id": "t", "attempt_set": 1, "number": 1, "provider": "groq", "model": "small"}
+    base: dict[str, Any] = {
+        "id": "a",
+        "task_id": "t",
+        "attempt_set": 1,
+        "number": 1,
+        "provider": "groq",
+        "model": "small",
+    }
     return Attempt(**base | {"started_at": NOW, "total_ms": 50, "cost_nanousd": NanoUsd(900)} | fields)
 
 

@@ -69,4 +69,5 @@ def _best(
     utilities = known + gains * (chances - means)
     if floor:
         utilities = np.where(chances >= floor, utilities, _NOT_GOOD_ENOUGH + chances)
-    return utilities.argmax(axis=1)
+    places: np.ndarray = utilities.argmax(axis=1)
+    return places
