@@ -17,7 +17,7 @@ import openai
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 from vel_tutor_mcp.providers.call import Call
 
 # Vendors drop idle connections after a minute or more; a new one costs several times the CPU of a call.
@@ -94,7 +94,7 @@ class OpenAICompatible:
         self._client.organization = self._client.project = None
         self._client._custom_headers = {}  # noqa: SLF001 - there is no public way
 
-    async def complete(self, request: ChatRequest, on_delta: Delta) -> Completion:
+    async def complete(self, request: ChatRequest, on_delta: Delta, on_limits: Hear | None = None) -> Completion:
         """See `Provider.complete`.
 
         A text cut at the token limit is an answer (`finish_reason` is `length`), even an empty one; any other empty
@@ -102,7 +102,7 @@ class OpenAICompatible:
         asked for what one declined. `first_token_ms` is None where the answer came in one piece. An answer whose
         `finish_reason` has arrived stands, whatever happens to the connection after it.
         """
-        call = Call(request, on_delta)
+        call = Call(request, on_delta, on_limits)
         with self._told(f"{self._name}/{request.model}", call):
             await self._exchange(request, call)
             return call.completion()
@@ -117,10 +117,14 @@ class OpenAICompatible:
             if not timer.expired():
                 raise
             if not call.finished:
-                raise ProviderError(call.watch.overdue, kind=FailureKind.TIMEOUT) from None
-        except openai.APITimeoutError:
+                raise ProviderError(
+                    call.watch.overdue, kind=FailureKind.TIMEOUT, telling=not call.out_of_time
+                ) from None
+        except openai.APITimeoutError as error:
             why = f"it took more than {request.timeouts.connect:g} s for a connection"
-            raise ProviderError(why, kind=FailureKind.TIMEOUT, billable=False) from None
+            # Where all of our connections are taken, the vendor has heard nothing of it.
+            telling = not isinstance(error.__cause__, httpx2.PoolTimeout)
+            raise ProviderError(why, kind=FailureKind.TIMEOUT, billable=False, telling=telling) from None
         except _BREAKS:
             if not call.finished:
                 raise
@@ -189,10 +193,12 @@ class OpenAICompatible:
         try:
             yield
         except openai.APIStatusError as error:
+            if call is not None:
+                call.hear_limits(error.response)
             failure = self._refusal(model, error.response)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
-            failure.billable = error.billable
+            failure.billable, failure.telling = error.billable, error.telling
         except (openai.APIConnectionError, *_BREAKS) as error:
             failure = self._broken(model, error)
         else:
