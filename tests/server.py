@@ -66,6 +66,7 @@ def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
         "PYTHONPATH": str(Path(vel_tutor_mcp.__file__).parents[1]),
         "HOME": str(folder),
         "VEL_TUTOR_HOME": str(folder / "home"),
+        "VEL_TUTOR_EXPLORATION": "0",  # which model is asked is not left to chance
     }
     return {**kept, **own, **values}
 

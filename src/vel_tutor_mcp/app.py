@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,8 +22,11 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.health import Breaker, Health
+from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
+from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.routing.warmth import Warmth
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
@@ -38,6 +42,7 @@ from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, user_name
@@ -45,6 +50,9 @@ from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
@@ -67,6 +75,7 @@ class App:
     runs: Runs
     routes: Routes
     usage: Usage
+    what_if: WhatIf
     audit: Audit
     health: Health
     prices: Prices
@@ -119,6 +128,7 @@ class Prepared:
     catalog: Catalog
     prices: Prices
     providers: dict[str, OpenAICompatible]
+    chance: "np.random.Generator"
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -128,11 +138,22 @@ class Prepared:
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
+        pace, warmth = Pace(), Warmth()
         routes = Routes(
-            self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
+            self.database,
+            self.catalog,
+            self.prices,
+            health,
+            configured,
+            allow_unpriced=self.settings.allow_unpriced,
+            exploration=self.settings.exploration,
+            chance=self.chance,
+            pace=pace,
+            warmth=warmth,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
-        router = Router(self.providers, health)
+        hedging = Hedging() if self.settings.hedging else None
+        router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
         following = Following(hub, lambda: admission.closing)
@@ -151,6 +172,7 @@ class Prepared:
             runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured),
+            what_if=WhatIf(self.database, routes),
             audit=Audit(self.database),
             health=health,
             prices=self.prices,
@@ -191,6 +213,8 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
+    import numpy as np
+
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)
@@ -210,6 +234,7 @@ def prepare(settings: Settings) -> Prepared:
         catalog=catalog,
         prices=prices,
         providers=_providers(settings, catalog),
+        chance=np.random.default_rng(),
     )
 
 

@@ -66,7 +66,8 @@ class Stage:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """The server runs and the client is connected to it; every time in the same home."""
-        settings = {"VEL_TUTOR_HOME": str(self._home)}
+        # The story tells which model takes a task, so that is not left to chance.
+        settings = {"VEL_TUTOR_HOME": str(self._home), "VEL_TUTOR_EXPLORATION": "0"}
         for name, provider in self.providers.items():
             settings |= {f"{name.upper()}_API_KEY": "dummy-key", f"{name.upper()}_BASE_URL": provider.base_url}
         with self._log.open("ab") as log:

@@ -39,7 +39,7 @@ DIFFICULTY = {
     TaskType.RESEARCH: 0.35,
     TaskType.GENERAL: 0.15,
 }
-HARDER = {"hard": 0.2, "steps": 0.1, "equation": 0.1, "code_block": 0.05, "weigh": 0.05, "simple": -0.15}
+HARDER = {"hard": 0.2, "expert": 0.2, "steps": 0.1, "equation": 0.1, "code_block": 0.05, "weigh": 0.05, "simple": -0.15}
 TOKENS_AT_HARDEST, LENGTH_DIFFICULTY = 4000, 0.25
 
 FLAGS = ("code", "code_block", "trace", "equation", "quantities", "hard", "steps", "simple", "structured")

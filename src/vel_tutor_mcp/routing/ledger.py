@@ -136,10 +136,10 @@ class Prices:
         return _nano(total)
 
     def estimate(
-        self, row: ModelRow, prompt_bytes: int, tokens_out: int, *, at: datetime | None = None
+        self, row: ModelRow, prompt_bytes: int, tokens_out: int, tokens_cached: int = 0, *, at: datetime | None = None
     ) -> NanoUsd | None:
         """Expected cost of a call whose visible answer has `tokens_out` tokens; None where no price is known."""
-        return self.cost(row, estimated_tokens(prompt_bytes), expected_output(row, tokens_out), at=at)
+        return self.cost(row, estimated_tokens(prompt_bytes), expected_output(row, tokens_out), tokens_cached, at=at)
 
     def worst_case(
         self, row: ModelRow, prompt_bytes: int, max_output_tokens: int, *, at: datetime | None = None

@@ -214,6 +214,14 @@ _WORDS = {
         cryptographic rigorous rigorously optimal asymptotic complexity derive architecture kernel compiler integral
         eigenvalue topology multi-tenant fault-tolerant consensus beweise beweis verteilte nebenläufig démontre
         démontrez distribué demuestra distribuido""",
+    "expert": """
+        show-that if-and infinitely-many irrational primes congruent bijective injective isomorphic isomorphism
+        homomorphism convergent converges lemma corollary hamiltonian lagrangian relativistic quantum thermodynamic
+        stereochemistry stereoisomers diels-alder enthalpy entropy titration stoichiometry equilibrium nucleophile
+        nucleophilic electrophile molar oxidation isotope orbital liability liable negligence negligent tort plaintiff
+        defendant statute statutory jurisdiction enforceable breach repudiatory indemnity arbitration fiduciary estoppel
+        contraindicated pathophysiology prognosis comorbidities differential-diagnosis haftung haftet fahrlässigkeit
+        responsabilité responsabilidad""",
     "steps": """
         step-by first then finally afterwards multi-step end-to schritt-für zuerst danach anschließend étape-par
         d-abord ensuite enfin paso-a primero luego finalmente""",
@@ -250,7 +258,7 @@ class Combination(NamedTuple):
 
 
 _ALONE: dict[TaskType, dict[str, float]] = {
-    TaskType.REASONING: {"solve": 2.5, "weigh": 2.0, "why": 0.5, "equation": 2.5, "quantities": 3.0},
+    TaskType.REASONING: {"solve": 2.5, "weigh": 2.0, "expert": 2.2, "why": 0.5, "equation": 2.5, "quantities": 3.0},
     TaskType.CODE_GENERATION: {"code": 1.2, "language": 1.8, "make": 0.5, "code_block": 1.0},
     TaskType.CODE_DEBUG: {
         "fix": 1.5,

@@ -13,12 +13,14 @@ from typing import Any
 from vel_tutor_mcp.errors import NoCandidate, VelError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
+from vel_tutor_mcp.routing.book import Answered, MoneyHeld, MustWait, Order
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
-from vel_tutor_mcp.routing.router import Answered, MoneyHeld, MustWait, Order, Router
+from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
-from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
+from vel_tutor_mcp.services.asking import composed
+from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.persist import persisted
@@ -224,13 +226,14 @@ class Answers:
         return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
     async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
-        return self._routes.request_of(
+        request = self._routes.request_of(
             composed(task),
             config,
             task_type=task.task_type,
             response_schema=task.response_schema,
             available=await attempts.available(tx, task),
         )
+        return await self._routes.informed(tx, task.organisation_id, request)
 
     async def _is_money_held(self, tx: Transaction, task: Task, request: RouteRequest) -> bool:
         """Whether another model would be asked, or any at all, once other calls of the task's run have ended."""
@@ -260,7 +263,7 @@ class Answers:
         task = subject.task
         if made := await history.decision(tx, task.id, task.attempt_set):
             return made
-        decision = self._routes.decide(request)
+        decision = self._routes.choose(request)
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
@@ -354,12 +357,8 @@ class Answers:
         if call is not None:
             message = f"cancelled while {call.row.name} answered"
             text = call.text()
-            kept = {
-                "output": text,
-                "partial": text is not None,
-                "provider": call.row.provider,
-                "model": call.row.model,
-            }
+            kept = {"output": text, "partial": text is not None}
+            kept |= {"provider": call.row.provider, "model": call.row.model}
         await self._conductor.end_task(tx, job.subject, TaskStatus.CANCELLED, message, **kept)
         return TaskStatus.CANCELLED
 

@@ -5,32 +5,33 @@ Each of its methods is one transaction. The answer itself is settled by `Answers
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, News, Outcome, Task
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Timeouts
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+from vel_tutor_mcp.routing.book import Ended, Lost, MoneyHeld, NoPlace
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.health import Breaker, Health
-from vel_tutor_mcp.routing.ledger import Prices, usd
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
-from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Ended, MoneyHeld, NoPlace
+from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services import learning, record
+from vel_tutor_mcp.services.asking import chat_request, correction
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
-from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.evidence import Arm
 
 _PROGRESS_SECONDS = 0.25
-_PATIENCE = 5
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -65,21 +66,32 @@ class Call:
 
 
 class Booking:
-    """See `routing.router.Book`. `current` is the call that is open now."""
+    """See `routing.book.Book`."""
 
     def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
         self.subject = subject
-        self.current: Call | None = None
+        self._calls: dict[str, Call] = {}
         self._tools = tools
         self._config = config
         self._request = request
 
-    async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
+    @property
+    def tokens(self) -> int:
+        return estimated_tokens(self._request.prompt_bytes) + self._config.max_output_tokens
+
+    async def open(
+        self, candidate: Candidate, *, repairs: Failure | None = None, beside: Candidate | None = None
+    ) -> tuple[Call, ChatRequest, Delta]:
         attempt_id = str(uuid4())
-        return await persisted(lambda: self._open(candidate, attempt_id))
+        call, max_output = await persisted(lambda: self._open(candidate, attempt_id, repairs, beside))
+        task, settings = self.subject.task, self._tools.settings
+        request = chat_request(task, self._config, settings, call.row, candidate, max_output, repairs)
+        return call, request, lambda text: self._hear(call, text)
 
     @unbroken
-    async def _open(self, candidate: Candidate, attempt_id: str) -> tuple[Call, ChatRequest, Delta]:
+    async def _open(
+        self, candidate: Candidate, attempt_id: str, repairs: Failure | None, beside: Candidate | None
+    ) -> tuple[Call, int]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         self.subject.after.clear()  # of an earlier try, as in the methods below
         async with self._tools.database.write() as tx:
@@ -87,8 +99,9 @@ class Booking:
             if task is None or task.cancel_requested or not tasks.has(task, self.subject.work, self._tools.executor):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
-            max_output = await self._affordable(tx, task, row)
-            reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
+            asked = self._asked(repairs)
+            max_output = await self._affordable(tx, task, row, asked)
+            reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             attempt = made.get(attempt_id) or Attempt(
                 id=attempt_id,
@@ -103,12 +116,18 @@ class Booking:
             if attempt_id not in made:
                 await self._take_place(tx, task, candidate.provider)
                 await attempts.open_attempt(tx, task, attempt, reserved)
-                await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
+                await record.note(tx, self.subject, "attempt", _asking(candidate, repairs, beside), 15)
         self.subject.publish(self._tools.hub)
-        call = self.current = Call(attempt, row, reserved, time.monotonic())
-        return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
+        call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic())
+        return call, max_output
 
-    async def _affordable(self, tx: Transaction, task: Task, row: ModelRow) -> int:
+    def _asked(self, repairs: Failure | None) -> RouteRequest:
+        """What is asked; a correction makes it longer."""
+        if repairs is None:
+            return self._request
+        return replace(self._request, prompt_bytes=self._request.prompt_bytes + prompt_bytes(correction(repairs)))
+
+    async def _affordable(self, tx: Transaction, task: Task, row: ModelRow, asked: RouteRequest) -> int:
         """How long the answer may be.
 
         Raises:
@@ -117,9 +136,9 @@ class Booking:
         available = await attempts.available(tx, task)
         if task.run_id is not None and available is not None:
             at_best = await attempts.available(tx, task, at_best=True)
-            if self._longest(row, available) < self._longest(row, at_best):
+            if self._longest(row, asked, available) < self._longest(row, asked, at_best):
                 raise MoneyHeld
-        return self._output_limit(row, available)
+        return self._output_limit(row, asked, available)
 
     async def _take_place(self, tx: Transaction, task: Task, provider: str) -> None:
         """Let go of the place that was promised to the task, for one at this provider, which may be the same.
@@ -153,9 +172,24 @@ class Booking:
                 self._tools.health.restore(call.attempt.provider, call.attempt.model, Breaker())
                 raise asyncio.CancelledError
             await self.settle(tx, call, Outcome.FAILED, ended)
-            await record.note(tx, self.subject, "failed_attempt", str(failure), 20)
+            await record.note(tx, self.subject, "failed_attempt", _failed(failure, call), 20)
             await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
-        self.current = None
+        self._calls.pop(call.attempt.id, None)
+        self.subject.publish(self._tools.hub)
+
+    async def lose(self, call: Call, lost: Lost) -> None:
+        await persisted(lambda: self._lose(call, lost))
+
+    @unbroken
+    async def _lose(self, call: Call, lost: Lost) -> None:
+        self.subject.after.clear()
+        async with self._tools.database.write() as tx:
+            if not await self.is_ours(tx):
+                raise asyncio.CancelledError
+            await _close(tx, self.subject, call.attempt, self._lost(call, lost))
+            message = f"{lost.winner.name} began to answer first; {call.row.name} is stopped"
+            await record.note(tx, self.subject, "lost_race", message, 25)
+        self._calls.pop(call.attempt.id, None)
         self.subject.publish(self._tools.hub)
 
     async def wait(self, step: Wait) -> None:
@@ -163,7 +197,9 @@ class Booking:
 
     @unbroken
     async def _note_wait(self, step: Wait) -> None:
-        message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
+        name = step.candidate.name
+        reason = f"for the rate limit of {name}" if step.limited else f"before asking {name} again"
+        message = f"waiting {step.seconds:.1f} s {reason}"
         async with self._tools.database.write() as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
@@ -175,9 +211,10 @@ class Booking:
         return await tasks.is_held(tx, self.subject.work, self._tools.executor)
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
-        """Store the call's end, its cost and what it did to the model's breaker; once."""
+        """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker; once."""
         if not await _close(tx, self.subject, call.attempt, self._ending(call, ended, outcome)):
             return
+        await self._learn(tx, call, ended)
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
             state = self._tools.health.snapshot(provider, model)
@@ -185,10 +222,18 @@ class Booking:
             changed = {"provider": provider, "model": model}
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
 
+    async def _learn(self, tx: Transaction, call: Call, ended: Ended) -> None:
+        task, failure = self.subject.task, ended.failure
+        cause = learning.cause_of_ending(failure.kind if failure else None, has_schema=task.response_schema is not None)
+        if cause is not None:
+            task_type = self._request.features.task_type
+            arm = Arm(task.organisation_id, task_type, call.attempt.provider, call.attempt.model)
+            await learning.learn(tx, arm, cause, record.now())
+
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
-        """`close_open` for this run; returns the call that was under way in this process, if any."""
-        await close_open(tx, self.subject, outcome, error, self.current)
-        return self.current
+        """`close_open` for this run; returns the call that was answering in this process, or was to, if any."""
+        await close_open(tx, self.subject, outcome, error, self._calls)
+        return max(self._calls.values(), key=lambda call: call.characters, default=None)
 
     def _ending(self, call: Call, ended: Ended, outcome: Outcome) -> Ending:
         completion, failure = ended.completion, ended.failure
@@ -206,8 +251,24 @@ class Booking:
             first_token_ms=call.first_token_ms,
         )
 
+    def _lost(self, call: Call, lost: Lost) -> Ending:
+        completion = lost.completion
+        return Ending(
+            outcome=Outcome.CANCELLED,
+            cost_nanousd=self._used(call, completion) if lost.sent else NanoUsd(0),
+            total_ms=lost.total_ms,
+            error=f"lost the race: {lost.winner.name} began to answer first",
+            served_model=completion.served_model if completion else None,
+            tokens_in=completion.tokens_in if completion else None,
+            tokens_out=completion.tokens_out if completion else None,
+        )
+
     def _cost(self, call: Call, ended: Ended) -> NanoUsd:
-        completion = ended.completion
+        unheard = ended.completion is None and ended.failure is not None and not ended.failure.billable
+        return NanoUsd(0) if unheard else self._used(call, ended.completion)
+
+    def _used(self, call: Call, completion: Completion | None) -> NanoUsd:
+        """What the call cost by its usage, or all that was set aside where that is not known."""
         if completion and completion.tokens_in is not None and completion.tokens_out is not None:
             cost = self._tools.prices.cost(
                 call.row,
@@ -217,31 +278,21 @@ class Booking:
                 tokens_written=completion.tokens_written or 0,
             )
             return NanoUsd(cost or 0)
-        unheard = completion is None and ended.failure is not None and not ended.failure.billable
-        return NanoUsd(0) if unheard else call.reserved
+        return call.reserved
 
-    def _output_limit(self, row: ModelRow, available: NanoUsd | None) -> int:
-        limit = self._longest(row, available)
-        if limit >= shortest_output(row, self._request):
+    def _output_limit(self, row: ModelRow, asked: RouteRequest, available: NanoUsd | None) -> int:
+        limit, shortest = self._longest(row, asked, available), shortest_output(row, asked)
+        if limit >= shortest:
             return limit
+        if self._longest(row, asked, None) < shortest:
+            raise ProviderError(f"{row.name} has no room to correct its answer", kind=FailureKind.INVALID_OUTPUT)
         raise ProviderError(
             f"{row.name} could cost more than the ${usd(available or NanoUsd(0)):.6f} that is left",
             kind=FailureKind.OVER_BUDGET,
         )
 
-    def _longest(self, row: ModelRow, available: NanoUsd | None) -> int:
-        return output_limit(row, replace(self._request, available=available), self._tools.prices)
-
-    def _chat(self, candidate: Candidate, row: ModelRow, max_output_tokens: int) -> ChatRequest:
-        return ChatRequest(
-            model=row.model,
-            system=self._config.system_prompt,
-            prompt=composed(self.subject.task),
-            max_output_tokens=max_output_tokens,
-            timeouts=timeouts(self._tools.settings, self._config, row, candidate.expected_latency_ms),
-            temperature=self._config.temperature if row.takes_temperature else None,
-            response_schema=self.subject.task.response_schema,
-        )
+    def _longest(self, row: ModelRow, asked: RouteRequest, available: NanoUsd | None) -> int:
+        return output_limit(row, replace(asked, available=available), self._tools.prices)
 
     def _hear(self, call: Call, text: str) -> None:
         call.heard.append(text)
@@ -260,17 +311,33 @@ class Booking:
         self._tools.hub.publish(self.subject.task.id, news)
 
 
+def _asking(candidate: Candidate, repairs: Failure | None, beside: Candidate | None) -> str:
+    if repairs is not None:
+        return f"asking {candidate.name} to correct its answer"
+    return f"asking {candidate.name}" + (f" too, for {beside.name} is late" if beside else "")
+
+
+def _failed(failure: ProviderError, call: Call) -> str:
+    if not call.heard or failure.kind is FailureKind.INVALID_OUTPUT:
+        return str(failure)
+    return f"{failure} What had arrived of its answer stays in the attempt; the task is begun anew."
+
+
 async def close_open(
-    tx: Transaction, subject: Subject, outcome: Outcome, error: str | None = None, call: Call | None = None
+    tx: Transaction,
+    subject: Subject,
+    outcome: Outcome,
+    error: str | None = None,
+    calls: Mapping[str, Call] | None = None,
 ) -> None:
     """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
 
-    `call` is the one that was under way in this process.
+    `calls` are those that were under way in this process, by the ids of their attempts.
     """
     for attempt in await attempts.of_run(tx, subject.work):
         if attempt.outcome is not Outcome.OPEN:
             continue
-        heard = call if call and call.attempt.id == attempt.id else None
+        heard = calls.get(attempt.id) if calls else None
         ending = Ending(
             outcome=outcome,
             cost_nanousd=await attempts.reserved(tx, attempt.id),
@@ -296,26 +363,3 @@ async def _close(tx: Transaction, subject: Subject, attempt: Attempt, ending: En
     }
     await record.audit_entry(tx, subject, "provider_called", payload)
     return True
-
-
-def composed(task: Task) -> str:
-    """The task's prompt with its parameters under it, as JSON."""
-    return f"{task.prompt}\n\nParameters (JSON):\n{canonical(task.parameters)}" if task.parameters else task.prompt
-
-
-def timeouts(settings: Settings, config: AgentConfig, row: ModelRow, expected_ms: int) -> Timeouts:
-    """The limits of one call that is expected to take `expected_ms` in all; none is longer than the whole may take.
-
-    A model that reasons shows its first token late: it is given some times what the whole is expected to take.
-    """
-    first = settings.first_token_timeout_seconds
-    if "reasoning" in row.capabilities:
-        patience = max(first, _PATIENCE * expected_ms / 1000)
-        first = min(patience, settings.reasoning_timeout_seconds)
-    total = float(config.timeout_seconds)
-    return Timeouts(
-        connect=min(total, settings.connect_timeout_seconds),
-        first_token=min(total, first),
-        between_tokens=min(total, settings.between_tokens_timeout_seconds),
-        total=total,
-    )

@@ -3,13 +3,14 @@
 `migrations/` is what makes them; a test proves that both say the same.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
+from vel_tutor_mcp.store.utc import Utc
 
 metadata = sa.MetaData(
     naming_convention={
@@ -19,22 +20,6 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class Utc(sa.TypeDecorator[datetime]):
-    """A point in time, aware, in UTC, on databases with time zones and without."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 Id = sa.Uuid(as_uuid=False)
@@ -223,6 +208,7 @@ route_decisions = Table(
     Column("task_type", sa.String(30), nullable=False),
     Column("decision", Json, nullable=False),
     _moment("created_at"),
+    Index(None, "organisation_id", "created_at"),
 )
 
 workflows = Table(
@@ -317,6 +303,22 @@ ratings = Table(
     Column("rating", sa.SmallInteger, nullable=False),
     Column("comment", sa.Text),
     _moment("created_at"),
+    # What it added to `evidence`, which is taken back when it is changed.
+    Column("good", sa.Float),
+    Column("bad", sa.Float),
+)
+
+# Evidence sums what all people of an organisation say of a model's answers, so no single one owns a row.
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("organisation_id", Id, ForeignKey("organisations.id"), primary_key=True),
+    Column("task_type", sa.String(30), primary_key=True),
+    Column("provider", sa.String(LONGEST_PROVIDER), primary_key=True),
+    Column("model", sa.String(LONGEST_NAME), primary_key=True),
+    Column("good", sa.Float, nullable=False),
+    Column("bad", sa.Float, nullable=False),
+    _moment("updated_at"),
 )
 
 # Breakers tell of a provider's health, not of anyone's work: they belong to the installation.

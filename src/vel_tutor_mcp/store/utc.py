@@ -1,0 +1,21 @@
+"""The type of every column that holds a time."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """A point in time, aware, in UTC, on databases with time zones and without."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
