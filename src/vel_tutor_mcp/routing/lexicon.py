@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vel_tutor_mcp.models import TaskType
 
-_WORDS = {
+WORDS = {
     "translate": """
         word-for native-speaker version-of traduci tradurre traduca traduzione traduz traduza traduzir tradução
         vertaal vertalen vertaling przetłumacz przetłumaczyć tłumaczenie çevir çevirir çeviri tercüme переведи
@@ -238,7 +238,7 @@ _WORDS = {
 
 def _index() -> dict[str, tuple[str, ...]]:
     index: dict[str, tuple[str, ...]] = {}
-    for signal, words in _WORDS.items():
+    for signal, words in WORDS.items():
         for word in words.split():
             index[word] = (*index.get(word, ()), signal)
     return index

@@ -1,4 +1,4 @@
-"""What is seen in a prompt: words and shapes that signal something, and whether in the request or in its material. Pure.
+"""What is seen in a prompt: words and shapes that signal something, in its request or in its material. Pure.
 
 `lexicon` holds the words.
 """
@@ -36,13 +36,14 @@ SHAPES = ("code_block", "code_end", "inline_code", "trace", "equation", "now", "
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Each signal's weight (1 in the request, less in the material); the task type of the leading one, and whether it
-    is what a verb of making makes; the tokens of the prompt's ends.
+    is what a verb of making makes; the tokens and line breaks of the prompt's ends.
     """
 
     weights: Mapping[str, float]
     lead: TaskType | None
     made: bool
     tokens: Sequence[str]
+    line_breaks: int
 
 
 def signals_in(prompt: str) -> Signals:
@@ -54,7 +55,7 @@ def signals_in(prompt: str) -> Signals:
     request = [signal for place, signal in found if place < HEAD_TOKENS or place >= len(words) - TAIL_TOKENS]
     weights.update(dict.fromkeys(request, 1.0))
     weights.update(dict.fromkeys(_shapes(prompt, weights), 1.0))
-    return Signals(weights, *_lead(request), words)
+    return Signals(weights, *_lead(request), words, prompt.count("\n"))
 
 
 def _found(words: Sequence[str]) -> list[tuple[int, str]]:
