@@ -1,22 +1,23 @@
-"""Trains the weights of the task type: `python benchmarks/routing/train_task_types.py [--out FOLDER]`.
+"""Trains the weights of the task type: `python benchmarks/routing/train_task_types.py [--out FOLDER | --folds]`.
 
-A multinomial logistic regression over the rows of `routing.task_types`, from prompts/train.jsonl alone; the same prompts
-give the same file, byte for byte. Rows that fewer than `FEWEST` prompts have stay zero. One temperature is chosen out of
-fold, each fold being an author whom the others have not seen, and is folded into the weights.
+A multinomial logistic regression over the rows of `routing.task_types`, from prompts/train.jsonl alone; the same
+prompts give the same file, byte for byte. Rows that fewer than `FEWEST` prompts have stay zero. One temperature is
+chosen out of fold, each fold being an author whom the others have not seen, and is part of the weights. `--folds`
+writes nothing: it scores each author by weights that come from the others.
 """
 
 import argparse
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vel_tutor_mcp.routing import task_types, weights
 from vel_tutor_mcp.routing.signals import signals_in
-from vel_tutor_mcp.routing.task_scores import CODE, Labelled, read_labelled
+from vel_tutor_mcp.routing.task_scores import CODE, HEADING, Labelled, Told, line, read_labelled, scored
 
 PROMPTS = Path(__file__).with_name("prompts")
 SHIPPED = Path(weights.__file__).parent
@@ -35,10 +36,28 @@ Array = np.ndarray
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=SHIPPED, help="where to write the file and its sum")
-    out = parser.parse_args().out
-    content = packed(trained(read_labelled(PROMPTS / "train.jsonl")))
-    (out / task_types.FILE).write_bytes(content)
-    write_sum(out, task_types.FILE, content)
+    parser.add_argument("--folds", action="store_true", help="score author by author instead")
+    asked = parser.parse_args()
+    prompts = read_labelled(PROMPTS / "train.jsonl")
+    if asked.folds:
+        print_folds(prompts)
+    else:
+        write(asked.out, packed(trained(prompts)))
+
+
+def print_folds(prompts: Sequence[Labelled]) -> None:
+    print(HEADING)
+    for inside, outside in author_folds(prompts):
+        model = task_types.Learned(trained([prompts[i] for i in inside]).astype(np.float32))
+        print(line(f"by {prompts[outside[0]].author}", scored([prompts[i] for i in outside], teller(model))))
+
+
+def teller(model: task_types.Learned) -> Callable[[str], Told]:
+    def tell(prompt: str) -> Told:
+        guess = model.guess(signals_in(prompt))
+        return guess.task_type, guess.confidence
+
+    return tell
 
 
 def trained(prompts: Sequence[Labelled]) -> Array:
@@ -92,10 +111,13 @@ def packed(table: Array) -> bytes:
     return file.getvalue()
 
 
-def write_sum(folder: Path, name: str, content: bytes) -> None:
+def write(folder: Path, content: bytes) -> None:
+    """The file, and its line in the sums."""
+    (folder / task_types.FILE).write_bytes(content)
     sums = folder / weights.SUMS
-    kept = [line for line in sums.read_text().splitlines() if not line.endswith(f"  {name}")] if sums.exists() else []
-    sums.write_text("\n".join(sorted([*kept, f"{hashlib.sha256(content).hexdigest()}  {name}"])) + "\n")
+    lines = sums.read_text().splitlines() if sums.exists() else []
+    others = [line for line in lines if not line.endswith(f" {task_types.FILE}")]
+    sums.write_text("\n".join([*others, f"{hashlib.sha256(content).hexdigest()}  {task_types.FILE}"]) + "\n")
 
 
 def _descended(inputs: Array, targets: Array, importance: Array) -> Array:

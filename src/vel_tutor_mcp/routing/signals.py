@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing.lexicon import FIRST_OF_PAIRS, LEADS, OBJECTS, SIGNALS
+from vel_tutor_mcp.routing.lexicon import LEADS, OBJECTS, PAIRS, SIGNALS
 from vel_tutor_mcp.routing.ngrams import ends, tokens
 
 # The request stands at the beginning or at the end; what is between is mostly material.
@@ -60,19 +60,21 @@ def signals_in(prompt: str) -> Signals:
 
 def _found(words: Sequence[str]) -> list[tuple[int, str]]:
     """(place, signal) in order of place."""
-    starts = [place for place, word in enumerate(words[:-1]) if word in FIRST_OF_PAIRS]
-    pairs = ((place + 1, f"{words[place]}-{words[place + 1]}") for place in starts)
-    hits = [(place, phrase) for place, phrase in pairs if phrase in SIGNALS]
-    hits += [(place, word) for place, word in enumerate(words) if word in SIGNALS]
+    hits = [
+        (place, PAIRS[first][words[place]])
+        for place, first in enumerate(words[:-1], 1)
+        if first in PAIRS and words[place] in PAIRS[first]
+    ]
+    hits += [(place, SIGNALS[word]) for place, word in enumerate(words) if word in SIGNALS]
     hits.sort(key=_place)
-    return [(place, signal) for place, phrase in hits for signal in SIGNALS[phrase]]
+    return [(place, signal) for place, signals in hits for signal in signals]
 
 
 def _shapes(prompt: str, seen: Mapping[str, float]) -> Iterator[str]:
     code = _FENCE in prompt or _CODE_LINE.search(prompt) is not None
     if code:
         yield "code_block"
-    if any(mark in prompt for mark in "{;)") and _CODE_END.search(prompt):
+    if (";" in prompt or "}" in prompt or "{" in prompt or ")" in prompt) and _CODE_END.search(prompt):
         yield "code_end"
     if ("`" in prompt or "(" in prompt) and _INLINE_CODE.search(prompt):
         yield "inline_code"

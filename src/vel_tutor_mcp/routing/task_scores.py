@@ -66,6 +66,16 @@ def scored(rows: Sequence[Labelled], tell: Callable[[str], Told]) -> Scores:
     )
 
 
+HEADING = f"{'prompts':34} {'n':>5} {'right':>6} {'F1':>6} {'code':>6} {'ECE':>6}  recall of {', '.join(TaskType)}"
+
+
+def line(name: str, scores: Scores) -> str:
+    """A line of the table under `HEADING`."""
+    overall = (scores.accuracy, scores.macro_f1, scores.code_recall, scores.ece)
+    recalls = (f"{scores.recalls[kind]:.2f}" if kind in scores.recalls else "   -" for kind in TaskType)
+    return f"{name:34} {scores.count:5} {' '.join(f'{value:6.3f}' for value in overall)}  {' '.join(recalls)}"
+
+
 def _recall(pairs: Sequence[tuple[TaskType, TaskType]], kind: TaskType) -> float:
     guesses = [guess for true, guess in pairs if true is kind]
     return guesses.count(kind) / len(guesses)

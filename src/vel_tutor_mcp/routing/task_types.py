@@ -35,7 +35,7 @@ BESIDE_MADE_WEIGHT = 0.5
 GENERAL_WEIGHT = 1.2
 
 # Of a longer prompt only so many tokens at each end are looked at one by one.
-FIRST_TOKENS, LAST_TOKENS = 80, 40
+FIRST_TOKENS, LAST_TOKENS = 40, 20
 _BEGIN, _END = "\x02", "\x03"
 _LENGTHS = (8, 16, 32, 64, 128, 256)
 _LINES = (1, 3, 8)
@@ -56,8 +56,6 @@ _ROW = {name: BUCKETS + place for place, name in enumerate(NAMES)}
 _IN_REQUEST = {signal: _ROW[f"{signal} in the request"] for signal in (*WORDS, *SHAPES)}
 _IN_MATERIAL = {signal: _ROW[f"{signal} in the material"] for signal in WORDS}
 TOLD = 2
-
-
 
 
 @dataclass(frozen=True, slots=True)
