@@ -26,7 +26,7 @@ import tool_list
 import waiting
 import workers
 from measure import Result
-from routing import availability, switching
+from routing import availability, switching, trace
 from stdio import FOREIGN
 
 BENCHMARKS = {
@@ -46,6 +46,7 @@ BENCHMARKS = {
     "parts": parts.results,
     "availability": availability.results,
     "switching": switching.results,
+    "trace": trace.results,
 }
 
 _QUICK = 0.3

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from vel_tutor_mcp.models import AgentConfig, Candidate, Decision, FailureKind
+from vel_tutor_mcp.models import AgentConfig, Candidate, Decision, FailureKind, Policy, TaskType
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider, Timeouts
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.features import features
@@ -91,12 +91,16 @@ class Product:
     def row(self, candidate: Candidate) -> ModelRow:
         return self._rows[candidate.name]
 
-    def decide(self, prompt: str) -> Decision:
+    def decide(self, prompt: str, policy: Policy = Policy.BALANCED, model: str | None = None) -> Decision:
+        """The decision by this policy; with a `model`, for that one and no other."""
         request = RouteRequest(
             features=features(prompt),
             prompt_bytes=prompt_bytes(prompt),
             configured=self._configured,
+            policy=policy,
             max_output_tokens=CONFIG.max_output_tokens,
+            model_preferences=dict.fromkeys(TaskType, model) if model else {},
+            fallback=model is None,
         )
         return decide(request, self.catalog, self.prices, self.health, self.clock())
 

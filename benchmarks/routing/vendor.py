@@ -13,6 +13,7 @@ from routing.faults import RETRY_AFTER_SECONDS, Fault, Weather
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 
 _TO_REFUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
 _STATUS = {Fault.ERROR: 500, Fault.UNAVAILABLE: 503, Fault.LIMITED: 429}
 _STREAM = {"content-type": "text/event-stream"}
 
@@ -66,12 +67,14 @@ class _Answer(httpx2.AsyncByteStream):
         self._breaks = breaks
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield _event({"choices": [{"delta": {"content": "A simulated"}}]})
-        await asyncio.sleep(self._pace.rest / 2 if self._breaks else self._pace.rest)
-        if self._breaks:
-            raise httpx2.ReadError("connection reset")
+        pieces = 2 + int(self._pace.rest / _LONGEST_PAUSE_SECONDS)
+        for number in range(pieces):
+            if self._breaks and number == pieces // 2:
+                raise httpx2.ReadError("connection reset")
+            yield _event({"choices": [{"delta": {"content": "Simulated. "}}]})
+            await asyncio.sleep(self._pace.rest / pieces)
         usage = {"prompt_tokens": self._pace.tokens_in, "completion_tokens": self._pace.tokens_out}
-        yield _event({"choices": [{"delta": {"content": " answer."}, "finish_reason": "stop"}], "usage": usage})
+        yield _event({"choices": [{"delta": {"content": "The end."}, "finish_reason": "stop"}], "usage": usage})
         yield b"data: [DONE]\n\n"
 
 

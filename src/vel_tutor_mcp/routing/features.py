@@ -1,34 +1,18 @@
 """What a prompt asks for, by rules: task type with confidence, size, difficulty. Pure; `lexicon` holds the words."""
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.ledger import estimated_tokens, prompt_bytes
-from vel_tutor_mcp.routing.lexicon import COMBINATIONS, LEADS, OBJECTS, SIGNALS, WEIGHTS
-
-# The request stands at the beginning or at the end; what is between is mostly material.
-HEAD_CHARACTERS, TAIL_CHARACTERS = 3000, 1000
-HEAD_WORDS, TAIL_WORDS = 40, 25
-MATERIAL_WEIGHT = 0.4
+from vel_tutor_mcp.routing.lexicon import COMBINATIONS, WEIGHTS
+from vel_tutor_mcp.routing.signals import Signals, signals_in
 
 LEAD_WEIGHT = 2.0
 BESIDE_MADE_WEIGHT = 0.5
 GENERAL_WEIGHT = 1.2
 CONFIDENT = 0.4
-
-_WORD = re.compile(r"c\+\+|c#|[^\W\d_]+(?:'[^\W\d_]+)*")
-_SHAPES = re.compile(
-    r"""(?P<code_block>```|^\s*(?:def|class|import|from|function|const|let|public|SELECT|\#include)\b.*[\w;:{)>*]$)
-      | (?P<trace>Traceback\ \(most|\b[A-Z]\w+(?:Error|Exception)\b|segmentation\ fault|panic:|undefined\ reference
-                 |Cannot\ read\ propert)
-      | (?P<equation>\d\s*[*/^=]\s*\(?\d|\d\s+[-+]\s+\d|[a-z]\s*=\s*-?\d|\\frac|\\int|√|∫|∑)
-      | (?P<now>\b202[5-9]\b)
-      | (?P<number>\d+)""",
-    re.VERBOSE | re.MULTILINE,
-)
 
 # Tokens of a visible answer: at least, and more for each token of the prompt.
 EXPECTED_OUTPUT = {
@@ -77,7 +61,7 @@ class Features:
 
 def features(prompt: str, task_type: TaskType | None = None) -> Features:
     """The features of a prompt; a `task_type` that the caller gives is taken as certain."""
-    signals = _signals(prompt)
+    signals = signals_in(prompt)
     inferred, confidence = _task_type(signals) if task_type is None else (task_type, 1.0)
     tokens_in = estimated_tokens(prompt_bytes(prompt))
     return Features(
@@ -90,56 +74,7 @@ def features(prompt: str, task_type: TaskType | None = None) -> Features:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Signals:
-    """Each signal's weight (1 in the request, less in the material), and the task type of the leading one."""
-
-    weights: Mapping[str, float]
-    lead: TaskType | None
-    made: bool
-
-
-def _signals(prompt: str) -> _Signals:
-    if len(prompt) > HEAD_CHARACTERS + TAIL_CHARACTERS:
-        prompt = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
-    words = _WORD.findall(prompt.lower().replace("\u2019", "'"))
-    found = list(_found(words))
-    weights = dict.fromkeys((signal for _, signal in found), MATERIAL_WEIGHT)
-    request = [signal for place, signal in found if place < HEAD_WORDS or place >= len(words) - TAIL_WORDS]
-    weights.update(dict.fromkeys(request, 1.0))
-    weights.update(dict.fromkeys(_shapes(prompt, weights), 1.0))
-    return _Signals(weights, *_lead(request))
-
-
-def _found(words: Sequence[str]) -> Iterator[tuple[int, str]]:
-    previous = ""
-    for place, word in enumerate(words):
-        for signal in SIGNALS.get(f"{previous}-{word}", ()):
-            yield place, signal
-        for signal in SIGNALS.get(word, ()):
-            yield place, signal
-        previous = word
-
-
-def _shapes(prompt: str, weights: Mapping[str, float]) -> set[str]:
-    shapes = [match.lastgroup or "" for match in _SHAPES.finditer(prompt)]
-    if shapes.count("number") > 1 and "?" in prompt and not {"code_block", "code"} & {*shapes, *weights}:
-        shapes.append("quantities")
-    return set(shapes) - ({"number", "equation"} if "code_block" in shapes else {"number"})
-
-
-def _lead(request: Sequence[str]) -> tuple[TaskType | None, bool]:
-    making = False
-    for signal in request:
-        if making and signal in OBJECTS:
-            return OBJECTS[signal], True
-        if signal in LEADS:
-            return LEADS[signal], False
-        making = making or signal == "make"
-    return None, False
-
-
-def _task_type(signals: _Signals) -> tuple[TaskType, float]:
+def _task_type(signals: Signals) -> tuple[TaskType, float]:
     scores = _scores(signals)
     exponents = {task_type: math.exp(score) for task_type, score in scores.items()}
     best = max(exponents, key=exponents.__getitem__)
@@ -147,7 +82,7 @@ def _task_type(signals: _Signals) -> tuple[TaskType, float]:
     return (best, confidence) if confidence >= CONFIDENT else (TaskType.GENERAL, confidence)
 
 
-def _scores(signals: _Signals) -> dict[TaskType, float]:
+def _scores(signals: Signals) -> dict[TaskType, float]:
     scores = dict.fromkeys(TaskType, 0.0)
     scores[TaskType.GENERAL] = GENERAL_WEIGHT
     for signal, share in signals.weights.items():

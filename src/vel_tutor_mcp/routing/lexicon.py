@@ -1,6 +1,7 @@
 """What the rules for the task type know, as data: words that signal something, and what the signals weigh.
 
-Words are in English, German, French and Spanish; a phrase of two words is written with a hyphen ("how-many"). The
+Words are in English, German, French and Spanish; a phrase of two words is written with a hyphen ("how-many"), and an
+apostrophe parts words too ("what-s"). The
 weights are first-version priors set by hand on prompts of our own; a learned classifier replaces them.
 """
 
@@ -18,7 +19,7 @@ _WORDS = {
         to-japanese to-chinese to-russian to-dutch in-english in-german in-french in-spanish in-italian ins-englische
         ins-deutsche ins-französische ins-spanische auf-deutsch auf-englisch auf-französisch auf-spanisch en-français
         en-anglais en-allemand en-espagnol en-español en-inglés en-alemán en-francés al-español al-inglés al-alemán
-        al-francés vers-l'anglais vers-l'allemand in-japanese in-chinese in-portuguese in-russian in-korean in-latin""",
+        al-francés l-anglais l-allemand in-japanese in-chinese in-portuguese in-russian in-korean in-latin""",
     "tongue": """
         english german french spanish italian portuguese japanese chinese russian dutch polish korean arabic turkish
         latin englische deutsche deutsch englisch französisch spanisch anglais allemand espagnol inglés alemán francés
@@ -44,12 +45,12 @@ _WORDS = {
     "fault": """
         but-returns but-it but-gets off-by stuck never-terminates infinite bug bugs traceback stacktrace stack-trace
         crash crashes crashed crashing fails failing failed broken segfault segmentation deadlock deadlocks
-        doesn't-work not-working isn't-working stopped-working mistake never-ends doing-wrong throws hangs leaks
+        t-work not-working t-working stopped-working mistake never-ends doing-wrong throws hangs leaks
         fehlschlägt funktioniert-nicht fehlermeldung abstürzt stürzt ne-fonctionne plante no-funciona falla fallan""",
     "error": """
         error errors err unable cannot wrong exception exceptions fehler erreur erreurs excepción undefined null""",
     "why": """
-        why-is why-does why-do why-did why-are why-this why-my why-the why-it why-am what's-wrong what-is-wrong warum
+        why-is why-does why-do why-did why-are why-this why-my why-the why-it why-am s-wrong what-is-wrong warum
         pourquoi por-qué""",
     "code": """
         migration database repository git github quicksort implement implementiere programmiere implémente implementa
@@ -58,7 +59,7 @@ _WORDS = {
         linked-list binary-search loop query cli web-page funktion programm skript klasse algorithmus fonction
         programme algorithme función programa clase algoritmo código""",
     "language": """
-        python javascript typescript java rust golang c++ c# kotlin swift php ruby sql html css react vue django flask
+        python javascript typescript java rust golang c-+ c-# kotlin swift php ruby sql html css react vue django flask
         fastapi pytest bash powershell dockerfile docker numpy pandas npm kubernetes terraform""",
     "make": """
         write implement create build develop generate add make-me make-a refactor rewrite design draft compose
@@ -93,11 +94,11 @@ _WORDS = {
         aktueller nachrichten quellen studien dernières derniers actualités récentes récents études últimas últimos
         noticias fuentes investiga recientes""",
     "now": """
-        current currently today today's heute aktuell derzeit aujourd'hui actuellement hoy actualmente""",
+        current currently today heute aktuell derzeit aujourd-hui actuellement hoy actualmente""",
     "ask": """
-        what-is what-are what's who-is who-was when-was where-is what-does define definition tell-me meaning recommend
+        what-is what-are what-s who-is who-was when-was where-is what-does define definition tell-me meaning recommend
         suggest how-do how-can how-to hello hi hallo bonjour hola thanks validate valid check verify was-ist wer-ist
-        was-bedeutet wer-war prüfe unterschied qu'est-ce c'est-quoi qui-est vérifie qué-es quién-es cuál-es valida
+        was-bedeutet wer-war prüfe unterschied est-ce est-quoi qui-est vérifie qué-es quién-es cuál-es valida
         difference""",
     "explain": "explain describe erkläre erklär explique expliquez explica",
     "hard": """
@@ -115,7 +116,7 @@ _WORDS = {
         responsabilité responsabilidad""",
     "steps": """
         step-by first then finally afterwards multi-step end-to schritt-für zuerst danach anschließend étape-par
-        d'abord ensuite enfin paso-a primero luego finalmente""",
+        d-abord ensuite enfin paso-a primero luego finalmente""",
     "simple": """
         simple quick quickly short briefly one-word one-sentence yes-or true-or hello hi thanks trivial basic valid
         validate kurz einfach einfache hallo ja-oder bref bonjour breve sencillo rápido hola""",
@@ -131,6 +132,7 @@ def _index() -> dict[str, tuple[str, ...]]:
 
 
 SIGNALS = _index()
+FIRST_OF_PAIRS = frozenset(phrase.split("-")[0] for phrase in SIGNALS if "-" in phrase)
 
 
 class Combination(NamedTuple):
