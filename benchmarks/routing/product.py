@@ -8,14 +8,15 @@ from random import Random
 
 from vel_tutor_mcp.models import AgentConfig, Candidate, Decision, FailureKind, Policy, TaskType
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider, Timeouts
+from vel_tutor_mcp.routing.book import Answered, Ended, Lost, Order
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
-from vel_tutor_mcp.routing.ledger import Prices, prompt_bytes
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
-from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Answered, Ended, Order, Router
-from vel_tutor_mcp.services.booking import timeouts
+from vel_tutor_mcp.routing.retry import Failure, Wait
+from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.services.asking import timeouts
 from vel_tutor_mcp.settings import Settings
 
 SETTINGS = Settings(home=Path.cwd())
@@ -46,7 +47,17 @@ class Unbooked:
     visits: list[Visit] = field(default_factory=list)
     waits: int = 0
 
-    async def open(self, candidate: Candidate) -> tuple[Visit, ChatRequest, Delta]:
+    @property
+    def tokens(self) -> int:
+        return estimated_tokens(prompt_bytes(self.prompt)) + CONFIG.max_output_tokens
+
+    async def open(
+        self,
+        candidate: Candidate,
+        *,
+        repairs: Failure | None = None,  # noqa: ARG002 - the protocol's
+        beside: Candidate | None = None,  # noqa: ARG002
+    ) -> tuple[Visit, ChatRequest, Delta]:
         request = self.product.chat(candidate, self.prompt, stream=self.stream)
         visit = Visit(candidate, request.timeouts, self.clock())
         self.visits.append(visit)
@@ -58,6 +69,8 @@ class Unbooked:
     async def fail(self, slot: Visit, ended: Ended) -> None:
         assert ended.failure is not None
         slot.failed, slot.failure = self.clock(), ended.failure.kind
+
+    async def lose(self, slot: Visit, lost: Lost) -> None: ...
 
     async def wait(self, step: Wait) -> None:  # noqa: ARG002 - the protocol's
         self.waits += 1
