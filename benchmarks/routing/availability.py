@@ -94,7 +94,7 @@ class Trial:
     """So many requests, one every `between` seconds on average."""
 
     requests: int = REQUESTS
-    model: FaultModel = FaultModel()
+    model: FaultModel = field(default_factory=FaultModel)
     between: float = SECONDS_BETWEEN
     seed: int = SEED
 
