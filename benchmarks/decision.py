@@ -1,8 +1,11 @@
-"""Time of a route decision over the whole catalogue, warm; and with a prompt of 1 kB read for its features."""
+"""Time of a route decision over the whole catalogue, warm; of one that may explore; and with a prompt of 1 kB read for
+its features.
+"""
 
 import time
 from collections.abc import Callable
 
+import numpy as np
 from measure import Measurement, Result, alone, fewer
 
 from vel_tutor_mcp.routing.catalog import Catalog
@@ -13,6 +16,7 @@ from vel_tutor_mcp.routing.policy import RouteRequest, decide
 
 ROUNDS = 30
 DECISIONS_IN_ROUND = 100
+_EXPLORATION = 0.02
 
 _PROMPT = (
     "Here are the minutes of a meeting. Summarise them in three sentences and say who does what until when. "
@@ -27,10 +31,14 @@ async def results(share: float) -> list[Result]:
     prices.load()
     now = time.time()
     read = features(_PROMPT, None)
-    size = prompt_bytes(_PROMPT)
+    size, chance = prompt_bytes(_PROMPT), np.random.default_rng(1)
 
     def decision() -> None:
         decide(RouteRequest(features=read, prompt_bytes=size, configured=_CONFIGURED), catalog, prices, health, now)
+
+    def drawn() -> None:
+        request = RouteRequest(features=read, prompt_bytes=size, configured=_CONFIGURED, exploration=_EXPLORATION)
+        decide(request, catalog, prices, health, now, chance)
 
     def route() -> None:
         request = RouteRequest(
@@ -41,6 +49,7 @@ async def results(share: float) -> list[Result]:
     name = f"of {len(catalog.models)} models"
     return [
         await alone(f"decision {name}", _time_of(decision), unit="us", rounds=fewer(ROUNDS, share)),
+        await alone(f"decision {name} that may explore", _time_of(drawn), unit="us", rounds=fewer(ROUNDS, share)),
         await alone(f"features of 1 kB and decision {name}", _time_of(route), unit="us", rounds=fewer(ROUNDS, share)),
     ]
 

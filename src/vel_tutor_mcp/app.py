@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
+# Calls are also made by who runs no tasks, such as the tests of agents.
+_FEWEST_TASKS = 50
 _LOOPS_END_SECONDS = 2.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
@@ -309,8 +311,12 @@ def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatib
         row: (settings.base_url_of(name), settings.key_of(name, row.variable))
         for name, row in catalog.providers.items()
     }
+    # Two calls for each task that may run, one of them a hedge: who finds no connection takes its provider to be down.
+    most_calls = 2 * max(settings.concurrency, _FEWEST_TASKS)
     return {
-        row.name: OpenAICompatible(row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field)
+        row.name: OpenAICompatible(
+            row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field, max_connections=most_calls
+        )
         for row, (base_url, key) in access.items()
         if key or (row.name == "local" and base_url)
     }
