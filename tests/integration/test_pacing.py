@@ -24,7 +24,7 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Timeouts
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.providers.simulated import RateLimit, SimulatedProvider
-from vel_tutor_mcp.routing.book import Ended, Lost, MustWait, Order
+from vel_tutor_mcp.routing.book import Ended, Lost, Order, Paced
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.routing.router import Router
@@ -50,7 +50,11 @@ class Noted:
         self.opened = 0
 
     async def open(
-        self, candidate: Candidate, *, repairs: Failure | None = None, beside: Candidate | None = None
+        self,
+        candidate: Candidate,  # noqa: ARG002 - the seam's names, as the next ones
+        *,
+        repairs: Failure | None = None,  # noqa: ARG002
+        beside: Candidate | None = None,  # noqa: ARG002
     ) -> tuple[int, ChatRequest, Delta]:
         self.opened += 1
         ask = ChatRequest(model="llama", system="", prompt=HELLO, max_output_tokens=50, timeouts=AMPLE)
@@ -91,8 +95,7 @@ async def run(router: Router) -> int:
     while True:
         try:
             await router.answer(ORDER, book)
-        except MustWait as refusal:
-            assert refusal.pause
+        except Paced as refusal:
             await asyncio.sleep(refusal.pause.total_seconds())
         else:
             return book.opened
@@ -148,12 +151,12 @@ async def test_a_task_for_whose_model_the_limit_is_used_up_waits_without_a_place
     assert told.task.status is TaskStatus.PENDING
     assert told.task.not_before
     assert told.history[-1].message.endswith(f"s for the rate limit of groq/{FIRST}")
-    assert (len(providers.groq.requests), told.attempts) == (1, ())
+    assert (len(providers.groq.requests), told.attempts) == (1, [])
     await app.tasks.cancel(me, task.id)
 
 
 async def test_another_model_is_preferred_to_a_long_wait_and_the_reason_says_so(tight: tuple[App, Providers]) -> None:
-    app, providers = tight
+    app, _ = tight
     me = app.local_principal
     task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
     told = await app.tasks.follow(me, task.id, 30)
