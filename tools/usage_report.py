@@ -13,7 +13,7 @@ async def usage_report(
     group_by: Literal["provider", "model", "agent", "user", "task_type"] = "provider",
 ) -> CallToolResult:
     """Tasks, tokens, cost, latency, success and fallbacks of the last day, week or month, and what the same work would
-    have cost on the strongest model alone.
+    have cost on the strongest model alone; and how your budgets stand.
     """
     app, me = await desk.enter()
     report = await app.usage.report(me, period, group_by)

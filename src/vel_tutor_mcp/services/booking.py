@@ -17,9 +17,9 @@ from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Ended, MoneyHeld, NoPlace
+from vel_tutor_mcp.routing.router import Ended, NoPlace
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
@@ -27,7 +27,9 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
 from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.standing import Standing, available
 
 _PROGRESS_SECONDS = 0.25
 _PATIENCE = 5
@@ -65,11 +67,15 @@ class Call:
 
 
 class Booking:
-    """See `routing.router.Book`. `current` is the call that is open now."""
+    """See `routing.router.Book`. `current` is the call that is open now.
+
+    `shortage` says which budget kept a call from being made, where one did.
+    """
 
     def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
         self.subject = subject
         self.current: Call | None = None
+        self.shortage = ""
         self._tools = tools
         self._config = config
         self._request = request
@@ -87,7 +93,9 @@ class Booking:
             if task is None or task.cancel_requested or not tasks.has(task, self.subject.work, self._tools.executor):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
-            max_output = await self._affordable(tx, task, row)
+            at = record.now()
+            standings = await funds.standings(tx, Payer.of(task), self._tools.settings, at)
+            max_output = self._affordable(task, row, standings)
             reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             attempt = made.get(attempt_id) or Attempt(
@@ -98,7 +106,7 @@ class Booking:
                 provider=candidate.provider,
                 model=candidate.model,
                 outcome=Outcome.OPEN,
-                started_at=record.now(),
+                started_at=at,
             )
             if attempt_id not in made:
                 await self._take_place(tx, task, candidate.provider)
@@ -108,18 +116,23 @@ class Booking:
         call = self.current = Call(attempt, row, reserved, time.monotonic())
         return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
 
-    async def _affordable(self, tx: Transaction, task: Task, row: ModelRow) -> int:
+    def _affordable(self, task: Task, row: ModelRow, standings: list[Standing]) -> int:
         """How long the answer may be.
 
         Raises:
-            MoneyHeld: it could be longer once other calls of the run have ended. ProviderError: as `_output_limit`.
+            MoneyHeld: it could be longer once other calls have ended. ProviderError: it could not be of any use.
         """
-        available = await attempts.available(tx, task)
-        if task.run_id is not None and available is not None:
-            at_best = await attempts.available(tx, task, at_best=True)
-            if self._longest(row, available) < self._longest(row, at_best):
-                raise MoneyHeld
-        return self._output_limit(row, available)
+        left = available(standings)
+        longest = self._longest(row, left)
+        if longest < self._longest(row, available(standings, at_best=True)):
+            raise funds.money_held(task, standings)
+        if longest >= shortest_output(row, self._request):
+            return longest
+        self.shortage = funds.shortage(standings)
+        raise ProviderError(
+            f"{row.name} could cost more than the ${usd(left or NanoUsd(0)):.6f} that is left",
+            kind=FailureKind.OVER_BUDGET,
+        )
 
     async def _take_place(self, tx: Transaction, task: Task, provider: str) -> None:
         """Let go of the place that was promised to the task, for one at this provider, which may be the same.
@@ -176,7 +189,8 @@ class Booking:
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
         """Store the call's end, its cost and what it did to the model's breaker; once."""
-        if not await _close(tx, self.subject, call.attempt, self._ending(call, ended, outcome)):
+        ending = self._ending(call, ended, outcome)
+        if not await _close(tx, self.subject, self._tools.settings, call.attempt, ending):
             return
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
@@ -187,7 +201,7 @@ class Booking:
 
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
         """`close_open` for this run; returns the call that was under way in this process, if any."""
-        await close_open(tx, self.subject, outcome, error, self.current)
+        await close_open(tx, self.subject, self._tools.settings, outcome, error, self.current)
         return self.current
 
     def _ending(self, call: Call, ended: Ended, outcome: Outcome) -> Ending:
@@ -219,15 +233,6 @@ class Booking:
             return NanoUsd(cost or 0)
         unheard = completion is None and ended.failure is not None and not ended.failure.billable
         return NanoUsd(0) if unheard else call.reserved
-
-    def _output_limit(self, row: ModelRow, available: NanoUsd | None) -> int:
-        limit = self._longest(row, available)
-        if limit >= shortest_output(row, self._request):
-            return limit
-        raise ProviderError(
-            f"{row.name} could cost more than the ${usd(available or NanoUsd(0)):.6f} that is left",
-            kind=FailureKind.OVER_BUDGET,
-        )
 
     def _longest(self, row: ModelRow, available: NanoUsd | None) -> int:
         return output_limit(row, replace(self._request, available=available), self._tools.prices)
@@ -261,7 +266,12 @@ class Booking:
 
 
 async def close_open(
-    tx: Transaction, subject: Subject, outcome: Outcome, error: str | None = None, call: Call | None = None
+    tx: Transaction,
+    subject: Subject,
+    settings: Settings,
+    outcome: Outcome,
+    error: str | None = None,
+    call: Call | None = None,
 ) -> None:
     """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
 
@@ -279,10 +289,10 @@ async def close_open(
             partial=heard.text() if heard else None,
             first_token_ms=heard.first_token_ms if heard else None,
         )
-        await _close(tx, subject, attempt, ending)
+        await _close(tx, subject, settings, attempt, ending)
 
 
-async def _close(tx: Transaction, subject: Subject, attempt: Attempt, ending: Ending) -> bool:
+async def _close(tx: Transaction, subject: Subject, settings: Settings, attempt: Attempt, ending: Ending) -> bool:
     if not await attempts.close(tx, attempt.id, ending, record.now()):
         return False
     payload: dict[str, Any] = {
@@ -295,6 +305,7 @@ async def _close(tx: Transaction, subject: Subject, attempt: Attempt, ending: En
         "cost_usd": usd(ending.cost_nanousd),
     }
     await record.audit_entry(tx, subject, "provider_called", payload)
+    await funds.warn(tx, subject, settings, ending.cost_nanousd, attempt.started_at)
     return True
 
 

@@ -3,13 +3,14 @@
 `migrations/` is what makes them; a test proves that both say the same.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
+from vel_tutor_mcp.store.columns import Id, Json, Sequence, Utc
 
 metadata = sa.MetaData(
     naming_convention={
@@ -19,29 +20,6 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class Utc(sa.TypeDecorator[datetime]):
-    """A point in time, aware, in UTC, on databases with time zones and without."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-Id = sa.Uuid(as_uuid=False)
-# Not JSONB, which would put the members of a caller's schema in another order.
-Json = sa.JSON(none_as_null=True)
-# SQLite numbers rows by itself only for its own INTEGER type.
-Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def _id() -> Column[str]:
@@ -339,6 +317,8 @@ budgets = Table(
     Column("period", sa.String(10), nullable=False),
     Column("limit_nanousd", sa.BigInteger, nullable=False),
     _moment("created_at"),
+    Column("kind", sa.String(10), nullable=False, server_default="hard"),
+    _moment("updated_at", nullable=True),
     UniqueConstraint("scope", "subject_id", "period"),
 )
 
@@ -357,6 +337,23 @@ ledger = Table(
     _moment("settled_at", nullable=True),
     Index(None, "task_id"),
     Index(None, "owner_id", "reserved_at"),
+    Index(None, "agent_id", "reserved_at"),
+    Index(None, "organisation_id", "reserved_at"),
+)
+
+# What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to
+# add up a month. They hold nothing that the ledger does not: see `store.budgets`.
+ledger_sums = Table(
+    "ledger_sums",
+    metadata,
+    Column("scope", sa.String(20), primary_key=True),
+    Column("subject_id", Id, primary_key=True),
+    Column("since", Utc, primary_key=True),
+    Column("period", sa.String(10), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("settled_nanousd", sa.BigInteger, nullable=False),
+    _moment("through"),
+    Index(None, "organisation_id", "through"),
 )
 
 integrations = Table(
