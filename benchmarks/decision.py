@@ -11,6 +11,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import quantiles
 
+import numpy as np
 from measure import Measuring, Result, against, alone, both_in_turn, fewer
 
 from vel_tutor_mcp.routing.catalog import Catalog
@@ -25,6 +26,7 @@ DECISIONS_IN_ROUND = 200
 MODELS = 8
 SHORTEST, LONGEST = 800, 1200
 P50_US, P95_US = 200, 1000
+_EXPLORATION = 0.02
 
 _CONFIGURED = frozenset({"openai", "groq", "perplexity"})
 _KEYWORDS = tuple(
@@ -44,11 +46,21 @@ async def results(share: float) -> list[Result]:
     prices = Prices(catalog)
     prices.load()
 
-    def read(prompt: str) -> RouteRequest:
-        return RouteRequest(features=features(prompt), prompt_bytes=prompt_bytes(prompt), configured=_CONFIGURED)
+    chance = np.random.default_rng(1)
+
+    def read(prompt: str, exploration: float = 0.0) -> RouteRequest:
+        return RouteRequest(
+            features=features(prompt),
+            prompt_bytes=prompt_bytes(prompt),
+            configured=_CONFIGURED,
+            exploration=exploration,
+        )
 
     def route(prompt: str) -> None:
         decide(read(prompt), catalog, prices, health, time.time())
+
+    def explore(prompt: str) -> None:
+        decide(read(prompt, _EXPLORATION), catalog, prices, health, time.time(), chance)
 
     def by_keywords(prompt: str) -> None:
         hits = [pattern.search(prompt) for pattern in _KEYWORDS]
@@ -60,6 +72,7 @@ async def results(share: float) -> list[Result]:
     return [
         against(f"{name}, p50", taken, _p50, unit="us", limit=P50_US),
         against(f"{name}, p95", taken, _p95, unit="us", limit=P95_US),
+        await alone("the same, where it may explore, p50", _middle(_times(explore, prompts)), unit="us", rounds=rounds),
         await alone("features alone, p50", _middle(_times(read, prompts)), unit="us", rounds=rounds),
     ]
 
