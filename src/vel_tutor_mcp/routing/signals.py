@@ -18,11 +18,11 @@ MATERIAL_WEIGHT = 0.4
 
 _FENCE = "```"
 _CODE_LINE = re.compile(
-    r"^\s*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
+    r"^[ \t]*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
 )
-_CODE_END = re.compile(r"[;{}]\s*$|\)[:;]$", re.MULTILINE)
+_CODE_END = re.compile(r"[;{}][ \t]*$|\)[:;]$", re.MULTILINE)
 # Each begins with a letter or mark of its own, so that a scan costs little.
-_CALL = re.compile(r"\.\w+\(|=[A-Z]{2,}\w*\(")
+_CALL = re.compile(r"\.\w+\(|=[A-Z]{2}\w*\(")
 _ERROR_NAME = re.compile(r"E(?<=\wE)(?:rror|xception)\b")
 _ERROR_LINE = re.compile(r"error(?:\[\w+\])?: ")
 _FAULT_WORDS = ("Traceback (most", "egmentation fault", "panic:", "undefined reference", "Cannot read propert")
