@@ -54,8 +54,8 @@ def on_unseen() -> Scores:
         ("Scrivi una poesia su un bug che nessuno trova.", "creative"),
         ("Traduz para inglês: a função não devolve nada.", "translation"),
         ("Докажи, что корень из двух иррационален.", "reasoning"),
-        ("请把下面的句子翻译成英文：今天下雨。", "translation"),
-        ("用Python写一个函数，判断一个数是不是质数。", "code_generation"),
+        ("请把下面的句子翻译成英文: 今天下雨。", "translation"),
+        ("用Python写一个函数, 判断一个数是不是质数。", "code_generation"),
         ("次の文章を一文で要約してください。会議は延期されました。", "summarization"),
     ],
 )
