@@ -27,7 +27,8 @@ FEWEST = 3
 WEIGHT_OF_CODE = 1.5
 PENALTY = 0.5
 ROUNDS = 400
-TEMPERATURES = tuple(step / 20 for step in range(10, 41))
+# Never below 1: the lexicon was extended after looking at these prompts, so what is out of fold still flatters.
+TEMPERATURES = tuple(step / 20 for step in range(20, 41))
 LARGEST = 127
 
 Array = np.ndarray
