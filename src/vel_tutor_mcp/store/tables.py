@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
-from vel_tutor_mcp.store.utc import Utc
+from vel_tutor_mcp.store.columns import Id, Json, Sequence, Utc
 
 metadata = sa.MetaData(
     naming_convention={
@@ -20,13 +20,6 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-Id = sa.Uuid(as_uuid=False)
-# Not JSONB, which would put the members of a caller's schema in another order.
-Json = sa.JSON(none_as_null=True)
-# SQLite numbers rows by itself only for its own INTEGER type.
-Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def _id() -> Column[str]:
@@ -341,6 +334,8 @@ budgets = Table(
     Column("period", sa.String(10), nullable=False),
     Column("limit_nanousd", sa.BigInteger, nullable=False),
     _moment("created_at"),
+    Column("kind", sa.String(10), nullable=False, server_default="hard"),
+    _moment("updated_at", nullable=True),
     UniqueConstraint("scope", "subject_id", "period"),
 )
 
@@ -359,6 +354,23 @@ ledger = Table(
     _moment("settled_at", nullable=True),
     Index(None, "task_id"),
     Index(None, "owner_id", "reserved_at"),
+    Index(None, "agent_id", "reserved_at"),
+    Index(None, "organisation_id", "reserved_at"),
+)
+
+# What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to
+# add up a month. They hold nothing that the ledger does not: see `store.budgets`.
+ledger_sums = Table(
+    "ledger_sums",
+    metadata,
+    Column("scope", sa.String(20), primary_key=True),
+    Column("subject_id", Id, primary_key=True),
+    Column("since", Utc, primary_key=True),
+    Column("period", sa.String(10), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("settled_nanousd", sa.BigInteger, nullable=False),
+    _moment("through"),
+    Index(None, "organisation_id", "through"),
 )
 
 integrations = Table(

@@ -1,4 +1,4 @@
-"""The type of every column that holds a time."""
+"""The types of columns, the same on both databases."""
 
 from datetime import UTC, datetime
 
@@ -19,3 +19,10 @@ class Utc(sa.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+Id = sa.Uuid(as_uuid=False)
+# Not JSONB, which would put the members of a caller's schema in another order.
+Json = sa.JSON(none_as_null=True)
+# SQLite numbers rows by itself only for its own INTEGER type.
+Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
