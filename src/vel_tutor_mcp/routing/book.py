@@ -51,6 +51,7 @@ class Paced(MustWait):
     """The provider's rate limit takes no more calls to this model for now."""
 
     waits_for = "a rate limit of a provider"
+    pause: timedelta
 
     def __init__(self, candidate: Candidate, seconds: float) -> None:
         super().__init__(f"the rate limit of {candidate.name}")

@@ -11,6 +11,7 @@ HEAD_CHARACTERS, TAIL_CHARACTERS = 3000, 1000
 
 # Words and numbers apart; scripts that put no space between words give one token a character, as do marks.
 # What is common stands first: a token then costs one comparison.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TOKEN = re.compile(r"[a-z]+[^\W\d_\u3040-\ud7a3]*|\d+|[^\W\d_\u3040-\ud7a3]+|[^\w\s]|[\u3040-\ud7a3]")
 
 
@@ -27,8 +28,11 @@ def tokens(text: str) -> list[str]:
 
 
 def buckets(words: Sequence[str]) -> list[int]:
-    """Bucket numbers (0 to `BUCKETS` - 1): one a token, then one a pair of neighbours; CRC-32, the pair's chained."""
-    encoded = "\n".join(words).encode(errors="replace").split(b"\n") if words else []
+    """Bucket numbers (0 to `BUCKETS` - 1): one a token, then one a pair of neighbours; CRC-32, the pair's chained.
+
+    Of a number only its length counts: each is too rare to learn from.
+    """
+    encoded = "\n".join(words).encode(errors="replace").translate(_DIGITS).split(b"\n") if words else []
     singles = list(map(zlib.crc32, encoded))
     pairs = map(zlib.crc32, encoded[1:], singles)
     return [number % BUCKETS for number in (*singles, *pairs)]

@@ -29,7 +29,8 @@ _MATHS = ("\\frac", "\\int", "√", "∫", "∑")
 _NUMBER = re.compile(r"\d+")
 _THIS_DECADE = frozenset({"2025", "2026", "2027", "2028", "2029"})
 _place = itemgetter(0)
-SHAPES = ("code_block", "code_end", "trace", "equation", "now", "quantities")
+_INLINE_CODE = re.compile(r"`[^`\n]+`|\w\([^\s)]*\)|=[A-Z]{2,}\w*\(")
+SHAPES = ("code_block", "code_end", "inline_code", "trace", "equation", "now", "quantities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def _shapes(prompt: str, seen: Mapping[str, float]) -> Iterator[str]:
         yield "code_block"
     if any(mark in prompt for mark in "{;)") and _CODE_END.search(prompt):
         yield "code_end"
+    if ("`" in prompt or "(" in prompt) and _INLINE_CODE.search(prompt):
+        yield "inline_code"
     if _has_trace(prompt):
         yield "trace"
     numbers = _NUMBER.findall(prompt)

@@ -320,7 +320,7 @@ def _asking(candidate: Candidate, repairs: Failure | None, beside: Candidate | N
 def _failed(failure: ProviderError, call: Call) -> str:
     if not call.heard or failure.kind is FailureKind.INVALID_OUTPUT:
         return str(failure)
-    return f"{failure} What had arrived of its answer stays in the attempt; the task is begun anew."
+    return f"{failure} What had arrived stays in the attempt; whoever is asked next begins anew."
 
 
 async def close_open(
