@@ -111,7 +111,9 @@ class Booking:
             if attempt_id not in made:
                 await self._take_place(tx, task, candidate.provider)
                 await attempts.open_attempt(tx, task, attempt, reserved)
-                await record.note(tx, self.subject, "attempt", f"asking {candidate.name}", 15)
+                unpriced = self._tools.prices.cost(row, 0, 0) is None
+                told = f"asking {candidate.name}" + (", whose price is unknown: it counts as $0" if unpriced else "")
+                await record.note(tx, self.subject, "attempt", told, 15)
         self.subject.publish(self._tools.hub)
         call = self.current = Call(attempt, row, reserved, time.monotonic())
         return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
