@@ -24,11 +24,11 @@ from vel_tutor_mcp.services.agents import insert
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import tasks
 from vel_tutor_mcp.workflows.model import RunRequest
 
-MOST_STEPS = 7
+MOST_STEPS = 5
 _ROUNDS_TO_THE_END = 300
 _QUIET_SECONDS = 60.0
 _FAILURES = ((FailureKind.SERVER_ERROR, False), (FailureKind.CONNECTION, False), (FailureKind.MALFORMED, True))
@@ -37,6 +37,22 @@ _WORKFLOW = {"inputs": {"type": "object", "properties": {"items": {"type": "arra
 
 # What the router is given beside its vendors: where it can race a second call, a schedule may let it (see `hedge`).
 RACE: Callable[[Random], dict[str, Any]] = lambda _dice: {}  # noqa: E731 - replaced as a whole
+
+
+def most_taken(rows: list[sa.Row[Any]]) -> int:
+    """The most that was settled and set aside together, at any moment."""
+    events = [(row.reserved_at, row.reserved_nanousd) for row in rows]
+    events += [(row.settled_at, row.settled_nanousd - row.reserved_nanousd) for row in rows if row.settled_at]
+    taken = most = 0
+    for _, change in sorted(events):
+        taken += change
+        most = max(most, taken)
+    return most
+
+
+def is_same(one: Budget, other: Budget) -> bool:
+    """Whether they are one budget, with this limit or that."""
+    return not other.of_settings and (one.subject_id, one.period) == (other.subject_id, other.period)
 
 
 class Clock:
@@ -58,7 +74,7 @@ class Schedule:
         self.clock = clock
         self.changed = asyncio.Event()
         self.vendors = {name: Vendor(self.changed) for name in ("openai", "groq")}
-        self.raised: set[tuple[Scope, str, Period]] = set()
+        self.raised: list[tuple[datetime, Budget]] = []
         self.people: list[Principal] = []
         self._check = check
         self._services: Services
@@ -80,12 +96,17 @@ class Schedule:
         names, weights = zip(*moves, strict=True)
         await self._submit()
         for _ in range(self.dice.randint(2, MOST_STEPS)):
-            for move in self.dice.choices(names, weights, k=self.dice.randint(1, 5)):
+            for move in self.dice.choices(names, weights, k=self.dice.randint(1, 4)):
                 await move()
             await self._quiet()
             await self._check(self)
         await self._to_the_end()
         await self._check(self)
+
+    def limit(self, budget: Budget, at: datetime) -> int:
+        """The budget's limit as it was then."""
+        before = (old.limit_nanousd for raised_at, old in self.raised if raised_at > at and is_same(old, budget))
+        return next(before, budget.limit_nanousd)
 
     @property
     def calls(self) -> list[OpenCall]:
@@ -195,7 +216,7 @@ class Schedule:
             if budget.scope is scope and not budget.of_settings:
                 limit = 2 * usd(budget.limit_nanousd)
                 await self._services.budgets.set(self.people[0], scope, None, budget.period, limit, hard=budget.hard)
-                self.raised.add((scope, budget.subject_id, budget.period))
+                self.raised.append((record.now(), budget))
 
     async def _pass_time(self) -> None:
         """Those who wait look again; sometimes another day or month has begun."""

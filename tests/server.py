@@ -72,7 +72,7 @@ def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
 
 
 def _measures(name: str, values: Mapping[str, str]) -> bool:
-    """Whether the variable asks for coverage, where that is worth half as much CPU again: the same lines run on SQLite."""
+    """Whether it asks for coverage: half as much CPU again, for lines that are measured on SQLite already."""
     return name.startswith(_COVERAGE) and "VEL_TUTOR_DATABASE_URL" not in values
 
 

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 
 from measure import Result
@@ -23,6 +24,7 @@ from routing.vendor import Pace, provider
 
 from vel_tutor_mcp.errors import NoAnswer, ProviderError
 from vel_tutor_mcp.models import FailureKind
+from vel_tutor_mcp.providers.base import ChatRequest
 from vel_tutor_mcp.routing.ledger import expected_output
 from vel_tutor_mcp.routing.retry import PASSING
 
@@ -166,8 +168,12 @@ def _alone(name: str, retries: int = 0) -> Callable[[Providers, int], Subject]:
         product = Product({name: providers[name]}, virtual_time.clock, seed)
         jitter = Random(f"{seed} jitter")
 
+        @cache
+        def request_for(prompt: str) -> ChatRequest:
+            return product.chat(product.decide(prompt).candidates[0], prompt)
+
         async def ask(prompt: str, _: Seen) -> bool:
-            request = product.chat(product.decide(prompt).candidates[0], prompt)
+            request = request_for(prompt)
             for number in range(retries + 1):
                 try:
                     await providers[name].complete(request, lambda _: None)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from noted import CATALOG, PRICES
-from schedules import Clock, Schedule
+from schedules import Clock, Schedule, most_taken
 from stores import NewDatabase
 
 from vel_tutor_mcp.app import database_of
@@ -32,7 +32,7 @@ from vel_tutor_mcp.store.standing import Budget, Scope, begins
 from vel_tutor_mcp.store.tables import agents, ledger, tasks
 from vel_tutor_mcp.store.tables import budgets as limits
 
-SCHEDULES = int(os.environ.get("VEL_TEST_SCHEDULES", "24"))
+SCHEDULES = int(os.environ.get("VEL_TEST_SCHEDULES", "16"))
 FIRST = int(os.environ.get("VEL_TEST_FIRST_SCHEDULE", "0"))
 WARNED, EXCEEDED = 0.8, 1.0
 
@@ -113,17 +113,6 @@ class Book:
         return sum(row.settled_nanousd for row in rows if row.settled_at is not None and row.settled_at <= at)
 
 
-def most_taken(rows: list[sa.Row[Any]]) -> int:
-    """The most that was settled and set aside together, at any moment."""
-    events = [(row.reserved_at, row.reserved_nanousd) for row in rows]
-    events += [(row.settled_at, row.settled_nanousd - row.reserved_nanousd) for row in rows if row.settled_at]
-    taken = most = 0
-    for _, change in sorted(events):
-        taken += change
-        most = max(most, taken)
-    return most
-
-
 async def check(schedule: Schedule) -> None:
     async with schedule.database.read() as tx:
         book = await Book.read(tx, schedule)
@@ -143,7 +132,7 @@ async def check_end(schedule: Schedule) -> None:
             attempt for task in await tx.scalars(sa.select(tasks.c.id)) for attempt in await attempts.of_task(tx, task)
         ]
         await check_bookings(tx, schedule, book, made)
-        await check_refusals(tx, book)
+        await check_refusals(tx, schedule, book)
         await check_warnings(tx, schedule, book)
         SEEN["kept"] += await tx.scalar(sa.select(sa.func.count()).select_from(budgets.ledger_sums)) or 0
         SEEN["waited"] += await tx.scalar(sa.select(sa.func.count()).where(tasks.c.turn > 1)) or 0
@@ -182,7 +171,7 @@ def cost_of(attempt: Attempt, reserved: int) -> int | None:
     return 0 if unheard else reserved
 
 
-async def check_refusals(tx: Transaction, book: Book) -> None:
+async def check_refusals(tx: Transaction, schedule: Schedule, book: Book) -> None:
     """Where money kept a task from being done, what was really spent did not allow the shortest answer."""
     query = sa.select(tasks, agents.c.name).join(agents, agents.c.id == tasks.c.agent_id)
     for task in await tx.execute(query.where(tasks.c.error_code.in_(["no_candidate", "over_budget"]))):
@@ -191,7 +180,7 @@ async def check_refusals(tx: Transaction, book: Book) -> None:
         assert decision is not None
         refused = [out for out in decision.excluded if out.reason.startswith(OVER_BUDGET)]
         left = min(
-            budget.limit_nanousd - book.spent(budget, task.ended_at)
+            schedule.limit(budget, task.ended_at) - book.spent(budget, task.ended_at)
             for budget in book.budgets
             if budget.hard
             and budget.subject_id in {task.id, task.run_id, task.agent_id, task.owner_id, task.organisation_id}
@@ -225,7 +214,7 @@ async def check_warnings(tx: Transaction, schedule: Schedule, book: Book) -> Non
             key = (budget.scope.value, budget.subject_id, budget.period.value)
             due["budget_warning", *key] += spent >= WARNED * budget.limit_nanousd
             due["budget_exceeded", *key] += spent > EXCEEDED * budget.limit_nanousd
-    raised = {(scope.value, subject, period.value) for scope, subject, period in schedule.raised}
+    raised = {(old.scope.value, old.subject_id, old.period.value) for _, old in schedule.raised}
     for key in told.keys() | due.keys():
         if key[1:] not in raised:
             assert told[key] == due[key], key

@@ -89,13 +89,8 @@ def decide(
     preferred, excluded = _preferred(request, catalog)
     tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
     view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
-    checks, eligible = _checks(request), list[ModelRow]()
-    for row in catalog.models:
-        if obstacle := _obstacle(row, view, checks):
-            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
-        else:
-            eligible.append(row)
-    excluded += _without_models(view)
+    eligible, left_out = _filtered(view)
+    excluded += [*left_out, *_without_models(view)]
     ranked = _ranked([_candidate(row, view) for row in eligible], view)
     first = _first(ranked, view, chance)
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
@@ -194,6 +189,19 @@ def _checks(request: RouteRequest) -> list[Check]:
         (_over_budget, request.available is not None),
     )
     return [check for check, may in checks if may]
+
+
+def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
+    """The models that could be asked, and the others."""
+    eligible: list[ModelRow] = []
+    excluded: list[Excluded] = []
+    checks = _checks(view.request)
+    for row in view.catalog.models:
+        if obstacle := _obstacle(row, view, checks):
+            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+        else:
+            eligible.append(row)
+    return eligible, excluded
 
 
 def _obstacle(row: ModelRow, view: _View, checks: Iterable[Check]) -> str | None:

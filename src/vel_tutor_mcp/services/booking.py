@@ -35,6 +35,7 @@ from vel_tutor_mcp.store.standing import Standing, available
 
 _PROGRESS_SECONDS = 0.25
 _CHARACTERS_PER_TOKEN = 4
+_UNPRICED = ", whose price is unknown: it counts as $0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,9 @@ class Booking:
             if attempt_id not in made:
                 await self._take_place(tx, task, candidate.provider)
                 await attempts.open_attempt(tx, task, attempt, reserved)
-                await record.note(tx, self.subject, "attempt", _asking(candidate, repairs, beside), 15)
+                unpriced = self._tools.prices.cost(row, 0, 0) is None
+                told = _asking(candidate, repairs, beside) + (_UNPRICED if unpriced else "")
+                await record.note(tx, self.subject, "attempt", told, 15)
         self.subject.publish(self._tools.hub)
         call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic())
         return call, max_output

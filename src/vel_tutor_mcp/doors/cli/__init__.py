@@ -51,8 +51,12 @@ def main(
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    live: Annotated[
+        bool, typer.Option("--live", help="On the real providers whose keys are set, for at most $0.05.")
+    ] = False,
+) -> None:
     """Show the main job from end to end against simulated providers, without any key, in about a minute."""
     from vel_tutor_mcp.demo import run as run_demo
 
-    run_demo()
+    run_demo(live=live)
