@@ -33,6 +33,7 @@ from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
@@ -78,6 +79,7 @@ class App:
     routes: Routes
     usage: Usage
     what_if: WhatIf
+    budgets: Budgets
     audit: Audit
     health: Health
     prices: Prices
@@ -173,8 +175,9 @@ class Prepared:
             workflows=workflows,
             runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
-            usage=Usage(self.database, self.catalog, self.prices, configured),
+            usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
+            budgets=Budgets(self.database, self.settings),
             audit=Audit(self.database),
             health=health,
             prices=self.prices,

@@ -39,7 +39,9 @@ def fitted(prompts: Sequence[str], names: tuple[str, ...], scores: Array) -> Mod
         return _model(names, means, rows, np.zeros((1 + len(names), 0)), NEVER)
     folds = _folds(prompts)
     above = np.where(known, scores - means, 0.0)
-    level, level_weights = _heads(rows, (above.sum(axis=1) / known.sum(axis=1))[:, None], known.any(axis=1)[:, None], folds)
+    level, level_weights = _heads(
+        rows, (above.sum(axis=1) / known.sum(axis=1))[:, None], known.any(axis=1)[:, None], folds
+    )
     deviations, weights = _heads(rows, _deviations(above, known, level), known, folds)
     expected = within(means + level + deviations)
     margin = _margin(expected, scores, int(np.argmax(means)))
@@ -75,7 +77,10 @@ def _heads(rows: Prompts, targets: Array, known: Array, folds: Array) -> tuple[A
     best = int(np.argmax(explained.sum(axis=1)))
     slopes = np.clip(products[best] / np.maximum(squares[best], 1e-12), 0, MOST_SLOPE)
     design = Design(rows, Scales.of(rows))
-    weights = [slope * ridge(design, target, there, STRENGTHS[best]) for slope, target, there in zip(slopes, targets.T, known.T, strict=True)]
+    weights = [
+        slope * ridge(design, target, there, STRENGTHS[best])
+        for slope, target, there in zip(slopes, targets.T, known.T, strict=True)
+    ]
     return tried[best] * slopes, np.array(weights)
 
 

@@ -86,13 +86,8 @@ def decide(
     preferred, excluded = _preferred(request, catalog)
     tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
     view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
-    eligible: list[ModelRow] = []
-    for row in catalog.models:
-        if obstacle := _obstacle(row, view):
-            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
-        else:
-            eligible.append(row)
-    excluded += _without_models(view)
+    eligible, left_out = _filtered(view)
+    excluded += [*left_out, *_without_models(view)]
     ranked = _ranked([_candidate(row, view) for row in eligible], view)
     first = _first(ranked, view, chance)
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
@@ -188,6 +183,18 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
     _unpriced,
     _over_budget,
 )
+
+
+def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
+    """The models that could be asked, and the others."""
+    eligible: list[ModelRow] = []
+    excluded: list[Excluded] = []
+    for row in view.catalog.models:
+        if obstacle := _obstacle(row, view):
+            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+        else:
+            eligible.append(row)
+    return eligible, excluded
 
 
 def _obstacle(row: ModelRow, view: _View) -> str | None:

@@ -1,4 +1,4 @@
-"""What is seen in a prompt: words and shapes that signal something, and whether in the request or in its material. Pure.
+"""What is seen in a prompt: words and shapes that signal something, in its request or in its material. Pure.
 
 `lexicon` holds the words.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing.lexicon import FIRST_OF_PAIRS, LEADS, OBJECTS, SIGNALS
+from vel_tutor_mcp.routing.lexicon import LEADS, OBJECTS, PAIRS, SIGNALS
 from vel_tutor_mcp.routing.ngrams import ends, tokens
 
 # The request stands at the beginning or at the end; what is between is mostly material.
@@ -36,13 +36,14 @@ SHAPES = ("code_block", "code_end", "inline_code", "trace", "equation", "now", "
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Each signal's weight (1 in the request, less in the material); the task type of the leading one, and whether it
-    is what a verb of making makes; the tokens of the prompt's ends.
+    is what a verb of making makes; the tokens and line breaks of the prompt's ends.
     """
 
     weights: Mapping[str, float]
     lead: TaskType | None
     made: bool
     tokens: Sequence[str]
+    line_breaks: int
 
 
 def signals_in(prompt: str) -> Signals:
@@ -54,24 +55,26 @@ def signals_in(prompt: str) -> Signals:
     request = [signal for place, signal in found if place < HEAD_TOKENS or place >= len(words) - TAIL_TOKENS]
     weights.update(dict.fromkeys(request, 1.0))
     weights.update(dict.fromkeys(_shapes(prompt, weights), 1.0))
-    return Signals(weights, *_lead(request), words)
+    return Signals(weights, *_lead(request), words, prompt.count("\n"))
 
 
 def _found(words: Sequence[str]) -> list[tuple[int, str]]:
     """(place, signal) in order of place."""
-    starts = [place for place, word in enumerate(words[:-1]) if word in FIRST_OF_PAIRS]
-    pairs = ((place + 1, f"{words[place]}-{words[place + 1]}") for place in starts)
-    hits = [(place, phrase) for place, phrase in pairs if phrase in SIGNALS]
-    hits += [(place, word) for place, word in enumerate(words) if word in SIGNALS]
+    hits = [
+        (place, PAIRS[first][words[place]])
+        for place, first in enumerate(words[:-1], 1)
+        if first in PAIRS and words[place] in PAIRS[first]
+    ]
+    hits += [(place, SIGNALS[word]) for place, word in enumerate(words) if word in SIGNALS]
     hits.sort(key=_place)
-    return [(place, signal) for place, phrase in hits for signal in SIGNALS[phrase]]
+    return [(place, signal) for place, signals in hits for signal in signals]
 
 
 def _shapes(prompt: str, seen: Mapping[str, float]) -> Iterator[str]:
     code = _FENCE in prompt or _CODE_LINE.search(prompt) is not None
     if code:
         yield "code_block"
-    if any(mark in prompt for mark in "{;)") and _CODE_END.search(prompt):
+    if (";" in prompt or "}" in prompt or "{" in prompt or ")" in prompt) and _CODE_END.search(prompt):
         yield "code_end"
     if ("`" in prompt or "(" in prompt) and _INLINE_CODE.search(prompt):
         yield "inline_code"
