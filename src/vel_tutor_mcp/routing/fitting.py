@@ -39,7 +39,7 @@ def fitted(prompts: Sequence[str], names: tuple[str, ...], scores: Array) -> Mod
     if len(prompts) < FEWEST_ROWS:
         nothing = np.zeros((BUCKETS + rows.traits.shape[1] * STEPS, 1 + len(names)))
         return _model(names, means, rows, nothing, _STRAIGHT, NEVER)
-    folds = _folds(prompts)
+    folds = fold_of(prompts)
     above = np.where(known, scores - means, 0.0)
     levels = above.sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
     level, level_weights = _heads(rows, levels, known.any(axis=1, keepdims=True), folds)
@@ -52,7 +52,7 @@ def fitted(prompts: Sequence[str], names: tuple[str, ...], scores: Array) -> Mod
     return _model(names, means, rows, np.hstack([level_weights, weights * slopes]), curve, margin)
 
 
-def _folds(prompts: Sequence[str]) -> Array:
+def fold_of(prompts: Sequence[str]) -> Array:
     """The fold of each row. Equal prompts share one, and it does not depend on the order of rows."""
     distinct = sorted(set(prompts), key=lambda prompt: (zlib.crc32(prompt.encode(errors="replace")), prompt))
     place = {prompt: number % FOLDS for number, prompt in enumerate(distinct)}

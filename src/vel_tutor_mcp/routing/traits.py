@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 from vel_tutor_mcp.routing.ngrams import ends
 
-_PARTS = frozenset("half third quarter twice thrice double triple times fraction percent dozen ratio".split())
+_PARTS = frozenset(
+    [
+        "half",
+        "third",
+        "quarter",
+        "twice",
+        "thrice",
+        "double",
+        "triple",
+        "times",
+        "fraction",
+        "percent",
+        "dozen",
+        "ratio",
+    ]
+)
 _MARKS = (",", "%", "/", "=", "(", "`")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _PRICE = re.compile(r"[$€£]\d+\.\d")
