@@ -17,6 +17,7 @@ import memory
 import money
 import parts
 import provider
+import routed
 import runs
 import start
 import stored
@@ -26,11 +27,13 @@ import tool_list
 import waiting
 import workers
 from measure import Result
+from routing import availability, switching, trace
 from stdio import FOREIGN
 
 BENCHMARKS = {
     "start": start.results,
     "provider": provider.results,
+    "routed": routed.results,
     "decision": decision.results,
     "tools": tool_list.results,
     "memory": memory.results,
@@ -43,6 +46,9 @@ BENCHMARKS = {
     "stored": stored.results,
     "money": money.results,
     "parts": parts.results,
+    "availability": availability.results,
+    "switching": switching.results,
+    "trace": trace.results,
 }
 
 _QUICK = 0.3

@@ -58,7 +58,8 @@ def without_settings(patch: pytest.MonkeyPatch) -> None:
 
 def settings_for(providers: Providers, home: Path, **values: Any) -> Settings:
     environment = {name.lower(): value for name, value in providers.environment().items()}
-    return Settings.model_validate({"home": home} | environment | values)
+    # Which model is asked is not left to chance.
+    return Settings.model_validate({"home": home, "exploration": 0} | environment | values)
 
 
 @asynccontextmanager
@@ -76,6 +77,8 @@ def start_afresh(app: App, providers: Providers) -> None:
     """No test of a shared product inherits another's faults, or what they did to the breakers."""
     providers.reset()
     app.health._records.clear()
+    app.routes._pace._paces.clear()
+    app.routes._warmth._read.clear()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,8 +22,11 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.health import Breaker, Health
+from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
+from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.routing.warmth import Warmth
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
@@ -39,6 +43,7 @@ from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, user_name
@@ -47,8 +52,13 @@ from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
+# Calls are also made by who runs no tasks, such as the tests of agents.
+_FEWEST_TASKS = 50
 _LOOPS_END_SECONDS = 2.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
@@ -68,6 +78,7 @@ class App:
     runs: Runs
     routes: Routes
     usage: Usage
+    what_if: WhatIf
     budgets: Budgets
     audit: Audit
     health: Health
@@ -121,6 +132,7 @@ class Prepared:
     catalog: Catalog
     prices: Prices
     providers: dict[str, OpenAICompatible]
+    chance: "np.random.Generator"
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -130,11 +142,22 @@ class Prepared:
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
+        pace, warmth = Pace(), Warmth()
         routes = Routes(
-            self.database, self.catalog, self.prices, health, configured, allow_unpriced=self.settings.allow_unpriced
+            self.database,
+            self.catalog,
+            self.prices,
+            health,
+            configured,
+            allow_unpriced=self.settings.allow_unpriced,
+            exploration=self.settings.exploration,
+            chance=self.chance,
+            pace=pace,
+            warmth=warmth,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
-        router = Router(self.providers, health)
+        hedging = Hedging() if self.settings.hedging else None
+        router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
         following = Following(hub, lambda: admission.closing)
@@ -153,6 +176,7 @@ class Prepared:
             runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
+            what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             audit=Audit(self.database),
             health=health,
@@ -194,6 +218,8 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
+    import numpy as np
+
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)
@@ -213,6 +239,7 @@ def prepare(settings: Settings) -> Prepared:
         catalog=catalog,
         prices=prices,
         providers=_providers(settings, catalog),
+        chance=np.random.default_rng(),
     )
 
 
@@ -287,8 +314,12 @@ def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatib
         row: (settings.base_url_of(name), settings.key_of(name, row.variable))
         for name, row in catalog.providers.items()
     }
+    # Two calls for each task that may run, one of them a hedge: who finds no connection takes its provider to be down.
+    most_calls = 2 * max(settings.concurrency, _FEWEST_TASKS)
     return {
-        row.name: OpenAICompatible(row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field)
+        row.name: OpenAICompatible(
+            row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field, max_connections=most_calls
+        )
         for row, (base_url, key) in access.items()
         if key or (row.name == "local" and base_url)
     }

@@ -90,6 +90,7 @@ class ProviderError(VelError):
         retry_after: seconds that the provider asks to wait, None where it does not say.
         partial: text received before the failure.
         billable: whether the provider may charge for the call; it does not where it refused or never heard of it.
+        telling: whether it tells against the model; it does not where our own limits ended the call.
     """
 
     code = "provider"
@@ -104,6 +105,7 @@ class ProviderError(VelError):
         partial: str = "",
         first_token_ms: int | None = None,
         billable: bool = True,
+        telling: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -112,3 +114,4 @@ class ProviderError(VelError):
         self.partial = partial
         self.first_token_ms = first_token_ms
         self.billable = billable
+        self.telling = telling

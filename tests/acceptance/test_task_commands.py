@@ -177,7 +177,7 @@ async def test_ctrl_c_leaves_the_task_to_be_done_later(tmp_path: Path, providers
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
 async def test_progress_is_one_line_of_the_terminal(tmp_path: Path, providers: Providers) -> None:
-    providers.groq.tokens_per_second = 20
+    providers.groq.tokens_per_second = 4
     master, slave = os.openpty()
     shown = bytearray()
     asyncio.get_running_loop().add_reader(master, lambda: shown.extend(os.read(master, 65536)))

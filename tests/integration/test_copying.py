@@ -43,6 +43,7 @@ PLAIN_VALUES: dict[type, Any] = {
     sa.Uuid: str(uuid4()),
     sa.Boolean: True,
     sa.Integer: 1,
+    sa.Float: 0.1,
     sa.String: ODD_TEXT[:10],
 }
 TABLES_OF_ALL = """

@@ -30,12 +30,12 @@ from vel_tutor_mcp.models import (
 )
 from vel_tutor_mcp.providers.base import ChatRequest, Completion
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.routing.book import Ended
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes
 from vel_tutor_mcp.routing.policy import RouteRequest
-from vel_tutor_mcp.routing.router import Ended
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import insert
 from vel_tutor_mcp.services.booking import Booking, Call, Tools

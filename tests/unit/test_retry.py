@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Candidate, FailureKind, NanoUsd
-from vel_tutor_mcp.routing.retry import PASSING, GiveUp, Step, Try, Wait, failure_sentence, next_step
+from vel_tutor_mcp.routing.retry import PASSING, GiveUp, Repair, Step, Try, Wait, failure_sentence, next_step
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,8 @@ class Call:
     model: str
     failure: FailureKind | None
     retry_after: float | None = None
+    error: str | None = None
+    partial: str | None = None
 
 
 def candidate(name: str) -> Candidate:
@@ -40,6 +42,8 @@ def told(step: Step) -> str:
     match step:
         case Try(chosen):
             return f"try {chosen.name}"
+        case Repair(chosen, _):
+            return f"repair {chosen.name}"
         case Wait(seconds, chosen):
             return f"wait {seconds:g} {chosen.name}"
         case GiveUp(reason):
@@ -53,7 +57,13 @@ def told(step: Step) -> str:
         ("o/a g/b", ["o/a timeout"], "try g/b"),
         ("o/a g/b", ["o/a rate_limited 5"], "try g/b"),
         ("o/a g/b", ["o/a malformed"], "try g/b"),
-        ("o/a g/b", ["o/a invalid_output"], "try g/b"),
+        ("o/a g/b", ["o/a invalid_output"], "repair o/a"),
+        ("o/a g/b", ["o/a invalid_output", "o/a invalid_output"], "try g/b"),
+        ("o/a g/b", ["o/a invalid_output", "o/a timeout"], "try g/b"),
+        ("o/a g/b", ["o/a invalid_output", "o/a cut"], "repair o/a"),
+        ("o/a g/b", ["o/a invalid_output", "o/a invalid_output", "g/b invalid_output"], "repair g/b"),
+        ("o/a g/b", ["o/a invalid_output"] * 2 + ["g/b invalid_output"] * 2, "give up: no other model is left"),
+        ("o/a", ["o/a timeout", "o/a timeout", "o/a timeout", "o/a timeout", "o/a invalid_output"], "give up"),
         ("o/a g/b", ["o/a over_budget"], "try g/b"),
         ("o/a o/c g/b", ["o/a authentication"], "try g/b"),
         ("o/a o/c g/b", ["o/a not_found"], "try o/c"),
@@ -62,7 +72,7 @@ def told(step: Step) -> str:
         ("o/a o/c", ["o/a authentication"], "give up: no other model is left"),
         ("o/a", ["o/a not_found"], "give up: no other model is left"),
         ("o/a", ["o/a malformed"], "give up: no other model is left"),
-        ("o/a", ["o/a invalid_output"], "give up: no other model is left"),
+        ("o/a", ["o/a invalid_output", "o/a invalid_output"], "give up: no other model is left"),
         ("", [], "give up: no other model is left"),
         ("o/a", ["o/a timeout"], "wait 0.5 o/a"),
         ("o/a", ["o/a connection", "o/a connection"], "wait 1 o/a"),
@@ -88,6 +98,7 @@ def test_without_fallback_only_the_first_candidate_is_asked() -> None:
     order = [candidate("o/a"), candidate("g/b")]
     assert told(next_step(order, [failed("o/a timeout")], 3, fallback=False)) == "wait 0.5 o/a"
     assert told(next_step(order, [failed("o/a timeout")], 0, fallback=False)) == "give up: retries are switched off"
+    assert told(next_step(order, [failed("o/a invalid_output")], 0)) == "try g/b"
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 0.0), (0.5, 8.0), (1.0, 16.0), (7.0, 16.0)])
@@ -111,15 +122,22 @@ def outages(draw: st.DrawFn) -> tuple[list[Call], int]:
     raise AssertionError("it goes on for ever")
 
 
+def same(one: Call, other: Call) -> bool:
+    return (one.provider, one.model) == (other.provider, other.model)
+
+
 @given(outages())
 def test_it_ends_within_the_retries_and_never_asks_again_where_that_is_no_use(run: tuple[list[Call], int]) -> None:
     calls, retries = run
     assert len(calls) - len({(call.provider, call.model) for call in calls}) <= retries
     for place, call in enumerate(calls):
+        invalid = sum(same(other, call) and other.failure is FailureKind.INVALID_OUTPUT for other in calls)
+        assert invalid <= 2
         for later in calls[place + 1 :]:
             assert call.failure is not FailureKind.BAD_REQUEST
             assert call.failure is not FailureKind.AUTHENTICATION or later.provider != call.provider
-            assert call.failure in PASSING or (later.provider, later.model) != (call.provider, call.model)
+            repaired = call.failure is FailureKind.INVALID_OUTPUT and later is calls[place + 1]
+            assert call.failure in PASSING or repaired or not same(later, call)
 
 
 @given(st.lists(st.builds(failed, st.sampled_from(["o/a timeout", "g/b rate_limited 90", "o/a bad_request"]))))

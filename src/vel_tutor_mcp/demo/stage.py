@@ -66,7 +66,8 @@ class Stage:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """The server runs and the client is connected to it; every time in the same home."""
-        settings = {"VEL_TUTOR_HOME": str(self._home)} | self._settings()
+        # The story tells which model takes a task, so that is not left to chance.
+        settings = {"VEL_TUTOR_HOME": str(self._home), "VEL_TUTOR_EXPLORATION": "0"} | self._settings()
         with self._log.open("ab") as log:
             async with (
                 server_process(settings, log) as self.process,

@@ -52,14 +52,34 @@ class Completion:
     total_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One rate limit as a vendor's headers announce it: `left` of `most`, all of it again in `full_in` seconds."""
+
+    most: int
+    left: int
+    full_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The rate limits of one model, in requests and in tokens; None where the vendor does not say."""
+
+    requests: Limit | None = None
+    tokens: Limit | None = None
+
+
 Delta = Callable[[str], None]
+Hear = Callable[[Announced], None]
 
 
 class Provider(Protocol):
     """A vendor of models."""
 
-    async def complete(self, request: ChatRequest, on_delta: Delta) -> Completion:
+    async def complete(self, request: ChatRequest, on_delta: Delta, on_limits: Hear | None = None) -> Completion:
         """Make one call, handing each piece of text to `on_delta` as it arrives.
+
+        `on_limits` hears the vendor's rate limits where the answer or the refusal begins, if its headers say any.
 
         Raises:
             ProviderError: with `kind`, `status`, `retry_after` and the partial text.

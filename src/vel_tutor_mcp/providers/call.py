@@ -9,7 +9,7 @@ import httpx2
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -33,6 +33,7 @@ class Watch:
         self._alarm: asyncio.TimerHandle | None = None
         self.last = self.now()
         self.overdue = ""
+        self.missed: str | None = None
 
     def expect(self, what: str, seconds: float, since: float | None = None) -> None:
         """Wait for it at most so long since a moment, or since the last packet (`last`) where none is given."""
@@ -60,6 +61,7 @@ class Watch:
         if when > self.now():
             self._alarm = self._loop.call_at(when, self._arm)
         else:
+            self.missed = what
             self.overdue = f"it took more than {seconds:g} s for {what}"
             self._timer.reschedule(when)
 
@@ -74,12 +76,13 @@ class Watch:
 class Call:
     """One call in flight: what has arrived, and what must arrive next."""
 
-    def __init__(self, request: ChatRequest, on_delta: Delta) -> None:
+    def __init__(self, request: ChatRequest, on_delta: Delta, on_limits: Hear | None = None) -> None:
         self.watch = Watch()
         self._started = self.watch.now()
         self._timeouts = request.timeouts
         self._stream = request.stream
         self._on_delta = on_delta
+        self._on_limits = on_limits
         self._pieces: list[str] = []
         self._first_piece_at: float | None = None
         self._thinking = False
@@ -101,6 +104,11 @@ class Call:
         return self._done or self._finish_reason is not None
 
     @property
+    def out_of_time(self) -> bool:
+        """Whether the time for the whole call was over, which says more of who set it than of the model."""
+        return self.watch.missed == _END
+
+    @property
     def first_token_ms(self) -> int | None:
         return None if self._first_piece_at is None else self._milliseconds(self._first_piece_at)
 
@@ -109,6 +117,7 @@ class Call:
 
     async def read(self, response: httpx2.Response) -> None:
         """Read the answer to its end, in the form that the server chose for it."""
+        self.hear_limits(response)
         kind = response.headers.get("content-type", "")
         if "event-stream" in kind or (self._stream and "json" not in kind):
             events = wire.EventDecoder()
@@ -117,6 +126,11 @@ class Call:
             whole = bytearray()
             await self._read(response, whole.extend)
             self._take_whole(wire.decode_whole(whole))
+
+    def hear_limits(self, response: httpx2.Response) -> None:
+        """Tell what the headers say of rate limits: at the beginning, for the answer may take a minute."""
+        if self._on_limits is not None and (limits := wire.announced(response.headers)) is not None:
+            self._on_limits(limits)
 
     async def _read(self, response: httpx2.Response, take: Callable[[bytes], None]) -> None:
         size, watch, now = 0, self.watch, self.watch.now

@@ -7,8 +7,8 @@ more than all the rest. It is deliberately without retries: an attempt that nobo
 import asyncio
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import aclosing, contextmanager
+from typing import Any, cast
 
 import anyio
 import httpx2
@@ -17,7 +17,7 @@ import openai
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 from vel_tutor_mcp.providers.call import Call
 
 # Vendors drop idle connections after a minute or more; a new one costs several times the CPU of a call.
@@ -51,6 +51,7 @@ class OpenAICompatible:
         api_key: None for a server that asks for none.
         limit_name: what the vendor calls the most tokens that an answer may have.
         max_connections: calls at once; more wait for `Timeouts.connect` and then fail.
+        transport: what carries requests instead of the network.
 
     Raises:
         ConfigurationError: the key holds a character that no key can hold.
@@ -64,6 +65,7 @@ class OpenAICompatible:
         *,
         limit_name: str = "max_tokens",
         max_connections: int = 100,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._name = name
         self._limit_name = limit_name
@@ -79,12 +81,12 @@ class OpenAICompatible:
                     max_connections=max_connections,
                     max_keepalive_connections=max_connections,
                     keepalive_expiry=KEEP_ALIVE_SECONDS,
-                )
+                ),
+                transport=transport,
             ),
         )
         if name != "openai":
             self._forget_openai_account()
-        self._create = self._client.chat.completions.with_streaming_response.create
         self._list = self._client.models.with_raw_response.list
 
     def _forget_openai_account(self) -> None:
@@ -92,7 +94,7 @@ class OpenAICompatible:
         self._client.organization = self._client.project = None
         self._client._custom_headers = {}  # noqa: SLF001 - there is no public way
 
-    async def complete(self, request: ChatRequest, on_delta: Delta) -> Completion:
+    async def complete(self, request: ChatRequest, on_delta: Delta, on_limits: Hear | None = None) -> Completion:
         """See `Provider.complete`.
 
         A text cut at the token limit is an answer (`finish_reason` is `length`), even an empty one; any other empty
@@ -100,26 +102,29 @@ class OpenAICompatible:
         asked for what one declined. `first_token_ms` is None where the answer came in one piece. An answer whose
         `finish_reason` has arrived stands, whatever happens to the connection after it.
         """
-        call = Call(request, on_delta)
+        call = Call(request, on_delta, on_limits)
         with self._told(f"{self._name}/{request.model}", call):
             await self._exchange(request, call)
             return call.completion()
 
     async def _exchange(self, request: ChatRequest, call: Call) -> None:
-        sent = self._create(**self._arguments(request))
         try:
             async with asyncio.timeout(None) as timer:
                 with call.watch.over(timer):
-                    async with sent as response:
-                        await call.read(response.http_response)
+                    async with aclosing(await self._sent(request)) as response:
+                        await call.read(response)
         except TimeoutError:
             if not timer.expired():
                 raise
             if not call.finished:
-                raise ProviderError(call.watch.overdue, kind=FailureKind.TIMEOUT) from None
-        except openai.APITimeoutError:
+                raise ProviderError(
+                    call.watch.overdue, kind=FailureKind.TIMEOUT, telling=not call.out_of_time
+                ) from None
+        except openai.APITimeoutError as error:
             why = f"it took more than {request.timeouts.connect:g} s for a connection"
-            raise ProviderError(why, kind=FailureKind.TIMEOUT, billable=False) from None
+            # Where all of our connections are taken, the vendor has heard nothing of it.
+            telling = not isinstance(error.__cause__, httpx2.PoolTimeout)
+            raise ProviderError(why, kind=FailureKind.TIMEOUT, billable=False, telling=telling) from None
         except _BREAKS:
             if not call.finished:
                 raise
@@ -143,21 +148,33 @@ class OpenAICompatible:
         """Close the connections; calls in flight fail."""
         await self._client.close()
 
-    def _arguments(self, request: ChatRequest) -> dict[str, Any]:
+    async def _sent(self, request: ChatRequest) -> httpx2.Response:
+        """The answer's head, its body still to be read.
+
+        `chat.completions.create` would check the arguments against the SDK's types, for a third of the CPU of a call.
+        """
         connect = request.timeouts.connect
-        return {
-            "model": request.model,
-            "stream": request.stream,
-            # A read has no limit of its own: a heartbeat would satisfy it.
-            "timeout": httpx2.Timeout(None, connect=connect, pool=connect),
-            # What is passed by name is checked against the SDK's types, for a quarter of the CPU of a call.
-            "messages": (),
-            "extra_body": self._body(request),
-        }
+        sent = await self._client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            body=self._body(request),
+            options={
+                # A read has no limit of its own: a heartbeat would satisfy it.
+                "timeout": httpx2.Timeout(None, connect=connect, pool=connect),
+                # By default an administrator's key would be sent as well.
+                "security": {"bearer_auth": True},
+            },
+            stream=True,
+            stream_cls=openai.AsyncStream[Any],
+        )
+        # The SDK's types do not say that a `cast_to` of this kind comes before any stream.
+        return cast("httpx2.Response", sent)
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         system = [{"role": "system", "content": request.system}] if request.system else []
         body: dict[str, Any] = {
+            "model": request.model,
+            "stream": request.stream,
             "messages": [*system, {"role": "user", "content": request.prompt}],
             self._limit_name: request.max_output_tokens,
         }
@@ -176,10 +193,12 @@ class OpenAICompatible:
         try:
             yield
         except openai.APIStatusError as error:
+            if call is not None:
+                call.hear_limits(error.response)
             failure = self._refusal(model, error.response)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
-            failure.billable = error.billable
+            failure.billable, failure.telling = error.billable, error.telling
         except (openai.APIConnectionError, *_BREAKS) as error:
             failure = self._broken(model, error)
         else:

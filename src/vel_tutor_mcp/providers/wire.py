@@ -16,6 +16,7 @@ import msgspec
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import FailureKind
+from vel_tutor_mcp.providers.base import Announced, Limit
 
 DONE = b"[DONE]"
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -23,6 +24,10 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_QUOTE_CHARACTERS = 200
 
 _MAX_READ_CHARACTERS = 20_000
+_MAX_COUNT = 10**12
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+", re.ASCII)
+_PART = re.compile(r"([\d.]+)(ms|[smhd])", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 # After an even number of backslashes: an odd one more is the text of an escape, as in an answer about JSON.
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -257,6 +262,33 @@ def _seconds_until(date: str, now: datetime) -> float:
         return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
     except (ValueError, OverflowError):
         return math.nan
+
+
+def announced(headers: Mapping[str, str]) -> Announced | None:
+    """The rate limits in the headers of an answer or a refusal, as OpenAI and Groq write them; None where none are.
+
+    Groq's limit of requests is per day, OpenAI's per minute; what is left and when it is full again says which.
+    """
+    found = Announced(_limit(headers, "requests"), _limit(headers, "tokens"))
+    return found if found.requests or found.tokens else None
+
+
+def _limit(headers: Mapping[str, str], unit: str) -> Limit | None:
+    most, left = (_number(headers.get(f"x-ratelimit-{name}-{unit}", "")) for name in ("limit", "remaining"))
+    full_in = period(headers.get(f"x-ratelimit-reset-{unit}", ""))
+    # Comparisons with NaN are false.
+    if full_in is None or not (1 <= most <= _MAX_COUNT and -_MAX_COUNT <= left <= most):
+        return None
+    return Limit(int(most), max(0, int(left)), full_in)
+
+
+def period(duration: str) -> float | None:
+    """Seconds, at most a day, of a duration such as `6m0s`, `1.5s`, `20ms` or of a bare number; None for else."""
+    if _DURATION.fullmatch(duration):
+        total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
+    else:
+        total = _number(duration)
+    return min(total, _SECONDS["d"]) if 0 <= total < math.inf else None
 
 
 def quote(text: str, secret: str | None = None) -> str:

@@ -1,11 +1,11 @@
 """Decisions in words that a person understands. Nothing is decided here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from vel_tutor_mcp.models import Candidate, Decision, Excluded, Policy
 from vel_tutor_mcp.routing.catalog import ModelRow
-from vel_tutor_mcp.routing.features import Features
+from vel_tutor_mcp.routing.features import GIVEN, Features
 from vel_tutor_mcp.routing.ledger import usd
 
 NO_KEY = "no key: set "
@@ -14,6 +14,7 @@ NO_SUCH_MODEL = "the agent prefers a model that is not in the catalog"
 RETIRED = "retired by its provider: used only where an agent names it"
 NOT_ALLOWED = "the agent allows"
 CIRCUIT_OPEN = "it failed repeatedly: its circuit is open until"
+USED_UP = "its rate limit is used up until"
 TOO_LONG = "the prompt"
 NO_SCHEMA = "it cannot hold to a JSON Schema"
 UNPRICED = "no known price, and the configuration does not allow unpriced models"
@@ -22,6 +23,7 @@ OVER_BUDGET = "over budget: even its shortest answer could cost"
 # What to do, the obstacle that is nearest to being overcome first.
 _ADVICE = (
     (CIRCUIT_OPEN, "try again in half a minute"),
+    (USED_UP, "try again then"),
     (OVER_BUDGET, "raise the budget or shorten the prompt"),
     (UNPRICED, "add its price to the configuration file, or allow unpriced models"),
     (NO_SCHEMA, "allow another model, or drop response_schema"),
@@ -32,6 +34,9 @@ _ADVICE = (
     (NO_SUCH_MODEL, "correct the agent's model_preferences"),
 )
 _NAMES_SHOWN = 2
+# Answers' worth of feedback below which it is not spoken of.
+_FEW = 1.5
+_LONG_SECONDS = 1.0
 
 _POLICY_WORDS = {
     Policy.BALANCED: "the best balance of quality, cost and wait",
@@ -39,6 +44,44 @@ _POLICY_WORDS = {
     Policy.CHEAPEST: "the cheapest that is good enough",
     Policy.FASTEST: "the fastest that is good enough",
     Policy.FIXED: "the first in the agent's own order",
+}
+
+
+# Never a word of the prompt itself: reasons are kept in the audit trail.
+_SIGNAL_WORDS = {
+    "translate": "words of translating",
+    "into_language": "a language to translate into",
+    "tongue": "a language's name",
+    "summarize": "words of summing up",
+    "extract": "words of extracting or sorting",
+    "structured": "a form for data",
+    "material": "a text to work on",
+    "fix": "words of repair",
+    "fault": "a complaint that something fails",
+    "error": "words of error",
+    "why": "a why",
+    "code": "words of programming",
+    "language": "the name of a programming language or tool",
+    "make": "a verb of making",
+    "creative": "words of invention",
+    "message": "a kind of letter or speech",
+    "solve": "words of calculating or proving",
+    "weigh": "words of weighing and planning",
+    "research": "words of looking things up",
+    "now": "words of the present",
+    "ask": "a plain question",
+    "explain": "words of explaining",
+    "reword": "words of rewording",
+    "hard": "hard words",
+    "expert": "words of an expert's field",
+    "steps": "several steps",
+    "simple": "simple words",
+    "code_block": "a block of code",
+    "code_end": "lines that end like code",
+    "inline_code": "code within a line",
+    "trace": "an error message",
+    "equation": "a calculation",
+    "quantities": "a question with several numbers",
 }
 
 
@@ -63,13 +106,18 @@ def for_choice(
     ranked: Sequence[Candidate],
     preferred: ModelRow | None,
     excluded: Sequence[Excluded],
+    conditions: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The top reasons, the most telling first; () where nothing was chosen. `ranked` are all that could be asked."""
+    """The top reasons, the most telling first; () where nothing was chosen.
+
+    `ranked` are all that could be asked, best first; `conditions` what holds only for now, in words.
+    """
     if not chosen:
         return ()
     found = (
-        _why_first(chosen[0], policy, preferred),
+        _why_first(chosen[0], ranked[0], policy, preferred),
         _preferred_left_out(preferred, excluded),
+        *conditions,
         _task_type(features),
         _comparison(chosen[0], ranked),
         _fallback(chosen),
@@ -77,10 +125,20 @@ def for_choice(
     return tuple(reason for reason in found if reason)[:4]
 
 
-def _why_first(first: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
+def _why_first(first: Candidate, best: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
     if preferred and first.name == preferred.name:
         return f"{first.name} is the agent's preferred model for this task type"
-    return f"{first.name} is {_POLICY_WORDS[policy]}: {first.p_ok:.0%} likely to be good enough"
+    if first.name != best.name:
+        return (
+            f"{first.name} goes first to learn how good it is: {_likely(first)}; "
+            f"{best.name} would have been {_POLICY_WORDS[policy]}"
+        )
+    return f"{first.name} is {_POLICY_WORDS[policy]}: {_likely(first)}"
+
+
+def _likely(candidate: Candidate) -> str:
+    by_feedback = f", by feedback worth {candidate.evidence:.0f} answers" if candidate.evidence >= _FEW else ""
+    return f"{candidate.p_ok:.0%} likely to be good enough{by_feedback}"
 
 
 def _preferred_left_out(preferred: ModelRow | None, excluded: Iterable[Excluded]) -> str | None:
@@ -92,9 +150,13 @@ def _preferred_left_out(preferred: ModelRow | None, excluded: Iterable[Excluded]
 
 def _task_type(features: Features) -> str:
     kind = features.task_type.replace("_", " ")
-    if features.confidence == 1:
+    if features.confidence == GIVEN:
         return f"The task type is {kind}, as given; difficulty {features.difficulty:.1f} of 1"
-    return f"It looks like {kind} ({features.confidence:.0%} sure); difficulty {features.difficulty:.1f} of 1"
+    seen = " and ".join(_SIGNAL_WORDS[signal] for signal in features.telling)
+    return (
+        f"It looks like {kind} ({features.confidence:.0%} sure), by {seen or 'its wording'}; "
+        f"difficulty {features.difficulty:.1f} of 1"
+    )
 
 
 def _comparison(first: Candidate, ranked: Sequence[Candidate]) -> str | None:
@@ -106,6 +168,19 @@ def _comparison(first: Candidate, ranked: Sequence[Candidate]) -> str | None:
         f"{money(usd(strongest.expected_cost_nanousd))} with {strongest.name} ({strongest.p_ok:.0%}), and takes about "
         f"{first.expected_latency_ms / 1000:.1f} s instead of {strongest.expected_latency_ms / 1000:.1f} s"
     )
+
+
+def warm(chosen: Sequence[Candidate], tokens: Mapping[str, int]) -> str:
+    name = chosen[0].name
+    return f"{name} has read about {tokens[name]:,} tokens of this lately, which costs less than reading them anew"
+
+
+def paced(delays: Mapping[str, float]) -> str | None:
+    """Which model would have to wait longest for its rate limit, where any has to for long."""
+    name = max(delays, key=lambda name: delays[name], default="")
+    if delays.get(name, 0.0) < _LONG_SECONDS:
+        return None
+    return f"The rate limit of {name} takes no call for {delays[name]:.0f} s"
 
 
 def _fallback(chosen: Sequence[Candidate]) -> str | None:

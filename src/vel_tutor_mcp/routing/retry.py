@@ -1,4 +1,4 @@
-"""What follows after a failed call, pure: the next candidate, the same one again after a wait, or giving up."""
+"""What follows after a failed call, pure: a repair, the next candidate, the same again after a wait, or giving up."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 20.0
 LONGEST_WAIT_SECONDS = 60.0
 
-# Worth asking the same model again; after MALFORMED and INVALID_OUTPUT only another one is asked.
+# Worth asking the same model again; after MALFORMED only another one is asked, after INVALID_OUTPUT it may repair it.
 PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.CONNECTION, FailureKind.TIMEOUT})
 
 
 class Failure(Protocol):
-    """A call that failed, such as a `models.Attempt`. `retry_after`: seconds that the provider asks to wait."""
+    """A call that failed, such as a `models.Attempt`.
+
+    `retry_after`: seconds that the provider asks to wait; `error`: what was wrong, `partial`: the text that arrived.
+    """
 
     @property
     def provider(self) -> str: ...
@@ -25,6 +28,10 @@ class Failure(Protocol):
     def failure(self) -> FailureKind | None: ...
     @property
     def retry_after(self) -> float | None: ...
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def partial(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,20 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """Ask this candidate for its answer again, which did not match the schema."""
+
+    candidate: Candidate
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
-    """Call this candidate again after so many seconds."""
+    """Call this candidate again after so many seconds; `limited`: or at all, for its rate limit takes none before."""
 
     seconds: float
     candidate: Candidate
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +65,7 @@ class GiveUp:
     reason: str
 
 
-Step = Try | Wait | GiveUp
+Step = Try | Repair | Wait | GiveUp
 
 
 def next_step(
@@ -61,18 +77,36 @@ def next_step(
 ) -> Step:
     """What to do next, `candidates` in order of preference and `failures` in order of time.
 
-    `max_retries` bounds the calls beyond the first of each candidate; `jitter` (0-1, drawn by the caller) scales the
-    backoff. Failures without a kind (a call cut by a crash) count as no call at all.
+    `max_retries` bounds the calls beyond the first of each candidate, repairs too; `jitter` (0-1, drawn by the caller)
+    scales the backoff. Failures without a kind (a call cut by a crash) count as no call at all.
     """
     told = [failure for failure in failures if failure.failure is not None]
     if any(failure.failure is FailureKind.BAD_REQUEST for failure in told):
         return GiveUp("the provider refused the request itself, so every other call would fail too")
     open_to_all = list(candidates) if fallback else list(candidates[:1])
+    if (repair := _repair(open_to_all, told, max_retries)) is not None:
+        return repair
     left = [candidate for candidate in open_to_all if not _taken_out(candidate, told)]
     for candidate in left:
         if not _of(candidate, told):
             return Try(candidate)
     return _again(left, told, max_retries, jitter)
+
+
+def _repair(candidates: Sequence[Candidate], failures: Sequence[Failure], max_retries: int) -> Repair | None:
+    """Each model repairs one answer, at once after it gave it."""
+    if not failures or failures[-1].failure is not FailureKind.INVALID_OUTPUT or _retries(failures) >= max_retries:
+        return None
+    last = failures[-1]
+    for candidate in candidates:
+        theirs = _of(candidate, failures)
+        if last in theirs and sum(failure.failure is FailureKind.INVALID_OUTPUT for failure in theirs) == 1:
+            return Repair(candidate, last)
+    return None
+
+
+def _retries(failures: Sequence[Failure]) -> int:
+    return len(failures) - len({(failure.provider, failure.model) for failure in failures})
 
 
 def _taken_out(candidate: Candidate, failures: Sequence[Failure]) -> bool:
@@ -87,8 +121,7 @@ def _of(candidate: Candidate, failures: Iterable[Failure]) -> list[Failure]:
 def _again(left: Sequence[Candidate], failures: Sequence[Failure], max_retries: int, jitter: float) -> Step:
     if not left:
         return GiveUp("no other model is left to try")
-    retries = len(failures) - len({(f.provider, f.model) for f in failures})
-    if retries >= max_retries:
+    if _retries(failures) >= max_retries:
         return GiveUp(f"the limit of {max_retries} retries is reached" if max_retries else "retries are switched off")
     soonest = min(left, key=lambda candidate: _delay(candidate, failures, 1.0))
     if (asked := _retry_after(soonest, failures)) > LONGEST_WAIT_SECONDS:

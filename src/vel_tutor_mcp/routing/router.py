@@ -7,139 +7,46 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Generic, Protocol, TypeVar
 
 from vel_tutor_mcp.errors import NoAnswer, OverBudget, ProviderError
-from vel_tutor_mcp.models import Candidate, Decision, FailureKind, Limits
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider
-from vel_tutor_mcp.routing.health import BreakerState, Health
-from vel_tutor_mcp.routing.retry import Failure, GiveUp, Wait, failure_sentence, next_step
-
-Slot = TypeVar("Slot")
-
-_LONGEST_PAUSE_SECONDS = 16
-
-
-class MustWait(Exception):
-    """A call that cannot be opened for now. It is waited for outside of the router.
-
-    Attributes:
-        waits_for: what for, in a few words.
-        told: the same for the task's history.
-        pause: how long at least; None where what is waited for says when it is there.
-    """
-
-    waits_for: str
-    told: str
-    pause: timedelta | None = None
-
-
-class NoPlace(MustWait):
-    """The provider takes no more calls for now."""
-
-    def __init__(self, provider: str, limits: Limits) -> None:
-        super().__init__(f"no free place at {provider} ({limits})")
-        self.waits_for = provider
-        self.told = f"waiting for a free place at {provider} ({limits})"
-
-
-class MoneyHeld(MustWait):
-    """Other calls have set aside what this one needs of a budget that they share, and may give most of it back.
-
-    Many may wait for the same money: who has waited often looks less often.
-    """
-
-    def __init__(self, whose: str, turn: int) -> None:
-        super().__init__(f"the money of its {whose} is set aside")
-        self.waits_for = f"the money of its {whose}"
-        self.told = f"waiting until other calls of its {whose} give money back"
-        self.pause = timedelta(seconds=min(_LONGEST_PAUSE_SECONDS, 1 << min(turn - 1, 10)))
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A candidate that did not answer; see `retry.Failure`."""
-
-    provider: str
-    model: str
-    failure: FailureKind
-    retry_after: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a call ended: with a completion, or with a failure (or both: an answer that was not accepted)."""
-
-    completion: Completion | None
-    failure: ProviderError | None
-    total_ms: int
-    breaker: BreakerState | None
-    """The breaker's new state, where this call changed it."""
-
-
-class Book(Protocol[Slot]):
-    """Where calls are reserved for and settled; `Slot` is its own record of one open call."""
-
-    async def open(self, candidate: Candidate) -> "tuple[Slot, ChatRequest, Delta]":
-        """Reserve for a call to the candidate, and say what to ask and who hears the answer arrive.
-
-        Raises:
-            ProviderError: of kind OVER_BUDGET, where the shortest useful call could cost more than is left.
-            NoPlace: the candidate's provider is at its limit. It is waited for, outside of the router: no other
-                candidate is asked instead, for fallback is for failures.
-            MoneyHeld: likewise, until other calls on the same budget have ended.
-        """
-        ...
-
-    def accepted(self, completion: Completion) -> Completion:
-        """The answer as it is to be stored.
-
-        Raises:
-            ProviderError: of kind INVALID_OUTPUT, where it is not what was asked for.
-        """
-        ...
-
-    async def fail(self, slot: Slot, ended: Ended) -> None:
-        """Settle a call that failed."""
-        ...
-
-    async def wait(self, step: Wait) -> None:
-        """Hear that nothing is tried for a while."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be tried: the decision, what failed already (in an earlier run), and how often to try again.
-
-    `waited`: the pause that may be due after those failures is over.
-    """
-
-    decision: Decision
-    failures: Sequence[Failure]
-    max_retries: int
-    fallback: bool
-    waited: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[Slot]):
-    slot: Slot
-    candidate: Candidate
-    ended: Ended
+from vel_tutor_mcp.models import Candidate, FailureKind
+from vel_tutor_mcp.providers.base import Completion, Provider
+from vel_tutor_mcp.routing.book import Answered, Book, Ended, Failed, Lost, MustWait, Order, Slot
+from vel_tutor_mcp.routing.caller import Caller, Opened, elapsed
+from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.hedge import Hedging, Race, second
+from vel_tutor_mcp.routing.pace import Pace
+from vel_tutor_mcp.routing.retry import Failure, GiveUp, Repair, Try, Wait, failure_sentence, next_step
+from vel_tutor_mcp.routing.warmth import Warmth
 
 
 class Router:
-    """All providers, as one that does not fail while any of them answers."""
+    """All providers, as one that does not fail while any of them answers.
+
+    `clock` gives epoch seconds; without `hedging` no call is made beside another.
+    """
 
     def __init__(
-        self, providers: Mapping[str, Provider], health: Health, jitter: Callable[[], float] = random.random
+        self,
+        providers: Mapping[str, Provider],
+        health: Health,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
+        *,
+        pace: Pace | None = None,
+        warmth: Warmth | None = None,
+        hedging: Hedging | None = None,
     ) -> None:
-        self._providers = providers
-        self._health = health
         self._jitter = jitter
+        self._hedging = hedging
+        self._caller = Caller(
+            providers=providers,
+            health=health,
+            pace=pace or Pace(),
+            warmth=warmth or Warmth(),
+            hedging=hedging,
+            clock=clock,
+        )
 
     async def answer(self, order: Order, book: Book[Slot]) -> Answered[Slot]:
         """The first acceptable answer.
@@ -148,16 +55,17 @@ class Router:
             NoAnswer: with one sentence of what was tried, why it failed and what to do.
             OverBudget: likewise, where money is all that stood in the way.
             NoPlace, MoneyHeld: see `Book.open`.
+            Paced: the rate limit of whom to ask next takes no call for a while.
         """
         failures = list(order.failures)
         while True:
-            candidate = await self._next(order, failures, book)
-            result = await self._attempt(candidate, book)
+            step = await self._next(order, failures, book)
+            result = await self._attempt(step, order, failures, book)
             if isinstance(result, Answered):
                 return result
-            failures.append(Failed(candidate.provider, candidate.model, result.kind, result.retry_after))
+            failures += result
 
-    async def _next(self, order: Order, failures: Sequence[Failure], book: Book[Slot]) -> Candidate:
+    async def _next(self, order: Order, failures: Sequence[Failure], book: Book[Slot]) -> Try | Repair | Wait:
         step = next_step(
             order.decision.candidates,
             failures,
@@ -172,43 +80,107 @@ class Router:
         if isinstance(step, Wait) and not (order.waited and len(failures) == len(order.failures)):
             await book.wait(step)
             await asyncio.sleep(step.seconds)
-        return step.candidate
+        return step
 
-    async def _attempt(self, candidate: Candidate, book: Book[Slot]) -> "Answered[Slot] | ProviderError":
-        now = time.time()
-        if not self._health.start(candidate.provider, candidate.model, now):
-            until = self._health.open_until(candidate.provider, candidate.model, now) or now
-            return ProviderError("circuit open", kind=FailureKind.SERVER_ERROR, retry_after=until - now)
-        try:
-            slot, request, on_delta = await book.open(candidate)
-            ended = await self._call(candidate, request, on_delta, book)
-        except ProviderError as refusal:
-            self._health.release(candidate.provider, candidate.model)
-            return refusal
-        except BaseException:
-            self._health.release(candidate.provider, candidate.model)
-            raise
+    async def _attempt(
+        self, step: Try | Repair | Wait, order: Order, failures: Sequence[Failure], book: Book[Slot]
+    ) -> Answered[Slot] | list[Failed]:
+        repairs = step.failure if isinstance(step, Repair) else None
+        first = await self._caller.open(step.candidate, book, repairs=repairs)
+        if isinstance(first, ProviderError):
+            return [Failed.of(step.candidate, first)]
+        if self._hedging is not None:
+            hedges = order.fallback and repairs is None
+            return await self._raced(first, order.decision.candidates if hedges else (), failures, self._hedging, book)
+        ended = await self._caller.call(first, first.on_delta, book)
+        return await self._settled(first, ended, book)
+
+    async def _settled(self, opened: Opened[Slot], ended: Ended, book: Book[Slot]) -> Answered[Slot] | list[Failed]:
         if ended.failure is None:
-            return Answered(slot, candidate, ended)
-        await book.fail(slot, ended)
-        return ended.failure
+            return Answered(opened.slot, opened.candidate, ended)
+        await book.fail(opened.slot, ended)
+        return [Failed.of(opened.candidate, ended.failure)]
 
-    async def _call(self, candidate: Candidate, request: ChatRequest, on_delta: Delta, book: Book[Slot]) -> Ended:
-        started = time.monotonic()
-        completion, failure = None, None
+    async def _raced(
+        self,
+        first: Opened[Slot],
+        others: Sequence[Candidate],
+        failures: Sequence[Failure],
+        hedging: Hedging,
+        book: Book[Slot],
+    ) -> Answered[Slot] | list[Failed]:
+        """The first call's answer, or that of a second one which began to answer before it."""
+        failed: list[Failed] = []
+        hedging.count()
+        async with Race[Opened[Slot], Ended]() as race:
+            self._run(first, race, book)
+            await race.news(hedging.patience(first.candidate))
+            hedge = await self._hedge(first, second(others, failures, first.candidate), race, book)
+            if hedge is not None:
+                self._run(hedge, race, book)
+            while race.runs:
+                await race.news()
+                result = await self._finished(race, book)
+                if isinstance(result, Answered):
+                    return result
+                failed += result
+        return failed
+
+    def _run(self, opened: Opened[Slot], race: Race[Opened[Slot], Ended], book: Book[Slot]) -> None:
+        call = race.run(opened, lambda on_delta: self._caller.call(opened, on_delta, book), opened.on_delta)
+        # Also where it is cut before it begins.
+        call.add_done_callback(lambda _: self._caller.in_pace_no_more(opened))
+
+    async def _hedge(
+        self,
+        first: Opened[Slot],
+        candidate: Candidate | None,
+        race: Race[Opened[Slot], Ended],
+        book: Book[Slot],
+    ) -> Opened[Slot] | None:
+        """A second call, where the first one is late; what stands against it is no failure of the task's."""
+        assert self._hedging is not None
+        if candidate is None or not race.is_open or not self._hedging.take():
+            return None
         try:
-            completion = await self._providers[candidate.provider].complete(request, on_delta)
-            completion = book.accepted(completion)
-        except ProviderError as problem:
-            failure = problem
-        total_ms = round((time.monotonic() - started) * 1000)
-        breaker = self._health.record(
-            candidate.provider,
-            candidate.model,
-            failure.kind if failure else None,
-            time.time(),
-            first_token_ms=completion.first_token_ms if completion else None,
-            total_ms=total_ms,
-            tokens_out=completion.tokens_out if completion else None,
-        )
-        return Ended(completion=completion, failure=failure, total_ms=total_ms, breaker=breaker)
+            opened = await self._caller.open(candidate, book, beside=first.candidate)
+        except MustWait:
+            return None
+        if isinstance(opened, ProviderError):
+            return None
+        if race.winner is None:
+            return opened
+        self._caller.leave(candidate, opened.given)
+        await book.lose(opened.slot, Lost(winner=race.winner.candidate, total_ms=0, sent=False))
+        return None
+
+    async def _finished(self, race: Race[Opened[Slot], Ended], book: Book[Slot]) -> Answered[Slot] | list[Failed]:
+        """What has come of the calls that ended; those that have lost are stopped and booked."""
+        failed: list[Failed] = []
+        answered: Answered[Slot] | None = None
+        for opened, ended in race.ended():
+            if ended.failure is None and not race.wins(opened):
+                await self._lose(opened, race, book, ended.completion)
+                continue
+            result = await self._settled(opened, ended, book)
+            if isinstance(result, Answered):
+                answered = result
+            else:
+                failed += result
+        for loser in await race.losers():
+            await self._lose(loser, race, book)
+        return answered or failed
+
+    async def _lose(
+        self,
+        opened: Opened[Slot],
+        race: Race[Opened[Slot], Ended],
+        book: Book[Slot],
+        completion: Completion | None = None,
+    ) -> None:
+        assert race.winner is not None
+        assert self._hedging is not None
+        seconds = elapsed() - opened.begun
+        self._hedging.heard(opened.candidate, seconds)
+        lost = Lost(winner=race.winner.candidate, total_ms=round(seconds * 1000), sent=True, completion=completion)
+        await book.lose(opened.slot, lost)

@@ -13,12 +13,14 @@ from typing import Any
 from vel_tutor_mcp.errors import NoCandidate, VelError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
+from vel_tutor_mcp.routing.book import Answered, MustWait, Order
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
-from vel_tutor_mcp.routing.router import Answered, MustWait, Order, Router
+from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.admission import Admission
-from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open, composed
+from vel_tutor_mcp.services.asking import composed
+from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.persist import persisted
@@ -214,7 +216,7 @@ class Answers:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
         config = await agents.config(tx, task.agent_id, task.agent_version)
         standings = await funds.standings(tx, Payer.of(task), self._tools.settings, record.now())
-        request = funds.at_best(self._request(task, config), standings)
+        request = funds.at_best(await self._request(tx, task, config), standings)
         made = await history.decision(tx, task.id, task.attempt_set)
         if made is None and (held := funds.held(self._routes, task, request, standings)):
             await self._wait(tx, subject, held)
@@ -227,10 +229,11 @@ class Answers:
             return None
         return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
-    def _request(self, task: Task, config: AgentConfig) -> RouteRequest:
-        return self._routes.request_of(
+    async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
+        request = self._routes.request_of(
             composed(task), config, task_type=task.task_type, response_schema=task.response_schema
         )
+        return await self._routes.informed(tx, task.organisation_id, request)
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""
@@ -248,7 +251,7 @@ class Answers:
 
     async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
-        decision = self._routes.decide(request)
+        decision = self._routes.choose(request)
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
@@ -342,12 +345,8 @@ class Answers:
         if call is not None:
             message = f"cancelled while {call.row.name} answered"
             text = call.text()
-            kept = {
-                "output": text,
-                "partial": text is not None,
-                "provider": call.row.provider,
-                "model": call.row.model,
-            }
+            kept = {"output": text, "partial": text is not None}
+            kept |= {"provider": call.row.provider, "model": call.row.model}
         await self._conductor.end_task(tx, job.subject, TaskStatus.CANCELLED, message, **kept)
         return TaskStatus.CANCELLED
 

@@ -5,35 +5,37 @@ Each of its methods is one transaction. The answer itself is settled by `Answers
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, News, Outcome, Task
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Timeouts
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+from vel_tutor_mcp.routing.book import Ended, Lost, NoPlace
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.health import Breaker, Health
-from vel_tutor_mcp.routing.ledger import Prices, usd
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
-from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Ended, NoPlace
+from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import funds, record
+from vel_tutor_mcp.services import funds, learning, record
+from vel_tutor_mcp.services.asking import chat_request, correction
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
-from vel_tutor_mcp.store.audit import canonical
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.evidence import Arm
 from vel_tutor_mcp.store.standing import Standing, available
 
 _PROGRESS_SECONDS = 0.25
-_PATIENCE = 5
 _CHARACTERS_PER_TOKEN = 4
+_UNPRICED = ", whose price is unknown: it counts as $0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +69,33 @@ class Call:
 
 
 class Booking:
-    """See `routing.router.Book`. `current` is the call that is open now.
-
-    `shortage` says which budget kept a call from being made, where one did.
-    """
+    """See `routing.book.Book`. `shortage` says which budget kept a call from being made, where one did."""
 
     def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
         self.subject = subject
-        self.current: Call | None = None
         self.shortage = ""
+        self._calls: dict[str, Call] = {}
         self._tools = tools
         self._config = config
         self._request = request
 
-    async def open(self, candidate: Candidate) -> tuple[Call, ChatRequest, Delta]:
+    @property
+    def tokens(self) -> int:
+        return estimated_tokens(self._request.prompt_bytes) + self._config.max_output_tokens
+
+    async def open(
+        self, candidate: Candidate, *, repairs: Failure | None = None, beside: Candidate | None = None
+    ) -> tuple[Call, ChatRequest, Delta]:
         attempt_id = str(uuid4())
-        return await persisted(lambda: self._open(candidate, attempt_id))
+        call, max_output = await persisted(lambda: self._open(candidate, attempt_id, repairs, beside))
+        task, settings = self.subject.task, self._tools.settings
+        request = chat_request(task, self._config, settings, call.row, candidate, max_output, repairs)
+        return call, request, lambda text: self._hear(call, text)
 
     @unbroken
-    async def _open(self, candidate: Candidate, attempt_id: str) -> tuple[Call, ChatRequest, Delta]:
+    async def _open(
+        self, candidate: Candidate, attempt_id: str, repairs: Failure | None, beside: Candidate | None
+    ) -> tuple[Call, int]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         self.subject.after.clear()  # of an earlier try, as in the methods below
         async with self._tools.database.write() as tx:
@@ -95,8 +105,9 @@ class Booking:
                 raise asyncio.CancelledError
             at = record.now()
             standings = await funds.standings(tx, Payer.of(task), self._tools.settings, at)
-            max_output = self._affordable(task, row, standings)
-            reserved = self._tools.prices.worst_case(row, self._request.prompt_bytes, max_output) or NanoUsd(0)
+            asked = self._asked(repairs)
+            max_output = self._affordable(task, row, asked, standings)
+            reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             attempt = made.get(attempt_id) or Attempt(
                 id=attempt_id,
@@ -112,24 +123,32 @@ class Booking:
                 await self._take_place(tx, task, candidate.provider)
                 await attempts.open_attempt(tx, task, attempt, reserved)
                 unpriced = self._tools.prices.cost(row, 0, 0) is None
-                told = f"asking {candidate.name}" + (", whose price is unknown: it counts as $0" if unpriced else "")
+                told = _asking(candidate, repairs, beside) + (_UNPRICED if unpriced else "")
                 await record.note(tx, self.subject, "attempt", told, 15)
         self.subject.publish(self._tools.hub)
-        call = self.current = Call(attempt, row, reserved, time.monotonic())
-        return call, self._chat(candidate, row, max_output), lambda text: self._hear(call, text)
+        call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic())
+        return call, max_output
 
-    def _affordable(self, task: Task, row: ModelRow, standings: list[Standing]) -> int:
+    def _asked(self, repairs: Failure | None) -> RouteRequest:
+        """What is asked; a correction makes it longer."""
+        if repairs is None:
+            return self._request
+        return replace(self._request, prompt_bytes=self._request.prompt_bytes + prompt_bytes(correction(repairs)))
+
+    def _affordable(self, task: Task, row: ModelRow, asked: RouteRequest, standings: list[Standing]) -> int:
         """How long the answer may be.
 
         Raises:
             MoneyHeld: it could be longer once other calls have ended. ProviderError: it could not be of any use.
         """
-        left = available(standings)
-        longest = self._longest(row, left)
-        if longest < self._longest(row, available(standings, at_best=True)):
+        left, shortest = available(standings), shortest_output(row, asked)
+        longest = self._longest(row, asked, left)
+        if longest < self._longest(row, asked, available(standings, at_best=True)):
             raise funds.money_held(task, standings)
-        if longest >= shortest_output(row, self._request):
+        if longest >= shortest:
             return longest
+        if self._longest(row, asked, None) < shortest:
+            raise ProviderError(f"{row.name} has no room to correct its answer", kind=FailureKind.INVALID_OUTPUT)
         self.shortage = funds.shortage(standings)
         raise ProviderError(
             f"{row.name} could cost more than the ${usd(left or NanoUsd(0)):.6f} that is left",
@@ -168,9 +187,24 @@ class Booking:
                 self._tools.health.restore(call.attempt.provider, call.attempt.model, Breaker())
                 raise asyncio.CancelledError
             await self.settle(tx, call, Outcome.FAILED, ended)
-            await record.note(tx, self.subject, "failed_attempt", str(failure), 20)
+            await record.note(tx, self.subject, "failed_attempt", _failed(failure, call), 20)
             await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
-        self.current = None
+        self._calls.pop(call.attempt.id, None)
+        self.subject.publish(self._tools.hub)
+
+    async def lose(self, call: Call, lost: Lost) -> None:
+        await persisted(lambda: self._lose(call, lost))
+
+    @unbroken
+    async def _lose(self, call: Call, lost: Lost) -> None:
+        self.subject.after.clear()
+        async with self._tools.database.write() as tx:
+            if not await self.is_ours(tx):
+                raise asyncio.CancelledError
+            await _close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost))
+            message = f"{lost.winner.name} began to answer first; {call.row.name} is stopped"
+            await record.note(tx, self.subject, "lost_race", message, 25)
+        self._calls.pop(call.attempt.id, None)
         self.subject.publish(self._tools.hub)
 
     async def wait(self, step: Wait) -> None:
@@ -178,7 +212,9 @@ class Booking:
 
     @unbroken
     async def _note_wait(self, step: Wait) -> None:
-        message = f"waiting {step.seconds:.1f} s before asking {step.candidate.name} again"
+        name = step.candidate.name
+        reason = f"for the rate limit of {name}" if step.limited else f"before asking {name} again"
+        message = f"waiting {step.seconds:.1f} s {reason}"
         async with self._tools.database.write() as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
@@ -190,10 +226,11 @@ class Booking:
         return await tasks.is_held(tx, self.subject.work, self._tools.executor)
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
-        """Store the call's end, its cost and what it did to the model's breaker; once."""
+        """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker; once."""
         ending = self._ending(call, ended, outcome)
         if not await _close(tx, self.subject, self._tools.settings, call.attempt, ending):
             return
+        await self._learn(tx, call, ended)
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
             state = self._tools.health.snapshot(provider, model)
@@ -201,10 +238,18 @@ class Booking:
             changed = {"provider": provider, "model": model}
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
 
+    async def _learn(self, tx: Transaction, call: Call, ended: Ended) -> None:
+        task, failure = self.subject.task, ended.failure
+        cause = learning.cause_of_ending(failure.kind if failure else None, has_schema=task.response_schema is not None)
+        if cause is not None:
+            task_type = self._request.features.task_type
+            arm = Arm(task.organisation_id, task_type, call.attempt.provider, call.attempt.model)
+            await learning.learn(tx, arm, cause, record.now())
+
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
-        """`close_open` for this run; returns the call that was under way in this process, if any."""
-        await close_open(tx, self.subject, self._tools.settings, outcome, error, self.current)
-        return self.current
+        """`close_open` for this run; returns the call that was answering in this process, or was to, if any."""
+        await close_open(tx, self.subject, self._tools.settings, outcome, error, self._calls)
+        return max(self._calls.values(), key=lambda call: call.characters, default=None)
 
     def _ending(self, call: Call, ended: Ended, outcome: Outcome) -> Ending:
         completion, failure = ended.completion, ended.failure
@@ -222,8 +267,24 @@ class Booking:
             first_token_ms=call.first_token_ms,
         )
 
+    def _lost(self, call: Call, lost: Lost) -> Ending:
+        completion = lost.completion
+        return Ending(
+            outcome=Outcome.CANCELLED,
+            cost_nanousd=self._used(call, completion) if lost.sent else NanoUsd(0),
+            total_ms=lost.total_ms,
+            error=f"lost the race: {lost.winner.name} began to answer first",
+            served_model=completion.served_model if completion else None,
+            tokens_in=completion.tokens_in if completion else None,
+            tokens_out=completion.tokens_out if completion else None,
+        )
+
     def _cost(self, call: Call, ended: Ended) -> NanoUsd:
-        completion = ended.completion
+        unheard = ended.completion is None and ended.failure is not None and not ended.failure.billable
+        return NanoUsd(0) if unheard else self._used(call, ended.completion)
+
+    def _used(self, call: Call, completion: Completion | None) -> NanoUsd:
+        """What the call cost by its usage, or all that was set aside where that is not known."""
         if completion and completion.tokens_in is not None and completion.tokens_out is not None:
             cost = self._tools.prices.cost(
                 call.row,
@@ -233,22 +294,10 @@ class Booking:
                 tokens_written=completion.tokens_written or 0,
             )
             return NanoUsd(cost or 0)
-        unheard = completion is None and ended.failure is not None and not ended.failure.billable
-        return NanoUsd(0) if unheard else call.reserved
+        return call.reserved
 
-    def _longest(self, row: ModelRow, available: NanoUsd | None) -> int:
-        return output_limit(row, replace(self._request, available=available), self._tools.prices)
-
-    def _chat(self, candidate: Candidate, row: ModelRow, max_output_tokens: int) -> ChatRequest:
-        return ChatRequest(
-            model=row.model,
-            system=self._config.system_prompt,
-            prompt=composed(self.subject.task),
-            max_output_tokens=max_output_tokens,
-            timeouts=timeouts(self._tools.settings, self._config, row, candidate.expected_latency_ms),
-            temperature=self._config.temperature if row.takes_temperature else None,
-            response_schema=self.subject.task.response_schema,
-        )
+    def _longest(self, row: ModelRow, asked: RouteRequest, available: NanoUsd | None) -> int:
+        return output_limit(row, replace(asked, available=available), self._tools.prices)
 
     def _hear(self, call: Call, text: str) -> None:
         call.heard.append(text)
@@ -267,22 +316,34 @@ class Booking:
         self._tools.hub.publish(self.subject.task.id, news)
 
 
+def _asking(candidate: Candidate, repairs: Failure | None, beside: Candidate | None) -> str:
+    if repairs is not None:
+        return f"asking {candidate.name} to correct its answer"
+    return f"asking {candidate.name}" + (f" too, for {beside.name} is late" if beside else "")
+
+
+def _failed(failure: ProviderError, call: Call) -> str:
+    if not call.heard or failure.kind is FailureKind.INVALID_OUTPUT:
+        return str(failure)
+    return f"{failure} What had arrived stays in the attempt; whoever is asked next begins anew."
+
+
 async def close_open(
     tx: Transaction,
     subject: Subject,
     settings: Settings,
     outcome: Outcome,
     error: str | None = None,
-    call: Call | None = None,
+    calls: Mapping[str, Call] | None = None,
 ) -> None:
     """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
 
-    `call` is the one that was under way in this process.
+    `calls` are those that were under way in this process, by the ids of their attempts.
     """
     for attempt in await attempts.of_run(tx, subject.work):
         if attempt.outcome is not Outcome.OPEN:
             continue
-        heard = call if call and call.attempt.id == attempt.id else None
+        heard = calls.get(attempt.id) if calls else None
         ending = Ending(
             outcome=outcome,
             cost_nanousd=await attempts.reserved(tx, attempt.id),
@@ -309,26 +370,3 @@ async def _close(tx: Transaction, subject: Subject, settings: Settings, attempt:
     await record.audit_entry(tx, subject, "provider_called", payload)
     await funds.warn(tx, subject, settings, ending.cost_nanousd, attempt.started_at)
     return True
-
-
-def composed(task: Task) -> str:
-    """The task's prompt with its parameters under it, as JSON."""
-    return f"{task.prompt}\n\nParameters (JSON):\n{canonical(task.parameters)}" if task.parameters else task.prompt
-
-
-def timeouts(settings: Settings, config: AgentConfig, row: ModelRow, expected_ms: int) -> Timeouts:
-    """The limits of one call that is expected to take `expected_ms` in all; none is longer than the whole may take.
-
-    A model that reasons shows its first token late: it is given some times what the whole is expected to take.
-    """
-    first = settings.first_token_timeout_seconds
-    if "reasoning" in row.capabilities:
-        patience = max(first, _PATIENCE * expected_ms / 1000)
-        first = min(patience, settings.reasoning_timeout_seconds)
-    total = float(config.timeout_seconds)
-    return Timeouts(
-        connect=min(total, settings.connect_timeout_seconds),
-        first_token=min(total, first),
-        between_tokens=min(total, settings.between_tokens_timeout_seconds),
-        total=total,
-    )

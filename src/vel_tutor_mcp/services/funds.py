@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from vel_tutor_mcp.models import Candidate, Decision, NanoUsd, Task
+from vel_tutor_mcp.routing.book import MoneyHeld
 from vel_tutor_mcp.routing.ledger import nano_usd, usd
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import OVER_BUDGET, money
-from vel_tutor_mcp.routing.router import MoneyHeld
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes

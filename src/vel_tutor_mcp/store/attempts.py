@@ -1,5 +1,6 @@
 """Attempts and the ledger: a call is reserved for before it is made, and settled where its end is stored."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -32,6 +33,12 @@ class Ending:
 async def of_task(tx: Transaction, task_id: str) -> list[Attempt]:
     """All attempts of the task, oldest first."""
     query = sa.select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.attempt_set, attempts.c.number)
+    return [_attempt(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def of_tasks(tx: Transaction, task_ids: Collection[str]) -> list[Attempt]:
+    """All attempts of these tasks, in no order."""
+    query = sa.select(attempts).where(attempts.c.task_id.in_(task_ids))
     return [_attempt(row) for row in (await tx.execute(query)).mappings()]
 
 

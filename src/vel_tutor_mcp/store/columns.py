@@ -1,8 +1,10 @@
-"""The types of columns, the same on both databases."""
+"""The types of columns, the same on both databases, and the columns that many tables have."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey
 
 
 class Utc(sa.TypeDecorator[datetime]):
@@ -26,3 +28,19 @@ Id = sa.Uuid(as_uuid=False)
 Json = sa.JSON(none_as_null=True)
 # SQLite numbers rows by itself only for its own INTEGER type.
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def row_id() -> Column[str]:
+    return Column("id", Id, primary_key=True)
+
+
+def owned() -> tuple[Column[Any], Column[Any]]:
+    """Whose row it is."""
+    return (
+        Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+        Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
+    )
+
+
+def moment(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, Utc, nullable=nullable)

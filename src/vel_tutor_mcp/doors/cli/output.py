@@ -122,11 +122,17 @@ def progress(beginning: str) -> "Iterator[Tell | None]":
     with console.status(Text(beginning)) as status:
 
         async def tell(news: "News") -> None:
-            line = Text(f"{news.percent:3.0f} %  {one_line(news.message)}")
-            line.truncate(console.width - _SPINNER, overflow="ellipsis")
+            share, room = f"{news.percent:3.0f} %  ", console.width - _SPINNER
+            line = Text(share + _newest(one_line(news.message), room - len(share)))
+            line.truncate(room, overflow="ellipsis")
             status.update(line)
 
         yield tell
+
+
+def _newest(message: str, room: int) -> str:
+    """The end of a message that is too long: of several news at once the last counts."""
+    return message if len(message) <= room else f"\u2026{message[1 - room :]}"
 
 
 def _stream(name: Name) -> TextIO:

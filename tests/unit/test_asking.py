@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vel_tutor_mcp.models import AgentConfig, Priority, Task, TaskStatus
 from vel_tutor_mcp.providers.base import Timeouts
 from vel_tutor_mcp.routing.catalog import ModelRow
-from vel_tutor_mcp.services.booking import composed, timeouts
+from vel_tutor_mcp.services.asking import composed, timeouts
 from vel_tutor_mcp.settings import Settings
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
