@@ -157,7 +157,7 @@ def _too_long(row: ModelRow, view: _View) -> str | None:
     return f"{reasons.TOO_LONG} of about {view.tokens_in:,} tokens does not fit its window of {row.context_window:,}"
 
 
-def _no_schema(row: ModelRow, view: _View) -> str | None:
+def _no_schema(row: ModelRow, _: _View) -> str | None:
     return None if "json_schema" in row.capabilities else reasons.NO_SCHEMA
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Routes:
     """Decides which models would answer. `configured` are the providers that can be called.
 
-    `exploration` is the share of tasks that may learn, drawn from `chance`; without that, none. `learned`: whether prompts
-    are read by the learned weights, or by the rules alone.
+    `exploration` is the share of tasks that may learn, drawn from `chance`; without that, none. `learned`: whether
+    prompts are read by the learned weights, or by the rules alone.
     """
 
     def __init__(
