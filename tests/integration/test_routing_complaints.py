@@ -50,7 +50,11 @@ async def app(
     providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[App]:
     async with shared_app(
-        providers, tmp_path_factory.mktemp("home"), new_database, first_token_timeout_seconds=1.0
+        providers,
+        tmp_path_factory.mktemp("home"),
+        new_database,
+        first_token_timeout_seconds=1.0,
+        reasoning_timeout_seconds=1.0,
     ) as app:
         yield app
 
@@ -184,13 +188,12 @@ async def test_20_a_prompt_is_not_sent_to_a_model_whose_window_it_does_not_fit(a
 
 
 async def test_21_tasks_of_one_agent_stay_with_the_model_whose_cache_is_warm(app: App, me: Principal) -> None:
-    agent = await agent_with(
-        app, me, providers=("openai",), policy="cheapest", system_prompt="You know the archive by heart. " * 1000
-    )
+    system = "You know the archive by heart. " * 1000
+    agent = await agent_with(app, me, providers=("openai",), policy="cheapest", system_prompt=system)
     cold = await app.routes.explain(me, HELLO, agent, TaskType.GENERAL, None)
     dearer = cold.candidates[1]
-    config = (await app.agents.get(me, agent)).config
-    loyal = await agent_with(app, me, **config.model_dump() | {"model_preferences": {TaskType.GENERAL: dearer.model}})
+    preferences = {TaskType.GENERAL: dearer.model}
+    loyal = await agent_with(app, me, model_preferences=preferences, system_prompt=system)
 
     await asked(app, me, loyal, task_type=TaskType.GENERAL)
     warm = await app.routes.explain(me, "And who was it?", agent, TaskType.GENERAL, None)

@@ -576,11 +576,7 @@ async def test_what_only_python_takes_for_json_is_replaced_by_another_models(
     providers.groq.answer = lambda _: said
     told = await answered(app, me, "Who?", response_schema=PERSON)
 
-    assert [attempt.failure for attempt in told.attempts] == [
-        FailureKind.INVALID_OUTPUT,
-        FailureKind.INVALID_OUTPUT,
-        None,
-    ]
+    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT] * 2 + [None]
 
 
 async def test_an_answer_nested_too_deep_to_be_checked_is_replaced(
@@ -589,11 +585,7 @@ async def test_an_answer_nested_too_deep_to_be_checked_is_replaced(
     providers.groq.answer = lambda _: '{"a":' * 400 + "1" + "}" * 400
     told = await answered(app, me, "Who?", response_schema={"properties": {"a": {"$ref": "#"}}})
 
-    assert [attempt.failure for attempt in told.attempts] == [
-        FailureKind.INVALID_OUTPUT,
-        FailureKind.INVALID_OUTPUT,
-        None,
-    ]
+    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT] * 2 + [None]
 
 
 async def test_an_answer_cut_at_the_limit_says_so(app: App, me: Principal) -> None:
