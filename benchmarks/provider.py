@@ -23,37 +23,37 @@ CHUNKS_PER_SECOND = 200
 GOAL_BURST, GOAL_PACED, GOAL_WHOLE = 0.25, 0.5, 1.0
 
 _MODEL = "simulated-large"
-_PROMPT = "How fast is this? " * 20
+PROMPT = "How fast is this? " * 20
 _LIMITS = Timeouts(connect=5, first_token=20, between_tokens=15, total=60)
 
 Call = Callable[[], Awaitable[str]]
 
 
 async def results(share: float) -> list[Result]:
-    async with _clients() as (ours, theirs):
+    async with clients() as (ours, theirs):
         at_once = [
             await compared(
                 f"provider, {CHUNKS} chunks in one burst / openai SDK",
-                _cpu_of(lambda: ask_ours(ours), at_once=1),
-                _cpu_of(lambda: streamed(theirs), at_once=1),
+                cpu_of(lambda: ask_ours(ours), at_once=1),
+                cpu_of(lambda: streamed(theirs), at_once=1),
                 unit="us CPU",
                 rounds=fewer(ROUNDS, share),
                 goal=GOAL_BURST,
             ),
             await compared(
                 "provider, whole answer / openai SDK",
-                _cpu_of(lambda: ask_ours(ours, stream=False), at_once=1),
-                _cpu_of(lambda: _whole(theirs), at_once=1),
+                cpu_of(lambda: ask_ours(ours, stream=False), at_once=1),
+                cpu_of(lambda: whole(theirs), at_once=1),
                 unit="us CPU",
                 rounds=fewer(ROUNDS, share),
                 goal=GOAL_WHOLE,
             ),
         ]
-    async with _clients(CHUNKS_PER_SECOND) as (ours, theirs):
+    async with clients(CHUNKS_PER_SECOND) as (ours, theirs):
         paced = await compared(
             f"provider, {CHUNKS} chunks at 5 ms each, {PACED_AT_ONCE} at once / openai SDK",
-            _cpu_of(lambda: ask_ours(ours), at_once=PACED_AT_ONCE),
-            _cpu_of(lambda: streamed(theirs), at_once=PACED_AT_ONCE),
+            cpu_of(lambda: ask_ours(ours), at_once=PACED_AT_ONCE),
+            cpu_of(lambda: streamed(theirs), at_once=PACED_AT_ONCE),
             unit="us CPU",
             rounds=fewer(PACED_ROUNDS, share),
             goal=GOAL_PACED,
@@ -62,9 +62,11 @@ async def results(share: float) -> list[Result]:
 
 
 @asynccontextmanager
-async def _clients(tokens_per_second: float = 0) -> AsyncIterator[tuple[OpenAICompatible, AsyncOpenAI]]:
-    with upstream(CHUNKS, tokens_per_second) as server:
-        ours = OpenAICompatible("openai", server.base_url, "dummy-key")
+async def clients(
+    tokens_per_second: float = 0, latency: float = 0, at_once: int = 100
+) -> AsyncIterator[tuple[OpenAICompatible, AsyncOpenAI]]:
+    with upstream(CHUNKS, tokens_per_second, latency) as server:
+        ours = OpenAICompatible("openai", server.base_url, "dummy-key", max_connections=at_once)
         theirs = AsyncOpenAI(base_url=server.base_url, api_key="dummy-key", max_retries=0)
         try:
             yield ours, theirs
@@ -73,7 +75,7 @@ async def _clients(tokens_per_second: float = 0) -> AsyncIterator[tuple[OpenAICo
             await theirs.close()
 
 
-def _cpu_of(call: Call, at_once: int) -> Measurement:
+def cpu_of(call: Call, at_once: int) -> Measurement:
     """Microseconds of this process per call; the answer is checked, outside the clock."""
 
     async def measure() -> float:
@@ -91,7 +93,7 @@ def _cpu_of(call: Call, at_once: int) -> Measurement:
 
 async def ask_ours(provider: OpenAICompatible, on_delta: Delta = lambda _: None, *, stream: bool = True) -> str:
     request = ChatRequest(
-        model=_MODEL, system="", prompt=_PROMPT, max_output_tokens=CHUNKS, timeouts=_LIMITS, stream=stream
+        model=_MODEL, system="", prompt=PROMPT, max_output_tokens=CHUNKS, timeouts=_LIMITS, stream=stream
     )
     return (await provider.complete(request, on_delta)).text
 
@@ -111,10 +113,10 @@ async def streamed(client: AsyncOpenAI, on_chunk: Callable[[], None] = lambda: N
     return "".join(texts)
 
 
-async def _whole(client: AsyncOpenAI) -> str:
+async def whole(client: AsyncOpenAI) -> str:
     answer = await client.chat.completions.create(model=_MODEL, messages=_messages(), max_completion_tokens=CHUNKS)
     return answer.choices[0].message.content or ""
 
 
 def _messages() -> list[ChatCompletionUserMessageParam]:
-    return [{"role": "user", "content": _PROMPT}]
+    return [{"role": "user", "content": PROMPT}]

@@ -16,6 +16,7 @@ import durable
 import memory
 import parts
 import provider
+import routed
 import runs
 import start
 import stored
@@ -25,11 +26,13 @@ import tool_list
 import waiting
 import workers
 from measure import Result
+from routing import availability, switching, trace
 from stdio import FOREIGN
 
 BENCHMARKS = {
     "start": start.results,
     "provider": provider.results,
+    "routed": routed.results,
     "decision": decision.results,
     "tools": tool_list.results,
     "memory": memory.results,
@@ -41,6 +44,9 @@ BENCHMARKS = {
     "waiting": waiting.results,
     "stored": stored.results,
     "parts": parts.results,
+    "availability": availability.results,
+    "switching": switching.results,
+    "trace": trace.results,
 }
 
 _QUICK = 0.3

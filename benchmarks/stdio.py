@@ -30,6 +30,7 @@ def environment(folder: Path, base_url: str, **values: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | {
         "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
         "VEL_TUTOR_HOME": str(folder / "home"),
+        "VEL_TUTOR_EXPLORATION": "0",
         "OPENAI_API_KEY": "dummy-key",
         "OPENAI_BASE_URL": base_url,
         **values,

@@ -58,7 +58,8 @@ def without_settings(patch: pytest.MonkeyPatch) -> None:
 
 def settings_for(providers: Providers, home: Path, **values: Any) -> Settings:
     environment = {name.lower(): value for name, value in providers.environment().items()}
-    return Settings.model_validate({"home": home} | environment | values)
+    # Which model is asked is not left to chance.
+    return Settings.model_validate({"home": home, "exploration": 0} | environment | values)
 
 
 @asynccontextmanager

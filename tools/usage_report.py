@@ -4,6 +4,7 @@ from mcp_types import CallToolResult
 
 from vel_tutor_mcp.doors.desk import READS, Desk, tool
 from vel_tutor_mcp.doors.reply import replied
+from vel_tutor_mcp.models import Policy
 
 
 @tool("Usage report", READS)
@@ -11,10 +12,14 @@ async def usage_report(
     desk: Desk,
     period: Literal["day", "week", "month"] = "day",
     group_by: Literal["provider", "model", "agent", "user", "task_type"] = "provider",
+    what_if_policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
 ) -> CallToolResult:
     """Tasks, tokens, cost, latency, success and fallbacks of the last day, week or month, and what the same work would
-    have cost on the strongest model alone.
+    have cost on the strongest model alone, or come to under another policy; and how your budgets stand.
     """
     app, me = await desk.enter()
     report = await app.usage.report(me, period, group_by)
-    return replied(report.text(), report.shown())
+    if what_if_policy is None:
+        return replied(report.text(), report.shown())
+    other = await app.what_if.compare(me, period, Policy(what_if_policy))
+    return replied(f"{report.text()}\n{other.text()}", report.shown() | {"what_if": other.shown()})

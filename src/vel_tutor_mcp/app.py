@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -32,6 +33,7 @@ from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
@@ -41,6 +43,7 @@ from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, user_name
@@ -49,8 +52,13 @@ from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
+# Calls are also made by who runs no tasks, such as the tests of agents.
+_FEWEST_TASKS = 50
 _LOOPS_END_SECONDS = 2.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
@@ -70,6 +78,8 @@ class App:
     runs: Runs
     routes: Routes
     usage: Usage
+    what_if: WhatIf
+    budgets: Budgets
     audit: Audit
     health: Health
     prices: Prices
@@ -122,6 +132,7 @@ class Prepared:
     catalog: Catalog
     prices: Prices
     providers: dict[str, OpenAICompatible]
+    chance: "np.random.Generator"
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -139,6 +150,8 @@ class Prepared:
             health,
             configured,
             allow_unpriced=self.settings.allow_unpriced,
+            exploration=self.settings.exploration,
+            chance=self.chance,
             pace=pace,
             warmth=warmth,
         )
@@ -162,7 +175,9 @@ class Prepared:
             workflows=workflows,
             runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
-            usage=Usage(self.database, self.catalog, self.prices, configured),
+            usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
+            what_if=WhatIf(self.database, routes),
+            budgets=Budgets(self.database, self.settings),
             audit=Audit(self.database),
             health=health,
             prices=self.prices,
@@ -203,6 +218,8 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
+    import numpy as np
+
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)
@@ -222,6 +239,7 @@ def prepare(settings: Settings) -> Prepared:
         catalog=catalog,
         prices=prices,
         providers=_providers(settings, catalog),
+        chance=np.random.default_rng(),
     )
 
 
@@ -296,8 +314,12 @@ def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatib
         row: (settings.base_url_of(name), settings.key_of(name, row.variable))
         for name, row in catalog.providers.items()
     }
+    # Two calls for each task that may run, one of them a hedge: who finds no connection takes its provider to be down.
+    most_calls = 2 * max(settings.concurrency, _FEWEST_TASKS)
     return {
-        row.name: OpenAICompatible(row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field)
+        row.name: OpenAICompatible(
+            row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field, max_connections=most_calls
+        )
         for row, (base_url, key) in access.items()
         if key or (row.name == "local" and base_url)
     }

@@ -152,7 +152,8 @@ class Agent:
 class Candidate:
     """A provider and model that could answer, with what is expected of it.
 
-    `p_ok`: probability that its answer is good enough; `p_up`: that it answers at all (both 0-1).
+    `p_ok`: probability that its answer is good enough; `p_up`: that it answers at all (both 0-1). `evidence`: for how
+    many answers the feedback in `p_ok` counts.
     """
 
     provider: str
@@ -162,6 +163,7 @@ class Candidate:
     expected_cost_nanousd: NanoUsd
     expected_latency_ms: int
     utility: float
+    evidence: float = 0.0
 
     @property
     def name(self) -> str:
@@ -179,7 +181,11 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The candidates in the order in which they are tried, with the reasons in words."""
+    """The candidates in the order in which they are tried, with the reasons in words.
+
+    `propensity`: the probability (0-1) with which the first one was to be the first; `explored`: it is not the best by
+    what is known, and was drawn to learn how good it is.
+    """
 
     task_type: TaskType
     confidence: float
@@ -187,6 +193,20 @@ class Decision:
     candidates: tuple[Candidate, ...]
     excluded: tuple[Excluded, ...]
     reasons: tuple[str, ...]
+    propensity: float = 1.0
+    explored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What feedback says of a model's answers to tasks of one type: for how many good and bad ones it counts, at `at`.
+
+    See `routing.learning`.
+    """
+
+    good: float
+    bad: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.models import MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 _CATALOG = "catalog"
@@ -59,6 +60,8 @@ class Settings(BaseSettings):
     tasks_in_progress: Annotated[int, Field(ge=1, le=1000)] = 10
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 100
     allow_unpriced: bool = False
+    exploration: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    budget_usd_day: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5
     first_token_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
     reasoning_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 90

@@ -24,7 +24,7 @@ NO_TOOL = "server.schema"
 TOOLS = sorted(file.stem for file in leaves.folder("tools").glob("*.py"))
 MOST_BYTES = 16_000
 
-# The contract: these names are fixed. `usage_report` gets `what_if_policy` later.
+# The contract: these names are fixed.
 ARGUMENTS = {
     "agent_create": "name type config",
     "agent_delete": "agent",
@@ -46,7 +46,7 @@ ARGUMENTS = {
     "taskmaster_list": "project tag limit cursor",
     "taskmaster_plan": "project action target count tag wait_seconds",
     "taskmaster_run": "project ids all_ready tag agent review_agent max_cost_usd wait_seconds",
-    "usage_report": "period group_by",
+    "usage_report": "period group_by what_if_policy",
     "workflow_decide": "run step approve comment",
     "workflow_get": "id limit cursor wait_seconds",
     "workflow_retry": "run step",

@@ -25,8 +25,9 @@ from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import TaskRequest, TaskStatus
 from vel_tutor_mcp.services.moving import move
 from vel_tutor_mcp.store import schema
+from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.copying import Step
-from vel_tutor_mcp.store.tables import Utc, metadata
+from vel_tutor_mcp.store.tables import metadata
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +43,7 @@ PLAIN_VALUES: dict[type, Any] = {
     sa.Uuid: str(uuid4()),
     sa.Boolean: True,
     sa.Integer: 1,
+    sa.Float: 0.1,
     sa.String: ODD_TEXT[:10],
 }
 TABLES_OF_ALL = """

@@ -371,6 +371,19 @@ async def test_usage_report_compares_with_the_strongest_model_alone(client: Clie
     assert f"the same answers from {data['baseline_model']} alone: $" in text
 
 
+async def test_usage_report_tells_what_another_policy_would_have_chosen(client: Client, providers: Providers) -> None:
+    await told(client, "task_submit", prompt="Say hello")
+    asked = len(providers.groq.requests)
+    text, data = await told(client, "usage_report", what_if_policy="quality")
+
+    other = data["what_if"]
+    assert (other["policy"], other["was"]["answered"] > 0) == ("quality", True)
+    assert other["would"]["expected_good_enough"] > other["was"]["expected_good_enough"]
+    assert other["outcomes"]["estimate"] is None
+    assert "made again with the policy quality: " in text
+    assert len(providers.groq.requests) == asked
+
+
 async def test_audit_search_filters_by_action_and_subject(client: Client) -> None:
     _, task = await told(client, "task_submit", prompt="Say hello")
     subject = f"task:{task['id']}"
@@ -454,6 +467,7 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("agent_test", {"agent": "nobody"}, "There is no such agent; "),
     ("route_explain", {"prompt": "x", "policy": "fixed"}, "Bad argument `policy` of route_explain; "),
     ("usage_report", {"period": "year"}, "Bad argument `period` of usage_report; "),
+    ("usage_report", {"what_if_policy": "fixed"}, "Bad argument `what_if_policy` of usage_report; "),
     ("audit_search", {"since": "yesterday"}, "`since` is not a time; it must be ISO 8601; write it like 2026-"),
     ("audit_search", {"until": "0001-01-01T00:00:00+14:00"}, "`until` is not a time; "),
     ("workflow_save", {"name": "x", "definition": {"steps": []}}, "The definition is not valid; steps: "),

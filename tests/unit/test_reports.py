@@ -220,6 +220,7 @@ def test_a_decision_tells_who_could_answer_and_who_could_not() -> None:
                 "provider": "groq",
                 "model": "small",
                 "p_ok": 0.9,
+                "evidence": 0.0,
                 "p_up": 0.99,
                 "expected_cost_usd": 0.0015,
                 "expected_latency_ms": 700,
@@ -228,6 +229,8 @@ def test_a_decision_tells_who_could_answer_and_who_could_not() -> None:
         ],
         "excluded": [{"provider": "openai", "model": "large", "reason": "no key"}],
         "reasons": ["cheap enough"],
+        "propensity": 1.0,
+        "explored": False,
     }
 
 

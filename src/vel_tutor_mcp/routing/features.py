@@ -1,34 +1,12 @@
-"""What a prompt asks for, by rules: task type with confidence, size, difficulty. Pure; `lexicon` holds the words."""
+"""What a prompt asks for: task type with confidence, size, difficulty. Pure."""
 
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.ledger import estimated_tokens, prompt_bytes
-from vel_tutor_mcp.routing.lexicon import COMBINATIONS, LEADS, OBJECTS, SIGNALS, WEIGHTS
-
-# The request stands at the beginning or at the end; what is between is mostly material.
-HEAD_CHARACTERS, TAIL_CHARACTERS = 3000, 1000
-HEAD_WORDS, TAIL_WORDS = 40, 25
-MATERIAL_WEIGHT = 0.4
-
-LEAD_WEIGHT = 2.0
-BESIDE_MADE_WEIGHT = 0.5
-GENERAL_WEIGHT = 1.2
-CONFIDENT = 0.4
-
-_WORD = re.compile(r"c\+\+|c#|[^\W\d_]+(?:'[^\W\d_]+)*")
-_SHAPES = re.compile(
-    r"""(?P<code_block>```|^\s*(?:def|class|import|from|function|const|let|public|SELECT|\#include)\b.*[\w;:{)>*]$)
-      | (?P<trace>Traceback\ \(most|\b[A-Z]\w+(?:Error|Exception)\b|segmentation\ fault|panic:|undefined\ reference
-                 |Cannot\ read\ propert)
-      | (?P<equation>\d\s*[*/^=]\s*\(?\d|\d\s+[-+]\s+\d|[a-z]\s*=\s*-?\d|\\frac|\\int|√|∫|∑)
-      | (?P<now>\b202[5-9]\b)
-      | (?P<number>\d+)""",
-    re.VERBOSE | re.MULTILINE,
-)
+from vel_tutor_mcp.routing.signals import Signals, signals_in
+from vel_tutor_mcp.routing.task_types import Guess, by_rules, shipped
 
 # Tokens of a visible answer: at least, and more for each token of the prompt.
 EXPECTED_OUTPUT = {
@@ -55,8 +33,11 @@ DIFFICULTY = {
     TaskType.RESEARCH: 0.35,
     TaskType.GENERAL: 0.15,
 }
-HARDER = {"hard": 0.2, "steps": 0.1, "equation": 0.1, "code_block": 0.05, "weigh": 0.05, "simple": -0.15}
+HARDER = {"hard": 0.2, "expert": 0.2, "steps": 0.1, "equation": 0.1, "code_block": 0.05, "weigh": 0.05, "simple": -0.15}
 TOKENS_AT_HARDEST, LENGTH_DIFFICULTY = 4000, 0.25
+
+# The confidence of a task type that the caller gives; a guess has less.
+GIVEN = 1.0
 
 FLAGS = ("code", "code_block", "trace", "equation", "quantities", "hard", "steps", "simple", "structured")
 
@@ -64,7 +45,8 @@ FLAGS = ("code", "code_block", "trace", "equation", "quantities", "hard", "steps
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What is known of a prompt. `confidence` and `difficulty` are 0-1; tokens are estimates, `tokens_out` those of the
-    visible answer; `flags` are what was seen in it (some of `FLAGS`).
+    visible answer; `flags` are what was seen in it (some of `FLAGS`), `telling` the signals that the task type rests on
+    most.
     """
 
     task_type: TaskType
@@ -73,96 +55,30 @@ class Features:
     tokens_out: int
     difficulty: float
     flags: frozenset[str]
+    telling: tuple[str, ...] = ()
 
 
-def features(prompt: str, task_type: TaskType | None = None) -> Features:
-    """The features of a prompt; a `task_type` that the caller gives is taken as certain."""
-    signals = _signals(prompt)
-    inferred, confidence = _task_type(signals) if task_type is None else (task_type, 1.0)
+def features(prompt: str, task_type: TaskType | None = None, *, learned: bool = True) -> Features:
+    """The features of a prompt; a `task_type` that the caller gives is taken as certain, else it is guessed: by the
+    learned weights, or by rules where those are not wanted or not usable.
+    """
+    signals = signals_in(prompt)
+    guess = _guess(signals, learned) if task_type is None else Guess(task_type, GIVEN, ())
     tokens_in = estimated_tokens(prompt_bytes(prompt))
     return Features(
-        task_type=inferred,
-        confidence=round(confidence, 3),
+        task_type=guess.task_type,
+        confidence=guess.confidence,
         tokens_in=tokens_in,
-        tokens_out=_expected_output(inferred, tokens_in, "simple" in signals.weights),
-        difficulty=_difficulty(inferred, tokens_in, signals.weights),
+        tokens_out=_expected_output(guess.task_type, tokens_in, "simple" in signals.weights),
+        difficulty=_difficulty(guess.task_type, tokens_in, signals.weights),
         flags=frozenset(FLAGS) & signals.weights.keys(),
+        telling=guess.signals,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Signals:
-    """Each signal's weight (1 in the request, less in the material), and the task type of the leading one."""
-
-    weights: Mapping[str, float]
-    lead: TaskType | None
-    made: bool
-
-
-def _signals(prompt: str) -> _Signals:
-    if len(prompt) > HEAD_CHARACTERS + TAIL_CHARACTERS:
-        prompt = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
-    words = _WORD.findall(prompt.lower().replace("\u2019", "'"))
-    found = list(_found(words))
-    weights = dict.fromkeys((signal for _, signal in found), MATERIAL_WEIGHT)
-    request = [signal for place, signal in found if place < HEAD_WORDS or place >= len(words) - TAIL_WORDS]
-    weights.update(dict.fromkeys(request, 1.0))
-    weights.update(dict.fromkeys(_shapes(prompt, weights), 1.0))
-    return _Signals(weights, *_lead(request))
-
-
-def _found(words: Sequence[str]) -> Iterator[tuple[int, str]]:
-    previous = ""
-    for place, word in enumerate(words):
-        for signal in SIGNALS.get(f"{previous}-{word}", ()):
-            yield place, signal
-        for signal in SIGNALS.get(word, ()):
-            yield place, signal
-        previous = word
-
-
-def _shapes(prompt: str, weights: Mapping[str, float]) -> set[str]:
-    shapes = [match.lastgroup or "" for match in _SHAPES.finditer(prompt)]
-    if shapes.count("number") > 1 and "?" in prompt and not {"code_block", "code"} & {*shapes, *weights}:
-        shapes.append("quantities")
-    return set(shapes) - ({"number", "equation"} if "code_block" in shapes else {"number"})
-
-
-def _lead(request: Sequence[str]) -> tuple[TaskType | None, bool]:
-    making = False
-    for signal in request:
-        if making and signal in OBJECTS:
-            return OBJECTS[signal], True
-        if signal in LEADS:
-            return LEADS[signal], False
-        making = making or signal == "make"
-    return None, False
-
-
-def _task_type(signals: _Signals) -> tuple[TaskType, float]:
-    scores = _scores(signals)
-    exponents = {task_type: math.exp(score) for task_type, score in scores.items()}
-    best = max(exponents, key=exponents.__getitem__)
-    confidence = exponents[best] / sum(exponents.values())
-    return (best, confidence) if confidence >= CONFIDENT else (TaskType.GENERAL, confidence)
-
-
-def _scores(signals: _Signals) -> dict[TaskType, float]:
-    scores = dict.fromkeys(TaskType, 0.0)
-    scores[TaskType.GENERAL] = GENERAL_WEIGHT
-    for signal, share in signals.weights.items():
-        for task_type, weight in WEIGHTS.get(signal, ()):
-            scores[task_type] += weight * share
-    for together, task_type, weight, without in COMBINATIONS:
-        if together <= signals.weights.keys() and not without & signals.weights.keys():
-            scores[task_type] += weight * min(signals.weights[signal] for signal in together)
-    if signals.made:
-        scores = {task_type: score * BESIDE_MADE_WEIGHT for task_type, score in scores.items()} | {
-            task_type: score for task_type, score in scores.items() if task_type == signals.lead
-        }
-    if signals.lead:
-        scores[signals.lead] += LEAD_WEIGHT
-    return scores
+def _guess(signals: Signals, learned: bool) -> Guess:
+    model = shipped() if learned else None
+    return by_rules(signals) if model is None else model.guess(signals)
 
 
 def _expected_output(task_type: TaskType, tokens_in: int, simple: bool) -> int:

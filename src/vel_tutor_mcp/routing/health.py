@@ -96,16 +96,19 @@ class Mean:
     total: float = 0.0
     at: float = 0.0
 
-    def faded(self, now: float, half_life: float) -> "Mean":
-        fading = 0.5 ** (max(0.0, now - self.at) / half_life)
-        return Mean(self.weight * fading, self.total * fading, now)
-
     def plus(self, value: float, now: float, half_life: float) -> "Mean":
-        faded = self.faded(now, half_life)
-        return Mean(faded.weight + 1, faded.total + value, now)
+        fading = self._fading(now, half_life)
+        return Mean(self.weight * fading + 1, self.total * fading + value, now)
 
-    def shrunk(self, prior: float, strength: float) -> float:
-        return (self.total + prior * strength) / (self.weight + strength)
+    def shrunk(self, prior: float, strength: float, now: float, half_life: float) -> float:
+        """The mean as it stands now, drawn to the prior as by `strength` more observations of it."""
+        if not self.weight:
+            return prior
+        fading = self._fading(now, half_life)
+        return (self.total * fading + prior * strength) / (self.weight * fading + strength)
+
+    def _fading(self, now: float, half_life: float) -> float:
+        return float(0.5 ** (max(0.0, now - self.at) / half_life))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class Health:
     def open_until(self, provider: str, model: str, now: float) -> float | None:
         """When the next call may be tried, as epoch seconds; None where it may be now."""
         breaker = self._record(provider, model).breaker
-        if breaker.allows(now):
+        if breaker.opened_at is None or breaker.allows(now):
             return None
         since, seconds = (
             (breaker.opened_at, OPEN_SECONDS)
@@ -188,13 +191,13 @@ class Health:
 
     def p_up(self, provider: str, model: str, now: float) -> float:
         """Probability that the next call is answered: recent calls, shrunk to a prior."""
-        return self._record(provider, model).up.faded(now, UPTIME_HALF_LIFE).shrunk(PRIOR_UP, PRIOR_UP_CALLS)
+        return self._record(provider, model).up.shrunk(PRIOR_UP, PRIOR_UP_CALLS, now, UPTIME_HALF_LIFE)
 
     def speed(self, row: ModelRow, now: float) -> Speed:
         """Expected speed: recent calls, shrunk to the catalog's estimate."""
         record = self._record(row.provider, row.model)
-        first = record.first_token_ms.faded(now, SPEED_HALF_LIFE).shrunk(row.first_token_ms, PRIOR_SPEED_CALLS)
-        each = record.token_ms.faded(now, SPEED_HALF_LIFE).shrunk(1000 / row.tokens_per_second, PRIOR_SPEED_CALLS)
+        first = record.first_token_ms.shrunk(row.first_token_ms, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
+        each = record.token_ms.shrunk(1000 / row.tokens_per_second, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
         return Speed(first, 1000 / each)
 
     def snapshot(self, provider: str, model: str) -> Breaker:

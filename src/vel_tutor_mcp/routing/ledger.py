@@ -95,13 +95,17 @@ class Prices:
     def __init__(self, catalog: Catalog, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._sources: dict[str, Rates | ModelInfo | None] = {}
+        self._sources: dict[tuple[str, str], Rates | ModelInfo | None] = {}
         self._rates: dict[int, tuple[ModelPrice, Rates | None]] = {}
 
     def load(self) -> None:
         """Read the prices of all models now (a third of a second), so that no decision has to wait for that."""
         for row in self._catalog.models:
             self._rates_of(row, None)
+
+    def has(self, row: ModelRow) -> bool:
+        """Whether there is a price."""
+        return self._rates_of(row, None) is not None
 
     def cost(
         self,
@@ -120,6 +124,9 @@ class Prices:
         rates = self._rates_of(row, at)
         if rates is None:
             return None
+        if not tokens_cached and not tokens_written:
+            plain = _step(rates.input, tokens_in) * tokens_in + _step(rates.output, tokens_in) * tokens_out
+            return _nano(plain + rates.request)
         cached = min(tokens_cached, tokens_in) if rates.cached else 0
         written = min(tokens_written, tokens_in - cached) if rates.written else 0
         total = _step(rates.input, tokens_in) * (tokens_in - cached - written) + rates.request
@@ -164,16 +171,17 @@ class Prices:
         return Bound(dearest * most + rates.request, _dearest(rates.output, most))
 
     def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
-        key = row.name
+        key = row.provider, row.model
         if key not in self._sources:
             self._sources[key] = self._source(row)
         source = self._sources[key]
         if source is None or isinstance(source, Rates):
             return source
         price = source.get_prices(at or self._clock())
-        if id(price) not in self._rates:
-            self._rates[id(price)] = price, _rates(price)
-        return self._rates[id(price)][1]
+        kept = self._rates.get(id(price))
+        if kept is None:
+            kept = self._rates[id(price)] = price, _rates(price)
+        return kept[1]
 
     def _source(self, row: ModelRow) -> "Rates | ModelInfo | None":
         provider = self._catalog.providers[row.provider].price_provider
@@ -182,11 +190,13 @@ class Prices:
         if provider is None:
             return _own_rates(Decimal(0), Decimal(0), Decimal(0)) if row.provider == "local" else None
         from genai_prices.data_snapshot import get_snapshot
+        from genai_prices.types import ModelPrice
 
         try:
-            return get_snapshot().find_provider_model(row.model, None, provider, None)[1]
+            model = get_snapshot().find_provider_model(row.model, None, provider, None)[1]
         except LookupError:
             return None
+        return _rates(model.prices) if isinstance(model.prices, ModelPrice) else model
 
 
 def expected_output(row: ModelRow, tokens_out: int) -> int:

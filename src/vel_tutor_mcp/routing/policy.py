@@ -5,16 +5,22 @@ It makes no call, reserves no money and takes no probe of a breaker: asking for 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import Candidate, Decision, Excluded, NanoUsd, Policy, TaskType
+from vel_tutor_mcp.models import Candidate, Decision, Evidence, Excluded, NanoUsd, Policy, TaskType
 from vel_tutor_mcp.routing import reasons
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.exploration import First, drawn_first
 from vel_tutor_mcp.routing.features import Features
 from vel_tutor_mcp.routing.health import Health
+from vel_tutor_mcp.routing.learning import posterior
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
 from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok
 from vel_tutor_mcp.routing.retry import LONGEST_WAIT_SECONDS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_CANDIDATES = 5
 
@@ -27,9 +33,10 @@ class RouteRequest:
     """What is to be routed.
 
     `prompt_bytes` as `ledger.prompt_bytes` counts all that is sent; `available` is the money left in the tightest
-    budget, None where there is none; `configured` are the providers that have a key or a base URL. By the models' full
-    names: `warm` is how many of the prompt's tokens each has read lately, `delays` the seconds until its rate limit
-    takes the call; models without either are left out.
+    budget, None where there is none; `configured` are the providers that have a key or a base URL. `evidence` is what
+    feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may learn. By
+    the models' full names: `warm` is how many of the prompt's tokens each has read lately, `delays` the seconds until
+    its rate limit takes the call; models without either are left out.
     """
 
     features: Features
@@ -43,15 +50,20 @@ class RouteRequest:
     needs_json_schema: bool = False
     available: NanoUsd | None = None
     allow_unpriced: bool = False
+    evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict)
+    exploration: float = 0.0
     warm: Mapping[str, int] = field(default_factory=dict)
     delays: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What a decision looks at."""
+    """What a decision looks at, and what is the same for all of its rows."""
 
     request: RouteRequest
+    tokens_in: int
+    value: float
+    weights: Weights
     catalog: Catalog
     prices: Prices
     health: Health
@@ -59,20 +71,26 @@ class _View:
     preferred: ModelRow | None
 
 
-def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Health, now: float) -> Decision:
-    """The candidates in the order in which to try them, none where every model is excluded. `now`: epoch seconds."""
+def decide(
+    request: RouteRequest,
+    catalog: Catalog,
+    prices: Prices,
+    health: Health,
+    now: float,
+    chance: "np.random.Generator | None" = None,
+) -> Decision:
+    """The candidates in the order in which to try them, none where every model is excluded.
+
+    `now`: epoch seconds. Without a `chance` to draw from nothing is explored, and the same always gives the same.
+    """
     preferred, excluded = _preferred(request, catalog)
-    view = _View(request, catalog, prices, health, now, preferred)
-    eligible: list[ModelRow] = []
-    for row in catalog.models:
-        obstacle = next((found for check in _OBSTACLES if (found := check(row, view))), None)
-        if obstacle:
-            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
-        else:
-            eligible.append(row)
-    excluded += _without_models(view)
+    tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
+    view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
+    eligible, left_out = _filtered(view)
+    excluded += [*left_out, *_without_models(view)]
     ranked = _ranked([_candidate(row, view) for row in eligible], view)
-    chosen = _spread(ranked)[: MOST_CANDIDATES if request.fallback else 1]
+    first = _first(ranked, view, chance)
+    chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
     return Decision(
         task_type=request.features.task_type,
         confidence=request.features.confidence,
@@ -82,6 +100,8 @@ def decide(request: RouteRequest, catalog: Catalog, prices: Prices, health: Heal
         reasons=reasons.for_choice(
             request.features, request.policy, chosen, ranked, preferred, excluded, _conditions(chosen, view)
         ),
+        propensity=first.propensity,
+        explored=first.place > 0,
     )
 
 
@@ -129,10 +149,9 @@ def _used_up(row: ModelRow, view: _View) -> str | None:
 
 
 def _too_long(row: ModelRow, view: _View) -> str | None:
-    tokens = estimated_tokens(view.request.prompt_bytes)
-    if tokens + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
+    if view.tokens_in + OVERHEAD_TOKENS + shortest_output(row, view.request) <= row.context_window:
         return None
-    return f"{reasons.TOO_LONG} of about {tokens:,} tokens does not fit its window of {row.context_window:,}"
+    return f"{reasons.TOO_LONG} of about {view.tokens_in:,} tokens does not fit its window of {row.context_window:,}"
 
 
 def _no_schema(row: ModelRow, view: _View) -> str | None:
@@ -140,14 +159,14 @@ def _no_schema(row: ModelRow, view: _View) -> str | None:
 
 
 def _unpriced(row: ModelRow, view: _View) -> str | None:
-    return reasons.UNPRICED if not view.request.allow_unpriced and view.prices.cost(row, 0, 0) is None else None
+    return reasons.UNPRICED if not view.request.allow_unpriced and not view.prices.has(row) else None
 
 
 def _over_budget(row: ModelRow, view: _View) -> str | None:
-    request, shortest = view.request, shortest_output(row, view.request)
+    request = view.request
     if request.available is None:
         return None
-    worst = view.prices.worst_case(row, request.prompt_bytes, shortest)
+    worst = view.prices.worst_case(row, request.prompt_bytes, shortest_output(row, request))
     if worst is None or worst <= request.available:
         return None
     return f"{reasons.OVER_BUDGET} {reasons.money(usd(worst))}, of {reasons.money(usd(request.available))} left"
@@ -166,6 +185,25 @@ _OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
 )
 
 
+def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
+    """The models that could be asked, and the others."""
+    eligible: list[ModelRow] = []
+    excluded: list[Excluded] = []
+    for row in view.catalog.models:
+        if obstacle := _obstacle(row, view):
+            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+        else:
+            eligible.append(row)
+    return eligible, excluded
+
+
+def _obstacle(row: ModelRow, view: _View) -> str | None:
+    for check in _OBSTACLES:
+        if found := check(row, view):
+            return found
+    return None
+
+
 def shortest_output(row: ModelRow, request: RouteRequest) -> int:
     useful = SHORTEST_REASONED_ANSWER if "reasoning" in row.capabilities else SHORTEST_ANSWER
     return min(useful, request.max_output_tokens, row.max_output_tokens)
@@ -182,12 +220,12 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
     tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
     warm = request.warm.get(row.name, 0)
-    cost = view.prices.estimate(row, request.prompt_bytes, tokens_out, warm) or NanoUsd(0)
-    latency = view.health.speed(row, view.now).total_ms(expected_output(row, tokens_out))
-    latency += round(1000 * request.delays.get(row.name, 0.0))
-    good = p_ok(row, request.features.task_type, request.features.difficulty)
+    billed = expected_output(row, tokens_out)
+    cost = view.prices.cost(row, view.tokens_in, billed, warm) or NanoUsd(0)
+    latency = view.health.speed(row, view.now).total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
+    prior = p_ok(row, request.features.task_type, request.features.difficulty)
+    good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
     up = view.health.p_up(row.provider, row.model, view.now)
-    value = VALUE_USD[request.features.task_type]
     return Candidate(
         provider=row.provider,
         model=row.model,
@@ -195,7 +233,8 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
         p_up=round(up, 4),
         expected_cost_nanousd=cost,
         expected_latency_ms=latency,
-        utility=_utility(WEIGHTS[request.policy], value * good * up, usd(cost), latency / 1000, 1 - up),
+        utility=_utility(view.weights, view.value * good * up, usd(cost), latency / 1000, 1 - up),
+        evidence=evidence,
     )
 
 
@@ -222,7 +261,7 @@ def _utility(weights: Weights, value: float, cost: float, seconds: float, risk: 
 
 def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
     """Best first, the preferred model before all; equal ones by the agent's order of providers, then the catalog's."""
-    request, floor = view.request, WEIGHTS[view.request.policy].floor
+    request, floor = view.request, view.weights.floor
     places = {provider: place for place, provider in enumerate(request.providers or view.catalog.providers)}
 
     def rank(candidate: Candidate) -> tuple[bool, bool, float, float, int]:
@@ -234,6 +273,19 @@ def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
         return not first, not good_enough, -candidate.utility if good_enough else 0.0, -candidate.p_ok, place
 
     return sorted(candidates, key=rank)
+
+
+def _first(ranked: Sequence[Candidate], view: _View, chance: "np.random.Generator | None") -> First:
+    """Who goes first: the best, or for a share of the decisions one to learn from, but never against what is named."""
+    request, weights = view.request, view.weights
+    named = request.policy is Policy.FIXED or request.features.task_type in request.model_preferences
+    if chance is None or named or request.exploration <= 0 or len(ranked) <= 1:
+        return First(0, 1.0)
+    return drawn_first(ranked, weights.value * view.value, weights.floor, request.exploration, chance)
+
+
+def _led_by(ranked: Sequence[Candidate], place: int) -> Sequence[Candidate]:
+    return [ranked[place], *ranked[:place], *ranked[place + 1 :]] if place else ranked
 
 
 def _spread(ranked: Sequence[Candidate]) -> list[Candidate]:

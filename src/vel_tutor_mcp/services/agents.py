@@ -170,7 +170,7 @@ class Agents:
             NotFound: no such agent. Conflict: a live test of an agent that is not active.
         """
         agent, _ = await self.get(principal, id_or_name)
-        request = self._routes.request_of(prompt, agent.config)
+        request = await self._routes.request_for(principal, prompt, agent.config)
         decision = self._routes.decide(request)
         checks = [*self._configuration_checks(agent), _route_check(decision)]
         told = await self._live(principal, agent, prompt) if live and decision.candidates else None

@@ -100,6 +100,7 @@ def shown_decision(decision: Decision) -> dict[str, Any]:
                 "provider": candidate.provider,
                 "model": candidate.model,
                 "p_ok": candidate.p_ok,
+                "evidence": candidate.evidence,
                 "p_up": candidate.p_up,
                 "expected_cost_usd": usd(candidate.expected_cost_nanousd),
                 "expected_latency_ms": candidate.expected_latency_ms,
@@ -109,6 +110,8 @@ def shown_decision(decision: Decision) -> dict[str, Any]:
         ],
         "excluded": [{"provider": row.provider, "model": row.model, "reason": row.reason} for row in decision.excluded],
         "reasons": list(decision.reasons),
+        "propensity": decision.propensity,
+        "explored": decision.explored,
     }
 
 

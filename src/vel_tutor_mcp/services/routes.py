@@ -1,7 +1,8 @@
 """Route decisions: gathers what the pure policy needs. Nothing here makes a call or costs anything."""
 
 import time
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, TaskType
@@ -13,12 +14,19 @@ from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
 from vel_tutor_mcp.routing.warmth import Warmth, beginnings
 from vel_tutor_mcp.services.lookup import agent_of
+from vel_tutor_mcp.store import evidence
 from vel_tutor_mcp.store.audit import canonical
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Routes:
-    """Decides which models would answer. `configured` are the providers that can be called."""
+    """Decides which models would answer. `configured` are the providers that can be called.
+
+    `exploration` is the share of tasks that may learn, drawn from `chance`; without that, none.
+    """
 
     def __init__(
         self,
@@ -29,6 +37,8 @@ class Routes:
         configured: frozenset[str],
         *,
         allow_unpriced: bool,
+        exploration: float = 0.0,
+        chance: "np.random.Generator | None" = None,
         pace: Pace | None = None,
         warmth: Warmth | None = None,
     ) -> None:
@@ -38,6 +48,8 @@ class Routes:
         self._prices = prices
         self._health = health
         self._allow_unpriced = allow_unpriced
+        self._exploration = exploration
+        self._chance = chance
         self._pace = pace or Pace()
         self._warmth = warmth or Warmth()
 
@@ -45,16 +57,24 @@ class Routes:
     async def explain(
         self, principal: Principal, prompt: str, agent: str, task_type: TaskType | None, policy: Policy | None
     ) -> Decision:
-        """The decision that a task with this prompt would get now.
+        """The decision that a task with this prompt would get now, unless it is one that explores.
 
         Raises:
             NotFound: there is no such agent that the principal may see.
         """
         async with self._database.read() as tx:
             config = (await agent_of(tx, principal, agent)).config
-        if policy is not None:
-            config = config.model_copy(update={"policy": policy})
-        return self.decide(self.request_of(prompt, config, task_type=task_type))
+            if policy is not None:
+                config = config.model_copy(update={"policy": policy})
+            request = self.request_of(prompt, config, task_type=task_type)
+            request = await self.informed(tx, principal.organisation_id, request)
+        return self.decide(request)
+
+    @unbroken
+    async def request_for(self, principal: Principal, prompt: str, config: AgentConfig) -> RouteRequest:
+        """What is to be routed, with what is known of the models now."""
+        async with self._database.read() as tx:
+            return await self.informed(tx, principal.organisation_id, self.request_of(prompt, config))
 
     def request_of(
         self,
@@ -87,12 +107,27 @@ class Routes:
             needs_json_schema=schema is not None,
             available=available,
             allow_unpriced=self._allow_unpriced,
+            exploration=self._exploration,
             warm=self._warmth.cached(beginnings(config.system_prompt, prompt), now),
             delays=self._pace.delays(estimated_tokens(size) + config.max_output_tokens, now),
         )
 
+    async def informed(self, tx: Transaction, organisation_id: str, request: RouteRequest) -> RouteRequest:
+        """The request, with what the organisation's feedback says of the models."""
+        return replace(request, evidence=await evidence.of_type(tx, organisation_id, request.features.task_type))
+
     def decide(self, request: RouteRequest) -> Decision:
+        """The decision by what is known; the same every time."""
         return decide(request, self._catalog, self._prices, self._health, time.time())
+
+    def decide_all_up(self, request: RouteRequest) -> Decision:
+        """The decision by what is known, if every model were up, idle, and as fast as its row in the catalog says."""
+        request = replace(request, warm={}, delays={})
+        return decide(request, self._catalog, self._prices, Health(), time.time())
+
+    def choose(self, request: RouteRequest) -> Decision:
+        """The decision for a task, which may explore."""
+        return decide(request, self._catalog, self._prices, self._health, time.time(), self._chance)
 
     def known_models(self) -> list[dict[str, Any]]:
         """Every model of the catalogue, with what 1,000 tokens in and 1,000 out cost in US dollars (None: unknown)."""

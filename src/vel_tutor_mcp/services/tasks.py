@@ -3,7 +3,7 @@
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import Agent, Page, Principal, Task, TaskRequest, TaskStatus
-from vel_tutor_mcp.services import intake, record
+from vel_tutor_mcp.services import intake, learning, record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
@@ -161,6 +161,7 @@ class Tasks:
                     f"with step {task.step_id}."
                 )
             await usable_agent(tx, principal, task.agent_id)
+            await learning.note_retry(tx, task, record.now())
             await intake.reopen(tx, Subject(task, principal), self._engine.executor)
             admitted = await self._admission.admit(tx)
         await self._admission.begin(admitted)
@@ -168,7 +169,7 @@ class Tasks:
 
     @unbroken
     async def rate(self, principal: Principal, task_id: str, rating: int, comment: str | None = None) -> Task:
-        """Keep a rating of 1-5 for the answer; a later one replaces it.
+        """Keep a rating of 1-5 for the answer, from which the router learns; a later one replaces it.
 
         Raises:
             NotFound: no such task. Conflict: it has no answer.
@@ -185,7 +186,7 @@ class Tasks:
                     "wait for it with task_get."
                 )
             at = record.now()
-            await tasks.rate(tx, principal, task.id, rating, comment, at)
+            await learning.rate(tx, principal, task, rating, comment, at)
             await audit.append(tx, principal, "task_rated", f"task:{task.id}", {"rating": rating}, at)
         return task
 

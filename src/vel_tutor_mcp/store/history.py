@@ -71,7 +71,7 @@ async def decision(tx: Transaction, task_id: str, attempt_set: int) -> Decision 
         route_decisions.c.task_id == task_id, route_decisions.c.attempt_set == attempt_set
     )
     plain: dict[str, Any] | None = await tx.scalar(query)
-    return _decision(plain) if plain else None
+    return decision_in(plain) if plain else None
 
 
 def _event(row: sa.Row[Any]) -> TaskEvent:
@@ -88,10 +88,13 @@ def _plain(decision: Decision) -> dict[str, Any]:
         ],
         "excluded": [{name: getattr(row, name) for name in Excluded.__slots__} for row in decision.excluded],
         "reasons": list(decision.reasons),
+        "propensity": decision.propensity,
+        "explored": decision.explored,
     }
 
 
-def _decision(plain: dict[str, Any]) -> Decision:
+def decision_in(plain: dict[str, Any]) -> Decision:
+    """The decision that is stored so."""
     return Decision(
         task_type=TaskType(plain["task_type"]),
         confidence=plain["confidence"],
@@ -102,4 +105,7 @@ def _decision(plain: dict[str, Any]) -> Decision:
         ),
         excluded=tuple(Excluded(**row) for row in plain["excluded"]),
         reasons=tuple(plain["reasons"]),
+        # Not in what was stored before some decisions were drawn.
+        propensity=plain.get("propensity", 1.0),
+        explored=plain.get("explored", False),
     )

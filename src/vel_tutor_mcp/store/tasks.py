@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import idempotency_keys, ratings, tasks
+from vel_tutor_mcp.store.tables import idempotency_keys, tasks
 
 _RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 _PRIORITY = {rank: priority for priority, rank in _RANK.items()}
@@ -62,6 +62,12 @@ async def insert(tx: Transaction, task: Task) -> None:
 async def get(tx: Transaction, task_id: str) -> Task | None:
     row = (await tx.execute(sa.select(tasks).where(tasks.c.id == task_id))).mappings().one_or_none()
     return task_in(row) if row else None
+
+
+async def of_ids(tx: Transaction, task_ids: Collection[str]) -> dict[str, Task]:
+    """Those of these tasks that there are, each under its id."""
+    rows = (await tx.execute(sa.select(tasks).where(tasks.c.id.in_(task_ids)))).mappings()
+    return {row["id"]: task_in(row) for row in rows}
 
 
 async def find(tx: Transaction, principal: Principal, task_id: str) -> Task | None:
@@ -184,25 +190,6 @@ async def by_key(tx: Transaction, principal: Principal, key: str) -> tuple[str, 
     )
     row = (await tx.execute(query)).one_or_none()
     return (row.task_id, row.body_hash) if row else None
-
-
-async def rate(
-    tx: Transaction, principal: Principal, task_id: str, rating: int, comment: str | None, now: datetime
-) -> None:
-    """Keep the principal's rating of the task; a later one replaces it."""
-    own = sa.and_(ratings.c.task_id == task_id, ratings.c.owner_id == principal.user_id)
-    await tx.execute(ratings.delete().where(own))
-    await tx.execute(
-        ratings.insert(),
-        {
-            "task_id": task_id,
-            "owner_id": principal.user_id,
-            "organisation_id": principal.organisation_id,
-            "rating": rating,
-            "comment": comment,
-            "created_at": now,
-        },
-    )
 
 
 async def pending_of_agent(tx: Transaction, agent_id: str) -> list[Task]:

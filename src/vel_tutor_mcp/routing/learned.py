@@ -1,0 +1,64 @@
+"""A trained model of P(good enough): what it says of a prompt. Imports numpy: load it late."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vel_tutor_mcp.routing.encoding import Encoded
+
+Array = np.ndarray
+
+LEAST, MOST = 0.01, 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Linear heads, calibrated: the first says how well all models do on a prompt (the level), each other one by how
+    much a model does better than that (its deviation).
+
+    Attributes:
+        names: of the models (K).
+        means: (K,) the mean score of each.
+        rarity: (BUCKETS,) of the n-grams.
+        grams: (BUCKETS, 1 + K) weights of the n-grams.
+        steps: (traits, STEPS) thresholds.
+        table: (traits, STEPS + 1, 1 + K) what a trait adds to each head, by how many thresholds it is above.
+        default: the place of the best single model.
+        margin: by how much another one's P must be above the default's for it to be chosen.
+    """
+
+    names: tuple[str, ...]
+    means: Array
+    rarity: Array
+    grams: Array
+    steps: Array
+    table: Array
+    default: int
+    margin: float
+
+    def chances(self, prompt: Encoded) -> Array:
+        """P(good enough) of each model, shape (K,).
+
+        Raising or lowering all alike keeps them between `LEAST` and `MOST`: how far the models are apart is what
+        routing needs, and cutting each by itself would lose it.
+        """
+        numbers = np.fromiter(prompt.buckets or (0,), np.int64)
+        rarity = self.rarity[numbers]
+        heads = rarity @ self.grams[numbers] / np.sqrt(rarity @ rarity)
+        above = (np.array(prompt.traits)[:, None] > self.steps).sum(axis=1)
+        heads = heads + self.table[np.arange(len(above)), above].sum(axis=0)
+        return within(self.means + heads[0] + heads[1:])
+
+    def choice(self, chances: Array) -> int:
+        """The place of the model to ask: the best one, if it is by more than the margin better than the default."""
+        best = int(np.argmax(chances))
+        return best if chances[best] - chances[self.default] > self.margin else self.default
+
+
+def within(chances: Array) -> Array:
+    """Shape (..., K), moved by the same for all K so that the largest is at most `MOST`, then the smallest at least
+    `LEAST`; what is still outside is cut.
+    """
+    chances = chances - np.maximum(0, chances.max(axis=-1, keepdims=True) - MOST)
+    chances = chances + np.maximum(0, LEAST - chances.min(axis=-1, keepdims=True))
+    return np.minimum(chances, MOST)

@@ -1,0 +1,112 @@
+"""What is seen in a prompt: words and shapes that signal something, in its request or in its material. Pure.
+
+`lexicon` holds the words.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from vel_tutor_mcp.models import TaskType
+from vel_tutor_mcp.routing.lexicon import LEADS, OBJECTS, PAIRS, SIGNALS
+from vel_tutor_mcp.routing.ngrams import ends, tokens
+
+# The request stands at the beginning or at the end; what is between is mostly material.
+HEAD_TOKENS, TAIL_TOKENS = 48, 30
+MATERIAL_WEIGHT = 0.4
+
+_FENCE = "```"
+_CODE_LINE = re.compile(
+    r"^\s*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
+)
+_CODE_END = re.compile(r"[;{}]\s*$|\)[:;]$", re.MULTILINE)
+_ERROR_NAME = re.compile(r"\b[A-Z]\w+(?:Error|Exception)\b|\berror(?:\[\w+\])?: ")
+_FAULT_WORDS = ("Traceback (most", "egmentation fault", "panic:", "undefined reference", "Cannot read propert")
+_CALCULATION = re.compile(r"\d(?:\s*[*/^=]\s*\(?\d|\s+[-+]\s+\d)")
+_ASSIGNMENT = re.compile(r"[a-z]\s*=\s*-?\d")
+_MATHS = ("\\frac", "\\int", "√", "∫", "∑")
+_NUMBER = re.compile(r"\d+")
+_THIS_DECADE = frozenset({"2025", "2026", "2027", "2028", "2029"})
+_place = itemgetter(0)
+_INLINE_CODE = re.compile(r"`[^`\n]+`|\w\([^\s)]*\)|=[A-Z]{2,}\w*\(")
+SHAPES = ("code_block", "code_end", "inline_code", "trace", "equation", "now", "quantities")
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Each signal's weight (1 in the request, less in the material); the task type of the leading one, and whether it
+    is what a verb of making makes; the tokens and line breaks of the prompt's ends.
+    """
+
+    weights: Mapping[str, float]
+    lead: TaskType | None
+    made: bool
+    tokens: Sequence[str]
+    line_breaks: int
+
+
+def signals_in(prompt: str) -> Signals:
+    prompt = ends(prompt)
+    # Hyphens and apostrophes part words: "step-by-step", "l'anglais".
+    words = tokens(prompt.replace("-", " ").replace("'", " ").replace("\u2019", " "))
+    found = _found(words)
+    weights = dict.fromkeys((signal for _, signal in found), MATERIAL_WEIGHT)
+    request = [signal for place, signal in found if place < HEAD_TOKENS or place >= len(words) - TAIL_TOKENS]
+    weights.update(dict.fromkeys(request, 1.0))
+    weights.update(dict.fromkeys(_shapes(prompt, weights), 1.0))
+    return Signals(weights, *_lead(request), words, prompt.count("\n"))
+
+
+def _found(words: Sequence[str]) -> list[tuple[int, str]]:
+    """(place, signal) in order of place."""
+    hits = [
+        (place, PAIRS[first][words[place]])
+        for place, first in enumerate(words[:-1], 1)
+        if first in PAIRS and words[place] in PAIRS[first]
+    ]
+    hits += [(place, SIGNALS[word]) for place, word in enumerate(words) if word in SIGNALS]
+    hits.sort(key=_place)
+    return [(place, signal) for place, signals in hits for signal in signals]
+
+
+def _shapes(prompt: str, seen: Mapping[str, float]) -> Iterator[str]:
+    code = _FENCE in prompt or _CODE_LINE.search(prompt) is not None
+    if code:
+        yield "code_block"
+    if (";" in prompt or "}" in prompt or "{" in prompt or ")" in prompt) and _CODE_END.search(prompt):
+        yield "code_end"
+    if ("`" in prompt or "(" in prompt) and _INLINE_CODE.search(prompt):
+        yield "inline_code"
+    if _has_trace(prompt):
+        yield "trace"
+    numbers = _NUMBER.findall(prompt)
+    if not code and _has_maths(prompt, numbers):
+        yield "equation"
+    if any(number in _THIS_DECADE for number in numbers):
+        yield "now"
+    if len(numbers) > 1 and "?" in prompt and not code and "code" not in seen:
+        yield "quantities"
+
+
+def _has_trace(prompt: str) -> bool:
+    if any(words in prompt for words in _FAULT_WORDS):
+        return True
+    return ("rror" in prompt or "Exception" in prompt) and _ERROR_NAME.search(prompt) is not None
+
+
+def _has_maths(prompt: str, numbers: Sequence[str]) -> bool:
+    if numbers and (_CALCULATION.search(prompt) or ("=" in prompt and _ASSIGNMENT.search(prompt))):
+        return True
+    return any(sign in prompt for sign in _MATHS)
+
+
+def _lead(request: Sequence[str]) -> tuple[TaskType | None, bool]:
+    making = False
+    for signal in request:
+        if making and signal in OBJECTS:
+            return OBJECTS[signal], True
+        if signal in LEADS:
+            return LEADS[signal], False
+        making = making or signal == "make"
+    return None, False

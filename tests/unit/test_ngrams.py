@@ -1,0 +1,41 @@
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vel_tutor_mcp.routing.ngrams import BUCKETS, buckets, tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("Don't PANIC", ["don", "'", "t", "panic"]),
+        ("3 apples cost $12.50", ["3", "apples", "cost", "$", "12", ".", "50"]),
+        ("Über Straße", ["über", "straße"]),
+        ("你好 world", ["你", "好", "world"]),
+        ("snake_case()", ["snake", "case", "(", ")"]),
+    ],
+)
+def test_a_text_is_cut_into_words_numbers_and_marks(text: str, expected: list[str]) -> None:
+    assert tokens(text) == expected
+
+
+def test_only_the_ends_of_a_long_text_are_looked_at() -> None:
+    assert tokens("begin " + "middle " * 10_000 + "end")[-1] == "end"
+    assert len(tokens("word " * 10_000)) < 1000
+
+
+def test_a_pair_has_a_bucket_of_its_own_that_depends_on_its_order() -> None:
+    one, two, pair = buckets(["sort", "list"])
+    assert one == zlib.crc32(b"sort") % BUCKETS
+    assert pair not in (one, two, buckets(["list", "sort"])[2])
+
+
+@given(st.text(alphabet=st.characters(), max_size=300))
+def test_any_text_has_its_buckets(text: str) -> None:
+    words = tokens(text)
+    found = buckets(words)
+    assert len(found) == max(0, 2 * len(words) - 1)
+    assert all(0 <= bucket < BUCKETS for bucket in found)
