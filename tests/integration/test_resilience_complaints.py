@@ -268,3 +268,23 @@ async def test_a_restart_remembers_which_circuits_are_open(providers: Providers,
         assert again.health.start("groq", FIRST, now + 31)
         assert not again.health.start("groq", FIRST, now + 32)
         assert ("groq", FIRST) not in [(one.provider, one.model) for one in decision.candidates]
+
+
+async def test_18_a_correction_that_was_cut_is_asked_for_again_after_a_restart(
+    providers: Providers, tmp_path: Path
+) -> None:
+    settings = settings_for(providers, tmp_path / "home")
+    said = iter(['{"nom": "Ada"}', '{"name": "Ada"}', '{"name": "Ada"}'])
+    providers.groq.answer = lambda _: next(said)
+    providers.groq.faults = [Fault(kind="not_streamed"), Fault(kind="stall", after_chunks=0)]
+    async with open_app(settings) as app:
+        task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Who?", response_schema=PERSON))
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda sim: len(sim.requests) == 2)
+
+    async with open_app(settings) as again:
+        told = await again.tasks.follow(again.local_principal, task.id, 30)
+
+    assert [attempt.outcome for attempt in told.attempts] == [Outcome.FAILED, Outcome.CUT, Outcome.COMPLETED]
+    assert told.task.output == '{"name": "Ada"}'
+    assert providers.groq.requests[2].prompt == providers.groq.requests[1].prompt != providers.groq.requests[0].prompt
