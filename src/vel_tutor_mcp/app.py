@@ -20,6 +20,7 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.routing import task_types
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.hedge import Hedging
@@ -150,6 +151,7 @@ class Prepared:
             health,
             configured,
             allow_unpriced=self.settings.allow_unpriced,
+            learned=self.settings.learned_routing,
             exploration=self.settings.exploration,
             chance=self.chance,
             pace=pace,
@@ -232,6 +234,8 @@ def prepare(settings: Settings) -> Prepared:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     prices = Prices(catalog)
     prices.load()
+    if settings.learned_routing:
+        task_types.shipped()
     return Prepared(
         settings=settings,
         database=database,

@@ -92,7 +92,8 @@ def test_a_mark_is_passed_once(limit: int, spent: int, cost: int, marks: tuple[i
 
 @given(st.integers(1, 1000), st.lists(st.integers(0, 300), max_size=20))
 def test_no_order_of_costs_passes_a_mark_twice(limit: int, costs: list[int]) -> None:
-    spent, marks = 0, []
+    spent = 0
+    marks: list[int] = []
     for cost in costs:
         spent += cost
         marks += standing(limit, spent).crossed(NanoUsd(cost)) if cost else []

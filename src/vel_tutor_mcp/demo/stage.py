@@ -77,7 +77,7 @@ class Stage:
 
     def _settings(self) -> dict[str, str]:
         """How the server reaches its providers."""
-        found = {}
+        found: dict[str, str] = {}
         for name, provider in self.providers.items():
             found |= {f"{name.upper()}_API_KEY": "dummy-key", f"{name.upper()}_BASE_URL": provider.base_url}
         return found

@@ -130,7 +130,8 @@ async def told(tx: Transaction, principal: Principal, settings: Settings, *, eve
     if (of_day := funds.of_day(settings)) is not None:
         name = await people.organisation_name(tx, principal.organisation_id)
         found.append((budgets.of_settings(principal.organisation_id, of_day), name))
-    return [ToldBudget(name=name, standing=await budgets.standing(tx, budget, at)) for budget, name in found]
+    standings = await budgets.stand(tx, [budget for budget, _ in found], at)
+    return [ToldBudget(name=name, standing=row) for (_, name), row in zip(found, standings, strict=True)]
 
 
 def _period(scope: Scope, period: Period | None) -> Period:

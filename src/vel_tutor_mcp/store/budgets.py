@@ -120,7 +120,7 @@ async def standings(tx: Transaction, payer: Payer, at: datetime, of_day: NanoUsd
     found = sorted((_budget(row) for row in rows), key=lambda budget: places.index(budget.scope))
     if of_day is not None:
         found.append(of_settings(payer.organisation_id, of_day))
-    return [await standing(tx, budget, at, payer.task_id) for budget in found]
+    return await stand(tx, found, at, payer.task_id)
 
 
 def of_settings(organisation_id: str, of_day: NanoUsd) -> Budget:
@@ -133,25 +133,44 @@ def of_settings(organisation_id: str, of_day: NanoUsd) -> Budget:
     )
 
 
-async def standing(tx: Transaction, budget: Budget, at: datetime, task_id: str | None = None) -> Standing:
-    """How the budget stands in the period of `at`; what is set aside for any task but this one is held."""
-    kept, through = await _kept_sum(tx, budget, at)
+async def standing(tx: Transaction, budget: Budget, at: datetime) -> Standing:
+    """How the budget stands in the period of `at`."""
+    (found,) = await stand(tx, [budget], at)
+    return found
+
+
+async def stand(tx: Transaction, found: Sequence[Budget], at: datetime, task_id: str | None = None) -> list[Standing]:
+    """How each of the budgets stands in its period of `at`; what is set aside for any task but this one is held."""
+    if not found:
+        return []
+    kept = await _kept_sums(tx, found, at)
+    parts = [
+        _taken(_rows(budget, at, through), task_id).add_columns(sa.literal(place).label("place"))
+        for place, (budget, (_, through)) in enumerate(zip(found, kept, strict=True))
+    ]
+    taken = {row.place: row for row in await tx.execute(sa.union_all(*parts))}
+    return [
+        Standing(
+            budget=budget,
+            at=at,
+            spent=NanoUsd(kept[place][0] + int(taken[place].spent)),
+            reserved=NanoUsd(int(taken[place].reserved)),
+            held=NanoUsd(int(taken[place].held)),
+            tail=taken[place].tail,
+        )
+        for place, budget in enumerate(found)
+    ]
+
+
+def _taken(rows: Sequence[sa.ColumnElement[bool]], task_id: str | None) -> sa.Select[Any]:
     set_aside = sa.func.sum(ledger.c.reserved_nanousd)
-    query = sa.select(
-        sa.func.count(),
-        sa.func.coalesce(sa.func.sum(ledger.c.settled_nanousd), 0),
-        sa.func.coalesce(set_aside.filter(_open), 0),
-        sa.func.coalesce(set_aside.filter(_open, ledger.c.task_id != (task_id or str(uuid4()))), 0),
-    ).where(*_rows(budget, at, through))
-    tail, spent, reserved, held = (await tx.execute(query)).one()
-    return Standing(
-        budget=budget,
-        at=at,
-        spent=NanoUsd(kept + int(spent)),
-        reserved=NanoUsd(int(reserved)),
-        held=NanoUsd(int(held)),
-        tail=tail,
-    )
+    others = (_open,) if task_id is None else (_open, ledger.c.task_id != task_id)
+    return sa.select(
+        sa.func.count().label("tail"),
+        sa.func.coalesce(sa.func.sum(ledger.c.settled_nanousd), 0).label("spent"),
+        sa.func.coalesce(set_aside.filter(_open), 0).label("reserved"),
+        sa.func.coalesce(set_aside.filter(*others), 0).label("held"),
+    ).where(*rows)
 
 
 async def keep_sums(tx: Transaction, organisation_id: str, standings: Iterable[Standing]) -> None:
@@ -168,7 +187,7 @@ async def drop_sums(tx: Transaction, organisation_id: str, at: datetime) -> None
 
 
 async def _keep_sum(tx: Transaction, organisation_id: str, budget: Budget, at: datetime) -> None:
-    kept, since = await _kept_sum(tx, budget, at)
+    ((kept, since),) = await _kept_sums(tx, [budget], at)
     rows = _rows(budget, at, since)
     first_open, last = sa.func.min(ledger.c.reserved_at).filter(_open), sa.func.max(ledger.c.reserved_at)
     bounds = (await tx.execute(sa.select(first_open.label("open"), last.label("last")).where(*rows))).one()
@@ -190,14 +209,14 @@ async def _keep_sum(tx: Transaction, organisation_id: str, budget: Budget, at: d
     )
 
 
-async def _kept_sum(tx: Transaction, budget: Budget, at: datetime) -> tuple[int, datetime | None]:
-    """The sum that is kept of the period, and the moment up to which; 0 and its beginning where there is none."""
-    began = begins(budget.period, at)
-    if began is None:
-        return 0, None
-    query = sa.select(ledger_sums.c.settled_nanousd, ledger_sums.c.through).where(*_is_sum_of(budget, at))
-    row = (await tx.execute(query)).one_or_none()
-    return (0, began) if row is None else (row.settled_nanousd, row.through)
+async def _kept_sums(tx: Transaction, found: Sequence[Budget], at: datetime) -> list[tuple[int, datetime | None]]:
+    """For each budget the sum that is kept of its period, and the moment up to which; 0 and its beginning without."""
+    ours = [sa.and_(*_is_sum_of(budget, at)) for budget in found if begins(budget.period, at) is not None]
+    rows = await tx.execute(sa.select(ledger_sums).where(sa.or_(*ours))) if ours else ()
+    kept = {(row.scope, row.subject_id, row.period): (int(row.settled_nanousd), row.through) for row in rows}
+    return [
+        kept.get((budget.scope, budget.subject_id, budget.period), (0, begins(budget.period, at))) for budget in found
+    ]
 
 
 def _rows(budget: Budget, at: datetime, since: datetime | None) -> Sequence[sa.ColumnElement[bool]]:
