@@ -21,6 +21,7 @@ from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.estimate import Estimates, estimates
 from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
@@ -129,6 +130,7 @@ class Prepared:
     prices: Prices
     providers: dict[str, OpenAICompatible]
     chance: "np.random.Generator"
+    estimates: Estimates
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -150,6 +152,7 @@ class Prepared:
             chance=self.chance,
             pace=pace,
             warmth=warmth,
+            estimates=self.estimates,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         hedging = Hedging() if self.settings.hedging else None
@@ -235,6 +238,7 @@ def prepare(settings: Settings) -> Prepared:
         prices=prices,
         providers=_providers(settings, catalog),
         chance=np.random.default_rng(),
+        estimates=estimates(catalog, settings.routing_weights, learned=settings.learned_routing),
     )
 
 
