@@ -1,4 +1,4 @@
-"""Random schedules of tasks that share money: begun, answered, failed, cut, cancelled, retried, in any order, at once.
+"""Random schedules of tasks that share money: begun, answered, raced, failed, cut, cancelled, retried, in any order.
 
 The services, the router and the store are the real ones; the engine only takes note, and the vendors end their calls
 when the schedule says. The clock is the schedule's: it runs on by seconds or days, so that what waits comes due.
@@ -17,7 +17,19 @@ from stores import empty
 from vendors import OpenCall, Vendor
 
 from vel_tutor_mcp.errors import Conflict
-from vel_tutor_mcp.models import AgentConfig, AgentType, FailureKind, Policy, Principal, TaskRequest, TaskStatus, Work
+from vel_tutor_mcp.models import (
+    AgentConfig,
+    AgentType,
+    Candidate,
+    FailureKind,
+    Policy,
+    Principal,
+    TaskRequest,
+    TaskStatus,
+    Work,
+)
+from vel_tutor_mcp.providers.base import Provider
+from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import insert
@@ -34,9 +46,6 @@ _QUIET_SECONDS = 60.0
 _FAILURES = ((FailureKind.SERVER_ERROR, False), (FailureKind.CONNECTION, False), (FailureKind.MALFORMED, True))
 _EACH = {"id": "each", "kind": "map", "over": "inputs.items", "prompt": "{{ item }}", "parallel": 3}
 _WORKFLOW = {"inputs": {"type": "object", "properties": {"items": {"type": "array"}}}, "steps": [_EACH]}
-
-# What the router is given beside its vendors: where it can race a second call, a schedule may let it (see `hedge`).
-RACE: Callable[[Random], dict[str, Any]] = lambda _dice: {}  # noqa: E731 - replaced as a whole
 
 
 def most_taken(rows: list[sa.Row[Any]]) -> int:
@@ -63,6 +72,20 @@ class Clock:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.passed
+
+
+class Eager(Hedging):
+    """Races a second call against the first at once, as often as not."""
+
+    def __init__(self, dice: Random) -> None:
+        super().__init__()
+        self._dice = dice
+
+    def patience(self, candidate: Candidate) -> float | None:  # noqa: ARG002 - the base's signature
+        return 0.0
+
+    def take(self) -> bool:
+        return self._dice.random() < 0.5
 
 
 class Schedule:
@@ -116,7 +139,9 @@ class Schedule:
         await empty(self.database)
         at_once = self.dice.choice([2, 5, 10])
         told = Settings.model_validate({"home": "home", "tasks_in_progress": at_once, "budget_usd_day": self._usd(0.5)})
-        self._services = services_on(self.database, told, dict(self.vendors), jitter=lambda: 0.0, **RACE(self.dice))
+        hedging = Eager(self.dice) if self.dice.random() < 0.4 else None
+        providers: dict[str, Provider] = {**self.vendors}
+        self._services = services_on(self.database, told, providers, jitter=lambda: 0.0, hedging=hedging)
         self.of_day = told.budget_usd_day
         first = await first_rows(self.database)
         async with self.database.write() as tx:

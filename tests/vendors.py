@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import FailureKind
-from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
+from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 
 
 @dataclass(eq=False)
@@ -44,7 +44,12 @@ class Vendor:
         self.open: list[OpenCall] = []
         self._changed = changed
 
-    async def complete(self, request: ChatRequest, on_delta: Delta) -> Completion:  # noqa: ARG002 - the port's signature
+    async def complete(
+        self,
+        request: ChatRequest,
+        on_delta: Delta,  # noqa: ARG002 - the port's signature
+        on_limits: Hear | None = None,  # noqa: ARG002
+    ) -> Completion:
         call = OpenCall(request)
         self.heard.append(call)
         self.open.append(call)
@@ -54,3 +59,5 @@ class Vendor:
         finally:
             self.open.remove(call)
             self._changed.set()
+
+    async def close(self) -> None: ...

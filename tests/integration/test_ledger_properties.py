@@ -55,7 +55,9 @@ def test_in_any_order_of_events_the_money_is_right(stored_in: Settings, monkeypa
     monkeypatch.setattr(budgets, "LONGEST_TAIL", 2)
     SEEN.clear()
     asyncio.run(played(stored_in, clock))
-    assert all(SEEN[what] for what in ("completed", "cut", "fallback", "waited", "refused", "warned", "kept")), SEEN
+    assert all(
+        SEEN[what] for what in ("completed", "cut", "fallback", "raced", "waited", "refused", "warned", "kept")
+    ), SEEN
 
 
 async def played(stored_in: Settings, clock: Clock) -> None:
@@ -144,8 +146,10 @@ async def check_bookings(tx: Transaction, schedule: Schedule, book: Book, made: 
     assert len(booked) == len(book.rows) == len(made)
     for attempt in made:
         row = booked[attempt.id]
-        assert row.settled_nanousd == attempt.cost_nanousd == cost_of(attempt, row.reserved_nanousd)
+        assert row.settled_nanousd == attempt.cost_nanousd
+        assert attempt.cost_nanousd in cost_of(attempt, row.reserved_nanousd)
         SEEN[attempt.outcome] += 1
+        SEEN["raced"] += lost_race(attempt)
         SEEN["fallback"] += attempt.outcome is Outcome.COMPLETED and attempt.number > 1
     heard = Counter(
         (call.request.prompt, name, call.request.model)
@@ -163,12 +167,18 @@ async def check_bookings(tx: Transaction, schedule: Schedule, book: Book, made: 
     assert asked - heard <= unheard
 
 
-def cost_of(attempt: Attempt, reserved: int) -> int | None:
-    if attempt.outcome is Outcome.COMPLETED and attempt.tokens_out is not None:
+def cost_of(attempt: Attempt, reserved: int) -> set[int | None]:
+    """What it may be booked at: one amount, but for who lost a race perhaps before anything was sent."""
+    if attempt.tokens_out is not None:
         row = CATALOG.find(f"{attempt.provider}/{attempt.model}")
-        return PRICES.cost(row, attempt.tokens_in or 0, attempt.tokens_out)
-    unheard = attempt.outcome is Outcome.FAILED and attempt.failure is not FailureKind.MALFORMED
-    return 0 if unheard else reserved
+        return {PRICES.cost(row, attempt.tokens_in or 0, attempt.tokens_out)}
+    if attempt.outcome is Outcome.FAILED and attempt.failure is not FailureKind.MALFORMED:
+        return {0}
+    return {reserved, 0} if lost_race(attempt) else {reserved}
+
+
+def lost_race(attempt: Attempt) -> bool:
+    return attempt.outcome is Outcome.CANCELLED and (attempt.error or "").startswith("lost the race")
 
 
 async def check_refusals(tx: Transaction, schedule: Schedule, book: Book) -> None:
