@@ -28,6 +28,8 @@ WEIGHT_OF_CODE = 1.5
 PENALTY = 0.5
 ROUNDS = 400
 TEMPERATURES = tuple(step / 20 for step in range(10, 41))
+# The rules were written for these prompts: however new to the table, they flatter.
+FAMILIAR = "rules"
 LARGEST = 127
 
 Array = np.ndarray
@@ -81,18 +83,19 @@ def fitted(prompts: Sequence[Labelled], numbers: Sequence[Sequence[int]]) -> Arr
 
 
 def best_temperature(prompts: Sequence[Labelled], numbers: Sequence[Sequence[int]]) -> float:
-    """That of the least cross-entropy on authors whom the table has not seen."""
+    """That of the least cross-entropy on authors whom neither table nor rules have seen."""
     targets, scores = _targets(prompts), np.zeros((len(prompts), len(task_types.KINDS)))
-    for inside, outside in author_folds(prompts):
+    for inside, outside in author_folds(prompts, but=FAMILIAR):
         table = fitted([prompts[i] for i in inside], [numbers[i] for i in inside])
         scores[outside] = [table[numbers[i]].sum(axis=0) for i in outside]
-    losses = [-(targets * np.log(_softmax(scores / t) + 1e-12)).sum() for t in TEMPERATURES]
+    new = np.array([row.author != FAMILIAR for row in prompts])
+    losses = [-(targets * np.log(_softmax(scores / t) + 1e-12))[new].sum() for t in TEMPERATURES]
     return TEMPERATURES[int(np.argmin(losses))]
 
 
-def author_folds(prompts: Sequence[Labelled]) -> list[tuple[list[int], list[int]]]:
-    """For each author the places of the others' prompts, and of theirs."""
-    authors = sorted({row.author for row in prompts})
+def author_folds(prompts: Sequence[Labelled], but: str = "") -> list[tuple[list[int], list[int]]]:
+    """For each author (`but` one) the places of the others' prompts, and of theirs."""
+    authors = sorted({row.author for row in prompts} - {but})
     places = range(len(prompts))
     return [
         ([i for i in places if prompts[i].author != author], [i for i in places if prompts[i].author == author])

@@ -20,7 +20,9 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.routing import task_types
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.estimate import Estimates, estimates
 from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
@@ -133,6 +135,7 @@ class Prepared:
     prices: Prices
     providers: dict[str, OpenAICompatible]
     chance: "np.random.Generator"
+    estimates: Estimates
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -150,10 +153,12 @@ class Prepared:
             health,
             configured,
             allow_unpriced=self.settings.allow_unpriced,
+            learned=self.settings.learned_routing,
             exploration=self.settings.exploration,
             chance=self.chance,
             pace=pace,
             warmth=warmth,
+            estimates=self.estimates,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         hedging = Hedging() if self.settings.hedging else None
@@ -232,6 +237,8 @@ def prepare(settings: Settings) -> Prepared:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     prices = Prices(catalog)
     prices.load()
+    if settings.learned_routing:
+        task_types.shipped()
     return Prepared(
         settings=settings,
         database=database,
@@ -240,6 +247,7 @@ def prepare(settings: Settings) -> Prepared:
         prices=prices,
         providers=_providers(settings, catalog),
         chance=np.random.default_rng(),
+        estimates=estimates(catalog, settings.routing_weights, learned=settings.learned_routing),
     )
 
 

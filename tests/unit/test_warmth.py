@@ -9,7 +9,7 @@ from vel_tutor_mcp.providers.base import ChatRequest, Timeouts
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
-from vel_tutor_mcp.routing.ledger import Prices
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, expected_output
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
 from vel_tutor_mcp.routing.warmth import SECONDS, Warmth, beginnings
 
@@ -72,7 +72,8 @@ def test_the_choice_stays_with_the_warm_model_exactly_where_a_switch_is_dearer()
     cold = decided()
     first, runner_up = cold.candidates[:2]
     row = CATALOG.find(runner_up.name)
-    price = {tokens: PRICES.estimate(row, ASKED.prompt_bytes, 20, tokens) for tokens in range(0, 50_001, 2000)}
+    read, billed = estimated_tokens(ASKED.prompt_bytes), expected_output(row, 20)
+    price = {tokens: PRICES.cost(row, read, billed, tokens) for tokens in range(0, 50_001, 2000)}
 
     for tokens, cost in price.items():
         assert cost is not None

@@ -14,7 +14,7 @@ Array = np.ndarray
 # Traits count as steps at their quantiles: more of something need not be so much harder.
 STEPS = 6
 # The weight of all steps together, beside 1 for all n-grams together.
-STEPS_WEIGHT = 0.4
+STEPS_WEIGHT = 0.2
 # A step that few prompts take does not count for more than this says.
 _LEAST_SPREAD = 0.25
 _MOST_ROUNDS, _ENOUGH = 40, 3e-3
@@ -62,7 +62,9 @@ class Scales:
         seen = np.bincount(prompts.numbers, minlength=BUCKETS)
         steps = _quantiles(prompts.traits)
         taken = prompts.traits[:, :, None] > steps
-        spreads = np.maximum(taken.std(axis=0), _LEAST_SPREAD) * np.sqrt(np.isfinite(steps).sum() / STEPS_WEIGHT)
+        spreads = np.maximum(taken.std(axis=0), _LEAST_SPREAD) * np.sqrt(
+            max(1, np.isfinite(steps).sum()) / STEPS_WEIGHT
+        )
         return cls(np.log((1 + count) / (1 + seen)) + 1, steps, taken.mean(axis=0), spreads)
 
 
@@ -88,8 +90,9 @@ class Design:
         self.width = BUCKETS + self._steps.shape[1]
 
     def times(self, weights: Array) -> Array:
-        """Shape (width,) to (rows,)."""
-        sums: Array = np.add.reduceat(self._values * weights[self._numbers], self._starts)
+        """Shape (width, ...) to (rows, ...)."""
+        values = self._values.reshape(-1, *[1] * (weights.ndim - 1))
+        sums: Array = np.add.reduceat(values * weights[self._numbers], self._starts, axis=0)
         return sums + self._steps @ weights[BUCKETS:]
 
     def back(self, rows: Array) -> Array:

@@ -39,7 +39,9 @@ TOKENS_AT_HARDEST, LENGTH_DIFFICULTY = 4000, 0.25
 # The confidence of a task type that the caller gives; a guess has less.
 GIVEN = 1.0
 
-FLAGS = ("code", "code_block", "trace", "equation", "quantities", "hard", "steps", "simple", "structured")
+FLAGS = frozenset(
+    {"code", "code_block", "trace", "equation", "quantities", "hard", "steps", "simple", "structured"},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def features(prompt: str, task_type: TaskType | None = None, *, learned: bool = 
         tokens_in=tokens_in,
         tokens_out=_expected_output(guess.task_type, tokens_in, "simple" in signals.weights),
         difficulty=_difficulty(guess.task_type, tokens_in, signals.weights),
-        flags=frozenset(FLAGS) & signals.weights.keys(),
+        flags=FLAGS & signals.weights.keys(),
         telling=guess.signals,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from vel_tutor_mcp.routing.design import STEPS, Design, Prompts, Scales, ridge
 from vel_tutor_mcp.routing.encoding import encoded
-from vel_tutor_mcp.routing.learned import LEAST, MOST, Model, within
+from vel_tutor_mcp.routing.learned import LEAST, MOST, Model, bent, within
 from vel_tutor_mcp.routing.ngrams import BUCKETS
 
 Array = np.ndarray
@@ -20,9 +20,10 @@ Array = np.ndarray
 FOLDS = 5
 # Fewer rows say nothing of prompts: each model's mean is all there is then.
 FEWEST_ROWS = 20
-STRENGTHS = (3.0, 10.0, 30.0, 100.0)
-MOST_SLOPE = 1.3
+STRENGTHS = (20.0,)
+SLOPE_SPREAD = 0.3
 MARGINS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
+_STRAIGHT = np.array([1.0, 0.0, 0.0, -np.inf, np.inf])
 # A model that is never left: no P differs by as much.
 NEVER = 1.0
 
@@ -30,25 +31,28 @@ NEVER = 1.0
 def fitted(prompts: Sequence[str], names: tuple[str, ...], scores: Array) -> Model:
     """The model of these scores, shape (rows, models), 0-1, NaN where a row has none of a model.
 
-    Strengths, calibration and margin are chosen out of fold. The same rows in the same order give the same model.
+    Calibration and margin are chosen out of fold. The same rows in the same order give the same model.
     """
     known = np.isfinite(scores)
     means = np.nansum(scores, axis=0) / known.sum(axis=0)
     rows = Prompts.of([encoded(prompt) for prompt in prompts])
     if len(prompts) < FEWEST_ROWS:
-        return _model(names, means, rows, np.zeros((1 + len(names), 0)), NEVER)
-    folds = _folds(prompts)
+        nothing = np.zeros((BUCKETS + rows.traits.shape[1] * STEPS, 1 + len(names)))
+        return _model(names, means, rows, nothing, _STRAIGHT, NEVER)
+    folds = fold_of(prompts)
     above = np.where(known, scores - means, 0.0)
-    level, level_weights = _heads(
-        rows, (above.sum(axis=1) / known.sum(axis=1))[:, None], known.any(axis=1)[:, None], folds
-    )
-    deviations, weights = _heads(rows, _deviations(above, known, level), known, folds)
-    expected = within(means + level + deviations)
-    margin = _margin(expected, scores, int(np.argmax(means)))
-    return _model(names, means, rows, np.concatenate([level_weights, weights]), margin)
+    levels = above.sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
+    level, level_weights = _heads(rows, levels, known.any(axis=1, keepdims=True), folds)
+    curve = _curve(level[:, 0], levels[:, 0])
+    level = bent(level, curve)
+    targets = _deviations(above, known, level)
+    deviations, weights = _heads(rows, targets, known, folds)
+    slopes = _slopes(deviations, targets, known)
+    margin = _margin(within(means + level + deviations * slopes), scores, int(np.argmax(means)))
+    return _model(names, means, rows, np.hstack([level_weights, weights * slopes]), curve, margin)
 
 
-def _folds(prompts: Sequence[str]) -> Array:
+def fold_of(prompts: Sequence[str]) -> Array:
     """The fold of each row. Equal prompts share one, and it does not depend on the order of rows."""
     distinct = sorted(set(prompts), key=lambda prompt: (zlib.crc32(prompt.encode(errors="replace")), prompt))
     place = {prompt: number % FOLDS for number, prompt in enumerate(distinct)}
@@ -64,24 +68,45 @@ def _deviations(above: Array, known: Array, level: Array) -> Array:
 
 def _heads(rows: Prompts, targets: Array, known: Array, folds: Array) -> tuple[Array, Array]:
     """What is expected of each row out of fold, shape (rows, heads), and the weights, shape (heads, width)."""
-    tried = np.zeros((len(STRENGTHS), *targets.shape))
+    expected = np.zeros_like(targets)
     for train, held in _splits(folds):
         scales = Scales.of(rows.take(train))
-        design, unseen = Design(rows.take(train), scales), Design(rows.take(held), scales)
-        for place, strength in enumerate(STRENGTHS):
-            for head in range(targets.shape[1]):
-                weights = ridge(design, targets[train, head], known[train, head], strength)
-                tried[place, held, head] = unseen.times(weights)
-    products, squares = (tried * targets * known).sum(axis=1), (tried**2 * known).sum(axis=1)
-    explained = np.maximum(0, products) ** 2 / np.maximum(squares, 1e-12)
-    best = int(np.argmax(explained.sum(axis=1)))
-    slopes = np.clip(products[best] / np.maximum(squares[best], 1e-12), 0, MOST_SLOPE)
-    design = Design(rows, Scales.of(rows))
-    weights = [
-        slope * ridge(design, target, there, STRENGTHS[best])
-        for slope, target, there in zip(slopes, targets.T, known.T, strict=True)
+        weights = _weights(Design(rows.take(train), scales), targets[train], known[train])
+        expected[held] = Design(rows.take(held), scales).times(weights)
+    return expected, _weights(Design(rows, Scales.of(rows)), targets, known)
+
+
+def _weights(design: Design, targets: Array, known: Array) -> Array:
+    """Shape (width, heads): the mean over all strengths, which is steadier than a choice of one."""
+    heads = [
+        np.mean([ridge(design, target, there, strength) for strength in STRENGTHS], axis=0)
+        for target, there in zip(targets.T, known.T, strict=True)
     ]
-    return tried[best] * slopes, np.array(weights)
+    return np.stack(heads, axis=1)
+
+
+def _slopes(expected: Array, targets: Array, known: Array) -> Array:
+    """By how much to multiply what is expected of each head, from what came of it: a Bayesian regression, in which the
+    slope is 1 give or take `SLOPE_SPREAD` before anything is seen.
+    """
+    products, squares = (expected * targets * known).sum(axis=0), (expected**2 * known).sum(axis=0)
+    noise = ((targets - expected) ** 2 * known).sum(axis=0) / known.sum(axis=0)
+    prior = noise / SLOPE_SPREAD**2 + 1e-12
+    slopes: Array = np.clip((products + prior) / (squares + prior), 0, None)
+    return slopes
+
+
+def _curve(expected: Array, levels: Array) -> Array:
+    """`Model.curve`, from what came of the levels: as `_slopes`, with the square as a second feature of slope 0."""
+    spread = expected.std() + 1e-9
+    square = (expected**2 - (expected**2).mean()) / spread
+    features = np.stack([expected, square], axis=1)
+    noise = ((levels - expected) ** 2).mean() / SLOPE_SPREAD**2 + 1e-12
+    slope, bend = np.linalg.solve(features.T @ features + noise * np.eye(2), features.T @ levels + [noise, 0])
+    slope, bend = max(0.0, slope), bend / spread
+    turn = -slope / (2 * bend) if bend else 0.0
+    lowest, highest = (-np.inf, turn) if bend < 0 else (turn, np.inf) if bend > 0 else (-np.inf, np.inf)
+    return np.array([slope, bend, -bend * (expected**2).mean(), lowest, highest])
 
 
 def _splits(folds: Array) -> Iterator[tuple[Array, Array]]:
@@ -107,13 +132,11 @@ def _margin(expected: Array, scores: Array, default: int) -> float:
     return margin
 
 
-def _model(names: tuple[str, ...], means: Array, rows: Prompts, weights: Array, margin: float) -> Model:
+def _model(names: tuple[str, ...], means: Array, rows: Prompts, weights: Array, curve: Array, margin: float) -> Model:
     scales = Scales.of(rows)
     heads = 1 + len(names)
-    if not weights.size:
-        weights = np.zeros((heads, BUCKETS + scales.steps.size))
     shape = (heads, *scales.steps.shape)
-    gains = weights[:, BUCKETS:].reshape(shape) / scales.spreads
+    gains = weights[BUCKETS:].T.reshape(shape) / scales.spreads
     table = np.zeros((heads, len(scales.steps), STEPS + 1))
     table[:, :, 1:] = gains.cumsum(axis=2)
     table -= (gains * scales.shares).sum(axis=2, keepdims=True)
@@ -121,9 +144,10 @@ def _model(names: tuple[str, ...], means: Array, rows: Prompts, weights: Array, 
         names=names,
         means=np.clip(means, LEAST, MOST),
         rarity=scales.rarity.astype(np.float32),
-        grams=np.ascontiguousarray(weights[:, :BUCKETS].T, np.float32),
-        steps=scales.steps.astype(np.float32),
+        grams=np.ascontiguousarray(weights[:BUCKETS], np.float32),
+        steps=scales.steps,
         table=np.ascontiguousarray(table.transpose(1, 2, 0), np.float32),
+        curve=curve.astype(np.float32),
         default=int(np.argmax(means)),
         margin=margin,
     )

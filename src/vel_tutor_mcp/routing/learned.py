@@ -23,6 +23,7 @@ class Model:
         grams: (BUCKETS, 1 + K) weights of the n-grams.
         steps: (traits, STEPS) thresholds.
         table: (traits, STEPS + 1, 1 + K) what a trait adds to each head, by how many thresholds it is above.
+        curve: (5,) how the level is calibrated; see `bent`.
         default: the place of the best single model.
         margin: by how much another one's P must be above the default's for it to be chosen.
     """
@@ -33,6 +34,7 @@ class Model:
     grams: Array
     steps: Array
     table: Array
+    curve: Array
     default: int
     margin: float
 
@@ -47,12 +49,20 @@ class Model:
         heads = rarity @ self.grams[numbers] / np.sqrt(rarity @ rarity)
         above = (np.array(prompt.traits)[:, None] > self.steps).sum(axis=1)
         heads = heads + self.table[np.arange(len(above)), above].sum(axis=0)
-        return within(self.means + heads[0] + heads[1:])
+        return within(self.means + bent(heads[0], self.curve) + heads[1:])
 
     def choice(self, chances: Array) -> int:
         """The place of the model to ask: the best one, if it is by more than the margin better than the default."""
         best = int(np.argmax(chances))
         return best if chances[best] - chances[self.default] > self.margin else self.default
+
+
+def bent(level: Array, curve: Array) -> Array:
+    """The level, calibrated: a parabola, followed where it rises. `curve` is slope, bend, shift, lowest, highest."""
+    slope, bend, shift, lowest, highest = curve
+    level = np.clip(level, lowest, highest)
+    bowed: Array = slope * level + bend * level**2 + shift
+    return bowed
 
 
 def within(chances: Array) -> Array:

@@ -6,10 +6,20 @@ imported by the first call.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vel_tutor_mcp.routing.learned import Model
+
+
+class Table(NamedTuple):
+    """Rows, checked: `scores` has shape (rows, models), NaN where a row has none of a model."""
+
+    prompts: list[str]
+    names: tuple[str, ...]
+    scores: "np.ndarray"
 
 
 def fit(rows: Iterable[Mapping[str, Any]]) -> "Model":
@@ -18,16 +28,23 @@ def fit(rows: Iterable[Mapping[str, Any]]) -> "Model":
     Raises:
         ValueError: names the first row (from 1) that cannot be used and says why, or there is none.
     """
-    import numpy as np
-
     from vel_tutor_mcp.routing.fitting import fitted
 
-    taken = [_checked(number, row) for number, row in enumerate(rows, 1)]
+    return fitted(*table_of(rows))
+
+
+def table_of(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Raises:
+    ValueError: see `fit`.
+    """
+    import numpy as np
+
+    taken = [checked(number, row) for number, row in enumerate(rows, 1)]
     if not taken:
         raise ValueError("There are no rows to learn from; give at least one.")
     names = tuple(sorted({name for _, outcomes in taken for name in outcomes}))
     scores = np.array([[outcomes.get(name, math.nan) for name in names] for _, outcomes in taken])
-    return fitted([prompt for prompt, _ in taken], names, scores)
+    return Table([prompt for prompt, _ in taken], names, scores)
 
 
 def predict(model: "Model", prompts: Sequence[str]) -> list[dict[str, float]]:
@@ -44,17 +61,28 @@ def decide(model: "Model", prompts: Sequence[str]) -> list[str]:
     return [model.names[model.choice(model.chances(encoded(prompt)))] for prompt in prompts]
 
 
-def _checked(number: int, row: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+def checked(number: int, row: Any) -> tuple[str, dict[str, float]]:
+    """The row's prompt and outcomes.
+
+    Raises:
+        ValueError: names the row by the number given, and says why it cannot be used.
+    """
+    if fault := _fault(row):
+        raise ValueError(f"Row {number} cannot be used; {fault}.")
+    return row["prompt"], {name: float(score) for name, score in row["outcomes"].items()}
+
+
+def _fault(row: Any) -> str | None:
     if not isinstance(row, Mapping):
-        raise ValueError(f"Row {number} cannot be used; it is no object with a prompt and outcomes.")
+        return "it is no object with a prompt and outcomes"
     prompt, outcomes = row.get("prompt"), row.get("outcomes")
     if not isinstance(prompt, str):
-        raise ValueError(f"Row {number} cannot be used; its prompt is missing or no text.")
+        return "its prompt is missing or no text"
     if not isinstance(outcomes, Mapping) or not outcomes:
-        raise ValueError(f"Row {number} cannot be used; its outcomes are missing, empty or no object.")
+        return "its outcomes are missing, empty or no object"
     for name, score in outcomes.items():
         if not isinstance(name, str) or not name:
-            raise ValueError(f"Row {number} cannot be used; a model's name is empty or no text.")
+            return "a model's name is empty or no text"
         if not isinstance(score, int | float) or not 0 <= score <= 1:
-            raise ValueError(f"Row {number} cannot be used; the score of {name[:100]!r} is no number from 0 to 1.")
-    return prompt, {name: float(score) for name, score in outcomes.items()}
+            return f"the score of {name[:100]!r} is no number from 0 to 1"
+    return None
