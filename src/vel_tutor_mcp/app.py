@@ -22,6 +22,7 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.routing import task_types
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.estimate import Estimates, estimates
 from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
@@ -134,6 +135,7 @@ class Prepared:
     prices: Prices
     providers: dict[str, OpenAICompatible]
     chance: "np.random.Generator"
+    estimates: Estimates
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -156,6 +158,7 @@ class Prepared:
             chance=self.chance,
             pace=pace,
             warmth=warmth,
+            estimates=self.estimates,
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         hedging = Hedging() if self.settings.hedging else None
@@ -244,6 +247,7 @@ def prepare(settings: Settings) -> Prepared:
         prices=prices,
         providers=_providers(settings, catalog),
         chance=np.random.default_rng(),
+        estimates=estimates(catalog, settings.routing_weights, learned=settings.learned_routing),
     )
 
 

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 100
     allow_unpriced: bool = False
     learned_routing: bool = True
+    routing_weights: Path | None = None
     exploration: Annotated[float, Field(ge=0, le=0.2)] = 0.02
     budget_usd_day: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5

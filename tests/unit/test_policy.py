@@ -42,7 +42,7 @@ def reason(decision: Decision, name: str) -> str:
 @pytest.mark.parametrize(
     ("policy", "task_type", "difficulty", "configured", "first"),
     [
-        ("balanced", "reasoning", 0.5, ALL, "openai/gpt-6.1-terra"),
+        ("balanced", "reasoning", 0.6, ALL, "openai/gpt-6.1-terra"),
         ("balanced", "reasoning", 0.9, ALL, "openai/gpt-6.1-sol"),
         ("balanced", "reasoning", 0.5, {"openai", "groq"}, "openai/gpt-6.1-terra"),
         ("balanced", "code_generation", 0.35, ALL, "groq/openai/gpt-oss-120b"),
@@ -51,7 +51,7 @@ def reason(decision: Decision, name: str) -> str:
         ("balanced", "research", 0.35, {"openai", "groq"}, "groq/openai/gpt-oss-120b"),
         ("balanced", "general", 0.1, ALL, "groq/openai/gpt-oss-20b"),
         ("balanced", "general", 0.1, {"openai"}, "openai/gpt-4o-mini"),
-        ("balanced", "summarization", 0.1, {"groq"}, "groq/openai/gpt-oss-20b"),
+        ("balanced", "summarization", 0.05, {"groq"}, "groq/openai/gpt-oss-20b"),
         ("balanced", "reasoning", 0.5, {"groq"}, "groq/openai/gpt-oss-120b"),
         ("quality", "code_generation", 0.35, ALL, "openai/gpt-6.1-sol"),
         ("quality", "research", 0.35, ALL, "perplexity/sonar-reasoning-pro"),
@@ -245,3 +245,19 @@ def test_a_decision_takes_a_few_milliseconds_at_most() -> None:
         decided(replace(REQUEST, features=features(prompt), prompt_bytes=prompt_bytes(prompt)))
         seconds.append(perf_counter() - started)
     assert min(seconds) < 0.01
+
+
+def test_the_default_of_the_task_type_is_not_left_for_a_hairs_breadth() -> None:
+    typical, close, far = (
+        decided(replace(REQUEST, features=asked("summarization", difficulty), configured=frozenset({"groq"})))
+        for difficulty in (0.15, 0.1, 0.05)
+    )
+    assert names(close)[0] == names(typical)[0] != names(far)[0]
+    assert close.candidates[1].utility > close.candidates[0].utility
+
+
+def test_an_owners_weights_decide_for_the_models_they_know() -> None:
+    request = replace(REQUEST, features=asked("reasoning", 0.5), configured=frozenset({"groq"}))
+    learned = {"groq/openai/gpt-oss-120b": 0.2, "groq/openai/gpt-oss-20b": 0.95}
+    assert names(decided(request))[0] == "groq/openai/gpt-oss-120b"
+    assert names(decided(replace(request, learned=learned)))[0] == "groq/openai/gpt-oss-20b"

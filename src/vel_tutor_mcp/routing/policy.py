@@ -12,7 +12,7 @@ from vel_tutor_mcp.models import Candidate, Decision, Evidence, Excluded, NanoUs
 from vel_tutor_mcp.routing import reasons
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.exploration import First, drawn_first
-from vel_tutor_mcp.routing.features import Features
+from vel_tutor_mcp.routing.features import DIFFICULTY, Features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.learning import posterior
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_CANDIDATES = 5
+
+# In P(good enough): by how much another model must be better than the default, or cheaper for the same.
+GUARD = 0.005
 
 # Output tokens below which an answer is of no use; a reasoning model spends most of them unseen.
 SHORTEST_ANSWER, SHORTEST_REASONED_ANSWER = 64, 512
@@ -36,7 +39,8 @@ class RouteRequest:
     budget, None where there is none; `configured` are the providers that have a key or a base URL. `evidence` is what
     feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may learn. By
     the models' full names: `warm` is how many of the prompt's tokens each has read lately, `delays` the seconds until
-    its rate limit takes the call; models without either are left out.
+    its rate limit takes the call; `learned` what an owner's weights say of P(good enough) for this prompt; models
+    without any are left out.
     """
 
     features: Features
@@ -54,6 +58,7 @@ class RouteRequest:
     exploration: float = 0.0
     warm: Mapping[str, int] = field(default_factory=dict)
     delays: Mapping[str, float] = field(default_factory=dict)
+    learned: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def decide(
     view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
     eligible, left_out = _filtered(view)
     excluded += [*left_out, *_without_models(view)]
-    ranked = _ranked([_candidate(row, view) for row in eligible], view)
+    ranked = _guarded(_ranked([_candidate(row, view) for row in eligible], view), eligible, view)
     first = _first(ranked, view, chance)
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
     return Decision(
@@ -230,7 +235,9 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
     billed = expected_output(row, tokens_out)
     cost = view.prices.cost(row, view.tokens_in, billed, warm) or NanoUsd(0)
     latency = view.health.speed(row, view.now).total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
-    prior = p_ok(row, request.features.task_type, request.features.difficulty)
+    prior = request.learned.get(row.name)
+    if prior is None:
+        prior = p_ok(row, request.features.task_type, request.features.difficulty)
     good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
     up = view.health.p_up(row.provider, row.model, view.now)
     return Candidate(
@@ -280,6 +287,28 @@ def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
         return not first, not good_enough, -candidate.utility if good_enough else 0.0, -candidate.p_ok, place
 
     return sorted(candidates, key=rank)
+
+
+def _guarded(ranked: list[Candidate], eligible: Sequence[ModelRow], view: _View) -> list[Candidate]:
+    """The default goes first, unless the best by all that is known of the prompt is better by the margin.
+
+    The default is what would be best for any prompt of this task type: by its typical difficulty, and by feedback.
+    What is seen in a single prompt is too uncertain to leave that for a hair's breadth.
+    """
+    worth = view.weights.value * view.value
+    if not worth or view.preferred is not None or not ranked:
+        return ranked
+    typical = {row.name: _typical(row, view) for row in eligible}
+    default = max(ranked, key=lambda one: one.utility + worth * one.p_up * (typical[one.name] - one.p_ok))
+    if ranked[0].utility - default.utility > GUARD * worth:
+        return ranked
+    return [default, *(candidate for candidate in ranked if candidate is not default)]
+
+
+def _typical(row: ModelRow, view: _View) -> float:
+    task_type = view.request.features.task_type
+    prior = p_ok(row, task_type, DIFFICULTY[task_type])
+    return posterior(prior, view.request.evidence.get((row.provider, row.model)), view.now)[0]
 
 
 def _first(ranked: Sequence[Candidate], view: _View, chance: "np.random.Generator | None") -> First:

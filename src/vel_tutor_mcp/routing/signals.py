@@ -20,7 +20,7 @@ _FENCE = "```"
 _CODE_LINE = re.compile(
     r"^[ \t]*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
 )
-_CODE_END = re.compile(r"[;{}][ \t]*$|\)[:;]$", re.MULTILINE)
+_CODE_ENDS = (";\n", "{\n", "}\n", "):\n")
 # Each begins with a letter or mark of its own, so that a scan costs little.
 _CALL = re.compile(r"\.\w+\(|=[A-Z]{2}\w*\(")
 _ERROR_NAME = re.compile(r"E(?<=\wE)(?:rror|xception)\b")
@@ -78,7 +78,7 @@ def _shapes(prompt: str, words: Sequence[str], seen: Mapping[str, float]) -> Ite
         yield "code_block"
     elif _has_maths(prompt, numbers):
         yield "equation"
-    if (";" in prompt or "}" in prompt or "{" in prompt or ")" in prompt) and _CODE_END.search(prompt):
+    if any(map(f"{prompt}\n".__contains__, _CODE_ENDS)):
         yield "code_end"
     if "`" in prompt or "()" in prompt or ("(" in prompt and _CALL.search(prompt)):
         yield "inline_code"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.estimate import Estimates
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import BreakerState, Health
 from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes, usd
@@ -43,6 +44,7 @@ class Routes:
         chance: "np.random.Generator | None" = None,
         pace: Pace | None = None,
         warmth: Warmth | None = None,
+        estimates: Estimates | None = None,
     ) -> None:
         self.configured = configured
         self._database = database
@@ -55,6 +57,7 @@ class Routes:
         self._chance = chance
         self._pace = pace or Pace()
         self._warmth = warmth or Warmth()
+        self._estimates = estimates or Estimates()
 
     @unbroken
     async def explain(
@@ -98,8 +101,11 @@ class Routes:
         if available is None and config.budget_usd_per_task is not None:
             available = nano_usd(config.budget_usd_per_task)
         size, now = prompt_bytes(config.system_prompt, prompt, *schemas), time.time()
+        seen = features(prompt, task_type, learned=self._learned)
+        difficulty, learned = self._estimates.of(prompt, seen.difficulty)
         return RouteRequest(
-            features=features(prompt, task_type, learned=self._learned),
+            features=replace(seen, difficulty=difficulty),
+            learned=learned,
             prompt_bytes=size,
             configured=self.configured,
             providers=config.providers,

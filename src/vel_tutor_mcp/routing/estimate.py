@@ -1,0 +1,95 @@
+"""What trained weights say of a prompt: how hard it is, and P(good enough) of the models that an owner trained on.
+
+The shipped weights know two models of 2023 on two public tests (`weights/DATA_CARD.md`), and learned routers hardly
+transfer: so of them only one thing is used, and that shrunk. The gap that they expect between a weak and a strong model
+is wider or narrower than usual, which moves the difficulty of the prompt. Without them the rules' difficulty stands.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.encoding import Encoded, encoded
+
+if TYPE_CHECKING:
+    from vel_tutor_mcp.routing.learned import Model
+
+SHIPPED = "quality.npz"
+# How much of an expected gap comes true on data of another source, and by how much of the gap in `priors.P_OK` the
+# difficulty goes from 0 to 1 (reasoning, strong against small): benchmarks/routing/transfer.py, docs/routing.md.
+TRANSFER = 0.25
+GAP_OF_DIFFICULTY = 0.33
+MOST_SHIFT = 0.15
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """`shipped` and `own` are weights, None where there are none to use; `names` the catalog's full names of the models
+    in `own`.
+    """
+
+    shipped: "Model | None" = None
+    own: "Model | None" = None
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, prompt: str, difficulty: float) -> tuple[float, dict[str, float]]:
+        """The difficulty (0-1), and P(good enough) by the catalog's full names; `difficulty` is that of the rules."""
+        if self.shipped is None and self.own is None:
+            return difficulty, {}
+        seen = encoded(prompt)
+        return self._difficulty(seen, difficulty), self._chances(seen)
+
+    def _difficulty(self, seen: Encoded, difficulty: float) -> float:
+        if self.shipped is None:
+            return difficulty
+        chances, means, strong = self.shipped.chances(seen), self.shipped.means, self.shipped.default
+        weak = 1 - strong
+        wider = float(chances[strong] - chances[weak] - (means[strong] - means[weak]))
+        shift = min(MOST_SHIFT, max(-MOST_SHIFT, TRANSFER * wider / GAP_OF_DIFFICULTY))
+        return round(min(1.0, max(0.0, difficulty + shift)), 3)
+
+    def _chances(self, seen: Encoded) -> dict[str, float]:
+        if self.own is None or not self.names:
+            return {}
+        chances = dict(zip(self.own.names, self.own.chances(seen).tolist(), strict=True))
+        return {full: chances[name] for name, fulls in self.names.items() for full in fulls}
+
+
+def estimates(catalog: Catalog, own: Path | None, *, learned: bool = True) -> Estimates:
+    """What can be used of the shipped weights and an owner's own file; what cannot is said in the log. Blocks.
+
+    With `learned` false the shipped weights are left alone.
+    """
+    with as_file(files(__package__) / "weights" / SHIPPED) as path:
+        shipped = _loaded(path) if learned else None
+    mine = _loaded(own.expanduser()) if own is not None else None
+    names = _names(mine, catalog) if mine is not None else {}
+    if mine is not None and not names:
+        _log.warning("The weights in %s are of no use; no model in them is in the catalog; train them again.", own)
+    return Estimates(shipped, mine, names)
+
+
+def _loaded(path: Path) -> "Model | None":
+    from vel_tutor_mcp.routing.weights_file import load
+
+    try:
+        return load(path)
+    except (OSError, ValueError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else problem
+        _log.warning("The routing weights in %s are not used; %s; the hand-set priors stand in.", path.name, why)
+        return None
+
+
+def _names(own: "Model", catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """The full names of each model of the weights that the catalog knows, as `model` or `provider/model`."""
+    known: dict[str, list[str]] = {}
+    for row in catalog.models:
+        for spelling in (row.model, row.name):
+            known.setdefault(spelling, []).append(row.name)
+    return {name: tuple(known[name]) for name in own.names if name in known}
