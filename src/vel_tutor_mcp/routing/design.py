@@ -62,7 +62,9 @@ class Scales:
         seen = np.bincount(prompts.numbers, minlength=BUCKETS)
         steps = _quantiles(prompts.traits)
         taken = prompts.traits[:, :, None] > steps
-        spreads = np.maximum(taken.std(axis=0), _LEAST_SPREAD) * np.sqrt(max(1, np.isfinite(steps).sum()) / STEPS_WEIGHT)
+        spreads = np.maximum(taken.std(axis=0), _LEAST_SPREAD) * np.sqrt(
+            max(1, np.isfinite(steps).sum()) / STEPS_WEIGHT
+        )
         return cls(np.log((1 + count) / (1 + seen)) + 1, steps, taken.mean(axis=0), spreads)
 
 
