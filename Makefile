@@ -18,8 +18,9 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
+# `make demo LIVE=1`: on the real providers whose keys are in the environment, for at most $$0.05.
 demo: $(READY)
-	$(BIN)/vel-tutor-mcp demo
+	$(BIN)/vel-tutor-mcp demo $(if $(LIVE),--live)
 
 test: $(READY)
 	rm -f .coverage .coverage.*
@@ -34,8 +35,10 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The long crash loops: 100 kills among tasks and 100 in runs, on each database, in half an hour to an hour.
+# The long loops: 2,000 random schedules of the ledger, then 100 kills among tasks and 100 in runs, on each database, in
+# one to two hours.
 soak: $(READY)
+	VEL_TEST_SCHEDULES=2000 $(BIN)/python -m pytest tests/integration/test_ledger_properties.py --timeout 7200 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -o faulthandler_timeout=0 -p no:cacheprovider
 
 # After a change of the dependencies in pyproject.toml. Hashes of all platforms, and no registry's address.

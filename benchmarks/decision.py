@@ -1,55 +1,107 @@
-"""Time of a route decision over the whole catalogue, warm; and with a prompt of 1 kB read for its features."""
+"""Time of a route decision, warm: a natural prompt of about 1,000 characters is read, and eight models are weighed.
 
+Each decision is timed by itself, so that its tail is seen too; in CPU time, so that other processes do not count.
+The baseline is what a router by keywords does: four
+case-insensitive regular expressions over the prompt, and the cheapest of eight models.
+"""
+
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import quantiles
 
-from measure import Measurement, Result, alone, fewer
+import numpy as np
+from measure import Measuring, Result, against, alone, both_in_turn, fewer
 
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, prompt_bytes
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
+from vel_tutor_mcp.routing.task_scores import read_labelled
 
 ROUNDS = 30
-DECISIONS_IN_ROUND = 100
+DECISIONS_IN_ROUND = 200
+MODELS = 8
+SHORTEST, LONGEST = 800, 1200
+P50_US, P95_US = 200, 1000
+_EXPLORATION = 0.02
 
-_PROMPT = (
-    "Here are the minutes of a meeting. Summarise them in three sentences and say who does what until when. "
-    "The release moves by a week because the translation is late; marketing keeps its date. "
-).ljust(1000, ".")
 _CONFIGURED = frozenset({"openai", "groq", "perplexity"})
+_KEYWORDS = tuple(
+    re.compile(words, re.IGNORECASE)
+    for words in ("code|function|bug", "summar|tl;dr", "translat|into french", "poem|story|lyrics")
+)
+
+Times = Sequence[float]
 
 
 async def results(share: float) -> list[Result]:
-    catalog, health = Catalog.load({}), Health()
+    labelled = read_labelled(Path(__file__).parent / "routing" / "prompts" / "train.jsonl")
+    prompts = [row.prompt for row in labelled if SHORTEST <= len(row.prompt) <= LONGEST]
+    whole = Catalog.load({})
+    offered = [row for row in whole.models if row.provider in _CONFIGURED and not row.retired]
+    catalog, health = Catalog(whole.providers, tuple(offered[:MODELS])), Health()
     prices = Prices(catalog)
     prices.load()
-    now = time.time()
-    read = features(_PROMPT, None)
-    size = prompt_bytes(_PROMPT)
 
-    def decision() -> None:
-        decide(RouteRequest(features=read, prompt_bytes=size, configured=_CONFIGURED), catalog, prices, health, now)
+    chance = np.random.default_rng(1)
 
-    def route() -> None:
-        request = RouteRequest(
-            features=features(_PROMPT, None), prompt_bytes=prompt_bytes(_PROMPT), configured=_CONFIGURED
+    def read(prompt: str, exploration: float = 0.0) -> RouteRequest:
+        return RouteRequest(
+            features=features(prompt),
+            prompt_bytes=prompt_bytes(prompt),
+            configured=_CONFIGURED,
+            exploration=exploration,
         )
-        decide(request, catalog, prices, health, now)
 
-    name = f"of {len(catalog.models)} models"
+    def route(prompt: str) -> None:
+        decide(read(prompt), catalog, prices, health, time.time())
+
+    def explore(prompt: str) -> None:
+        decide(read(prompt, _EXPLORATION), catalog, prices, health, time.time(), chance)
+
+    def by_keywords(prompt: str) -> None:
+        hits = [pattern.search(prompt) for pattern in _KEYWORDS]
+        min(catalog.models, key=lambda row: (row.tier == "small") is any(hits))
+
+    rounds = fewer(ROUNDS, share)
+    taken = await both_in_turn(_times(route, prompts), _times(by_keywords, prompts), rounds=rounds)
+    name = f"features of 1,000 characters and decision among {MODELS}"
     return [
-        await alone(f"decision {name}", _time_of(decision), unit="us", rounds=fewer(ROUNDS, share)),
-        await alone(f"features of 1 kB and decision {name}", _time_of(route), unit="us", rounds=fewer(ROUNDS, share)),
+        against(f"{name}, p50", taken, _p50, unit="us", limit=P50_US),
+        against(f"{name}, p95", taken, _p95, unit="us", limit=P95_US),
+        await alone("the same, where it may explore, p50", _middle(_times(explore, prompts)), unit="us", rounds=rounds),
+        await alone("features alone, p50", _middle(_times(read, prompts)), unit="us", rounds=rounds),
     ]
 
 
-def _time_of(work: Callable[[], None]) -> Measurement:
-    async def measure() -> float:
-        begun = time.perf_counter()
-        for _ in range(DECISIONS_IN_ROUND):
-            work()
-        return (time.perf_counter() - begun) / DECISIONS_IN_ROUND * 1e6
+def _times(work: Callable[[str], object], prompts: Sequence[str]) -> Measuring[Times]:
+    """Microseconds of each of a round's pieces of work."""
+
+    async def measure() -> Times:
+        taken = []
+        for prompt in islice(cycle(prompts), DECISIONS_IN_ROUND):
+            begun = time.thread_time()
+            work(prompt)
+            taken.append((time.thread_time() - begun) * 1e6)
+        return taken
 
     return measure
+
+
+def _middle(times: Measuring[Times]) -> Measuring[float]:
+    async def measure() -> float:
+        return _p50(await times())
+
+    return measure
+
+
+def _p50(times: Times) -> float:
+    return quantiles(times, n=20)[9]
+
+
+def _p95(times: Times) -> float:
+    return quantiles(times, n=20)[18]

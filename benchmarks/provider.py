@@ -67,7 +67,7 @@ async def clients(
 ) -> AsyncIterator[tuple[OpenAICompatible, AsyncOpenAI]]:
     with upstream(CHUNKS, tokens_per_second, latency) as server:
         ours = OpenAICompatible("openai", server.base_url, "dummy-key", max_connections=at_once)
-        theirs = AsyncOpenAI(base_url=server.base_url, api_key="dummy-key", max_retries=0)
+        theirs = AsyncOpenAI(base_url=server.base_url, api_key="dummy-key", max_retries=0, timeout=_LIMITS.total)
         try:
             yield ours, theirs
         finally:

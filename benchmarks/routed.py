@@ -7,6 +7,7 @@ keeps nothing, so that no database is in it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from statistics import median
 
 from measure import Measurement, Result, compared, fewer
@@ -15,10 +16,14 @@ from provider import CHUNKS, PROMPT, ROUNDS, clients, cpu_of, streamed, whole
 from routing.product import Product, Unbooked
 
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.settings import Settings
 
 CALLERS, LATENCY_SECONDS = 128, 0.2
 HERD_ROUNDS = 12
 GOAL_BURST, GOAL_WHOLE, GOAL_HERD = 0.4, 1.2, 1.0
+
+# On a busy machine a herd takes longer to connect than any vendor.
+_PATIENT = Settings(home=Path.cwd(), connect_timeout_seconds=60, first_token_timeout_seconds=60)
 
 Call = Callable[[], Awaitable[str]]
 
@@ -66,7 +71,7 @@ async def _herds(ours: OpenAICompatible, theirs: AsyncOpenAI, rounds: int) -> li
 
 
 def _routed(provider: OpenAICompatible, *, stream: bool) -> Call:
-    product = Product({"openai": provider})
+    product = Product({"openai": provider}, settings=_PATIENT)
 
     async def call() -> str:
         answered = await product.answer(product.decide(PROMPT), Unbooked(product, PROMPT, stream))

@@ -14,6 +14,7 @@ from pathlib import Path
 import decision
 import durable
 import memory
+import money
 import parts
 import provider
 import routed
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "workers": workers.results,
     "waiting": waiting.results,
     "stored": stored.results,
+    "money": money.results,
     "parts": parts.results,
     "availability": availability.results,
     "switching": switching.results,

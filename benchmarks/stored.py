@@ -24,9 +24,8 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import tables
+from vel_tutor_mcp.store import columns, tables
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.utc import Utc
 from vel_tutor_mcp.workflows.model import RunRequest
 
 MANY, FEW = 10_000, 10
@@ -182,7 +181,7 @@ def _copied(
 ) -> sa.ColumnElement[Any]:
     if column.name in _IDS:
         return _other_id(column, number, sqlite=sqlite)
-    if isinstance(column.type, Utc):
+    if isinstance(column.type, columns.Utc):
         return _earlier(column, number, sqlite=sqlite)
     if column.name == "status" and table in {tables.runs, tables.tasks}:
         return sa.case((number % _FAILED_EVERY == 0, "failed"), else_=column)

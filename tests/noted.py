@@ -1,11 +1,13 @@
 """The services on a real database with an engine that only takes note of its work: tests do it, when they like."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.models import Principal, Work
+from vel_tutor_mcp.providers.base import Provider
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices
@@ -15,6 +17,7 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following
@@ -69,6 +72,8 @@ class Services:
     """What a test calls."""
 
     engine: Noted
+    health: Health
+    budgets: Budgets
     conductor: Conductor
     admission: Admission
     answers: Answers
@@ -77,19 +82,26 @@ class Services:
     runs: Runs
 
 
-def services_on(database: Database, settings: Settings) -> Services:
+def services_on(
+    database: Database, settings: Settings, providers: Mapping[str, Provider] | None = None, **of_router: Any
+) -> Services:
+    """The services; without `providers` none is called, and the catalogue's of Groq are candidates."""
     engine = Noted()
     wire = ReadingWire(database, engine.executor)
     hub, calls = Hub(wire.tell_news), Calls(wire)
     conductor = Conductor(hub, calls, engine.executor)
     tools = Tools(database, hub, CATALOG, PRICES, Health(), settings, engine.executor)
-    routes = Routes(database, CATALOG, PRICES, tools.health, frozenset({"groq"}), allow_unpriced=False)
+    routes = Routes(database, CATALOG, PRICES, tools.health, frozenset(providers or {"groq"}), allow_unpriced=False)
     admission = Admission(tools, engine, calls, wire, routes.configured)
-    answers = Answers(tools, engine, routes, Router({}, tools.health), calls, conductor, admission)
+    answers = Answers(
+        tools, engine, routes, Router(providers or {}, tools.health, **of_router), calls, conductor, admission
+    )
     following = Following(hub, lambda: admission.closing)
     tasks, workflows = Tasks(database, engine, admission, calls, conductor, following), Workflows(database)
     return Services(
         engine=engine,
+        health=tools.health,
+        budgets=Budgets(database, settings),
         conductor=conductor,
         admission=admission,
         answers=answers,

@@ -14,7 +14,7 @@ async def task_rate(
     rating: Annotated[int, Field(ge=1, le=5, description="5 is best")],
     comment: Annotated[str | None, Field(max_length=2000)] = None,
 ) -> CallToolResult:
-    """Rate a task's answer. The rating is kept with the model that gave it; a later one replaces it."""
+    """Rate a task's answer: routing learns from it how good the model is. A later rating replaces it."""
     app, me = await desk.enter()
     task = await app.tasks.rate(me, id, rating, comment)
     return replied(f"Rated {rating} of 5: {task.provider}/{task.model}.", {"id": task.id, "rating": rating})

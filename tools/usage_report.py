@@ -15,7 +15,7 @@ async def usage_report(
     what_if_policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
 ) -> CallToolResult:
     """Tasks, tokens, cost, latency, success and fallbacks of the last day, week or month, and what the same work would
-    have cost on the strongest model alone, or come to under another policy.
+    have cost on the strongest model alone, or come to under another policy; and how your budgets stand.
     """
     app, me = await desk.enter()
     report = await app.usage.report(me, period, group_by)

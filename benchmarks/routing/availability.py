@@ -2,12 +2,16 @@
 
 Everything but the network is real: features, decision, router, breakers, providers and their time-outs. Hours pass on a
 virtual clock. The same bursts meet all subjects. `switching` measures the same on real sockets and a real clock.
+
+Other faults, in the folder benchmarks/: python -m routing.availability [--requests N] [--seed N] [--between SECONDS]
+[--burst-seconds SECONDS] [--in-bursts SHARE] [--alone SHARE]
 """
 
+import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 
 from measure import Result
@@ -15,11 +19,12 @@ from routing import virtual_time
 from routing.faults import FaultModel, Weather
 from routing.intervals import percentile, wilson
 from routing.mix import mix
-from routing.product import Product, Providers, Unbooked, Visit
+from routing.product import Product, Providers, Unbooked
 from routing.vendor import Pace, provider
 
 from vel_tutor_mcp.errors import NoAnswer, ProviderError
 from vel_tutor_mcp.models import FailureKind
+from vel_tutor_mcp.providers.base import ChatRequest
 from vel_tutor_mcp.routing.ledger import expected_output
 from vel_tutor_mcp.routing.retry import PASSING
 
@@ -66,7 +71,7 @@ Subject = Callable[[str, Seen], Awaitable[bool]]
 
 async def results(share: float) -> list[Result]:
     # A loop of its own needs a thread of its own.
-    seen = await asyncio.to_thread(compared, round(REQUESTS * share), FaultModel(), SEED)
+    seen = await asyncio.to_thread(compared, Trial(requests=round(REQUESTS * share)))
     routed = seen["routed"]
     failed_per_million = 1e6 * routed.failed / routed.requests
     return [
@@ -86,28 +91,41 @@ async def results(share: float) -> list[Result]:
     ]
 
 
-def compared(requests: int, model: FaultModel, seed: int) -> dict[str, Seen]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """So many requests, one every `between` seconds on average."""
+
+    requests: int = REQUESTS
+    model: FaultModel = field(default_factory=FaultModel)
+    between: float = SECONDS_BETWEEN
+    seed: int = SEED
+
+    def providers(self) -> Providers:
+        return {
+            name: provider(name, _pace(), Weather(self.model, f"{self.seed} {name}"), str(self.seed))
+            for name in PROVIDERS
+        }
+
+    def __str__(self) -> str:
+        model = self.model
+        bursts = f"in bursts {model.in_bursts:.2%} of the time, {model.burst_seconds:g} s each on average"
+        return (
+            f"{self.requests:,} requests, one every {self.between:g} s (seed {self.seed}); each provider alone"
+            f" {model.availability:.2%}:\n{bursts}, and {model.alone:.2%} of the other requests"
+            f"\n{'':<34} requests  failed  available      (95 % interval)     p50 s    p99 s    max s"
+        )
+
+
+def compared(trial: Trial) -> dict[str, Seen]:
     """All subjects in the same weather; prints the table."""
-    print(_heading(requests, model), flush=True)
+    print(trial, flush=True)
     found: dict[str, Seen] = {}
     for name, subject in _SUBJECTS.items():
-        providers = _providers(model, seed)
-        found[name] = virtual_time.run(_meeting(subject(providers, seed), requests, seed))
+        found[name] = virtual_time.run(_meeting(subject(trial.providers(), trial.seed), trial))
         print(found[name].row(name), flush=True)
+    routed = found["routed"]
+    print(f"routed: {len(routed.switches):,} switches, {len(routed.held)} calls that hung, {routed.waits} pauses")
     return found
-
-
-def _heading(requests: int, model: FaultModel) -> str:
-    bursts = f"in bursts {model.in_bursts:.2%} of the time, {model.burst_seconds:g} s each on average"
-    return (
-        f"{requests:,} requests, one every {SECONDS_BETWEEN:g} s; each provider alone {model.availability:.2%}:"
-        f"\n{bursts}, and {model.alone:.2%} of the other requests"
-        f"\n{'':<34} requests  failed  available      (95 % interval)     p50 s    p99 s    max s"
-    )
-
-
-def _providers(model: FaultModel, seed: int) -> Providers:
-    return {name: provider(name, _pace(), Weather(model, f"{seed} {name}"), str(seed)) for name in PROVIDERS}
 
 
 def _pace() -> Callable[[str, str], Pace]:
@@ -122,13 +140,13 @@ def _pace() -> Callable[[str, str], Pace]:
     return pace
 
 
-async def _meeting(ask: Subject, requests: int, seed: int) -> Seen:
+async def _meeting(ask: Subject, trial: Trial) -> Seen:
     """The requests, as they come: a Poisson process."""
-    seen, arrivals = Seen(), Random(f"{seed} arrivals")
-    prompts = [asked.prompt for asked in mix(1000, seed)]
+    seen, arrivals = Seen(), Random(f"{trial.seed} arrivals")
+    prompts = [asked.prompt for asked in mix(1000, trial.seed)]
     async with asyncio.TaskGroup() as group:
-        for number in range(requests):
-            await asyncio.sleep(arrivals.expovariate(1 / SECONDS_BETWEEN))
+        for number in range(trial.requests):
+            await asyncio.sleep(arrivals.expovariate(1 / trial.between))
             group.create_task(_asked(ask, prompts[number % len(prompts)], seen))
     return seen
 
@@ -150,8 +168,12 @@ def _alone(name: str, retries: int = 0) -> Callable[[Providers, int], Subject]:
         product = Product({name: providers[name]}, virtual_time.clock, seed)
         jitter = Random(f"{seed} jitter")
 
+        @cache
+        def request_for(prompt: str) -> ChatRequest:
+            return product.chat(product.decide(prompt).candidates[0], prompt)
+
         async def ask(prompt: str, _: Seen) -> bool:
-            request = product.chat(product.decide(prompt).candidates[0], prompt)
+            request = request_for(prompt)
             for number in range(retries + 1):
                 try:
                     await providers[name].complete(request, lambda _: None)
@@ -199,18 +221,13 @@ def look(book: Unbooked, seen: Seen) -> None:
     called: set[str] = set()
     for before, after in zip([None, *book.visits], book.visits, strict=False):
         # A candidate that was called before is called again only after a pause, which is no switch.
-        if before and before.failed is not None and after.candidate.name not in called:
-            seen.switches.append(after.opened - before.failed)
+        if before and before.ended is not None and after.candidate.name not in called:
+            seen.switches.append(after.opened - before.ended)
         called.add(after.candidate.name)
     for visit in book.visits:
-        if visit.failure is FailureKind.TIMEOUT and visit.failed is not None:
-            seen.held.append(visit.failed - visit.opened)
-            seen.beyond.append(_beyond(visit))
-
-
-def _beyond(visit: Visit) -> float:
-    assert visit.failed is not None
-    return max(0.0, visit.failed - visit.opened - visit.limits.first_token)
+        if visit.failed and visit.failed.failure is FailureKind.TIMEOUT and visit.ended is not None:
+            seen.held.append(visit.ended - visit.opened)
+            seen.beyond.append(max(0.0, visit.ended - visit.opened - visit.limits.first_token))
 
 
 _SUBJECTS: Mapping[str, Callable[[Providers, int], Subject]] = {
@@ -221,5 +238,19 @@ _SUBJECTS: Mapping[str, Callable[[Providers, int], Subject]] = {
     "routed": _routed,
 }
 
+
+def _trial() -> Trial:
+    usual, parser = Trial(), argparse.ArgumentParser()
+    parser.add_argument("--requests", type=int, default=usual.requests)
+    parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--between", type=float, default=usual.between)
+    parser.add_argument("--burst-seconds", type=float, default=usual.model.burst_seconds)
+    parser.add_argument("--in-bursts", type=float, default=usual.model.in_bursts)
+    parser.add_argument("--alone", type=float, default=usual.model.alone)
+    given = parser.parse_args()
+    model = FaultModel(burst_seconds=given.burst_seconds, in_bursts=given.in_bursts, alone=given.alone)
+    return Trial(requests=given.requests, model=model, between=given.between, seed=given.seed)
+
+
 if __name__ == "__main__":
-    compared(int(sys.argv[1]), FaultModel(), SEED)
+    compared(_trial())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ PRICE_OF_STRONG = 0.15
 SHARES = {"prior only": None, "posterior, greedy": 0.0, "posterior, Thompson 2 %": 0.02, "Thompson always": 1.0}
 
 Matrix = np.ndarray
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Stream:
 
     @property
     def rewards(self) -> Matrix:
-        return self.good - self.prices
+        rewards: Matrix = self.good - self.prices
+        return rewards
 
 
 def simulated(truth: Matrix, priors: Matrix, worse_from_half: Matrix | None = None) -> Callable[[int, int], Stream]:
@@ -77,7 +80,7 @@ def labelled(folder: Path) -> Callable[[int, int], Stream]:
     return made
 
 
-def _rows(file: Path) -> Iterator[dict[str, object]]:
+def _rows(file: Path) -> Iterator[Row]:
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 

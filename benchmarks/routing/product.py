@@ -1,21 +1,26 @@
 """Our routing as a task meets it, but for the store: its book keeps nothing."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from vel_tutor_mcp.models import AgentConfig, Candidate, Decision, FailureKind, Policy, TaskType
+from vel_tutor_mcp.models import AgentConfig, Candidate, Decision, Policy, TaskType
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider, Timeouts
-from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.book import Answered, Ended, Failed, Lost, Order, Paced
+from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
-from vel_tutor_mcp.routing.ledger import Prices, prompt_bytes
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes
+from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
-from vel_tutor_mcp.routing.retry import Wait
-from vel_tutor_mcp.routing.router import Answered, Ended, Order, Router
-from vel_tutor_mcp.services.booking import timeouts
+from vel_tutor_mcp.routing.retry import Failure, Wait
+from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.routing.warmth import Warmth, beginnings
+from vel_tutor_mcp.services.asking import timeouts
 from vel_tutor_mcp.settings import Settings
 
 SETTINGS = Settings(home=Path.cwd())
@@ -31,8 +36,8 @@ class Visit:
     candidate: Candidate
     limits: Timeouts
     opened: float
-    failed: float | None = None
-    failure: FailureKind | None = None
+    ended: float | None = None
+    failed: Failed | None = None
 
 
 @dataclass(slots=True)
@@ -46,7 +51,17 @@ class Unbooked:
     visits: list[Visit] = field(default_factory=list)
     waits: int = 0
 
-    async def open(self, candidate: Candidate) -> tuple[Visit, ChatRequest, Delta]:
+    @property
+    def tokens(self) -> int:
+        return most_tokens(self.prompt)
+
+    async def open(
+        self,
+        candidate: Candidate,
+        *,
+        repairs: Failure | None = None,  # noqa: ARG002 - the protocol's, as is the next one
+        beside: Candidate | None = None,  # noqa: ARG002
+    ) -> tuple[Visit, ChatRequest, Delta]:
         request = self.product.chat(candidate, self.prompt, stream=self.stream)
         visit = Visit(candidate, request.timeouts, self.clock())
         self.visits.append(visit)
@@ -57,14 +72,17 @@ class Unbooked:
 
     async def fail(self, slot: Visit, ended: Ended) -> None:
         assert ended.failure is not None
-        slot.failed, slot.failure = self.clock(), ended.failure.kind
+        slot.ended, slot.failed = self.clock(), Failed.of(slot.candidate, ended.failure)
+
+    async def lose(self, slot: Visit, lost: Lost) -> None:
+        raise NotImplementedError("nothing is hedged here")
 
     async def wait(self, step: Wait) -> None:  # noqa: ARG002 - the protocol's
         self.waits += 1
 
 
 class Product:
-    """The product's routing on these providers, with the defaults of an agent."""
+    """The product's routing on these providers, with the defaults of an agent; nothing is explored."""
 
     def __init__(
         self,
@@ -83,16 +101,14 @@ class Product:
         self.begin(providers)
 
     def begin(self, providers: Providers) -> None:
-        """Go on with these providers, of whose health nothing is known."""
-        self.health = Health()
+        """Go on with these providers, of which nothing is known."""
+        self._health, self._pace, self._warmth = Health(), Pace(), Warmth()
         self._configured = frozenset(providers)
-        self._router = Router(providers, self.health, self._jitter, self.clock)
-
-    def row(self, candidate: Candidate) -> ModelRow:
-        return self._rows[candidate.name]
+        self._router = Router(providers, self._health, self._jitter, self.clock, pace=self._pace, warmth=self._warmth)
 
     def decide(self, prompt: str, policy: Policy = Policy.BALANCED, model: str | None = None) -> Decision:
         """The decision by this policy; with a `model`, for that one and no other."""
+        now = self.clock()
         request = RouteRequest(
             features=features(prompt),
             prompt_bytes=prompt_bytes(prompt),
@@ -101,22 +117,45 @@ class Product:
             max_output_tokens=CONFIG.max_output_tokens,
             model_preferences=dict.fromkeys(TaskType, model) if model else {},
             fallback=model is None,
+            warm=self._warmth.cached(beginnings(CONFIG.system_prompt, prompt), now),
+            delays=self._pace.delays(most_tokens(prompt), now),
         )
-        return decide(request, self.catalog, self.prices, self.health, self.clock())
+        return decide(request, self.catalog, self.prices, self._health, now)
 
     async def answer(self, decision: Decision, book: Unbooked) -> Answered[Visit]:
-        order = Order(decision=decision, failures=(), max_retries=CONFIG.max_retries, fallback=CONFIG.fallback)
-        return await self._router.answer(order, book)
+        """As a task is answered: what must be waited for is waited for, then the rest is tried."""
+        waited = False
+        while True:
+            order = Order(
+                decision=decision,
+                failures=[visit.failed for visit in book.visits if visit.failed],
+                max_retries=CONFIG.max_retries,
+                fallback=CONFIG.fallback,
+                waited=waited,
+            )
+            try:
+                return await self._router.answer(order, book)
+            except Paced as refusal:
+                pause = refusal.pause or timedelta(0)
+            book.waits += 1
+            waited = True
+            await asyncio.sleep(pause.total_seconds())
 
     def chat(self, candidate: Candidate, prompt: str, *, stream: bool = True) -> ChatRequest:
+        row = self._rows[candidate.name]
         return ChatRequest(
             model=candidate.model,
-            system="",
+            system=CONFIG.system_prompt,
             prompt=prompt,
             max_output_tokens=CONFIG.max_output_tokens,
-            timeouts=timeouts(self._settings, CONFIG, self.row(candidate), candidate.expected_latency_ms),
+            timeouts=timeouts(self._settings, CONFIG, row, candidate.expected_latency_ms),
             stream=stream,
         )
+
+
+def most_tokens(prompt: str) -> int:
+    """What a call counts at most against a vendor's limit."""
+    return estimated_tokens(prompt_bytes(prompt)) + CONFIG.max_output_tokens
 
 
 def _unheard(_: str) -> None:

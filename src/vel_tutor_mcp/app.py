@@ -20,6 +20,7 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.routing import task_types
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates, estimates
 from vel_tutor_mcp.routing.health import Breaker, Health
@@ -34,6 +35,7 @@ from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
+# Calls are also made by who runs no tasks, such as the tests of agents.
+_FEWEST_TASKS = 50
 _LOOPS_END_SECONDS = 2.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
@@ -77,6 +81,7 @@ class App:
     routes: Routes
     usage: Usage
     what_if: WhatIf
+    budgets: Budgets
     audit: Audit
     health: Health
     prices: Prices
@@ -148,6 +153,7 @@ class Prepared:
             health,
             configured,
             allow_unpriced=self.settings.allow_unpriced,
+            learned=self.settings.learned_routing,
             exploration=self.settings.exploration,
             chance=self.chance,
             pace=pace,
@@ -174,8 +180,9 @@ class Prepared:
             workflows=workflows,
             runs=Runs(self.database, admission, conductor, following, tasks, workflows),
             routes=routes,
-            usage=Usage(self.database, self.catalog, self.prices, configured),
+            usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
+            budgets=Budgets(self.database, self.settings),
             audit=Audit(self.database),
             health=health,
             prices=self.prices,
@@ -230,6 +237,8 @@ def prepare(settings: Settings) -> Prepared:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     prices = Prices(catalog)
     prices.load()
+    if settings.learned_routing:
+        task_types.shipped()
     return Prepared(
         settings=settings,
         database=database,
@@ -313,8 +322,12 @@ def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatib
         row: (settings.base_url_of(name), settings.key_of(name, row.variable))
         for name, row in catalog.providers.items()
     }
+    # Two calls for each task that may run, one of them a hedge: who finds no connection takes its provider to be down.
+    most_calls = 2 * max(settings.concurrency, _FEWEST_TASKS)
     return {
-        row.name: OpenAICompatible(row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field)
+        row.name: OpenAICompatible(
+            row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field, max_connections=most_calls
+        )
         for row, (base_url, key) in access.items()
         if key or (row.name == "local" and base_url)
     }

@@ -4,6 +4,7 @@
     +-- InputError            the caller asked for something that cannot be: fix the request
     |   +-- NotFound          no such agent, task, ... (or not yours: the two are not told apart)
     |   +-- Conflict          it exists already, or its state does not allow this
+    |   +-- Forbidden         the principal's role does not allow this
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
     +-- Unavailable           the database cannot be used at this moment: it is tried again, or try again later
@@ -42,6 +43,12 @@ class Conflict(InputError):
     """The present state does not allow this; look at it again and retry."""
 
     code = "conflict"
+
+
+class Forbidden(InputError):
+    """Your role does not allow this; ask an administrator of your organisation."""
+
+    code = "forbidden"
 
 
 class ConfigurationError(VelError):

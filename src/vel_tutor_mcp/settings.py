@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.models import MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 _CATALOG = "catalog"
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     learned_routing: bool = True
     routing_weights: Path | None = None
     exploration: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    budget_usd_day: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5
     first_token_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
     reasoning_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 90

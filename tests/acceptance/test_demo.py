@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from commands import run
+from world import Providers
 
 from vel_tutor_mcp.demo import story
 from vel_tutor_mcp.demo.stage import Stage
@@ -106,3 +108,38 @@ def test_a_refused_call_ends_the_demo_with_its_sentence(monkeypatch: pytest.Monk
 
     assert problem is not None
     assert problem.startswith("The demo stopped: task_get was refused: ")
+
+
+LIVE_HEADLINES = (
+    "2. Create an agent that asks the smallest models",
+    "4. Kill the server (kill -9) in the middle of an answer",
+    "5. Start the server again: the same task goes on to its end",
+    "6. Run a workflow: it waits for a person",
+    "9. The first provider cannot be reached: another one answers",
+    "10. What it cost, and what is left of the budget",
+)
+
+
+@pytest.mark.anyio
+async def test_the_live_demo_goes_through_on_simulated_providers_in_the_place_of_the_vendors(
+    tmp_path: Path, providers: Providers
+) -> None:
+    """It asks real vendors only with a person's keys; here its addresses are those of simulated ones."""
+    for provider in (providers.openai, providers.groq):
+        provider.latency, provider.tokens_per_second = 0.05, 200
+        provider.answer = lambda _: "[simulated] " + "word " * 60
+    ended = await run(tmp_path, providers.environment(), "demo", "--live", seconds=SECONDS)
+
+    assert ended.code == 0, ended.stderr
+    assert [headline for headline in LIVE_HEADLINES if headline not in ended.stdout] == []
+    assert f"openai/gpt-6-luna (at {providers.openai.base_url})" in ended.stdout
+    assert "for at most $0.05 in all" in ended.stdout
+    assert "of $0.05 is spent" in ended.stdout
+
+
+@pytest.mark.anyio
+async def test_the_live_demo_without_a_key_says_so(tmp_path: Path) -> None:
+    ended = await run(tmp_path, {}, "demo", "--live")
+
+    assert (ended.code, ended.stdout) == (78, "")
+    assert "neither OPENAI_API_KEY nor GROQ_API_KEY is set" in ended.stderr

@@ -1,6 +1,7 @@
 """Several servers on one database, as two MCP clients open at once are: each task is run once, by whoever lives."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from vel_tutor_mcp.providers.simulated import SimulatedProvider
 pytestmark = pytest.mark.anyio
 
 DATABASES = {"sqlite": 2, "postgresql": 4}
+COUNTS = [50, 200] if "VEL_TEST_KILLS" in os.environ else [50]
 TAKEN_OVER_SECONDS = 5.0
 CANCELLED_SECONDS = 3.0
 
@@ -57,7 +59,8 @@ def prompts_asked(*providers: SimulatedProvider) -> Counter[str]:
     return Counter(request.prompt for provider in providers for request in provider.requests)
 
 
-@pytest.mark.parametrize("count", [50, 200])
+@pytest.mark.kills
+@pytest.mark.parametrize("count", COUNTS)
 async def test_servers_on_one_database_share_their_tasks_and_run_none_twice(
     tmp_path: Path, providers: Providers, database: str, variables: dict[str, str], count: int
 ) -> None:

@@ -25,9 +25,9 @@ from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import TaskRequest, TaskStatus
 from vel_tutor_mcp.services.moving import move
 from vel_tutor_mcp.store import schema
+from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.copying import Step
 from vel_tutor_mcp.store.tables import metadata
-from vel_tutor_mcp.store.utc import Utc
 
 pytestmark = pytest.mark.anyio
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from vel_tutor_mcp.models import (
     TaskType,
 )
 from vel_tutor_mcp.routing.book import Ended
+from vel_tutor_mcp.routing.learning import weight_of_rating
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Job
 from vel_tutor_mcp.settings import Settings
@@ -120,6 +122,23 @@ async def test_two_people_who_rate_an_answer_count_twice(services: Services, me:
         await services.tasks.rate(who, task.id, 1)
 
     assert await counted(database, me) == [(0, 2)]
+
+
+async def test_however_often_ratings_change_only_the_last_of_each_person_and_task_counts(
+    services: Services, me: Principal, database: Database
+) -> None:
+    tasks = [await answered(services, me) for _ in range(3)]
+    async with database.write() as tx:
+        people_asked = [me, await people.local_principal(tx, "colleague", record.now())]
+    random, last = Random(4), {}
+    for _ in range(25):
+        who, task, rating = random.choice(people_asked), random.choice(tasks), random.randint(1, 5)
+        await services.tasks.rate(who, task.id, rating)
+        last[who.user_id, task.id] = weight_of_rating(rating)
+
+    assert len({(task.provider, task.model) for task in tasks}) == 1
+    good, bad = (sum(weights) for weights in zip(*last.values(), strict=True))
+    assert await counted(database, me) == [(good, bad)]
 
 
 async def test_an_answer_that_matches_its_schema_is_weakly_good_once(

@@ -43,8 +43,10 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import attempts, people, schema, tasks
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store import budgets, people, schema, tasks
+from vel_tutor_mcp.store.budgets import Payer
+from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.standing import Budget, Period, Scope, available
 from vel_tutor_mcp.store.tables import ledger
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
@@ -67,6 +69,10 @@ def worst_case(app: App, max_output_tokens: int) -> int | None:
 def affordable(app: App, available: int) -> int:
     row = app.catalog.find(f"groq/{FIRST}")
     return app.prices.affordable_output_tokens(row, prompt_bytes(HELLO), 4096, NanoUsd(available))
+
+
+async def left_of(tx: Transaction, task: Task) -> NanoUsd | None:
+    return available(await budgets.standings(tx, Payer.of(task), record.now()))
 
 
 @pytest.mark.anyio
@@ -115,7 +121,8 @@ async def test_a_fallback_that_is_not_affordable_any_more_is_not_called(
     assert (attempt.provider, attempt.cost_nanousd) == ("groq", worst_case(app, affordable(app, 300_000)))
     assert told.task.error
     assert "could have cost more than the budget allows" in told.task.error.message
-    assert told.task.error.message.split("; ")[-1].startswith("raise the budget")
+    assert "; raise the budget" in told.task.error.message
+    assert "The budget of this task, $0.0003, has " in told.task.error.message
     assert providers.openai.requests == []
 
 
@@ -143,7 +150,7 @@ async def test_what_was_set_aside_and_not_used_is_given_back(app: App, me: Princ
 
     async with app._parts.database.read() as tx:
         (row,) = (await tx.execute(sa.select(ledger).where(ledger.c.task_id == told.task.id))).all()
-        left = await attempts.available(tx, told.task)
+        left = await left_of(tx, told.task)
     assert row.reserved_nanousd > row.settled_nanousd == told.attempts[0].cost_nanousd
     assert left == 10_000_000 - row.settled_nanousd
 
@@ -279,7 +286,8 @@ async def booked(database: Database, limit: NanoUsd) -> Booking:
         )
         await tasks.insert(tx, task)
         await tasks.change(tx, task.id, at, executor="this process")
-        await attempts.set_budget(tx, "task", task, limit, at)
+        budget = Budget(scope=Scope.TASK, subject_id=task.id, period=Period.TASK, limit_nanousd=limit)
+        await budgets.put(tx, budget, me.organisation_id, me.user_id, at)
     request = RouteRequest(features=features(HELLO), prompt_bytes=prompt_bytes(HELLO), configured=frozenset())
     tools = Tools(database, Hub(relay=lambda *_: None), CATALOG, PRICES, Health(), Settings(), "this process")
     return Booking(tools, Subject(task, me), AgentConfig(), request)
@@ -327,7 +335,7 @@ async def balanced(database: Database, task_id: str, limit: NanoUsd) -> None:
         rows = (await tx.execute(sa.select(ledger.c.reserved_nanousd, ledger.c.settled_nanousd))).all()
         task = await tasks.get(tx, task_id)
         assert task is not None
-        available = await attempts.available(tx, task)
+        left = await left_of(tx, task)
     taken = sum(row.reserved_nanousd if row.settled_nanousd is None else row.settled_nanousd for row in rows)
     assert taken <= limit
-    assert available == limit - taken
+    assert left == limit - taken

@@ -545,13 +545,14 @@ async def test_an_answer_that_matches_the_schema_is_an_object(app: App, me: Prin
 
 
 @pytest.mark.parametrize("said", ['["simulated"]', "Sure! Here it is.", '{"name": 7}', "```json\n{}\n```"])
-async def test_an_answer_that_does_not_match_is_replaced_by_another_models(
+async def test_an_answer_that_does_not_match_and_is_not_corrected_is_replaced_by_another_models(
     app: App, me: Principal, providers: Providers, said: str
 ) -> None:
     providers.groq.answer = lambda _: said
     told = await answered(app, me, "Who?", response_schema=PERSON)
 
     assert [(attempt.provider, attempt.failure) for attempt in told.attempts] == [
+        ("groq", FailureKind.INVALID_OUTPUT),
         ("groq", FailureKind.INVALID_OUTPUT),
         ("openai", None),
     ]
@@ -575,7 +576,7 @@ async def test_what_only_python_takes_for_json_is_replaced_by_another_models(
     providers.groq.answer = lambda _: said
     told = await answered(app, me, "Who?", response_schema=PERSON)
 
-    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT, None]
+    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT] * 2 + [None]
 
 
 async def test_an_answer_nested_too_deep_to_be_checked_is_replaced(
@@ -584,7 +585,7 @@ async def test_an_answer_nested_too_deep_to_be_checked_is_replaced(
     providers.groq.answer = lambda _: '{"a":' * 400 + "1" + "}" * 400
     told = await answered(app, me, "Who?", response_schema={"properties": {"a": {"$ref": "#"}}})
 
-    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT, None]
+    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT] * 2 + [None]
 
 
 async def test_an_answer_cut_at_the_limit_says_so(app: App, me: Principal) -> None:

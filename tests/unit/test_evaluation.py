@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vel_tutor_mcp.models import Candidate, NanoUsd
 from vel_tutor_mcp.routing.evaluation import FEWEST_MATCHING, FEWEST_ROWS, MOST_WEIGHT, Logged, doubly_robust
+from vel_tutor_mcp.routing.exploration import drawn_first
 
 SEEDS, ROWS = 300, 400
 
@@ -67,6 +69,40 @@ def test_the_interval_covers_the_truth_in_about_95_of_100_logs(expected: float |
 
 def test_the_mean_of_what_matches_is_biased_where_the_estimate_is_not() -> None:
     assert np.mean([naive(WORLD.log(seed, expected=0.5)) for seed in range(SEEDS)]) > WORLD.truth + 0.15
+
+
+def test_what_the_product_explores_and_logs_is_enough_for_an_unbiased_estimate() -> None:
+    """Of the model that it asks only when it explores, and of which it believes too much."""
+    truth, believed = (0.85, 0.6), (0.85, 0.8)
+    ranked = [
+        Candidate(
+            provider="groq",
+            model=str(place),
+            p_ok=p_ok,
+            p_up=1,
+            expected_cost_nanousd=NanoUsd(0),
+            expected_latency_ms=0,
+            utility=p_ok,
+        )
+        for place, p_ok in enumerate(believed)
+    ]
+
+    def log(seed: int) -> list[Logged]:
+        chance = np.random.default_rng(seed)
+        firsts = [drawn_first(ranked, 1.0, 0.0, 0.2, chance) for _ in range(ROWS)]
+        return [
+            Logged(
+                outcome=float(chance.random() < truth[first.place]),
+                propensity=first.propensity,
+                matches=first.place == 1,
+                expected=believed[1],
+            )
+            for first in firsts
+        ]
+
+    found = [estimate for seed in range(25) if (estimate := doubly_robust(log(seed)))]
+    assert np.mean([estimate.mean for estimate in found]) == pytest.approx(truth[1], abs=0.05)
+    assert np.mean([estimate.low <= truth[1] <= estimate.high for estimate in found]) >= 0.84
 
 
 def test_where_the_log_always_chose_the_same_the_estimate_is_the_mean_outcome() -> None:

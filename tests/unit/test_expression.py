@@ -446,9 +446,9 @@ def test_the_names_of_python_are_but_names(text: str) -> None:
 )
 def test_what_is_made_to_take_for_ever_is_decided_at_once(text: str, outcome: bool) -> None:
     scope = {"a": HOSTILE, "b": ["x"] * 1000, "c": ["x"] * 1000, "d": "y"}
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert parse(text).holds(scope) is outcome
-    assert time.perf_counter() - begun < LONGEST_SECONDS
+    assert time.process_time() - begun < LONGEST_SECONDS
 
 
 def test_values_that_nest_without_reason_compare() -> None:

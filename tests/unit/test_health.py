@@ -166,3 +166,26 @@ def test_speed_starts_at_the_catalogs_estimate_and_follows_the_measurements() ->
 def test_a_window_forgets_what_is_older() -> None:
     spread = after(*(f"fail@{at * WINDOW_SECONDS / 4}" for at in range(20)))
     assert spread.state(20 * WINDOW_SECONDS / 4) is CLOSED
+
+
+@pytest.mark.parametrize(
+    ("first_token_ms", "total_ms", "tokens_out"),
+    [(None, None, None), (0, 0, 0), (5, 5, 10), (5, 6, 0), (None, 900, 3), (5, 905, 10**9)],
+)
+def test_17_no_speed_or_uptime_is_divided_by_samples_that_there_are_not(
+    first_token_ms: int | None, total_ms: int | None, tokens_out: int | None
+) -> None:
+    health = Health()
+    assert (health.p_up(*NAME, 0), health.speed(GPT, 0).tokens_per_second) == (0.99, GPT.tokens_per_second)
+    health.record(*NAME, None, 0, first_token_ms=first_token_ms, total_ms=total_ms, tokens_out=tokens_out)
+    for later in (0.0, 1e9):
+        assert 0 < health.p_up(*NAME, later) <= 1
+        assert health.speed(GPT, later).total_ms(1000) > 0
+
+
+def test_17_two_models_share_no_record() -> None:
+    health = failing(FailureKind.SERVER_ERROR)
+    other = GPT.provider, "gpt-4o-mini"
+    assert health.state(*NAME, 0) is OPEN
+    assert (health.state(*other, 0), health.p_up(*other, 0)) == (CLOSED, 0.99)
+    assert Health().state(*NAME, 0) is CLOSED

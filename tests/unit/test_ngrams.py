@@ -39,3 +39,8 @@ def test_any_text_has_its_buckets(text: str) -> None:
     found = buckets(words)
     assert len(found) == max(0, 2 * len(words) - 1)
     assert all(0 <= bucket < BUCKETS for bucket in found)
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_ascii_has_the_tokens_that_it_has_beside_other_letters(text: str) -> None:
+    assert [*tokens(text), "é"] == tokens(f"{text} é")

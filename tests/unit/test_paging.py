@@ -14,10 +14,9 @@ import sqlalchemy as sa
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page
 from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.columns import Id, Sequence, Utc
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
-from vel_tutor_mcp.store.tables import Id, Sequence
-from vel_tutor_mcp.store.utc import Utc
 
 pytestmark = pytest.mark.anyio
 

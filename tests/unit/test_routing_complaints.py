@@ -66,9 +66,9 @@ def test_19_hard_chemistry_proofs_and_law_are_not_called_easy(prompt: str) -> No
 
 
 @pytest.mark.parametrize("prompt", HARD)
-def test_19_nor_are_they_given_to_a_small_model_where_a_strong_one_is_at_hand(prompt: str) -> None:
+def test_19_nor_are_they_given_to_a_small_model_where_a_larger_one_is_at_hand(prompt: str) -> None:
     first = decided(prompt).candidates[0]
-    assert CATALOG.find(first.name).tier in {"strong", "frontier"}
+    assert CATALOG.find(first.name).tier != "small"
 
 
 def test_26_routing_needs_no_key_no_embeddings_and_no_network() -> None:

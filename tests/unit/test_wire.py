@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
+from vel_tutor_mcp.providers.base import Announced, Limit
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 KEYS = st.sampled_from(
@@ -253,3 +254,60 @@ def test_a_key_never_survives_quoting(before: str, after: str) -> None:
     assert "secret-of-mine" not in shown
     assert len(shown) <= wire.MAX_QUOTE_CHARACTERS
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("6m0s", 360),
+        ("1.5s", 1.5),
+        ("20ms", 0.02),
+        ("1h2m3s", 3723),
+        ("2m59.56s", 179.56),
+        ("7.66ms", 0.00766),
+        ("30", 30),
+        ("90d", 86_400),
+        ("1e999", None),
+        ("-3s", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_a_reset_is_read_as_vendors_write_it(text: str, seconds: float | None) -> None:
+    assert wire.period(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+def limits(unit: str, most: str, left: str, reset: str) -> dict[str, str]:
+    values = zip(("limit", "remaining", "reset"), (most, left, reset), strict=True)
+    return {f"x-ratelimit-{name}-{unit}": value for name, value in values}
+
+
+@pytest.mark.parametrize(
+    ("headers", "announced"),
+    [
+        ({}, None),
+        (limits("requests", "14400", "14370", "2m59.56s"), Announced(requests=Limit(14_400, 14_370, 179.56))),
+        (limits("tokens", "18000", "17997", "7.66ms"), Announced(tokens=Limit(18_000, 17_997, 0.00766))),
+        (
+            limits("requests", "60", "59", "1s") | limits("tokens", "150000", "149984", "6m0s"),
+            Announced(Limit(60, 59, 1.0), Limit(150_000, 149_984, 360.0)),
+        ),
+        (limits("requests", "60", "-1", "1s"), Announced(requests=Limit(60, 0, 1.0))),
+        (limits("requests", "60", "61", "1s"), None),
+        (limits("requests", "0", "0", "1s"), None),
+        (limits("requests", "many", "few", "1s"), None),
+        (limits("requests", "60", "nan", "1s"), None),
+        (limits("requests", "60", "1", "later"), None),
+    ],
+)
+def test_announced_limits_are_read_and_what_makes_no_sense_is_not(
+    headers: dict[str, str], announced: Announced | None
+) -> None:
+    assert wire.announced(headers) == announced
+
+
+@given(st.dictionaries(st.sampled_from(sorted(limits("requests", "", "", ""))), st.text(max_size=20)))
+def test_no_header_of_limits_breaks_a_call(headers: dict[str, str]) -> None:
+    found = wire.announced(headers)
+    assert found is None or (found.requests is not None and 0 <= found.requests.left <= found.requests.most)

@@ -23,7 +23,11 @@ class NotSoError(Exception):
 
 
 class Screen:
-    def __init__(self) -> None:
+    """`simulated`: every answer and cost is marked as such."""
+
+    def __init__(self, *, simulated: bool = True) -> None:
+        self._simulated = simulated
+        self._mark = " (simulated)" if simulated else ""
         # What a narrow encoding cannot show must not end the demo.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
@@ -79,24 +83,25 @@ class Screen:
         self.table(columns, (_candidate(row) for row in rows))
 
     def tasks(self, tasks: Iterable[Json]) -> None:
-        columns = ("task type", "answered by (simulated)", ">tokens", ">cost", ">first token", ">in all")
+        columns = ("task type", f"answered by{self._mark}", ">tokens", ">cost", ">first token", ">in all")
         self.table(columns, (_task(task) for task in tasks))
 
     def attempts(self, task: Json) -> None:
-        columns = ("attempt (simulated)", "outcome", ">cost", "reason")
+        columns = (f"attempt{self._mark}", "outcome", ">cost", "reason")
         self.table(columns, (_attempt(row) for row in task["attempts"]))
 
     def steps(self, run: Json) -> None:
         self.table(("step", "kind", "status", "what is known of it"), (_step(row) for row in run["steps"]))
 
     def usage(self, report: Json) -> None:
-        columns = ("model (simulated)", ">tasks", ">attempts", ">fallbacks", ">tokens in", ">out", ">cost", ">p50")
+        columns = (f"model{self._mark}", ">tasks", ">attempts", ">fallbacks", ">tokens in", ">out", ">cost", ">p50")
         self.table(columns, (_used(row) for row in report["groups"]))
         baseline = f"the same on {report['baseline_model']} alone"
         self.say(f"{'in all, with what was cut and cancelled':45}{usd(report['cost_usd'])}", "bold")
         self.say(f"{'of it the answers':45}{usd(report['answers_cost_usd'])}", "bold")
         self.say(f"{baseline:45}{usd(report['baseline_cost_usd'])}", "bold")
-        self.say("The tokens are simulated and the prices the vendors' published ones; nobody is charged.")
+        if self._simulated:
+            self.say("The tokens are simulated and the prices the vendors' published ones; nobody is charged.")
 
     def trail(self, entries: Iterable[Json]) -> None:
         self.table((">entry", "time", "who", "action", "subject", "hash"), (_entry(row) for row in entries))

@@ -3,7 +3,7 @@
 Nothing here sleeps and hopes: what must have happened is waited for by what the simulated providers see.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,9 @@ class Stage:
     unfinished: str
     asked_person: str = ""
 
-    def __init__(self, screen: Screen, openai: SimulatedProvider, groq: SimulatedProvider, folder: Path) -> None:
+    def __init__(self, screen: Screen, providers: Mapping[str, SimulatedProvider], folder: Path) -> None:
         self.screen = screen
-        self.providers = {"openai": openai, "groq": groq}
+        self.providers = providers
         self._home = folder / "home"
         self._log = folder / LOG
 
@@ -67,15 +67,20 @@ class Stage:
     async def serving(self) -> AsyncIterator[None]:
         """The server runs and the client is connected to it; every time in the same home."""
         # The story tells which model takes a task, so that is not left to chance.
-        settings = {"VEL_TUTOR_HOME": str(self._home), "VEL_TUTOR_EXPLORATION": "0"}
-        for name, provider in self.providers.items():
-            settings |= {f"{name.upper()}_API_KEY": "dummy-key", f"{name.upper()}_BASE_URL": provider.base_url}
+        settings = {"VEL_TUTOR_HOME": str(self._home), "VEL_TUTOR_EXPLORATION": "0"} | self._settings()
         with self._log.open("ab") as log:
             async with (
                 server_process(settings, log) as self.process,
                 Client(over(self.process), elicitation_callback=self._answer) as self.client,
             ):
                 yield
+
+    def _settings(self) -> dict[str, str]:
+        """How the server reaches its providers."""
+        found: dict[str, str] = {}
+        for name, provider in self.providers.items():
+            found |= {f"{name.upper()}_API_KEY": "dummy-key", f"{name.upper()}_BASE_URL": provider.base_url}
+        return found
 
     async def call(self, tool: str, **arguments: Any) -> Json:
         """What the tool returns, its progress shown as it comes.
@@ -104,11 +109,14 @@ class Stage:
 
     async def kill(self) -> None:
         """Kill the server as `kill -9` does; return when the providers have noticed."""
+        await self.kill_server()
+        await self.until_hung_up()
+        self.screen.ok("the provider saw the connection break: nobody holds the answer")
+
+    async def kill_server(self) -> None:
         self.process.kill()
         code = await self.process.wait()
         self.screen.check(code != 0, f"the server, process {self.process.pid}, is killed (exit status {code})")
-        await self.until_hung_up()
-        self.screen.ok("the provider saw the connection break: nobody holds the answer")
 
     async def until_answering(self, prompt: str, words: int) -> None:
         """Return when so many words of an answer to a prompt that begins so have been sent."""

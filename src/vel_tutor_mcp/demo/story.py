@@ -23,11 +23,11 @@ Step = Callable[[Stage], Awaitable[None]]
 _STEP_SECONDS = 30.0
 _LOG_LINES_SHOWN = 5
 
-_PUZZLE = (
+PUZZLE = (
     "Three switches belong to three lamps in another room, which you may enter only once. Reason step by step: how do "
     "you know which switch belongs to which lamp? Prove that it always works."
 )
-_CODE = "Write a Python function that merges two sorted lists in linear time, with a test for it."
+CODE = "Write a Python function that merges two sorted lists in linear time, with a test for it."
 _MINUTES = (
     "Summarise in one sentence: The meeting of Tuesday moved the release by a week, because the translation is late; "
     "marketing keeps its date, and Ana tells the customers who were promised the old one."
@@ -40,8 +40,8 @@ _INVOICE_SCHEMA: Json = {
     "additionalProperties": False,
 }
 _TASKS: Sequence[tuple[str, str, Json]] = (
-    ("reasoning", _PUZZLE, {}),
-    ("code_generation", _CODE, {}),
+    ("reasoning", PUZZLE, {}),
+    ("code_generation", CODE, {}),
     ("summarization", _MINUTES, {}),
     ("extraction", _INVOICE, {"response_schema": _INVOICE_SCHEMA}),
 )
@@ -49,10 +49,14 @@ _TASKS: Sequence[tuple[str, str, Json]] = (
 
 def play() -> str | None:
     """Show everything; returns what went wrong, None where nothing did."""
-    screen = Screen()
+    return played(_tell, Screen())
+
+
+def played(tell: Callable[[Screen, Path], Awaitable[None]], screen: Screen) -> str | None:
+    """Tell a story in a folder that is gone afterwards; returns what went wrong, None where nothing did."""
     with tempfile.TemporaryDirectory(prefix="vel-tutor-demo-", ignore_cleanup_errors=True) as folder:
         try:
-            anyio.run(_tell, screen, Path(folder))
+            anyio.run(tell, screen, Path(folder))
         except Exception as error:  # noqa: BLE001 - this is the door: a person reads one sentence
             return _sentence(_first(error), Path(folder) / LOG)
     return None
@@ -62,27 +66,27 @@ async def _tell(screen: Screen, folder: Path) -> None:
     begun = time.monotonic()
     screen.say("Vel Tutor, from end to end. The models are simulated: no key, no network, no money.", "bold")
     async with simulated("openai") as openai, simulated("groq") as groq:
-        stage = Stage(screen, openai, groq, folder)
+        stage = Stage(screen, {"openai": openai, "groq": groq}, folder)
         async with stage.serving():
-            await _play(stage, tools, agent, route, types, outage, crash)
+            await play_steps(stage, tools, agent, route, types, outage, crash)
         async with stage.serving():
-            await _play(stage, recovery, workflow)
+            await play_steps(stage, recovery, workflow)
         async with stage.serving():
-            await _play(stage, approval, cancel, budget, usage, audit)
+            await play_steps(stage, approval, cancel, budget, usage, audit)
     screen.gap()
     took = f"{time.monotonic() - begun:.0f} s"
     screen.say(f"All of it is so, shown in {took}. Every answer and every cost was simulated.", "bold")
     screen.say("For real work, set OPENAI_API_KEY or GROQ_API_KEY and add `vel-tutor-mcp` to your MCP client.")
 
 
-async def _play(stage: Stage, *steps: Step) -> None:
+async def play_steps(stage: Stage, *steps: Step, seconds: float = _STEP_SECONDS) -> None:
     for step in steps:
         stage.screen.headline((step.__doc__ or "").removesuffix("."))
         try:
-            with anyio.fail_after(_STEP_SECONDS):
+            with anyio.fail_after(seconds):
                 await step(stage)
         except TimeoutError:
-            raise NotSoError(f"this step took more than {_STEP_SECONDS:.0f} s") from None
+            raise NotSoError(f"this step took more than {seconds:.0f} s") from None
 
 
 async def tools(stage: Stage) -> None:
@@ -111,9 +115,9 @@ async def agent(stage: Stage) -> None:
 
 async def route(stage: Stage) -> None:
     """Explain a route: who would answer, why, at what cost."""
-    stage.screen.say(f"prompt   {_PUZZLE}")
+    stage.screen.say(f"prompt   {PUZZLE}")
     asked = stage.asked()
-    decision = await stage.call("route_explain", prompt=_PUZZLE, agent=AGENT)
+    decision = await stage.call("route_explain", prompt=PUZZLE, agent=AGENT)
     stage.screen.candidates(decision["candidates"])
     for reason in decision["reasons"]:
         stage.screen.say(f"- {reason}")
@@ -147,11 +151,11 @@ async def _answered(stage: Stage, prompt: str, **more: Any) -> Json:
 
 async def outage(stage: Stage) -> None:
     """The first provider is down: another one answers."""
-    decision = await stage.call("route_explain", prompt=_CODE, agent=AGENT)
+    decision = await stage.call("route_explain", prompt=CODE, agent=AGENT)
     first = decision["candidates"][0]["provider"]
     stage.screen.say(f"The route begins with {first}, which now answers every call with 503 (a simulated outage).")
     stage.providers[first].always = Fault(kind="status", status=503, message="This is a simulated outage.")
-    task = await _answered(stage, _CODE)
+    task = await _answered(stage, CODE)
     stage.providers[first].always = None
     stage.screen.attempts(task)
     outcomes = [attempt["outcome"] for attempt in task["attempts"]]
@@ -161,7 +165,7 @@ async def outage(stage: Stage) -> None:
 
 async def crash(stage: Stage) -> None:
     """Kill the server (kill -9) in the middle of an answer."""
-    task = await stage.begin_and_pause(_CODE)
+    task = await stage.begin_and_pause(CODE)
     stage.screen.say(f"Task {task['id']} is {task['status']}; {WORDS_BEFORE_PAUSE} words of its answer have arrived.")
     stage.unfinished = task["id"]
     await stage.kill()
@@ -182,7 +186,7 @@ async def recovery(stage: Stage) -> None:
 
 async def cancel(stage: Stage) -> None:
     """Cancel in the middle of an answer: what had arrived is kept."""
-    begun = await stage.begin_and_pause(_CODE)
+    begun = await stage.begin_and_pause(CODE)
     task = await stage.call("task_cancel", id=begun["id"])
     stage.screen.answer(task["output"])
     stage.screen.check(task["status"] == "cancelled", "the task is cancelled")
@@ -195,7 +199,7 @@ async def cancel(stage: Stage) -> None:
 async def budget(stage: Stage) -> None:
     """A budget refuses what could cost more than it allows."""
     asked = stage.asked()
-    task = await stage.run(_PUZZLE, max_cost_usd=0.000001)
+    task = await stage.run(PUZZLE, max_cost_usd=0.000001)
     message = (task["error"] or {}).get("message", "")
     stage.screen.say(f"With max_cost_usd=0.000001 the task is {task['status']}: {message}")
     stage.screen.check(task["status"] == "failed" and "budget" in message, "the task was refused for its budget")

@@ -38,6 +38,14 @@ async def workflow(stage: Stage) -> None:
     await stage.kill()
 
 
+async def start_and_approve(stage: Stage) -> None:
+    """Run a workflow: it waits for a person, and goes on when they have approved."""
+    await stage.call("workflow_save", name=_NAME, definition=_DEFINITION)
+    told = await stage.call("workflow_run", workflow=_NAME, inputs={"parts": _PARTS[:2]}, wait_seconds=50)
+    stage.screen.check(told["status"] == "awaiting_approval", "the run waits for its approval")
+    await _approved(stage, told["id"])
+
+
 async def approval(stage: Stage) -> None:
     """Start the server again: the run goes on, waits for a person, and ends."""
     told = await stage.call("workflow_get", id=stage.unfinished, wait_seconds=25)
@@ -46,10 +54,14 @@ async def approval(stage: Stage) -> None:
     again = stage.asked_for(_OUTLINE)
     stage.screen.check(again == 1, "the step that had ended before the crash was not done again")
 
-    await stage.call("workflow_decide", run=told["id"], step="approve", approve=True)
+    await _approved(stage, told["id"])
+
+
+async def _approved(stage: Stage, run: str) -> None:
+    await stage.call("workflow_decide", run=run, step="approve", approve=True)
     stage.screen.say(f"The person was asked by the client: {shortened(' '.join(stage.asked_person.split()), 90)}")
     stage.screen.check(bool(stage.asked_person), "a model cannot approve this step alone: the person was asked")
-    told = await stage.call("workflow_get", id=told["id"], wait_seconds=25)
+    told = await stage.call("workflow_get", id=run, wait_seconds=25)
     stage.screen.steps(told)
     stage.screen.check(told["status"] == "completed", "every step is done")
     (approved,) = (step["output"] for step in told["steps"] if step["id"] == "approve")

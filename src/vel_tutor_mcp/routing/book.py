@@ -14,6 +14,7 @@ from vel_tutor_mcp.routing.retry import Failure, Wait
 Slot = TypeVar("Slot")
 
 _LEAST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE_SECONDS = 16
 
 
 class MustWait(Exception):
@@ -40,17 +41,23 @@ class NoPlace(MustWait):
 
 
 class MoneyHeld(MustWait):
-    """Other calls of the same run have set aside what this one needs, and may give most of it back."""
+    """Other calls have set aside what this one needs of a budget that they share, and may give most of it back.
 
-    waits_for = "the money of its run"
-    told = "waiting until other calls of its run give money back"
-    pause = timedelta(seconds=1)
+    Many may wait for the same money: who has waited often looks less often.
+    """
+
+    def __init__(self, whose: str, turn: int) -> None:
+        super().__init__(f"the money of its {whose} is set aside")
+        self.waits_for = f"the money of its {whose}"
+        self.told = f"waiting until other calls of its {whose} give money back"
+        self.pause = timedelta(seconds=min(_LONGEST_PAUSE_SECONDS, 1 << min(turn - 1, 10)))
 
 
 class Paced(MustWait):
     """The provider's rate limit takes no more calls to this model for now."""
 
     waits_for = "a rate limit of a provider"
+    pause: timedelta
 
     def __init__(self, candidate: Candidate, seconds: float) -> None:
         super().__init__(f"the rate limit of {candidate.name}")
@@ -124,7 +131,7 @@ class Book(Protocol[Slot]):
             ProviderError: of kind OVER_BUDGET, where the shortest useful call could cost more than is left.
             NoPlace: the candidate's provider is at its limit. It is waited for, outside of the router: no other
                 candidate is asked instead, for fallback is for failures.
-            MoneyHeld: likewise, until calls of the same run have ended.
+            MoneyHeld: likewise, until other calls on the same budget have ended.
         """
         ...
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cached_property
 from importlib.resources import files
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -90,7 +91,7 @@ class ModelRow(BaseModel):
     retired: bool = False
     price: PriceRow | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         return f"{self.provider}/{self.model}"
 

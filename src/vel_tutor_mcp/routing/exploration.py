@@ -16,11 +16,14 @@ from vel_tutor_mcp.routing.learning import STRENGTH
 if TYPE_CHECKING:
     import numpy as np
 
-# Of all candidates at once. Without exploring, the draws only refine a propensity that is at least 1 - share.
-DRAWS, DRAWS_TO_EXPLORE = 32, 1024
+# Candidates that are drawn from, the best by what is known: what is far behind is not worth a task.
+MOST_DRAWN = 8
+# Of all of them at once. Without exploring, the draws only refine a propensity that is at least 1 - share.
+DRAWS, DRAWS_TO_EXPLORE = 8, 1024
 # Below any utility, and so for what the policy does not hold for good enough.
 _NOT_GOOD_ENOUGH = -1e6
-_LEAST_PARAMETER = 1e-3
+# No parameter of a Beta distribution is 0.
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +46,30 @@ def drawn_first(
         share: of the tasks that explore, 0-1.
         chance: every draw is from it.
 
-    The propensity of place a is share x P(a is the best drawn) + (1 - share) x [a is 0]. P is the share of a in draws
-    of which the one that is followed, if any, is a random one: given the draws, it is exact.
+    The propensity of place a is share x P(a is the best drawn) + (1 - share) x [a is 0], where P is the share of a in
+    the draws. One of these is followed where the task explores, so that given the draws this is exact.
     """
     explores = chance.random() < share
-    count = DRAWS_TO_EXPLORE if explores else DRAWS
-    best = _best(ranked, worth, floor, count, chance)
-    place = int(best[0]) if explores else 0
-    propensity = share * float((best == place).mean()) + (1 - share) * (place == 0)
+    best = _best(ranked[:MOST_DRAWN], worth, floor, DRAWS_TO_EXPLORE if explores else DRAWS, chance)
+    place = best[0] if explores else 0
+    propensity = share * best.count(place) / len(best) + (1 - share) * (place == 0)
     return First(place, propensity)
 
 
 def _best(
     ranked: Sequence[Candidate], worth: float, floor: float, count: int, chance: "np.random.Generator"
-) -> "np.ndarray":
-    """The place of the best candidate by each of `count` draws; shape (count,)."""
+) -> list[int]:
+    """The place of the best candidate by each of `count` draws."""
     import numpy as np
 
-    means = np.array([candidate.p_ok for candidate in ranked])
-    amounts = np.array([STRENGTH + candidate.evidence for candidate in ranked])
-    good, bad = np.maximum(means * amounts, _LEAST_PARAMETER), np.maximum((1 - means) * amounts, _LEAST_PARAMETER)
+    amounts = [STRENGTH + candidate.evidence for candidate in ranked]
+    good = [max(_LEAST, candidate.p_ok * amount) for candidate, amount in zip(ranked, amounts, strict=True)]
+    bad = [max(_LEAST, (1 - candidate.p_ok) * amount) for candidate, amount in zip(ranked, amounts, strict=True)]
     chances = chance.beta(good, bad, size=(count, len(ranked)))
-    known = np.array([candidate.utility for candidate in ranked])
-    gains = worth * np.array([candidate.p_up for candidate in ranked])
-    utilities = known + gains * (chances - means)
+    gains = np.array([worth * candidate.p_up for candidate in ranked])
+    without = np.array([candidate.utility - worth * candidate.p_up * candidate.p_ok for candidate in ranked])
+    utilities = chances * gains + without
     if floor:
         utilities = np.where(chances >= floor, utilities, _NOT_GOOD_ENOUGH + chances)
-    places: np.ndarray = utilities.argmax(axis=1)
+    places: list[int] = utilities.argmax(axis=1).tolist()
     return places

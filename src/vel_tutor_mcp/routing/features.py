@@ -1,18 +1,12 @@
-"""What a prompt asks for, by rules: task type with confidence, size, difficulty. Pure; `lexicon` holds the words."""
+"""What a prompt asks for: task type with confidence, size, difficulty. Pure."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.ledger import estimated_tokens, prompt_bytes
-from vel_tutor_mcp.routing.lexicon import COMBINATIONS, WEIGHTS
 from vel_tutor_mcp.routing.signals import Signals, signals_in
-
-LEAD_WEIGHT = 2.0
-BESIDE_MADE_WEIGHT = 0.5
-GENERAL_WEIGHT = 1.2
-CONFIDENT = 0.4
+from vel_tutor_mcp.routing.task_types import Guess, by_rules, shipped
 
 # Tokens of a visible answer: at least, and more for each token of the prompt.
 EXPECTED_OUTPUT = {
@@ -42,13 +36,19 @@ DIFFICULTY = {
 HARDER = {"hard": 0.2, "expert": 0.2, "steps": 0.1, "equation": 0.1, "code_block": 0.05, "weigh": 0.05, "simple": -0.15}
 TOKENS_AT_HARDEST, LENGTH_DIFFICULTY = 4000, 0.25
 
-FLAGS = ("code", "code_block", "trace", "equation", "quantities", "hard", "steps", "simple", "structured")
+# The confidence of a task type that the caller gives; a guess has less.
+GIVEN = 1.0
+
+FLAGS = frozenset(
+    {"code", "code_block", "trace", "equation", "quantities", "hard", "steps", "simple", "structured"},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What is known of a prompt. `confidence` and `difficulty` are 0-1; tokens are estimates, `tokens_out` those of the
-    visible answer; `flags` are what was seen in it (some of `FLAGS`).
+    visible answer; `flags` are what was seen in it (some of `FLAGS`), `telling` the signals that the task type rests on
+    most.
     """
 
     task_type: TaskType
@@ -57,47 +57,30 @@ class Features:
     tokens_out: int
     difficulty: float
     flags: frozenset[str]
+    telling: tuple[str, ...] = ()
 
 
-def features(prompt: str, task_type: TaskType | None = None) -> Features:
-    """The features of a prompt; a `task_type` that the caller gives is taken as certain."""
+def features(prompt: str, task_type: TaskType | None = None, *, learned: bool = True) -> Features:
+    """The features of a prompt; a `task_type` that the caller gives is taken as certain, else it is guessed: by the
+    learned weights, or by rules where those are not wanted or not usable.
+    """
     signals = signals_in(prompt)
-    inferred, confidence = _task_type(signals) if task_type is None else (task_type, 1.0)
+    guess = _guess(signals, learned) if task_type is None else Guess(task_type, GIVEN, ())
     tokens_in = estimated_tokens(prompt_bytes(prompt))
     return Features(
-        task_type=inferred,
-        confidence=round(confidence, 3),
+        task_type=guess.task_type,
+        confidence=guess.confidence,
         tokens_in=tokens_in,
-        tokens_out=_expected_output(inferred, tokens_in, "simple" in signals.weights),
-        difficulty=_difficulty(inferred, tokens_in, signals.weights),
-        flags=frozenset(FLAGS) & signals.weights.keys(),
+        tokens_out=_expected_output(guess.task_type, tokens_in, "simple" in signals.weights),
+        difficulty=_difficulty(guess.task_type, tokens_in, signals.weights),
+        flags=FLAGS & signals.weights.keys(),
+        telling=guess.signals,
     )
 
 
-def _task_type(signals: Signals) -> tuple[TaskType, float]:
-    scores = _scores(signals)
-    exponents = {task_type: math.exp(score) for task_type, score in scores.items()}
-    best = max(exponents, key=exponents.__getitem__)
-    confidence = exponents[best] / sum(exponents.values())
-    return (best, confidence) if confidence >= CONFIDENT else (TaskType.GENERAL, confidence)
-
-
-def _scores(signals: Signals) -> dict[TaskType, float]:
-    scores = dict.fromkeys(TaskType, 0.0)
-    scores[TaskType.GENERAL] = GENERAL_WEIGHT
-    for signal, share in signals.weights.items():
-        for task_type, weight in WEIGHTS.get(signal, ()):
-            scores[task_type] += weight * share
-    for together, task_type, weight, without in COMBINATIONS:
-        if together <= signals.weights.keys() and not without & signals.weights.keys():
-            scores[task_type] += weight * min(signals.weights[signal] for signal in together)
-    if signals.made:
-        scores = {task_type: score * BESIDE_MADE_WEIGHT for task_type, score in scores.items()} | {
-            task_type: score for task_type, score in scores.items() if task_type == signals.lead
-        }
-    if signals.lead:
-        scores[signals.lead] += LEAD_WEIGHT
-    return scores
+def _guess(signals: Signals, learned: bool) -> Guess:
+    model = shipped() if learned else None
+    return by_rules(signals) if model is None else model.guess(signals)
 
 
 def _expected_output(task_type: TaskType, tokens_in: int, simple: bool) -> int:

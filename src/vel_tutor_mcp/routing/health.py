@@ -108,7 +108,7 @@ class Mean:
         return (self.total * fading + prior * strength) / (self.weight * fading + strength)
 
     def _fading(self, now: float, half_life: float) -> float:
-        return 0.5 ** (max(0.0, now - self.at) / half_life)
+        return float(0.5 ** (max(0.0, now - self.at) / half_life))
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,12 +135,6 @@ class Prices:
         total += _step(rates.written, tokens_in) * written if rates.written else 0
         return _nano(total)
 
-    def estimate(
-        self, row: ModelRow, prompt_bytes: int, tokens_out: int, tokens_cached: int = 0, *, at: datetime | None = None
-    ) -> NanoUsd | None:
-        """Expected cost of a call whose visible answer has `tokens_out` tokens; None where no price is known."""
-        return self.cost(row, estimated_tokens(prompt_bytes), expected_output(row, tokens_out), tokens_cached, at=at)
-
     def worst_case(
         self, row: ModelRow, prompt_bytes: int, max_output_tokens: int, *, at: datetime | None = None
     ) -> NanoUsd | None:

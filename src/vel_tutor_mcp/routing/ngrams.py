@@ -13,6 +13,8 @@ HEAD_CHARACTERS, TAIL_CHARACTERS = 3000, 1000
 # What is common stands first: a token then costs one comparison.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TOKEN = re.compile(r"[a-z]+[^\W\d_\u3040-\ud7a3]*|\d+|[^\W\d_\u3040-\ud7a3]+|[^\w\s]|[\u3040-\ud7a3]")
+# The same of ASCII, in two thirds of the time.
+_ASCII_TOKEN = re.compile(r"[a-z]+|[0-9]+|[^\w\s\x1c-\x1f]", re.ASCII)
 
 
 def ends(text: str) -> str:
@@ -24,7 +26,8 @@ def ends(text: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """The words, numbers and marks of the text's ends in order, in lower case."""
-    return _TOKEN.findall(ends(text).lower())
+    text = ends(text).lower()
+    return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
 
 
 def buckets(words: Sequence[str]) -> list[int]:

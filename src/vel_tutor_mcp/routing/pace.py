@@ -10,6 +10,8 @@ from vel_tutor_mcp.providers.base import Announced, Limit
 
 # Where calls on their way fill the whole limit, their headers say more: look again after so many seconds.
 LOOK_AGAIN = 0.1
+# A shorter one would be lost in a clock of epoch seconds.
+_LEAST_WAIT = 0.001
 
 # A vendor that counts in a bucket gives back all of it, evenly, in a minute (OpenAI) or a day (Groq's requests).
 _BUCKETS = (60.0, 86_400.0)
@@ -21,7 +23,7 @@ class Level:
     """What was left of one limit at a time.
 
     A bucket is refilled evenly: a whole one takes a minute or a day, so what was taken says how long. What is left of
-    any other limit stays the same until it is full again.
+    any other limit stays the same until it is full again. What is heard at `at` was said at most `age` seconds before.
     """
 
     most: int
@@ -29,13 +31,15 @@ class Level:
     at: float
     full_in: float
     is_bucket: bool
+    age: float
 
     @classmethod
-    def of(cls, limit: Limit, now: float) -> "Level":
+    def of(cls, limit: Limit, now: float, age: float = 0.0, earlier: "Level | None" = None) -> "Level":
+        """What a vendor says; it never was a bucket where it was none `earlier`, for a window may look like one."""
         taken = (limit.most - limit.left) / limit.most
         slack = _ROUNDING + _TOLERANCE * limit.full_in
-        is_bucket = any(abs(limit.full_in - taken * whole) <= slack for whole in _BUCKETS)
-        return cls(limit.most, limit.left, now, limit.full_in, is_bucket)
+        fits = any(abs(limit.full_in - taken * whole) <= slack for whole in _BUCKETS)
+        return cls(limit.most, limit.left, now, limit.full_in, fits and (earlier is None or earlier.is_bucket), age)
 
     def left_at(self, now: float) -> float:
         passed = max(0.0, now - self.at)
@@ -54,9 +58,13 @@ class Level:
         until_full = min(self.full_in, self.at + self.full_in - now)
         return until_full * ((wanted - left) / (self.most - left) if self.is_bucket else 1.0)
 
-    def at_most(self, other: "Level | None", now: float) -> "Level":
-        """This level, where `other` was told before and may yet be the later one."""
-        return self if other is None else replace(self, left=min(self.left, other.left_at(now)))
+    def beside(self, other: "Level | None", now: float) -> "Level":
+        """What is known where `other` was heard before this level, and either may be the later one."""
+        if other is None:
+            return self
+        if self.at + self.full_in < other.at + other.full_in - other.age - _ROUNDING:
+            return other  # of the window after
+        return replace(self, left=min(self.left, other.left_at(now)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +106,8 @@ class Pace:
             # A call of more than the whole limit is for the vendor to refuse.
             wanted = min(tokens, pace.tokens.most) + sum(given.tokens for given in pace.on_their_way)
             waits.append(pace.tokens.wait(wanted, now))
-        return max(waits)
+        longest = max(waits)
+        return max(longest, _LEAST_WAIT) if longest > 0 else 0.0
 
     def delays(self, tokens: int, now: float) -> dict[str, float]:
         """The delay of each model, by its full name, that has one."""
@@ -121,8 +130,9 @@ class Pace:
         in_order = given.given_at >= pace.heard_at
         for unit, limit in (("requests", limits.requests), ("tokens", limits.tokens)):
             if limit is not None:
-                level = Level.of(limit, now)
-                setattr(pace, unit, level if in_order else level.at_most(getattr(pace, unit), now))
+                earlier: Level | None = getattr(pace, unit)
+                level = Level.of(limit, now, max(0.0, now - given.given_at), earlier)
+                setattr(pace, unit, level if in_order else level.beside(earlier, now))
         pace.heard_at = now
 
     def refused(self, provider: str, model: str, seconds: float, now: float) -> None:

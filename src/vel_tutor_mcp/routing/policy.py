@@ -76,6 +76,9 @@ class _View:
     preferred: ModelRow | None
 
 
+Check = Callable[[ModelRow, _View], str | None]
+
+
 def decide(
     request: RouteRequest,
     catalog: Catalog,
@@ -91,13 +94,8 @@ def decide(
     preferred, excluded = _preferred(request, catalog)
     tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
     view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
-    eligible: list[ModelRow] = []
-    for row in catalog.models:
-        if obstacle := _obstacle(row, view):
-            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
-        else:
-            eligible.append(row)
-    excluded += _without_models(view)
+    eligible, left_out = _filtered(view)
+    excluded += [*left_out, *_without_models(view)]
     ranked = _guarded(_ranked([_candidate(row, view) for row in eligible], view), eligible, view)
     first = _first(ranked, view, chance)
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
@@ -140,7 +138,7 @@ def _retired(row: ModelRow, view: _View) -> str | None:
 
 def _not_allowed(row: ModelRow, view: _View) -> str | None:
     allowed = view.request.providers
-    return f"{reasons.NOT_ALLOWED}: {', '.join(allowed)} only" if allowed and row.provider not in allowed else None
+    return f"{reasons.NOT_ALLOWED}: {', '.join(allowed)} only" if row.provider not in allowed else None
 
 
 def _no_key(row: ModelRow, view: _View) -> str | None:
@@ -164,12 +162,12 @@ def _too_long(row: ModelRow, view: _View) -> str | None:
     return f"{reasons.TOO_LONG} of about {view.tokens_in:,} tokens does not fit its window of {row.context_window:,}"
 
 
-def _no_schema(row: ModelRow, view: _View) -> str | None:
-    return reasons.NO_SCHEMA if view.request.needs_json_schema and "json_schema" not in row.capabilities else None
+def _no_schema(row: ModelRow, _: _View) -> str | None:
+    return None if "json_schema" in row.capabilities else reasons.NO_SCHEMA
 
 
 def _unpriced(row: ModelRow, view: _View) -> str | None:
-    return reasons.UNPRICED if not view.request.allow_unpriced and not view.prices.has(row) else None
+    return None if view.prices.has(row) else reasons.UNPRICED
 
 
 def _over_budget(row: ModelRow, view: _View) -> str | None:
@@ -182,21 +180,37 @@ def _over_budget(row: ModelRow, view: _View) -> str | None:
     return f"{reasons.OVER_BUDGET} {reasons.money(usd(worst))}, of {reasons.money(usd(request.available))} left"
 
 
-_OBSTACLES: tuple[Callable[[ModelRow, _View], str | None], ...] = (
-    _retired,
-    _not_allowed,
-    _no_key,
-    _circuit_open,
-    _used_up,
-    _too_long,
-    _no_schema,
-    _unpriced,
-    _over_budget,
-)
+def _checks(request: RouteRequest) -> list[Check]:
+    """What may stand against a model for this request, in the order in which it is told."""
+    checks = (
+        (_retired, True),
+        (_not_allowed, request.providers),
+        (_no_key, True),
+        (_circuit_open, True),
+        (_used_up, request.delays),
+        (_too_long, True),
+        (_no_schema, request.needs_json_schema),
+        (_unpriced, not request.allow_unpriced),
+        (_over_budget, request.available is not None),
+    )
+    return [check for check, may in checks if may]
 
 
-def _obstacle(row: ModelRow, view: _View) -> str | None:
-    for check in _OBSTACLES:
+def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
+    """The models that could be asked, and the others."""
+    eligible: list[ModelRow] = []
+    excluded: list[Excluded] = []
+    checks = _checks(view.request)
+    for row in view.catalog.models:
+        if obstacle := _obstacle(row, view, checks):
+            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+        else:
+            eligible.append(row)
+    return eligible, excluded
+
+
+def _obstacle(row: ModelRow, view: _View, checks: Iterable[Check]) -> str | None:
+    for check in checks:
         if found := check(row, view):
             return found
     return None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from vel_tutor_mcp.models import Candidate, Decision, Excluded, Policy
 from vel_tutor_mcp.routing.catalog import ModelRow
-from vel_tutor_mcp.routing.features import Features
+from vel_tutor_mcp.routing.features import GIVEN, Features
 from vel_tutor_mcp.routing.ledger import usd
 
 NO_KEY = "no key: set "
@@ -44,6 +44,44 @@ _POLICY_WORDS = {
     Policy.CHEAPEST: "the cheapest that is good enough",
     Policy.FASTEST: "the fastest that is good enough",
     Policy.FIXED: "the first in the agent's own order",
+}
+
+
+# Never a word of the prompt itself: reasons are kept in the audit trail.
+_SIGNAL_WORDS = {
+    "translate": "words of translating",
+    "into_language": "a language to translate into",
+    "tongue": "a language's name",
+    "summarize": "words of summing up",
+    "extract": "words of extracting or sorting",
+    "structured": "a form for data",
+    "material": "a text to work on",
+    "fix": "words of repair",
+    "fault": "a complaint that something fails",
+    "error": "words of error",
+    "why": "a why",
+    "code": "words of programming",
+    "language": "the name of a programming language or tool",
+    "make": "a verb of making",
+    "creative": "words of invention",
+    "message": "a kind of letter or speech",
+    "solve": "words of calculating or proving",
+    "weigh": "words of weighing and planning",
+    "research": "words of looking things up",
+    "now": "words of the present",
+    "ask": "a plain question",
+    "explain": "words of explaining",
+    "reword": "words of rewording",
+    "hard": "hard words",
+    "expert": "words of an expert's field",
+    "steps": "several steps",
+    "simple": "simple words",
+    "code_block": "a block of code",
+    "code_end": "lines that end like code",
+    "inline_code": "code within a line",
+    "trace": "an error message",
+    "equation": "a calculation",
+    "quantities": "a question with several numbers",
 }
 
 
@@ -112,9 +150,13 @@ def _preferred_left_out(preferred: ModelRow | None, excluded: Iterable[Excluded]
 
 def _task_type(features: Features) -> str:
     kind = features.task_type.replace("_", " ")
-    if features.confidence == 1:
+    if features.confidence == GIVEN:
         return f"The task type is {kind}, as given; difficulty {features.difficulty:.1f} of 1"
-    return f"It looks like {kind} ({features.confidence:.0%} sure); difficulty {features.difficulty:.1f} of 1"
+    seen = " and ".join(_SIGNAL_WORDS[signal] for signal in features.telling)
+    return (
+        f"It looks like {kind} ({features.confidence:.0%} sure), by {seen or 'its wording'}; "
+        f"difficulty {features.difficulty:.1f} of 1"
+    )
 
 
 def _comparison(first: Candidate, ranked: Sequence[Candidate]) -> str | None:

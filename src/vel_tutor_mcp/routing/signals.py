@@ -1,4 +1,4 @@
-"""What is seen in a prompt: words and shapes that signal something, and whether in the request or in its material. Pure.
+"""What is seen in a prompt: words and shapes that signal something, in its request or in its material. Pure.
 
 `lexicon` holds the words.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing.lexicon import FIRST_OF_PAIRS, LEADS, OBJECTS, SIGNALS
+from vel_tutor_mcp.routing.lexicon import LEADS, OBJECTS, PAIRS, SIGNALS
 from vel_tutor_mcp.routing.ngrams import ends, tokens
 
 # The request stands at the beginning or at the end; what is between is mostly material.
@@ -18,30 +18,33 @@ MATERIAL_WEIGHT = 0.4
 
 _FENCE = "```"
 _CODE_LINE = re.compile(
-    r"^\s*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
+    r"^[ \t]*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
 )
-_CODE_END = re.compile(r"[;{}]\s*$|\)[:;]$", re.MULTILINE)
-_ERROR_NAME = re.compile(r"\b[A-Z]\w+(?:Error|Exception)\b|\berror(?:\[\w+\])?: ")
+_CODE_ENDS = (";\n", "{\n", "}\n", "):\n")
+# Each begins with a letter or mark of its own, so that a scan costs little.
+_CALL = re.compile(r"\.\w+\(|=[A-Z]{2}\w*\(")
+_ERROR_NAME = re.compile(r"E(?<=\wE)(?:rror|xception)\b")
+_ERROR_LINE = re.compile(r"error(?:\[\w+\])?: ")
 _FAULT_WORDS = ("Traceback (most", "egmentation fault", "panic:", "undefined reference", "Cannot read propert")
 _CALCULATION = re.compile(r"\d(?:\s*[*/^=]\s*\(?\d|\s+[-+]\s+\d)")
 _ASSIGNMENT = re.compile(r"[a-z]\s*=\s*-?\d")
 _MATHS = ("\\frac", "\\int", "√", "∫", "∑")
-_NUMBER = re.compile(r"\d+")
 _THIS_DECADE = frozenset({"2025", "2026", "2027", "2028", "2029"})
 _place = itemgetter(0)
-SHAPES = ("code_block", "code_end", "trace", "equation", "now", "quantities")
+SHAPES = ("code_block", "code_end", "inline_code", "trace", "equation", "now", "quantities")
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Each signal's weight (1 in the request, less in the material); the task type of the leading one, and whether it
-    is what a verb of making makes; the tokens of the prompt's ends.
+    is what a verb of making makes; the tokens and line breaks of the prompt's ends.
     """
 
     weights: Mapping[str, float]
     lead: TaskType | None
     made: bool
     tokens: Sequence[str]
+    line_breaks: int
 
 
 def signals_in(prompt: str) -> Signals:
@@ -52,47 +55,53 @@ def signals_in(prompt: str) -> Signals:
     weights = dict.fromkeys((signal for _, signal in found), MATERIAL_WEIGHT)
     request = [signal for place, signal in found if place < HEAD_TOKENS or place >= len(words) - TAIL_TOKENS]
     weights.update(dict.fromkeys(request, 1.0))
-    weights.update(dict.fromkeys(_shapes(prompt, weights), 1.0))
-    return Signals(weights, *_lead(request), words)
+    weights.update(dict.fromkeys(_shapes(prompt, words, weights), 1.0))
+    return Signals(weights, *_lead(request), words, prompt.count("\n"))
 
 
 def _found(words: Sequence[str]) -> list[tuple[int, str]]:
     """(place, signal) in order of place."""
-    starts = [place for place, word in enumerate(words[:-1]) if word in FIRST_OF_PAIRS]
-    pairs = ((place + 1, f"{words[place]}-{words[place + 1]}") for place in starts)
-    hits = [(place, phrase) for place, phrase in pairs if phrase in SIGNALS]
-    hits += [(place, word) for place, word in enumerate(words) if word in SIGNALS]
+    hits = [
+        (place, PAIRS[first][words[place]])
+        for place, first in enumerate(words[:-1], 1)
+        if first in PAIRS and words[place] in PAIRS[first]
+    ]
+    hits += [(place, SIGNALS[word]) for place, word in enumerate(words) if word in SIGNALS]
     hits.sort(key=_place)
-    return [(place, signal) for place, phrase in hits for signal in SIGNALS[phrase]]
+    return [(place, signal) for place, signals in hits for signal in signals]
 
 
-def _shapes(prompt: str, seen: Mapping[str, float]) -> Iterator[str]:
+def _shapes(prompt: str, words: Sequence[str], seen: Mapping[str, float]) -> Iterator[str]:
+    numbers = list(filter(str.isdigit, words))
     code = _FENCE in prompt or _CODE_LINE.search(prompt) is not None
     if code:
         yield "code_block"
-    if any(mark in prompt for mark in "{;)") and _CODE_END.search(prompt):
+    elif _has_maths(prompt, numbers):
+        yield "equation"
+    if any(map(f"{prompt}\n".__contains__, _CODE_ENDS)):
         yield "code_end"
+    if "`" in prompt or "()" in prompt or ("(" in prompt and _CALL.search(prompt)):
+        yield "inline_code"
     if _has_trace(prompt):
         yield "trace"
-    numbers = _NUMBER.findall(prompt)
-    if not code and _has_maths(prompt, numbers):
-        yield "equation"
-    if any(number in _THIS_DECADE for number in numbers):
+    if not _THIS_DECADE.isdisjoint(numbers):
         yield "now"
     if len(numbers) > 1 and "?" in prompt and not code and "code" not in seen:
         yield "quantities"
 
 
 def _has_trace(prompt: str) -> bool:
-    if any(words in prompt for words in _FAULT_WORDS):
+    if any(map(prompt.__contains__, _FAULT_WORDS)):
         return True
-    return ("rror" in prompt or "Exception" in prompt) and _ERROR_NAME.search(prompt) is not None
+    return (_ERROR_NAME.search(prompt) or _ERROR_LINE.search(prompt)) is not None
 
 
 def _has_maths(prompt: str, numbers: Sequence[str]) -> bool:
-    if numbers and (_CALCULATION.search(prompt) or ("=" in prompt and _ASSIGNMENT.search(prompt))):
+    if len(numbers) > 1 and _CALCULATION.search(prompt):
         return True
-    return any(sign in prompt for sign in _MATHS)
+    if numbers and "=" in prompt and _ASSIGNMENT.search(prompt):
+        return True
+    return any(map(prompt.__contains__, _MATHS))
 
 
 def _lead(request: Sequence[str]) -> tuple[TaskType | None, bool]:

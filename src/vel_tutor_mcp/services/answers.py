@@ -13,11 +13,11 @@ from typing import Any
 from vel_tutor_mcp.errors import NoCandidate, VelError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
-from vel_tutor_mcp.routing.book import Answered, MoneyHeld, MustWait, Order
+from vel_tutor_mcp.routing.book import Answered, MustWait, Order
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Router
-from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
@@ -27,6 +27,7 @@ from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import agents, attempts, history, people, tasks
+from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
 MOST_RECOVERIES = 5
@@ -171,7 +172,7 @@ class Answers:
         async with self._tools.database.write() as tx:
             subject = await self._subject(tx, work, mine)
             if subject is not None:
-                await close_open(tx, subject, Outcome.FAILED)
+                await close_open(tx, subject, self._tools.settings, Outcome.FAILED)
                 await self._fail(tx, subject, reason, breaks_run=breaks_run)
         if subject is not None:
             self._conductor.follow_up(subject.after)
@@ -203,7 +204,7 @@ class Answers:
         task = subject.task
         earlier = await attempts.of_run(tx, subject.work)
         if any(attempt.outcome is Outcome.OPEN for attempt in earlier):
-            await close_open(tx, subject, Outcome.CUT, "cut by a crash of the server; repeated")
+            await close_open(tx, subject, self._tools.settings, Outcome.CUT, "cut by a crash of the server; repeated")
         if task.cancel_requested:
             await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, "cancelled")
             return None
@@ -214,36 +215,25 @@ class Answers:
         if task.running:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
         config = await agents.config(tx, task.agent_id, task.agent_version)
-        request = await self._request(tx, task, config)
-        if await self._is_money_held(tx, task, request):
-            await self._wait(tx, subject, MoneyHeld())
+        standings = await funds.standings(tx, Payer.of(task), self._tools.settings, record.now())
+        request = funds.at_best(await self._request(tx, task, config), standings)
+        made = await history.decision(tx, task.id, task.attempt_set)
+        if made is None and (held := funds.held(self._routes, task, request, standings)):
+            await self._wait(tx, subject, held)
             return None
-        decision = await self._decided(tx, subject, request)
+        decision = made or await self._decided(tx, subject, request)
         await self._claim(tx, task, decision, recoveries)
         if not decision.candidates:
-            await self._fail(tx, subject, TaskError(code=NoCandidate.code, message=no_candidate_sentence(decision)))
+            why = no_candidate_sentence(decision) + funds.refused(decision, standings)
+            await self._fail(tx, subject, TaskError(code=NoCandidate.code, message=why))
             return None
         return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
     async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
         request = self._routes.request_of(
-            composed(task),
-            config,
-            task_type=task.task_type,
-            response_schema=task.response_schema,
-            available=await attempts.available(tx, task),
+            composed(task), config, task_type=task.task_type, response_schema=task.response_schema
         )
         return await self._routes.informed(tx, task.organisation_id, request)
-
-    async def _is_money_held(self, tx: Transaction, task: Task, request: RouteRequest) -> bool:
-        """Whether another model would be asked, or any at all, once other calls of the task's run have ended."""
-        if task.run_id is None or request.available is None:
-            return False
-        at_best = await attempts.available(tx, task, at_best=True)
-        if at_best == request.available or await history.decision(tx, task.id, task.attempt_set):
-            return False
-        now, later = (self._routes.decide(asked).candidates for asked in (request, replace(request, available=at_best)))
-        return [candidate.name for candidate in now[:1]] != [candidate.name for candidate in later[:1]]
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""
@@ -261,8 +251,6 @@ class Answers:
 
     async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
-        if made := await history.decision(tx, task.id, task.attempt_set):
-            return made
         decision = self._routes.choose(request)
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
@@ -297,7 +285,7 @@ class Answers:
                 state = await self._put_back(tx, job, problem)
             elif problem:
                 await job.book.close_open(tx, Outcome.FAILED)
-                state = await self._fail(tx, job.subject, _told(problem))
+                state = await self._fail(tx, job.subject, _told(problem, job.book.shortage))
             else:
                 state = await self._completed(tx, job, call.result())
             admitted = await self._admission.admit(tx)
@@ -378,9 +366,9 @@ class Answers:
             await tasks.change(tx, job.subject.task.id, record.now(), running=False)
 
 
-def _told(problem: BaseException) -> TaskError:
+def _told(problem: BaseException, shortage: str = "") -> TaskError:
     if isinstance(problem, VelError):
-        return TaskError(code=problem.code, message=str(problem))
+        return TaskError(code=problem.code, message=f"{problem} {shortage}".rstrip())
     _log.error("A task met an unexpected fault.", exc_info=problem)
     return TaskError(
         code="internal",

@@ -13,14 +13,14 @@ from uuid import uuid4
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, News, Outcome, Task
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
-from vel_tutor_mcp.routing.book import Ended, Lost, MoneyHeld, NoPlace
+from vel_tutor_mcp.routing.book import Ended, Lost, NoPlace
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.health import Breaker, Health
 from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes, usd
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import learning, record
+from vel_tutor_mcp.services import funds, learning, record
 from vel_tutor_mcp.services.asking import chat_request, correction
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
@@ -28,11 +28,14 @@ from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
+from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.evidence import Arm
+from vel_tutor_mcp.store.standing import Standing, available
 
 _PROGRESS_SECONDS = 0.25
 _CHARACTERS_PER_TOKEN = 4
+_UNPRICED = ", whose price is unknown: it counts as $0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,11 @@ class Call:
 
 
 class Booking:
-    """See `routing.book.Book`."""
+    """See `routing.book.Book`. `shortage` says which budget kept a call from being made, where one did."""
 
     def __init__(self, tools: Tools, subject: Subject, config: AgentConfig, request: RouteRequest) -> None:
         self.subject = subject
+        self.shortage = ""
         self._calls: dict[str, Call] = {}
         self._tools = tools
         self._config = config
@@ -99,8 +103,10 @@ class Booking:
             if task is None or task.cancel_requested or not tasks.has(task, self.subject.work, self._tools.executor):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
+            at = record.now()
+            standings = await funds.standings(tx, Payer.of(task), self._tools.settings, at)
             asked = self._asked(repairs)
-            max_output = await self._affordable(tx, task, row, asked)
+            max_output = self._affordable(task, row, asked, standings)
             reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             attempt = made.get(attempt_id) or Attempt(
@@ -111,12 +117,14 @@ class Booking:
                 provider=candidate.provider,
                 model=candidate.model,
                 outcome=Outcome.OPEN,
-                started_at=record.now(),
+                started_at=at,
             )
             if attempt_id not in made:
                 await self._take_place(tx, task, candidate.provider)
                 await attempts.open_attempt(tx, task, attempt, reserved)
-                await record.note(tx, self.subject, "attempt", _asking(candidate, repairs, beside), 15)
+                unpriced = self._tools.prices.cost(row, 0, 0) is None
+                told = _asking(candidate, repairs, beside) + (_UNPRICED if unpriced else "")
+                await record.note(tx, self.subject, "attempt", told, 15)
         self.subject.publish(self._tools.hub)
         call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic())
         return call, max_output
@@ -127,18 +135,25 @@ class Booking:
             return self._request
         return replace(self._request, prompt_bytes=self._request.prompt_bytes + prompt_bytes(correction(repairs)))
 
-    async def _affordable(self, tx: Transaction, task: Task, row: ModelRow, asked: RouteRequest) -> int:
+    def _affordable(self, task: Task, row: ModelRow, asked: RouteRequest, standings: list[Standing]) -> int:
         """How long the answer may be.
 
         Raises:
-            MoneyHeld: it could be longer once other calls of the run have ended. ProviderError: as `_output_limit`.
+            MoneyHeld: it could be longer once other calls have ended. ProviderError: it could not be of any use.
         """
-        available = await attempts.available(tx, task)
-        if task.run_id is not None and available is not None:
-            at_best = await attempts.available(tx, task, at_best=True)
-            if self._longest(row, asked, available) < self._longest(row, asked, at_best):
-                raise MoneyHeld
-        return self._output_limit(row, asked, available)
+        left, shortest = available(standings), shortest_output(row, asked)
+        longest = self._longest(row, asked, left)
+        if longest < self._longest(row, asked, available(standings, at_best=True)):
+            raise funds.money_held(task, standings)
+        if longest >= shortest:
+            return longest
+        if self._longest(row, asked, None) < shortest:
+            raise ProviderError(f"{row.name} has no room to correct its answer", kind=FailureKind.INVALID_OUTPUT)
+        self.shortage = funds.shortage(standings)
+        raise ProviderError(
+            f"{row.name} could cost more than the ${usd(left or NanoUsd(0)):.6f} that is left",
+            kind=FailureKind.OVER_BUDGET,
+        )
 
     async def _take_place(self, tx: Transaction, task: Task, provider: str) -> None:
         """Let go of the place that was promised to the task, for one at this provider, which may be the same.
@@ -186,7 +201,7 @@ class Booking:
         async with self._tools.database.write() as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
-            await _close(tx, self.subject, call.attempt, self._lost(call, lost))
+            await _close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost))
             message = f"{lost.winner.name} began to answer first; {call.row.name} is stopped"
             await record.note(tx, self.subject, "lost_race", message, 25)
         self._calls.pop(call.attempt.id, None)
@@ -212,7 +227,8 @@ class Booking:
 
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
         """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker; once."""
-        if not await _close(tx, self.subject, call.attempt, self._ending(call, ended, outcome)):
+        ending = self._ending(call, ended, outcome)
+        if not await _close(tx, self.subject, self._tools.settings, call.attempt, ending):
             return
         await self._learn(tx, call, ended)
         if ended.breaker is not None:
@@ -232,7 +248,7 @@ class Booking:
 
     async def close_open(self, tx: Transaction, outcome: Outcome, error: str | None = None) -> Call | None:
         """`close_open` for this run; returns the call that was answering in this process, or was to, if any."""
-        await close_open(tx, self.subject, outcome, error, self._calls)
+        await close_open(tx, self.subject, self._tools.settings, outcome, error, self._calls)
         return max(self._calls.values(), key=lambda call: call.characters, default=None)
 
     def _ending(self, call: Call, ended: Ended, outcome: Outcome) -> Ending:
@@ -280,17 +296,6 @@ class Booking:
             return NanoUsd(cost or 0)
         return call.reserved
 
-    def _output_limit(self, row: ModelRow, asked: RouteRequest, available: NanoUsd | None) -> int:
-        limit, shortest = self._longest(row, asked, available), shortest_output(row, asked)
-        if limit >= shortest:
-            return limit
-        if self._longest(row, asked, None) < shortest:
-            raise ProviderError(f"{row.name} has no room to correct its answer", kind=FailureKind.INVALID_OUTPUT)
-        raise ProviderError(
-            f"{row.name} could cost more than the ${usd(available or NanoUsd(0)):.6f} that is left",
-            kind=FailureKind.OVER_BUDGET,
-        )
-
     def _longest(self, row: ModelRow, asked: RouteRequest, available: NanoUsd | None) -> int:
         return output_limit(row, replace(asked, available=available), self._tools.prices)
 
@@ -320,12 +325,13 @@ def _asking(candidate: Candidate, repairs: Failure | None, beside: Candidate | N
 def _failed(failure: ProviderError, call: Call) -> str:
     if not call.heard or failure.kind is FailureKind.INVALID_OUTPUT:
         return str(failure)
-    return f"{failure} What had arrived of its answer stays in the attempt; the task is begun anew."
+    return f"{failure} What had arrived stays in the attempt; whoever is asked next begins anew."
 
 
 async def close_open(
     tx: Transaction,
     subject: Subject,
+    settings: Settings,
     outcome: Outcome,
     error: str | None = None,
     calls: Mapping[str, Call] | None = None,
@@ -346,10 +352,10 @@ async def close_open(
             partial=heard.text() if heard else None,
             first_token_ms=heard.first_token_ms if heard else None,
         )
-        await _close(tx, subject, attempt, ending)
+        await _close(tx, subject, settings, attempt, ending)
 
 
-async def _close(tx: Transaction, subject: Subject, attempt: Attempt, ending: Ending) -> bool:
+async def _close(tx: Transaction, subject: Subject, settings: Settings, attempt: Attempt, ending: Ending) -> bool:
     if not await attempts.close(tx, attempt.id, ending, record.now()):
         return False
     payload: dict[str, Any] = {
@@ -362,4 +368,5 @@ async def _close(tx: Transaction, subject: Subject, attempt: Attempt, ending: En
         "cost_usd": usd(ending.cost_nanousd),
     }
     await record.audit_entry(tx, subject, "provider_called", payload)
+    await funds.warn(tx, subject, settings, ending.cost_nanousd, attempt.started_at)
     return True

@@ -22,8 +22,9 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_text, json_bytes
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.record import Subject
-from vel_tutor_mcp.store import attempts, tasks
+from vel_tutor_mcp.store import budgets, tasks
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.standing import Budget, Period, Scope
 
 _MAX_PARAMETERS_BYTES = 100_000
 
@@ -60,7 +61,8 @@ async def store(tx: Transaction, subject: Subject, request: TaskRequest, agent: 
     if request.idempotency_key is not None:
         await tasks.remember_key(tx, subject.owner, request.idempotency_key, body_hash(request), task.id, at)
     if task.max_cost_nanousd is not None:
-        await attempts.set_budget(tx, "task", task, task.max_cost_nanousd, at)
+        budget = Budget(scope=Scope.TASK, subject_id=task.id, period=Period.TASK, limit_nanousd=task.max_cost_nanousd)
+        await budgets.put(tx, budget, task.organisation_id, task.owner_id, at)
     payload = {"agent": agent.name, "agent_version": agent.version, "priority": task.priority.value}
     await record.note(tx, subject, "submitted", "submitted", 0, action="task_submitted", payload=payload)
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Routes:
     """Decides which models would answer. `configured` are the providers that can be called.
 
-    `exploration` is the share of tasks that may learn, drawn from `chance`; without that, none.
+    `exploration` is the share of tasks that may learn, drawn from `chance`; without that, none. `learned`: whether
+    prompts are read by the learned weights, or by the rules alone.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Routes:
         configured: frozenset[str],
         *,
         allow_unpriced: bool,
+        learned: bool = True,
         exploration: float = 0.0,
         chance: "np.random.Generator | None" = None,
         pace: Pace | None = None,
@@ -50,6 +52,7 @@ class Routes:
         self._prices = prices
         self._health = health
         self._allow_unpriced = allow_unpriced
+        self._learned = learned
         self._exploration = exploration
         self._chance = chance
         self._pace = pace or Pace()
@@ -98,7 +101,7 @@ class Routes:
         if available is None and config.budget_usd_per_task is not None:
             available = nano_usd(config.budget_usd_per_task)
         size, now = prompt_bytes(config.system_prompt, prompt, *schemas), time.time()
-        seen = features(prompt, task_type)
+        seen = features(prompt, task_type, learned=self._learned)
         difficulty, learned = self._estimates.of(prompt, seen.difficulty)
         return RouteRequest(
             features=replace(seen, difficulty=difficulty),

@@ -19,8 +19,9 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.run_reports import ToldRun, ToldWorkflow
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.workflows import Workflows
-from vel_tutor_mcp.store import attempts, audit, runs, step_tasks
+from vel_tutor_mcp.store import audit, budgets, runs, step_tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.workflows.again import again
 from vel_tutor_mcp.workflows.definition import ApprovalStep
 from vel_tutor_mcp.workflows.graph import Graph
@@ -353,6 +354,7 @@ async def _store(tx: Transaction, principal: Principal, run: Run, graph: Graph, 
     steps = [RunStep(run_id=run.id, step_id=name, position=place) for place, name in enumerate(graph.steps)]
     await runs.insert(tx, run, steps, request.idempotency_key, body_hash(request))
     if run.max_cost_nanousd is not None:
-        await attempts.set_budget(tx, "run", run, run.max_cost_nanousd, run.created_at)
+        budget = Budget(scope=Scope.RUN, subject_id=run.id, period=Period.RUN, limit_nanousd=run.max_cost_nanousd)
+        await budgets.put(tx, budget, run.organisation_id, run.owner_id, run.created_at)
     facts = {"workflow": run.workflow_name, "version": run.workflow_version}
     await audit.append(tx, principal, "run_started", f"run:{run.id}", facts, run.created_at)

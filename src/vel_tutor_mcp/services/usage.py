@@ -11,6 +11,8 @@ from vel_tutor_mcp.models import NanoUsd, Outcome, Principal
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.budgets import ToldBudget, told
+from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import usage
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.usage import Group, Used
@@ -58,7 +60,7 @@ class Report:
     """Usage of the last `period`, with what the same answers would have cost on one model alone.
 
     `baseline` is that model, None where none has a price; `answers_nanousd` is what the answers did cost, which is less
-    than `cost_nanousd` where calls failed, were stopped or were cut.
+    than `cost_nanousd` where calls failed, were stopped or were cut. `budgets` are those of the reader's calls.
     """
 
     period: Period
@@ -68,6 +70,7 @@ class Report:
     answers_nanousd: NanoUsd
     baseline: str | None
     baseline_nanousd: NanoUsd | None
+    budgets: Sequence[ToldBudget]
 
     def shown(self) -> dict[str, Any]:
         saved = None if self.baseline_nanousd is None else usd(NanoUsd(self.baseline_nanousd - self.answers_nanousd))
@@ -80,11 +83,13 @@ class Report:
             "baseline_model": self.baseline,
             "baseline_cost_usd": None if self.baseline_nanousd is None else usd(self.baseline_nanousd),
             "savings_usd": saved,
+            "budgets": [budget.shown() for budget in self.budgets],
         }
 
     def text(self) -> str:
+        budgets = [budget.line() for budget in self.budgets]
         if not self.lines:
-            return f"Nothing was used in the last {self.period}."
+            return "\n".join([f"Nothing was used in the last {self.period}.", *budgets])
         lines = [
             f"{line.group}: {line.tasks} tasks, {line.completed} of {line.attempts} attempts answered, "
             f"${usd(line.cost_nanousd):.6f}, p50 {line.p50_ms or '-'} ms"
@@ -95,23 +100,27 @@ class Report:
                 f"In all ${usd(self.cost_nanousd):.6f}, of which answers ${usd(self.answers_nanousd):.6f}; the same "
                 f"answers from {self.baseline} alone: ${usd(self.baseline_nanousd):.6f}."
             )
-        return "\n".join(lines)
+        return "\n".join(lines + budgets)
 
 
 class Usage:
     """Reports, for every door."""
 
-    def __init__(self, database: Database, catalog: Catalog, prices: Prices, configured: frozenset[str]) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, prices: Prices, configured: frozenset[str], settings: Settings
+    ) -> None:
         self._database = database
         self._catalog = catalog
         self._prices = prices
         self._configured = configured
+        self._settings = settings
 
     @unbroken
     async def report(self, principal: Principal, period: Period, group_by: Group) -> Report:
         """What the principal may see of the last day, week (7 days) or month (30 days), dearest group first."""
         async with self._database.read() as tx:
             used = await usage.since(tx, principal, record.now() - PERIODS[period], group_by)
+            applying = await told(tx, principal, self._settings, everyone=False)
         groups: defaultdict[str, list[Used]] = defaultdict(list)
         for attempt in used:
             groups[attempt.group].append(attempt)
@@ -126,6 +135,7 @@ class Usage:
             answers_nanousd=_cost([attempt for attempt in used if attempt.outcome is Outcome.COMPLETED]),
             baseline=baseline.name if baseline else None,
             baseline_nanousd=self._alone(baseline, used) if baseline else None,
+            budgets=applying,
         )
 
     def _strongest(self) -> ModelRow | None:

@@ -3,17 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import LONGEST_NAME, Attempt, FailureKind, NanoUsd, Outcome, Task, Work
+from vel_tutor_mcp.store import budgets
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, budgets, ledger, tasks
-from vel_tutor_mcp.workflows.model import Run
-
-Scope = Literal["task", "run"]
+from vel_tutor_mcp.store.tables import attempts, ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +44,7 @@ async def of_tasks(tx: Transaction, task_ids: Collection[str]) -> list[Attempt]:
 
 async def open_attempt(tx: Transaction, task: Task, attempt: Attempt, reserved: NanoUsd) -> None:
     """Store that a call begins, with the most it can cost."""
+    await budgets.drop_sums(tx, task.organisation_id, attempt.started_at)
     owned = {"organisation_id": task.organisation_id, "owner_id": task.owner_id, "task_id": task.id}
     await tx.execute(
         attempts.insert(),
@@ -107,45 +105,6 @@ async def reserved(tx: Transaction, attempt_id: str) -> NanoUsd:
     """What was set aside for this attempt."""
     query = sa.select(ledger.c.reserved_nanousd).where(ledger.c.attempt_id == attempt_id)
     return NanoUsd((await tx.execute(query)).scalar_one())
-
-
-async def set_budget(tx: Transaction, scope: Scope, of: Task | Run, limit: NanoUsd, now: datetime) -> None:
-    await tx.execute(
-        budgets.insert(),
-        {
-            "id": str(uuid4()),
-            "organisation_id": of.organisation_id,
-            "owner_id": of.owner_id,
-            "scope": scope,
-            "subject_id": of.id,
-            "period": scope,
-            "limit_nanousd": limit,
-            "created_at": now,
-        },
-    )
-
-
-async def available(tx: Transaction, task: Task, *, at_best: bool = False) -> NanoUsd | None:
-    """What the budgets of the task and its run have left after every settled cost and open reservation; None where
-    there are none. `at_best`: if the open calls of the run's other tasks turn out to cost nothing.
-    """
-    left = [await _left(tx, "task", task.id, ledger.c.task_id == task.id)]
-    if task.run_id is not None:
-        of_run = sa.select(tasks.c.id).where(tasks.c.run_id == task.run_id)
-        counts = sa.or_(sa.literal(not at_best), ledger.c.settled_nanousd.is_not(None), ledger.c.task_id == task.id)
-        left.append(await _left(tx, "run", task.run_id, sa.and_(ledger.c.task_id.in_(of_run), counts)))
-    return min((amount for amount in left if amount is not None), default=None)
-
-
-async def _left(tx: Transaction, scope: Scope, subject_id: str, rows: sa.ColumnElement[bool]) -> NanoUsd | None:
-    taken = sa.select(
-        sa.func.coalesce(sa.func.sum(sa.func.coalesce(ledger.c.settled_nanousd, ledger.c.reserved_nanousd)), 0)
-    ).where(rows)
-    query = sa.select(budgets.c.limit_nanousd - taken.scalar_subquery()).where(
-        budgets.c.scope == scope, budgets.c.subject_id == subject_id
-    )
-    left: Any = await tx.scalar(query)
-    return None if left is None else NanoUsd(max(0, int(left)))
 
 
 async def of_run(tx: Transaction, work: Work) -> list[Attempt]:

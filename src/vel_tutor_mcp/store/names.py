@@ -11,14 +11,14 @@ from vel_tutor_mcp.store import paging
 
 def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_name: str) -> sa.Select[Any]:
     """Of what the principal may see: the one with this id, else their own of this name, else another's."""
-    spelt = _id(id_or_name)
+    spelt = id_in(id_or_name)
     named = table.c.name == id_or_name
     matches = sa.or_(table.c.id == spelt, named) if spelt else named
     own_first = (table.c.owner_id == principal.user_id).desc()
     return query.where(matches, paging.visible(table, principal)).order_by(named, own_first).limit(1)
 
 
-def _id(text: str) -> str | None:
+def id_in(text: str) -> str | None:
     """The id that the text spells, None where it spells none: names may be hexadecimal too."""
     try:
         spelt = str(UUID(text))

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.utc import Utc
 
 Row = TypeVar("Row")
 

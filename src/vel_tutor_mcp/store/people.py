@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.models import LONGEST_NAME, Principal
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.names import id_in
 from vel_tutor_mcp.store.tables import organisations, users
 
 DEFAULT_ORGANISATION = "default"
@@ -33,6 +34,20 @@ async def local_principal(tx: Transaction, name: str, now: datetime) -> Principa
             },
         )
     return Principal(user_id=user_id, organisation_id=organisation_id, name=name, role="admin")
+
+
+async def find(tx: Transaction, organisation_id: str, id_or_name: str) -> Principal | None:
+    """The user of the organisation with this id or name."""
+    named = sa.or_(users.c.name == id_or_name, users.c.id == id_in(id_or_name))
+    query = sa.select(users.c.id).where(users.c.organisation_id == organisation_id, named)
+    found: str | None = await tx.scalar(query)
+    return None if found is None else await principal(tx, found)
+
+
+async def organisation_name(tx: Transaction, organisation_id: str) -> str:
+    """The name of this organisation, which must exist."""
+    query = sa.select(organisations.c.name).where(organisations.c.id == organisation_id)
+    return str((await tx.execute(query)).scalar_one())
 
 
 async def principal(tx: Transaction, user_id: str) -> Principal:

@@ -3,14 +3,11 @@
 `migrations/` is what makes them; a test proves that both say the same.
 """
 
-from datetime import datetime
-from typing import Any
-
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
-from vel_tutor_mcp.store.utc import Utc
+from vel_tutor_mcp.store.columns import Id, Json, Sequence, Utc, moment, owned, row_id
 
 metadata = sa.MetaData(
     naming_convention={
@@ -22,60 +19,38 @@ metadata = sa.MetaData(
 )
 
 
-Id = sa.Uuid(as_uuid=False)
-# Not JSONB, which would put the members of a caller's schema in another order.
-Json = sa.JSON(none_as_null=True)
-# SQLite numbers rows by itself only for its own INTEGER type.
-Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-
-
-def _id() -> Column[str]:
-    return Column("id", Id, primary_key=True)
-
-
-def _owned() -> tuple[Column[Any], Column[Any]]:
-    return (
-        Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-        Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
-    )
-
-
-def _moment(name: str, *, nullable: bool = False) -> Column[datetime]:
-    return Column(name, Utc, nullable=nullable)
-
-
 organisations = Table(
     "organisations",
     metadata,
-    _id(),
+    row_id(),
     Column("name", sa.String(100), nullable=False, unique=True),
-    _moment("created_at"),
+    moment("created_at"),
 )
 
 users = Table(
     "users",
     metadata,
-    _id(),
+    row_id(),
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
     Column("name", sa.String(LONGEST_NAME), nullable=False),
     Column("role", sa.String(20), nullable=False),
-    _moment("created_at"),
-    _moment("updated_at"),
+    moment("created_at"),
+    moment("updated_at"),
     UniqueConstraint("organisation_id", "name"),
 )
 
 agents = Table(
     "agents",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("name", sa.String(100), nullable=False),
     Column("type", sa.String(30), nullable=False),
     Column("status", sa.String(20), nullable=False),
     Column("version", sa.Integer, nullable=False),
-    _moment("created_at"),
-    _moment("updated_at"),
-    _moment("deleted_at", nullable=True),
+    moment("created_at"),
+    moment("updated_at"),
+    moment("deleted_at", nullable=True),
     Index(
         "uq_agents_owner_id_name",
         "owner_id",
@@ -92,16 +67,16 @@ agent_versions = Table(
     metadata,
     Column("agent_id", Id, ForeignKey("agents.id"), primary_key=True),
     Column("version", sa.Integer, primary_key=True),
-    *_owned(),
+    *owned(),
     Column("config", Json, nullable=False),
-    _moment("created_at"),
+    moment("created_at"),
 )
 
 tasks = Table(
     "tasks",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
     Column("agent_name", sa.String(100), nullable=False),
     Column("agent_version", sa.Integer, nullable=False),
@@ -124,11 +99,11 @@ tasks = Table(
     Column("model", sa.String(LONGEST_NAME)),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
-    _moment("created_at"),
-    _moment("updated_at"),
-    _moment("retried_at", nullable=True),
-    _moment("started_at", nullable=True),
-    _moment("ended_at", nullable=True),
+    moment("created_at"),
+    moment("updated_at"),
+    moment("retried_at", nullable=True),
+    moment("started_at", nullable=True),
+    moment("ended_at", nullable=True),
     # Of a run's step; no reference, for SQLite adds none to a table that is there.
     Column("run_id", Id),
     Column("step_id", sa.String(LONGEST_STEP)),
@@ -136,7 +111,7 @@ tasks = Table(
     Column("retries_left", sa.Integer, nullable=False, server_default="0"),
     # Until when, or for a place at which provider, it waits its turn.
     Column("turn", sa.Integer, nullable=False, server_default="1"),
-    _moment("not_before", nullable=True),
+    moment("not_before", nullable=True),
     Column("waits_for", sa.String(LONGEST_PROVIDER)),
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
@@ -154,14 +129,14 @@ idempotency_keys = Table(
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
     Column("body_hash", sa.String(64), nullable=False),
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
-    _moment("created_at"),
+    moment("created_at"),
 )
 
 attempts = Table(
     "attempts",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
     Column("attempt_set", sa.Integer, nullable=False),
     Column("number", sa.Integer, nullable=False),
@@ -178,8 +153,8 @@ attempts = Table(
     Column("cost_nanousd", sa.BigInteger),
     Column("first_token_ms", sa.Integer),
     Column("total_ms", sa.Integer),
-    _moment("started_at"),
-    _moment("ended_at", nullable=True),
+    moment("started_at"),
+    moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
     Index(None, "organisation_id", "started_at"),
     Index(None, "provider", "outcome"),
@@ -190,12 +165,12 @@ task_events = Table(
     "task_events",
     metadata,
     Column("sequence", Sequence, primary_key=True, autoincrement=True),
-    *_owned(),
+    *owned(),
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
     Column("kind", sa.String(30), nullable=False),
     Column("message", sa.Text, nullable=False),
     Column("percent", sa.SmallInteger, nullable=False),
-    _moment("at"),
+    moment("at"),
     Index(None, "task_id", "sequence"),
 )
 
@@ -204,23 +179,23 @@ route_decisions = Table(
     metadata,
     Column("task_id", Id, ForeignKey("tasks.id"), primary_key=True),
     Column("attempt_set", sa.Integer, primary_key=True),
-    *_owned(),
+    *owned(),
     Column("task_type", sa.String(30), nullable=False),
     Column("decision", Json, nullable=False),
-    _moment("created_at"),
+    moment("created_at"),
     Index(None, "organisation_id", "created_at"),
 )
 
 workflows = Table(
     "workflows",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("name", sa.String(100), nullable=False),
     Column("version", sa.Integer, nullable=False),
     Column("template", sa.Boolean, nullable=False),
-    _moment("created_at"),
-    _moment("updated_at"),
+    moment("created_at"),
+    moment("updated_at"),
     UniqueConstraint("owner_id", "name"),
     Index(None, "organisation_id", "created_at"),
 )
@@ -230,16 +205,16 @@ workflow_versions = Table(
     metadata,
     Column("workflow_id", Id, ForeignKey("workflows.id"), primary_key=True),
     Column("version", sa.Integer, primary_key=True),
-    *_owned(),
+    *owned(),
     Column("definition", Json, nullable=False),
-    _moment("created_at"),
+    moment("created_at"),
 )
 
 runs = Table(
     "runs",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("workflow_id", Id, ForeignKey("workflows.id"), nullable=False),
     Column("workflow_name", sa.String(100), nullable=False),
     Column("workflow_version", sa.Integer, nullable=False),
@@ -250,9 +225,9 @@ runs = Table(
     Column("body_hash", sa.String(64), nullable=False),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
-    _moment("created_at"),
-    _moment("updated_at"),
-    _moment("ended_at", nullable=True),
+    moment("created_at"),
+    moment("updated_at"),
+    moment("ended_at", nullable=True),
     UniqueConstraint("owner_id", "idempotency_key"),
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
@@ -266,16 +241,16 @@ run_steps = Table(
     metadata,
     Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
     Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
-    *_owned(),
+    *owned(),
     Column("position", sa.Integer, nullable=False),
     Column("status", sa.String(20), nullable=False),
     Column("seen", Json),
     Column("output", Json),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
-    _moment("started_at", nullable=True),
-    _moment("due_at", nullable=True),
-    _moment("ended_at", nullable=True),
+    moment("started_at", nullable=True),
+    moment("due_at", nullable=True),
+    moment("ended_at", nullable=True),
     Index(None, "due_at"),
 )
 
@@ -283,14 +258,14 @@ run_events = Table(
     "run_events",
     metadata,
     Column("sequence", Sequence, primary_key=True, autoincrement=True),
-    *_owned(),
+    *owned(),
     Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
     Column("step_id", sa.String(LONGEST_STEP)),
     Column("kind", sa.String(30), nullable=False),
     Column("message", sa.Text, nullable=False),
     Column("percent", sa.SmallInteger, nullable=False),
     Column("executor", sa.String(120), nullable=False),
-    _moment("at"),
+    moment("at"),
     Index(None, "run_id", "sequence"),
 )
 
@@ -302,7 +277,7 @@ ratings = Table(
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
     Column("rating", sa.SmallInteger, nullable=False),
     Column("comment", sa.Text),
-    _moment("created_at"),
+    moment("created_at"),
     # What it added to `evidence`, which is taken back when it is changed.
     Column("good", sa.Float),
     Column("bad", sa.Float),
@@ -318,7 +293,7 @@ evidence = Table(
     Column("model", sa.String(LONGEST_NAME), primary_key=True),
     Column("good", sa.Float, nullable=False),
     Column("bad", sa.Float, nullable=False),
-    _moment("updated_at"),
+    moment("updated_at"),
 )
 
 # Breakers tell of a provider's health, not of anyone's work: they belong to the installation.
@@ -328,19 +303,21 @@ breakers = Table(
     Column("provider", sa.String(LONGEST_PROVIDER), primary_key=True),
     Column("model", sa.String(LONGEST_NAME), primary_key=True),
     Column("state", Json, nullable=False),
-    _moment("updated_at"),
+    moment("updated_at"),
 )
 
 budgets = Table(
     "budgets",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("scope", sa.String(20), nullable=False),
     Column("subject_id", Id, nullable=False),
     Column("period", sa.String(10), nullable=False),
     Column("limit_nanousd", sa.BigInteger, nullable=False),
-    _moment("created_at"),
+    moment("created_at"),
+    Column("kind", sa.String(10), nullable=False, server_default="hard"),
+    moment("updated_at", nullable=True),
     UniqueConstraint("scope", "subject_id", "period"),
 )
 
@@ -348,30 +325,47 @@ budgets = Table(
 ledger = Table(
     "ledger",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
     Column("attempt_id", Id, ForeignKey("attempts.id"), nullable=False, unique=True),
     Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
     Column("reserved_nanousd", sa.BigInteger, nullable=False),
     Column("settled_nanousd", sa.BigInteger),
-    _moment("reserved_at"),
-    _moment("settled_at", nullable=True),
+    moment("reserved_at"),
+    moment("settled_at", nullable=True),
     Index(None, "task_id"),
     Index(None, "owner_id", "reserved_at"),
+    Index(None, "agent_id", "reserved_at"),
+    Index(None, "organisation_id", "reserved_at"),
+)
+
+# What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to
+# add up a month. They hold nothing that the ledger does not: see `store.budgets`.
+ledger_sums = Table(
+    "ledger_sums",
+    metadata,
+    Column("scope", sa.String(20), primary_key=True),
+    Column("subject_id", Id, primary_key=True),
+    Column("since", Utc, primary_key=True),
+    Column("period", sa.String(10), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("settled_nanousd", sa.BigInteger, nullable=False),
+    moment("through"),
+    Index(None, "organisation_id", "through"),
 )
 
 integrations = Table(
     "integrations",
     metadata,
-    _id(),
-    *_owned(),
+    row_id(),
+    *owned(),
     Column("provider", sa.String(LONGEST_PROVIDER), nullable=False),
     Column("status", sa.String(20), nullable=False),
     Column("sealed_key", sa.LargeBinary),
     Column("config", Json, nullable=False),
-    _moment("created_at"),
-    _moment("updated_at"),
+    moment("created_at"),
+    moment("updated_at"),
     UniqueConstraint("owner_id", "provider"),
 )
 

@@ -7,7 +7,7 @@ import typer
 
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors import process
-from vel_tutor_mcp.doors.cli import checks, database, routes, runs, serving, tasks
+from vel_tutor_mcp.doors.cli import budget, checks, database, routes, runs, serving, tasks
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import VelError
 
@@ -17,6 +17,7 @@ app.command()(serving.worker)
 app.command()(checks.doctor)
 app.add_typer(tasks.commands, name="task")
 app.add_typer(runs.commands, name="run")
+app.add_typer(budget.commands, name="budget")
 app.add_typer(database.commands, name="db")
 app.add_typer(routes.commands, name="route")
 
@@ -51,8 +52,12 @@ def main(
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    live: Annotated[
+        bool, typer.Option("--live", help="On the real providers whose keys are set, for at most $0.05.")
+    ] = False,
+) -> None:
     """Show the main job from end to end against simulated providers, without any key, in about a minute."""
     from vel_tutor_mcp.demo import run as run_demo
 
-    run_demo()
+    run_demo(live=live)

@@ -1,0 +1,170 @@
+"""The task type of a prompt: learned where there are weights, else by rules. Pure but for reading the weights once.
+
+Learned: a multinomial logistic regression over words and pairs of words (hashed, `ngrams`), over the signals and shapes
+of `signals`, which carry from one language to another, and over a few counts. Each is there or not, so a guess is a sum
+of rows of a table. Trained by `benchmarks/routing/train_task_types.py`.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from vel_tutor_mcp.models import TaskType
+from vel_tutor_mcp.routing import weights
+from vel_tutor_mcp.routing.lexicon import COMBINATIONS, LEADS, OBJECTS, WEIGHTS, WORDS
+from vel_tutor_mcp.routing.ngrams import BUCKETS, buckets
+from vel_tutor_mcp.routing.signals import SHAPES, Signals
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FILE = "task_types.npz"
+KINDS = tuple(TaskType)
+
+# Below these the prompt says too little: general. The rules are less sure where they are right.
+CONFIDENT_LEARNED, CONFIDENT_BY_RULES = 0.3, 0.4
+
+# No guess is certain.
+MOST_CONFIDENCE = 0.999
+
+LEAD_WEIGHT = 2.0
+BESIDE_MADE_WEIGHT = 0.5
+GENERAL_WEIGHT = 1.2
+
+# Of a longer prompt only so many tokens at each end are looked at one by one.
+FIRST_TOKENS, LAST_TOKENS = 40, 20
+_BEGIN, _END = "\x02", "\x03"
+_LENGTHS = (8, 16, 32, 64, 128, 256)
+_LINES = (1, 3, 8)
+
+NAMES = (
+    "always",
+    *(f"{signal} in the request" for signal in (*WORDS, *SHAPES)),
+    *(f"{signal} in the material" for signal in WORDS),
+    *(f"led by {kind}" for kind in dict.fromkeys((*LEADS.values(), *OBJECTS.values()))),
+    *(f"to make {kind}" for kind in dict.fromkeys(OBJECTS.values())),
+    *(f"length {step}" for step in range(len(_LENGTHS) + 1)),
+    *(f"line breaks {step}" for step in range(len(_LINES) + 1)),
+    "ends in a question mark",
+    "a question mark before the end",
+)
+ROWS = BUCKETS + len(NAMES)
+_ROW = {name: BUCKETS + place for place, name in enumerate(NAMES)}
+_IN_REQUEST = {signal: _ROW[f"{signal} in the request"] for signal in (*WORDS, *SHAPES)}
+_IN_MATERIAL = {signal: _ROW[f"{signal} in the material"] for signal in WORDS}
+TOLD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A task type, the probability (0-1) that it is that one, and the signals that say so most, at most `TOLD`."""
+
+    task_type: TaskType
+    confidence: float
+    signals: tuple[str, ...]
+
+
+def by_rules(signals: Signals) -> Guess:
+    chances = _chances(list(_scores(signals).values()))
+    kind, confidence = _likeliest(chances, CONFIDENT_BY_RULES)
+    says = {signal: dict(WEIGHTS.get(signal, ())).get(kind, 0.0) for signal in signals.weights}
+    return Guess(kind, confidence, _most_telling(says))
+
+
+class Learned:
+    """The learned table: a row for each bucket and each name, a column for each of `KINDS`."""
+
+    def __init__(self, table: "np.ndarray") -> None:
+        self._table = table
+
+    def guess(self, signals: Signals) -> Guess:
+        chances = _chances(self._table.take(rows(signals), axis=0).sum(axis=0).tolist())
+        kind, confidence = _likeliest(chances, CONFIDENT_LEARNED)
+        seen = [signal for signal, weight in signals.weights.items() if weight == 1]
+        says = self._table.take([_IN_REQUEST[signal] for signal in seen], axis=0)[:, KINDS.index(kind)].tolist()
+        return Guess(kind, confidence, _most_telling(dict(zip(seen, says, strict=True))))
+
+
+@cache
+def shipped() -> Learned | None:
+    """What comes with the package; None where its file cannot be used."""
+    arrays = weights.read(FILE)
+    return None if arrays is None else of_arrays(arrays)
+
+
+def of_arrays(arrays: "Mapping[str, np.ndarray]") -> Learned | None:
+    """From a file's `rows` (numbers of those that are not zero), their int8 `weights` times `scale`, and the `names`
+    that it was trained with; None where those are not ours.
+    """
+    import numpy as np
+
+    if arrays["names"].tobytes() != names_text():
+        return None
+    table = np.zeros((ROWS, len(KINDS)), np.float32)
+    table[arrays["rows"]] = arrays["weights"] * arrays["scale"]
+    return Learned(table)
+
+
+def names_text() -> bytes:
+    """What a file of weights keeps of `NAMES` and `KINDS`, so that another version's is not taken for ours."""
+    return "\n".join((*NAMES, *KINDS)).encode()
+
+
+def rows(signals: Signals) -> list[int]:
+    """The numbers of the rows that a prompt adds up, each once."""
+    words = signals.tokens
+    if len(words) > FIRST_TOKENS + LAST_TOKENS:
+        words = [*words[:FIRST_TOKENS], *words[-LAST_TOKENS:]]
+    return [*set(buckets([_BEGIN, *words, _END])), *_named(signals)]
+
+
+def _named(signals: Signals) -> Iterator[int]:
+    yield BUCKETS
+    for signal, weight in signals.weights.items():
+        yield _IN_REQUEST[signal] if weight == 1 else _IN_MATERIAL[signal]
+    if signals.lead:
+        yield _ROW[f"led by {signals.lead}"]
+        if signals.made:
+            yield _ROW[f"to make {signals.lead}"]
+    yield _ROW["length 0"] + bisect_right(_LENGTHS, len(signals.tokens))
+    yield _ROW["line breaks 0"] + bisect_right(_LINES, signals.line_breaks)
+    if "?" in signals.tokens:
+        yield _ROW["ends in a question mark" if signals.tokens[-1] == "?" else "a question mark before the end"]
+
+
+def _chances(scores: Sequence[float]) -> list[float]:
+    most = max(scores)
+    exponents = [math.exp(score - most) for score in scores]
+    total = sum(exponents)
+    return [exponent / total for exponent in exponents]
+
+
+def _likeliest(chances: Sequence[float], confident: float) -> tuple[TaskType, float]:
+    most = max(chances)
+    kind = KINDS[chances.index(most)] if most >= confident else TaskType.GENERAL
+    return kind, min(MOST_CONFIDENCE, round(most, 3))
+
+
+def _most_telling(says: Mapping[str, float]) -> tuple[str, ...]:
+    telling = [signal for signal, weight in says.items() if weight > 0]
+    return tuple(sorted(telling, key=says.__getitem__, reverse=True)[:TOLD])
+
+
+def _scores(signals: Signals) -> dict[TaskType, float]:
+    scores = dict.fromkeys(KINDS, 0.0)
+    scores[TaskType.GENERAL] = GENERAL_WEIGHT
+    for signal, share in signals.weights.items():
+        for task_type, weight in WEIGHTS.get(signal, ()):
+            scores[task_type] += weight * share
+    for together, task_type, weight, without in COMBINATIONS:
+        if together <= signals.weights.keys() and not without & signals.weights.keys():
+            scores[task_type] += weight * min(signals.weights[signal] for signal in together)
+    if signals.made:
+        for task_type in KINDS:
+            scores[task_type] *= 1 if task_type == signals.lead else BESIDE_MADE_WEIGHT
+    if signals.lead:
+        scores[signals.lead] += LEAD_WEIGHT
+    return scores
