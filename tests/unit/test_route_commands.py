@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from vel_tutor_mcp.doors.cli import app
 from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing import weights_file
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import SHIPPED, Estimates, estimates
@@ -30,7 +31,7 @@ def test_what_was_learned_is_a_file_that_routes_the_models_of_the_catalog(data: 
     ended = CliRunner().invoke(app, ["route", "train", "--data", str(data), "--out", str(out), "--json"])
     assert ended.exit_code == 0, ended.output
     assert json.loads(ended.stdout)["models"] == ["gpt-4o", "groq/openai/gpt-oss-20b"]
-    _, chances = estimates(CATALOG, out).of("Prove 5.", 0.3)
+    _, chances = estimates(CATALOG, out).of("Prove 5.", TaskType.REASONING, 0.3)
     assert chances.keys() == {"openai/gpt-4o", "groq/openai/gpt-oss-20b"}
     assert chances["openai/gpt-4o"] > 0.9
     assert CliRunner().invoke(app, ["route", "train", "--data", str(data), "--out", str(out)]).exit_code == 0
@@ -79,21 +80,22 @@ def test_an_evaluation_shows_models_router_and_baselines(data: Path) -> None:
 def test_shipped_weights_move_the_difficulty_a_little() -> None:
     shipped = estimates(CATALOG, None)
     sums = "Tom buys 12 boxes with 7 pens each and gives a third of them away. How many pens has he left?"
-    moved, chances = shipped.of(sums, 0.5)
+    moved, chances = shipped.of(sums, TaskType.REASONING, 0.5)
     assert 0 < abs(moved - 0.5) <= 0.15
     assert chances == {}
+    assert shipped.of(sums, TaskType.TRANSLATION, 0.5) == (0.5, {})
 
 
 def test_without_learned_routing_the_rules_stand() -> None:
-    assert estimates(CATALOG, None, learned=False).of("Prove it.", 0.4) == (0.4, {})
-    assert Estimates().of("Prove it.", 0.4) == (0.4, {})
+    assert estimates(CATALOG, None, learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
+    assert Estimates().of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
 
 
 def test_damaged_weights_are_told_and_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bad = tmp_path / "bad.npz"
     bad.write_bytes(b"PK\x03\x04 nothing")
-    assert estimates(CATALOG, bad, learned=False).of("Prove it.", 0.4) == (0.4, {})
-    assert estimates(CATALOG, tmp_path / "gone.npz", learned=False).of("Prove it.", 0.4) == (0.4, {})
+    assert estimates(CATALOG, bad, learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
+    assert estimates(CATALOG, tmp_path / "gone.npz", learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
     assert caplog.text.count("are not used") == 2
 
 

@@ -12,6 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.encoding import Encoded, encoded
 
@@ -25,6 +26,8 @@ TRANSFER = 0.25
 # How much wider `priors.P_OK` has the gap of strong and small for the hardest reasoning than for the easiest.
 GAP_OF_DIFFICULTY = 0.33
 MOST_SHIFT = 0.15
+# What the tests examined; of code, texts and translations they know nothing.
+EXAMINED = frozenset({TaskType.REASONING, TaskType.GENERAL})
 
 _log = logging.getLogger(__name__)
 
@@ -39,27 +42,28 @@ class Estimates:
     own: "Model | None" = None
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def of(self, prompt: str, difficulty: float) -> tuple[float, dict[str, float]]:
+    def of(self, prompt: str, task_type: TaskType, difficulty: float) -> tuple[float, dict[str, float]]:
         """The difficulty (0-1), and P(good enough) by the catalog's full names; `difficulty` is that of the rules."""
-        if self.shipped is None and self.own is None:
+        shipped = self.shipped if task_type in EXAMINED else None
+        if shipped is None and not self.names:
             return difficulty, {}
         seen = encoded(prompt)
-        return self._difficulty(seen, difficulty), self._chances(seen)
-
-    def _difficulty(self, seen: Encoded, difficulty: float) -> float:
-        if self.shipped is None:
-            return difficulty
-        chances, means, strong = self.shipped.chances(seen), self.shipped.means, self.shipped.default
-        weak = 1 - strong
-        wider = float(chances[strong] - chances[weak] - (means[strong] - means[weak]))
-        shift = min(MOST_SHIFT, max(-MOST_SHIFT, TRANSFER * wider / GAP_OF_DIFFICULTY))
-        return round(min(1.0, max(0.0, difficulty + shift)), 3)
+        return difficulty if shipped is None else _shifted(shipped, seen, difficulty), self._chances(seen)
 
     def _chances(self, seen: Encoded) -> dict[str, float]:
-        if self.own is None or not self.names:
+        if self.own is None:
             return {}
         chances = dict(zip(self.own.names, self.own.chances(seen).tolist(), strict=True))
         return {full: chances[name] for name, fulls in self.names.items() for full in fulls}
+
+
+def _shifted(shipped: "Model", seen: Encoded, difficulty: float) -> float:
+    """The rules' difficulty, moved by how much wider than usual the gap between a weak and a strong model is."""
+    chances, means, strong = shipped.chances(seen), shipped.means, shipped.default
+    weak = 1 - strong
+    wider = float(chances[strong] - chances[weak] - (means[strong] - means[weak]))
+    shift = min(MOST_SHIFT, max(-MOST_SHIFT, TRANSFER * wider / GAP_OF_DIFFICULTY))
+    return round(min(1.0, max(0.0, difficulty + shift)), 3)
 
 
 def estimates(catalog: Catalog, own: Path | None, *, learned: bool = True) -> Estimates:

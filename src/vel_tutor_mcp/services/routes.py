@@ -102,7 +102,7 @@ class Routes:
             available = nano_usd(config.budget_usd_per_task)
         size, now = prompt_bytes(config.system_prompt, prompt, *schemas), time.time()
         seen = features(prompt, task_type, learned=self._learned)
-        difficulty, learned = self._estimates.of(prompt, seen.difficulty)
+        difficulty, learned = self._estimates.of(prompt, seen.task_type, seen.difficulty)
         return RouteRequest(
             features=replace(seen, difficulty=difficulty),
             learned=learned,
