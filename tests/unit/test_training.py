@@ -36,7 +36,7 @@ RULE, OTHERS = rows_of_a_rule(150), rows_of_a_rule(100, seed=2)
 
 
 def mean(rows: Sequence[Row], choices: Sequence[str]) -> float:
-    return sum(row["outcomes"][name] for row, name in zip(rows, choices, strict=True)) / len(rows)
+    return float(np.mean([row["outcomes"][name] for row, name in zip(rows, choices, strict=True)]))
 
 
 def test_what_a_rule_says_is_learned_and_pays() -> None:
