@@ -130,7 +130,7 @@ def test_the_best_single_model_is_left_only_where_another_is_better_by_the_margi
 
 def test_luck_alone_does_not_lead_away_from_the_best_model_at_a_loss() -> None:
     chance = random.Random(3)
-    rows = [
+    rows: list[Row] = [
         {
             "prompt": " ".join(chance.sample(NAMES, 4)),
             "outcomes": {"a": chance.random() < 0.8, "b": chance.random() < 0.6},
