@@ -1,4 +1,4 @@
-"""Cost of routing at a stated quality: `python benchmarks/routing/cost.py --data FOLDER [--seeds N]`.
+"""Cost of routing at a stated quality; in the folder benchmarks/: `python -m routing.cost --data FOLDER [--seeds N]`.
 
 The data and the splits are those of `quality.py`. A threshold on the expected gap of the two models is swept; printed
 is what is saved against always asking the strong one, at 100, 99 and 95 % of its quality, beside the zero router: a
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from quality import FILES, Tested, data, folded, sampled
+from routing.quality import FILES, Tested, data, folded, sampled
 
 from vel_tutor_mcp.routing import measures
 
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     mmlu, gsm8k = (data(given.data, name) for name in FILES)
-    table = [("data", "router", *(f"saved at {quality:.0%} [95 %]" for quality in QUALITIES))]
+    table: list[tuple[str, ...]] = [("data", "router", *(f"saved at {quality:.0%} [95 %]" for quality in QUALITIES))]
     table += lines("MMLU, 1,500 labels", [sampled(mmlu, seed) for seed in range(given.seeds)])
     table += lines("GSM8K, 5 folds", [folded(gsm8k, seed) for seed in range(given.seeds)])
     table += lines("both, 1,500 labels", [sampled(mmlu + gsm8k, seed) for seed in range(given.seeds)])

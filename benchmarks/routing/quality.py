@@ -83,10 +83,7 @@ def lines(name: str, tests: Sequence[Tested]) -> list[tuple[str, ...]]:
     found = [_line(name, ranked, tests) for ranked in ("random", "length", "keywords", "learned")]
     gains = [_gain(test) for test in tests]
     low, high = measures.interval(lambda places: float(gains[0][places].mean()), len(gains[0]))[1:]
-    errors = [
-        f"{np.mean([measures.calibration_error(*both(test)) for test in tests]):.3f}"
-        for both in (lambda test: (test.expected_weak, test.weak), lambda test: (test.expected_strong, test.strong))
-    ]
+    errors = [_error(tests, of_weak=of_weak) for of_weak in (True, False)]
     mean = np.mean([gain.mean() for gain in gains])
     found.append((name, "decide against best single", f"{mean:+.4f} [{low:+.4f} {high:+.4f}]", "", ""))
     found.append((name, "calibration error, weak and strong", f"{errors[0]} {errors[1]}", "", ""))
@@ -102,6 +99,11 @@ def _line(name: str, ranked: str, tests: Sequence[Tested]) -> tuple[str, ...]:
     )[1:]
     apgr, cpt50, cpt80 = (np.mean([getattr(one, key) for one in found]) for key in ("apgr", "cpt50", "cpt80"))
     return name, ranked, f"{apgr:.3f} [{low:.3f} {high:.3f}]", f"{cpt50:.1f}", f"{cpt80:.1f}"
+
+
+def _error(tests: Sequence[Tested], *, of_weak: bool) -> str:
+    expected = [(test.expected_weak, test.weak) if of_weak else (test.expected_strong, test.strong) for test in tests]
+    return f"{np.mean([measures.calibration_error(*one) for one in expected]):.3f}"
 
 
 def _ranking(test: Tested, ranked: str) -> Array:
@@ -123,7 +125,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     mmlu, gsm8k = (data(given.data, name) for name in FILES)
-    table = [("data", "router", "APGR [95 %]", "CPT50", "CPT80")]
+    table: list[tuple[str, ...]] = [("data", "router", "APGR [95 %]", "CPT50", "CPT80")]
     table += lines("MMLU, 1,500 labels", [sampled(mmlu, seed) for seed in range(given.seeds)])
     table += lines("GSM8K, 5 folds", [folded(gsm8k, seed) for seed in range(given.seeds)])
     table += lines("both, 1,500 labels", [sampled(mmlu + gsm8k, seed) for seed in range(given.seeds)])

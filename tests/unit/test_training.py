@@ -36,7 +36,7 @@ RULE, OTHERS = rows_of_a_rule(150), rows_of_a_rule(100, seed=2)
 
 
 def mean(rows: Sequence[Row], choices: Sequence[str]) -> float:
-    return sum(row["outcomes"][name] for row, name in zip(rows, choices, strict=True)) / len(rows)
+    return float(np.mean([row["outcomes"][name] for row, name in zip(rows, choices, strict=True)]))
 
 
 def test_what_a_rule_says_is_learned_and_pays() -> None:
@@ -130,7 +130,7 @@ def test_the_best_single_model_is_left_only_where_another_is_better_by_the_margi
 
 def test_luck_alone_does_not_lead_away_from_the_best_model_at_a_loss() -> None:
     chance = random.Random(3)
-    rows = [
+    rows: list[Row] = [
         {
             "prompt": " ".join(chance.sample(NAMES, 4)),
             "outcomes": {"a": chance.random() < 0.8, "b": chance.random() < 0.6},

@@ -92,8 +92,9 @@ class Design:
     def times(self, weights: Array) -> Array:
         """Shape (width, ...) to (rows, ...)."""
         values = self._values.reshape(-1, *[1] * (weights.ndim - 1))
-        sums: Array = np.add.reduceat(values * weights[self._numbers], self._starts, axis=0)
-        return sums + self._steps @ weights[BUCKETS:]
+        sums = np.add.reduceat(values * weights[self._numbers], self._starts, axis=0)
+        found: Array = sums + self._steps @ weights[BUCKETS:]
+        return found
 
     def back(self, rows: Array) -> Array:
         """The transpose: shape (rows,) to (width,)."""

@@ -71,4 +71,5 @@ def within(chances: Array) -> Array:
     """
     chances = chances - np.maximum(0, chances.max(axis=-1, keepdims=True) - MOST)
     chances = chances + np.maximum(0, LEAST - chances.min(axis=-1, keepdims=True))
-    return np.minimum(chances, MOST)
+    cut: Array = np.minimum(chances, MOST)
+    return cut
