@@ -1,18 +1,18 @@
-"""Quality of routing between a weak and a strong model: `python benchmarks/routing/quality.py --data FOLDER [--seeds N]`.
+"""Quality of routing a weak and a strong model: `python benchmarks/routing/quality.py --data FOLDER [--seeds N]`.
 
-The folder holds `mmlu_train.jsonl.gz` and `gsm8k_train.jsonl.gz`, in the form of docs/command-line.md ("route"): whether
-Mixtral-8x7B and GPT-4-1106 answered a question of MMLU or GSM8K rightly. The data is that of the evaluations in
+The folder holds `mmlu_train.jsonl.gz` and `gsm8k_train.jsonl.gz`, in the form of docs/command-line.md ("route"):
+whether Mixtral-8x7B and GPT-4-1106 answered a question of MMLU or GSM8K rightly. The data is that of the evaluations in
 github.com/lm-sys/RouteLLM (Apache-2.0), folders `routellm/evals/mmlu` and `gsm8k`; no copy of it is in this repository.
 
-MMLU: 1,500 rows are learned from and all others tested. GSM8K: five folds. Both together: as MMLU. Printed is the mean over
-seeds, and between which values the middle 95 % of 200 resampled tests lie in the first seed.
+MMLU: 1,500 rows are learned from and all others tested. GSM8K: five folds. Both together: as MMLU. Printed is the
+mean over seeds, and between which values the middle 95 % of 200 resampled tests lie in the first seed.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ FILES = ("mmlu_train.jsonl.gz", "gsm8k_train.jsonl.gz")
 LABELS, FOLDS = 1500, 5
 MISSING = "no {}; it is made from the evaluation data of github.com/lm-sys/RouteLLM, see the head of this file"
 
-Rows = list[dict[str, object]]
+Rows = list[dict[str, Any]]
 Array = np.ndarray
 
 
@@ -50,8 +50,10 @@ def tested(train: Rows, held: Rows) -> Tested:
     model, prompts = fit(train), [row["prompt"] for row in held]
     expected = predict(model, prompts)
     outcomes = [row["outcomes"] for row in held]
-    numbers = [np.array([row[name] for row in rows]) for rows in (outcomes, expected) for name in (WEAK, STRONG)]
-    return Tested(prompts, *numbers, decide(model, prompts))
+    weak, strong, expected_weak, expected_strong = (
+        np.array([row[name] for row in rows]) for rows in (outcomes, expected) for name in (WEAK, STRONG)
+    )
+    return Tested(prompts, weak, strong, expected_weak, expected_strong, decide(model, prompts))
 
 
 def folded(rows: Rows, seed: int) -> Tested:
@@ -61,8 +63,15 @@ def folded(rows: Rows, seed: int) -> Tested:
         held = set(order[fold::FOLDS].tolist())
         train = [row for place, row in enumerate(rows) if place not in held]
         parts.append(tested(train, [rows[place] for place in sorted(held)]))
-    lists = (sum((part.prompts for part in parts), []), sum((part.chosen for part in parts), []))
-    return Tested(lists[0], *(np.concatenate([part[place] for part in parts]) for place in range(1, 5)), lists[1])
+    prompts = [prompt for part in parts for prompt in part.prompts]
+    chosen = [name for part in parts for name in part.chosen]
+    weak, strong, expected_weak, expected_strong = (
+        np.concatenate(arrays)
+        for arrays in zip(
+            *((part.weak, part.strong, part.expected_weak, part.expected_strong) for part in parts), strict=True
+        )
+    )
+    return Tested(prompts, weak, strong, expected_weak, expected_strong, chosen)
 
 
 def sampled(rows: Rows, seed: int) -> Tested:

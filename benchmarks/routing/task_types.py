@@ -6,8 +6,10 @@ its commonest type.
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.task_scores import HEADING, Told, line, read_labelled, scored
 
@@ -21,10 +23,13 @@ def main() -> None:
     for file in parser.parse_args().files:
         rows = read_labelled(file)
         most, count = Counter(row.task_type for row in rows).most_common(1)[0]
-        always = most, count / len(rows)
         print(line(f"{file.name}: learned", scored(rows, _learned)))
         print(line(f"{file.name}: rules alone", scored(rows, _by_rules)))
-        print(line(f"{file.name}: always {most}", scored(rows, lambda _, always=always: always)))
+        print(line(f"{file.name}: always {most}", scored(rows, _always(most, count / len(rows)))))
+
+
+def _always(task_type: TaskType, confidence: float) -> Callable[[str], Told]:
+    return lambda _: (task_type, confidence)
 
 
 def _learned(prompt: str) -> Told:

@@ -138,8 +138,9 @@ def _descended(inputs: Array, targets: Array, importance: Array) -> Array:
 
 
 def _softmax(scores: Array) -> Array:
-    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return exponents / exponents.sum(axis=1, keepdims=True)
+    exponents: Array = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Array = exponents / exponents.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _targets(prompts: Sequence[Labelled]) -> Array:

@@ -116,15 +116,17 @@ class Book:
 
 
 async def check(schedule: Schedule) -> None:
+    """What holds at every moment; computed outside of the transaction, which a database ends that waits too long."""
     async with schedule.database.read() as tx:
         book = await Book.read(tx, schedule)
-        for budget in book.budgets:
-            for rows in book.of(budget).values():
-                assert not budget.hard or most_taken(rows) <= budget.limit_nanousd, (budget, rows)
-            standing = await budgets.standing(tx, budget, record.now())
-            now = book.of(budget).get(begins(budget.period, standing.at), [])
-            assert standing.spent == sum(row.settled_nanousd or 0 for row in now)
-            assert standing.reserved == sum(row.reserved_nanousd for row in now if row.settled_at is None)
+        standings = await budgets.stand(tx, book.budgets, record.now())
+    for standing in standings:
+        budget, periods = standing.budget, book.of(standing.budget)
+        for rows in periods.values():
+            assert not budget.hard or most_taken(rows) <= budget.limit_nanousd, (budget, rows)
+        now = periods.get(begins(budget.period, standing.at), [])
+        assert standing.spent == sum(row.settled_nanousd or 0 for row in now)
+        assert standing.reserved == sum(row.reserved_nanousd for row in now if row.settled_at is None)
 
 
 async def check_end(schedule: Schedule) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing import task_types, weights
 from vel_tutor_mcp.routing.features import features
+from vel_tutor_mcp.routing.lexicon import WORDS
 from vel_tutor_mcp.routing.reasons import _SIGNAL_WORDS
-from vel_tutor_mcp.routing.signals import signals_in
+from vel_tutor_mcp.routing.signals import SHAPES, signals_in
 from vel_tutor_mcp.routing.task_scores import Labelled, Scores, Told, read_labelled, scored
 
 PROMPTS = Path(__file__).parents[2] / "benchmarks" / "routing" / "prompts"
@@ -125,7 +126,7 @@ def test_a_guess_of_nothing_is_general() -> None:
 
 
 def test_every_signal_can_be_told_in_words() -> None:
-    assert _SIGNAL_WORDS.keys() == {*task_types.WORDS, *task_types.SHAPES}
+    assert _SIGNAL_WORDS.keys() == {*WORDS, *SHAPES}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A prompt as the linear models of `learned` see it. Pure."""
 
-import re
 import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,8 +7,6 @@ from typing import NamedTuple
 from vel_tutor_mcp.routing.ngrams import BUCKETS, buckets, ends, tokens
 from vel_tutor_mcp.routing.traits import traits
 
-# The question itself, apart from what surrounds it, says what kind of answer is wanted.
-_QUESTION = re.compile(r"[^.!?\n]*\?")
 _IN_QUESTION = zlib.crc32(b"in the question")
 
 
@@ -26,6 +23,10 @@ def encoded(prompt: str) -> Encoded:
 
 
 def _question_buckets(prompt: str) -> Iterable[int]:
-    questions = _QUESTION.findall(ends(prompt)) if "?" in prompt else []
-    # Another multiplier makes other buckets of the same words.
-    return ((number ^ _IN_QUESTION) % BUCKETS for number in buckets(tokens(questions[-1]))) if questions else ()
+    """Of the last question alone, in buckets of their own: it says what kind of answer is wanted."""
+    text = ends(prompt)
+    end = text.rfind("?")
+    if end < 0:
+        return ()
+    start = max(text.rfind(mark, 0, end) for mark in ".!?\n") + 1
+    return ((number ^ _IN_QUESTION) % BUCKETS for number in buckets(tokens(text[start : end + 1])))
