@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ from vel_tutor_mcp.models import AgentConfig, Candidate, Decision, Policy, TaskT
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Provider, Timeouts
 from vel_tutor_mcp.routing.book import Answered, Ended, Failed, Lost, Order, Paced
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.estimate import estimates
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes
@@ -95,6 +96,7 @@ class Product:
         self.catalog = Catalog.load({})
         self.prices = Prices(self.catalog)
         self.prices.load()
+        self.estimates = estimates(self.catalog, None)
         self._rows = {row.name: row for row in self.catalog.models}
         self._jitter = Random(seed).random
         self._settings = settings
@@ -108,9 +110,11 @@ class Product:
 
     def decide(self, prompt: str, policy: Policy = Policy.BALANCED, model: str | None = None) -> Decision:
         """The decision by this policy; with a `model`, for that one and no other."""
-        now = self.clock()
+        now, seen = self.clock(), features(prompt)
+        difficulty, learned = self.estimates.of(prompt, seen.difficulty)
         request = RouteRequest(
-            features=features(prompt),
+            features=replace(seen, difficulty=difficulty),
+            learned=learned,
             prompt_bytes=prompt_bytes(prompt),
             configured=self._configured,
             policy=policy,

@@ -7,7 +7,7 @@ out). It shows what the router makes of what it believes; that this is so, it ca
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -21,6 +21,7 @@ from routing.vendor import Pace, provider
 
 from vel_tutor_mcp.models import Decision, Policy
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.estimate import Estimates, estimates
 from vel_tutor_mcp.routing.features import Features, features
 from vel_tutor_mcp.routing.ledger import Prices, expected_output, usd
 from vel_tutor_mcp.routing.priors import p_ok
@@ -90,7 +91,8 @@ class World:
         self._seed = seed
         self.rows = [row for row in catalog.models if row.provider in PROVIDERS and not row.retired]
         self._places = {row.model: place for place, row in enumerate(self.rows)}
-        self.wishes = [_wish(asked, seed) for asked in mix(requests, seed)]
+        learned = estimates(catalog, None)
+        self.wishes = [_wish(asked, learned, seed) for asked in mix(requests, seed)]
         self._by_prompt = {wish.asked.prompt: wish for wish in self.wishes}
         self.good = self._each(lambda row, wish: p_ok(row, wish.known.task_type, wish.known.difficulty))
         self.cost = self._each(self._cost)
@@ -129,8 +131,9 @@ class World:
         return trips
 
 
-def _wish(asked: Asked, seed: int) -> Wish:
+def _wish(asked: Asked, learned: Estimates, seed: int) -> Wish:
     known = features(asked.prompt, asked.kind)
+    known = replace(known, difficulty=learned.of(asked.prompt, known.difficulty)[0])
     drawn = Random(f"{seed} {asked.prompt}").lognormvariate(0, LENGTH_SPREAD)
     return Wish(asked, known, max(5, round(known.tokens_out * drawn)))
 

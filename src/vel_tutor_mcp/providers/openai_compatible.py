@@ -1,17 +1,19 @@
 """Any vendor that speaks OpenAI's chat completions: OpenAI, Groq, Perplexity, Ollama, LM Studio, llama.cpp, ...
 
-The SDK builds, signs and sends the request; the answer's bytes are read here, since the SDK's model of each chunk costs
-more than all the rest. It is deliberately without retries: an attempt that nobody booked must not happen.
+The SDK gives the connections, the headers and the key; the request is put together and the answer's bytes are read
+here, since the SDK's models of both cost more than all the rest. It is deliberately without retries: an attempt that
+nobody booked must not happen.
 """
 
 import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import httpx2
+import msgspec
 import openai
 
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
@@ -72,21 +74,22 @@ class OpenAICompatible:
         self._key = (api_key or "").strip() or None
         if self._key and not (self._key.isascii() and self._key.isprintable()):
             raise ConfigurationError(f"The key of {name} holds a character that no key can hold; set it again.")
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key or _NO_KEY,
-            base_url=base_url,
-            max_retries=0,
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(
-                    max_connections=max_connections,
-                    max_keepalive_connections=max_connections,
-                    keepalive_expiry=KEEP_ALIVE_SECONDS,
-                ),
-                transport=transport,
+        self._http = openai.DefaultAsyncHttpxClient(
+            limits=httpx2.Limits(
+                max_connections=max_connections,
+                max_keepalive_connections=max_connections,
+                keepalive_expiry=KEEP_ALIVE_SECONDS,
             ),
+            transport=transport,
+        )
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key or _NO_KEY, base_url=base_url, max_retries=0, http_client=self._http
         )
         if name != "openai":
             self._forget_openai_account()
+        self._url = f"{self._client.base_url}chat/completions"
+        headers = {**self._client.default_headers, "Authorization": f"Bearer {self._client.api_key}"}
+        self._headers = {header: value for header, value in headers.items() if isinstance(value, str)}
         self._list = self._client.models.with_raw_response.list
 
     def _forget_openai_account(self) -> None:
@@ -120,10 +123,10 @@ class OpenAICompatible:
                 raise ProviderError(
                     call.watch.overdue, kind=FailureKind.TIMEOUT, telling=not call.out_of_time
                 ) from None
-        except openai.APITimeoutError as error:
+        except httpx2.TimeoutException as error:
             why = f"it took more than {request.timeouts.connect:g} s for a connection"
             # Where all of our connections are taken, the vendor has heard nothing of it.
-            telling = not isinstance(error.__cause__, httpx2.PoolTimeout)
+            telling = not isinstance(error, httpx2.PoolTimeout)
             raise ProviderError(why, kind=FailureKind.TIMEOUT, billable=False, telling=telling) from None
         except _BREAKS:
             if not call.finished:
@@ -151,24 +154,23 @@ class OpenAICompatible:
     async def _sent(self, request: ChatRequest) -> httpx2.Response:
         """The answer's head, its body still to be read.
 
-        `chat.completions.create` would check the arguments against the SDK's types, for a tenth of the CPU of a call.
+        The SDK would build the same request anew out of its options, for a quarter of the CPU of a call.
         """
         connect = request.timeouts.connect
-        sent = await self._client.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            body=self._body(request),
-            options={
-                # A read has no limit of its own: a heartbeat would satisfy it.
-                "timeout": httpx2.Timeout(None, connect=connect, pool=connect),
-                # By default an administrator's key would be sent as well.
-                "security": {"bearer_auth": True},
-            },
-            stream=True,
-            stream_cls=openai.AsyncStream[Any],
+        sent = self._http.build_request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=msgspec.json.encode(self._body(request)),
+            # A read has no limit of its own: a heartbeat would satisfy it.
+            timeout=httpx2.Timeout(None, connect=connect, pool=connect),
         )
-        # The SDK's types do not say that a `cast_to` of this kind comes before any stream.
-        return cast("httpx2.Response", sent)
+        response = await self._http.send(sent, stream=True)
+        if not response.is_success:
+            async with aclosing(response):
+                await response.aread()
+            raise openai.APIStatusError("", response=response, body=None)
+        return response
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         system = [{"role": "system", "content": request.system}] if request.system else []
