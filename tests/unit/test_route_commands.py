@@ -95,7 +95,10 @@ def test_damaged_weights_are_told_and_done_without(tmp_path: Path, caplog: pytes
     bad = tmp_path / "bad.npz"
     bad.write_bytes(b"PK\x03\x04 nothing")
     assert estimates(CATALOG, bad, learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
-    assert estimates(CATALOG, tmp_path / "gone.npz", learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
+    assert estimates(CATALOG, tmp_path / "gone.npz", learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (
+        0.4,
+        {},
+    )
     assert caplog.text.count("are not used") == 2
 
 
