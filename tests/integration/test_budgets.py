@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +17,8 @@ from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import ledger, ledger_sums
 
 pytestmark = pytest.mark.anyio
+
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 async def asked(app: App, me: Principal, **wanted: Any) -> Told:
@@ -69,12 +70,12 @@ async def test_a_budget_is_set_in_the_place_of_the_one_before_and_removed(app: A
         (Scope.USER, "nobody", Period.DAY, 1, NotFound, "There is no such user"),
         (Scope.USER, "no\0body", Period.DAY, 1, NotFound, "There is no such user"),
         (Scope.ORGANISATION, "nobody", Period.MONTH, 1, NotFound, "There is no such organisation"),
-        (Scope.TASK, str(uuid4()), None, 1, NotFound, "There is no such task"),
-        (Scope.RUN, str(uuid4()), None, 1, NotFound, "There is no such run"),
+        (Scope.TASK, NOBODYS, None, 1, NotFound, "There is no such task"),
+        (Scope.RUN, NOBODYS, None, 1, NotFound, "There is no such run"),
         (Scope.AGENT, None, Period.DAY, 1, InputError, "The subject is missing"),
         (Scope.USER, None, None, 1, InputError, "The period is missing"),
         (Scope.USER, None, Period.TASK, 1, InputError, "The period is missing"),
-        (Scope.TASK, str(uuid4()), Period.DAY, 1, InputError, "A task has no day"),
+        (Scope.TASK, NOBODYS, Period.DAY, 1, InputError, "A task has no day"),
         (Scope.USER, None, Period.DAY, 0, InputError, "The limit is out of range"),
         (Scope.USER, None, Period.DAY, float("nan"), InputError, "The limit is out of range"),
     ],

@@ -2,7 +2,8 @@
 
 The shipped weights know two models of 2023 on two public tests (`weights/DATA_CARD.md`), and learned routers hardly
 transfer: so of them only one thing is used, and that shrunk. The gap that they expect between a weak and a strong model
-is wider or narrower than usual, which moves the difficulty of the prompt. Without them the rules' difficulty stands.
+is wider or narrower than usual, which moves the difficulty of a prompt that asks to reason, as those tests do. Without
+them, and for all else, the rules' difficulty stands.
 """
 
 import logging
@@ -26,8 +27,6 @@ TRANSFER = 0.25
 # How much wider `priors.P_OK` has the gap of strong and small for the hardest reasoning than for the easiest.
 GAP_OF_DIFFICULTY = 0.33
 MOST_SHIFT = 0.15
-# What the tests examined; of code, texts and translations they know nothing.
-EXAMINED = frozenset({TaskType.REASONING, TaskType.GENERAL})
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Estimates:
 
     def of(self, prompt: str, task_type: TaskType, difficulty: float) -> tuple[float, dict[str, float]]:
         """The difficulty (0-1), and P(good enough) by the catalog's full names; `difficulty` is that of the rules."""
-        shipped = self.shipped if task_type in EXAMINED else None
+        shipped = self.shipped if task_type is TaskType.REASONING else None
         if shipped is None and not self.names:
             return difficulty, {}
         seen = encoded(prompt)

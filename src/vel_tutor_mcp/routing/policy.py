@@ -298,9 +298,12 @@ def _guarded(ranked: list[Candidate], eligible: Sequence[ModelRow], view: _View)
     worth = view.weights.value * view.value
     if not worth or view.preferred is not None or not ranked:
         return ranked
+    near = ranked[0].utility - GUARD * worth
+    if all(candidate.utility < near for candidate in ranked[1:]):
+        return ranked
     typical = {row.name: _typical(row, view) for row in eligible}
     default = max(ranked, key=lambda one: one.utility + worth * one.p_up * (typical[one.name] - one.p_ok))
-    if ranked[0].utility - default.utility > GUARD * worth:
+    if default.utility < near:
         return ranked
     return [default, *(candidate for candidate in ranked if candidate is not default)]
 
