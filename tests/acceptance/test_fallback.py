@@ -42,9 +42,10 @@ IMPATIENT = dict.fromkeys(
 OPENAI_KEY, GROQ_KEY = "sk-proj-0123456789abcdefghijABCDEFGHIJ", "a key of no known form 0123456789"
 UNAVAILABLE = Fault(kind="status", status=503)
 A, B = "gpt-4o", "gpt-4o-mini"  # the fifth failure of one model in a minute would close it to the next test
+LIMITED = "gpt-4.1-mini"  # is not asked again for as long as it says
 FAULTS = {
     "503": (UNAVAILABLE, A, "it answered 503"),
-    "429": (Fault(kind="status", status=429, retry_after=30), A, "it answered 429"),
+    "429": (Fault(kind="status", status=429, retry_after=30), LIMITED, "it answered 429"),
     "401": (Fault(kind="status", status=401), A, "it answered 401"),
     "reset": (Fault(kind="reset"), A, "the connection failed"),
     "silence": (Fault(kind="stall", after_chunks=0), B, "it took more than 2 s for the first token"),

@@ -145,6 +145,21 @@ async def test_16_a_model_that_asks_to_wait_is_left_alone_by_all_other_tasks(
     assert {one.task.status for one in told} == {TaskStatus.COMPLETED}
 
 
+async def test_16_nobody_waits_for_a_preferred_model_that_asks_to_wait_while_another_can_be_asked(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    agent = await agent_with(app, me, model_preferences={"general": f"groq/{FIRST}"})
+    providers.groq.faults = [BURST]
+    await asked(app, me, agent, task_type=TaskType.GENERAL)
+    told = await asked(app, me, agent, task_type=TaskType.GENERAL)
+
+    assert told.decision
+    assert told.decision.candidates[0].model == FIRST
+    assert [(one.model, one.outcome) for one in told.attempts] == [
+        (told.decision.candidates[1].model, Outcome.COMPLETED)
+    ]
+
+
 async def test_18_the_fallback_model_is_given_the_schema(app: App, me: Principal, providers: Providers) -> None:
     providers.groq.always = Fault(kind="status", status=503)
     told = await asked(app, me, prompt="Who?", response_schema=PERSON)

@@ -55,11 +55,15 @@ class Caller:
         *,
         repairs: Failure | None = None,
         beside: Candidate | None = None,
+        longest_wait: float = LONGEST_WAIT_SECONDS,
     ) -> Opened[Slot] | ProviderError:
-        """A call that is booked; what stands against it is told like a call that failed."""
+        """A call that is booked; what stands against it is told like a call that failed.
+
+        So is a rate limit that takes no call for more than `longest_wait` seconds.
+        """
         if (circuit := self._circuit(candidate)) is not None:
             return circuit
-        given = await self._in_pace(candidate, book, patience=0.0 if beside else SHORT_PAUSE_SECONDS)
+        given = await self._in_pace(candidate, book, 0.0 if beside else SHORT_PAUSE_SECONDS, longest_wait)
         if isinstance(given, ProviderError):
             return given
         # It may have opened during the pause.
@@ -83,7 +87,15 @@ class Caller:
             return None
         return ProviderError("circuit open", kind=FailureKind.SERVER_ERROR, retry_after=until - now)
 
-    async def _in_pace(self, candidate: Candidate, book: Book[Slot], patience: float) -> Pass | ProviderError:
+    def is_free(self, candidate: Candidate, tokens: int) -> bool:
+        """Whether a call that counts so many tokens could be made at once, or after a short pause."""
+        now = self.clock()
+        delay = self.pace.delay(candidate.provider, candidate.model, tokens, now)
+        return delay <= SHORT_PAUSE_SECONDS and self.health.allows(candidate.provider, candidate.model, now)
+
+    async def _in_pace(
+        self, candidate: Candidate, book: Book[Slot], patience: float, longest_wait: float
+    ) -> Pass | ProviderError:
         """Leave to call without passing a rate limit: at once, or after a short pause.
 
         Raises:
@@ -94,7 +106,7 @@ class Caller:
             given = self.pace.begin(candidate.provider, candidate.model, book.tokens, self.clock())
             if isinstance(given, Pass):
                 return given
-            if given > LONGEST_WAIT_SECONDS:
+            if given > longest_wait:
                 return ProviderError("rate limit used up", kind=FailureKind.RATE_LIMITED, retry_after=given)
             if given > patience:
                 raise Paced(candidate, given)

@@ -12,11 +12,20 @@ from vel_tutor_mcp.errors import NoAnswer, OverBudget, ProviderError
 from vel_tutor_mcp.models import Candidate, FailureKind
 from vel_tutor_mcp.providers.base import Completion, Provider
 from vel_tutor_mcp.routing.book import Answered, Book, Ended, Failed, Lost, MustWait, Order, Slot
-from vel_tutor_mcp.routing.caller import Caller, Opened, elapsed
+from vel_tutor_mcp.routing.caller import SHORT_PAUSE_SECONDS, Caller, Opened, elapsed
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.hedge import Hedging, Race, second
 from vel_tutor_mcp.routing.pace import Pace
-from vel_tutor_mcp.routing.retry import Failure, GiveUp, Repair, Try, Wait, failure_sentence, next_step
+from vel_tutor_mcp.routing.retry import (
+    LONGEST_WAIT_SECONDS,
+    Failure,
+    GiveUp,
+    Repair,
+    Try,
+    Wait,
+    failure_sentence,
+    next_step,
+)
 from vel_tutor_mcp.routing.warmth import Warmth
 
 
@@ -86,7 +95,9 @@ class Router:
         self, step: Try | Repair | Wait, order: Order, failures: Sequence[Failure], book: Book[Slot]
     ) -> Answered[Slot] | list[Failed]:
         repairs = step.failure if isinstance(step, Repair) else None
-        first = await self._caller.open(step.candidate, book, repairs=repairs)
+        # Nobody waits long for a rate limit where another can be asked.
+        wait = SHORT_PAUSE_SECONDS if self._has_another(step.candidate, order, failures, book) else LONGEST_WAIT_SECONDS
+        first = await self._caller.open(step.candidate, book, repairs=repairs, longest_wait=wait)
         if isinstance(first, ProviderError):
             return [Failed.of(step.candidate, first)]
         if self._hedging is not None:
@@ -94,6 +105,16 @@ class Router:
             return await self._raced(first, order.decision.candidates if hedges else (), failures, self._hedging, book)
         ended = await self._caller.call(first, first.on_delta, book)
         return await self._settled(first, ended, book)
+
+    def _has_another(self, candidate: Candidate, order: Order, failures: Sequence[Failure], book: Book[Slot]) -> bool:
+        """Whether one of the other candidates, not asked yet, could be asked now."""
+        asked = {(failure.provider, failure.model) for failure in failures if failure.failure is not None}
+        others = [
+            other
+            for other in order.decision.candidates
+            if order.fallback and other != candidate and (other.provider, other.model) not in asked
+        ]
+        return any(self._caller.is_free(other, book.tokens) for other in others)
 
     async def _settled(self, opened: Opened[Slot], ended: Ended, book: Book[Slot]) -> Answered[Slot] | list[Failed]:
         if ended.failure is None:
