@@ -19,7 +19,6 @@ from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.admission import Admission
-from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
@@ -230,9 +229,7 @@ class Answers:
         return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
 
     async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
-        request = self._routes.request_of(
-            composed(task), config, task_type=task.task_type, response_schema=task.response_schema
-        )
+        request = self._routes.request_of_task(task, config)
         return await self._routes.informed(tx, task.organisation_id, request)
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:

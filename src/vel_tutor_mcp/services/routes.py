@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vel_tutor_mcp import __version__
-from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, TaskType
+from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, Task, TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates
 from vel_tutor_mcp.routing.features import features
@@ -14,6 +14,7 @@ from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, pro
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
 from vel_tutor_mcp.routing.warmth import Warmth, beginnings
+from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.store import evidence
 from vel_tutor_mcp.store.audit import canonical
@@ -90,17 +91,20 @@ class Routes:
         task_type: TaskType | None = None,
         response_schema: dict[str, Any] | None = None,
         available: NanoUsd | None = None,
+        sent: str | None = None,
     ) -> RouteRequest:
         """What is to be routed: this prompt, as an agent with this configuration would send it.
 
-        `available`, what is left of the task's budget, is the agent's budget per task where not given.
+        `sent` is the prompt with its parameters, which say nothing of what is asked for. `available`, what is left of
+        the task's budget, is the agent's budget per task where not given.
         """
         schema = response_schema or config.response_schema
         # Vendors may lay a schema out less densely than we do, so it counts twice.
         schemas = [canonical(schema)] * 2 if schema else []
         if available is None and config.budget_usd_per_task is not None:
             available = nano_usd(config.budget_usd_per_task)
-        size, now = prompt_bytes(config.system_prompt, prompt, *schemas), time.time()
+        whole, now = prompt if sent is None else sent, time.time()
+        size = prompt_bytes(config.system_prompt, whole, *schemas)
         seen = features(prompt, task_type, learned=self._learned)
         difficulty, learned = self._estimates.of(prompt, seen.task_type, seen.difficulty)
         return RouteRequest(
@@ -117,8 +121,18 @@ class Routes:
             available=available,
             allow_unpriced=self._allow_unpriced,
             exploration=self._exploration,
-            warm=self._warmth.cached(beginnings(config.system_prompt, prompt), now),
+            warm=self._warmth.cached(beginnings(config.system_prompt, whole), now),
             delays=self._pace.delays(estimated_tokens(size) + config.max_output_tokens, now),
+        )
+
+    def request_of_task(self, task: Task, config: AgentConfig, available: NanoUsd | None = None) -> RouteRequest:
+        return self.request_of(
+            task.prompt,
+            config,
+            task_type=task.task_type,
+            response_schema=task.response_schema,
+            available=available,
+            sent=composed(task),
         )
 
     async def informed(self, tx: Transaction, organisation_id: str, request: RouteRequest) -> RouteRequest:

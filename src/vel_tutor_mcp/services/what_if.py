@@ -25,7 +25,6 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.routing.evaluation import Logged, doubly_robust
 from vel_tutor_mcp.routing.learning import weight_of_rating
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.comparison import Comparison, Course
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.usage import PERIODS, Period
@@ -92,13 +91,8 @@ class WhatIf:
 
     def _again(self, made: Made, policy: Policy, known: Known) -> Replayed:
         task = made.task
-        request = self._routes.request_of(
-            composed(task),
-            made.config.model_copy(update={"policy": policy}),
-            task_type=task.task_type,
-            response_schema=task.response_schema,
-            available=task.max_cost_nanousd,
-        )
+        config = made.config.model_copy(update={"policy": policy})
+        request = self._routes.request_of_task(task, config, available=task.max_cost_nanousd)
         request = replace(request, evidence=known.get(request.features.task_type, {}))
         was, would = made.decision.candidates[:1], self._routes.decide_all_up(request).candidates[:1]
         return Replayed(
