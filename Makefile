@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 UV := 0.13.9
-# Work is taken over at the end: the slow tests stand together, and would all be left to one process.
-TESTS ?= -n 2 --dist worksteal
+# Work is taken over at the end: the slow tests stand together, and would all be left to one process. Three, for two
+# cores: much of what is tested is waiting.
+TESTS ?= -n 3 --dist worksteal
 
 .PHONY: setup demo test check bench soak lock clean
 
