@@ -1,13 +1,14 @@
 """Time of a route decision, warm: a natural prompt of about 1,000 characters is read, and eight models are weighed.
 
 Each decision is timed by itself, so that its tail is seen too; in CPU time, so that other processes do not count.
-The baseline is what a router by keywords does: four
-case-insensitive regular expressions over the prompt, and the cheapest of eight models.
+The baseline is what a router by keywords does: four case-insensitive regular expressions over the prompt, and the
+cheapest of eight models.
 """
 
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import quantiles
@@ -16,6 +17,7 @@ import numpy as np
 from measure import Measuring, Result, against, alone, both_in_turn, fewer
 
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.estimate import estimates
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, prompt_bytes
@@ -49,9 +51,14 @@ async def results(share: float) -> list[Result]:
 
     chance = np.random.default_rng(1)
 
+    weights = estimates(catalog, None)
+
     def read(prompt: str, exploration: float = 0.0) -> RouteRequest:
+        seen = features(prompt)
+        difficulty, learned = weights.of(prompt, seen.task_type, seen.difficulty)
         return RouteRequest(
-            features=features(prompt),
+            features=replace(seen, difficulty=difficulty),
+            learned=learned,
             prompt_bytes=prompt_bytes(prompt),
             configured=_CONFIGURED,
             exploration=exploration,
