@@ -5,8 +5,8 @@ is what is saved against always asking the strong one, at 100, 99 and 95 % of it
 random mix of the two, which needs no router at all. The threshold is swept on the tested rows, as RouterBench does; in
 production it must be chosen before, and saves a little less.
 
-Prices are US dollars per million tokens as published, seen in May 2024: gpt-4-1106-preview 10 in, 30 out (OpenAI's
-list); mixtral-8x7b 0.60 in and out (Together AI's list). An answer counts as 100 tokens, a token as 4 characters.
+Prices are US dollars per million tokens, as genai-prices 0.2.3 has them: gpt-4-1106-preview 10 in, 30 out; mixtral-8x7b
+0.70 in and out (Mistral's own). An answer counts as 100 tokens, a token as 4 characters.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from vel_tutor_mcp.routing import measures
 
 Array = np.ndarray
 
-PRICES = {"weak": (0.60, 0.60), "strong": (10.0, 30.0)}
+PRICES = {"weak": (0.70, 0.70), "strong": (10.0, 30.0)}
 CHARACTERS_OF_A_TOKEN, ANSWER_TOKENS = 4, 100
 QUALITIES = (1.0, 0.99, 0.95)
 
