@@ -115,7 +115,7 @@ async def test_a_late_first_token_is_hedged_and_the_loser_is_stopped_and_booked(
 async def test_a_first_call_that_wakes_up_before_the_second_goes_on_alone(
     app: App, me: Principal, providers: Providers
 ) -> None:
-    providers.groq.latency, providers.openai.always = 1.0, SLOW
+    providers.groq.latency, providers.openai.always = 3.0, SLOW
     told = await asked(app, me)
 
     assert (told.task.provider, told.task.model) == ("groq", FIRST)

@@ -43,14 +43,16 @@ class NoPlace(MustWait):
 class MoneyHeld(MustWait):
     """Other calls have set aside what this one needs of a budget that they share, and may give most of it back.
 
-    Many may wait for the same money: who has waited often looks less often.
+    The calls of a run are few and look each second. Of other budgets many may wait: who has waited often looks less
+    often.
     """
 
     def __init__(self, whose: str, turn: int) -> None:
         super().__init__(f"the money of its {whose} is set aside")
         self.waits_for = f"the money of its {whose}"
         self.told = f"waiting until other calls of its {whose} give money back"
-        self.pause = timedelta(seconds=min(_LONGEST_PAUSE_SECONDS, 1 << min(turn - 1, 10)))
+        longest = 1 if whose == "run" else _LONGEST_PAUSE_SECONDS
+        self.pause = timedelta(seconds=min(longest, 1 << min(turn - 1, 10)))
 
 
 class Paced(MustWait):
