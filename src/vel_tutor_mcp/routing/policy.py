@@ -220,18 +220,13 @@ def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
     excluded: list[Excluded] = []
     checks = _checks(view.request)
     for row in view.catalog.models:
-        if obstacle := _obstacle(row, view, checks):
-            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+        for check in checks:
+            if obstacle := check(row, view):
+                excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+                break
         else:
             eligible.append(row)
     return eligible, excluded
-
-
-def _obstacle(row: ModelRow, view: _View, checks: Iterable[Check]) -> str | None:
-    for check in checks:
-        if found := check(row, view):
-            return found
-    return None
 
 
 def shortest_output(row: ModelRow, request: RouteRequest) -> int:
