@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from vel_tutor_mcp.doors.cli import app
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing import weights_file
+from vel_tutor_mcp.routing import model_file
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import SHIPPED, Estimates, estimates
 from vel_tutor_mcp.services import training
@@ -103,7 +103,7 @@ def test_damaged_weights_are_told_and_done_without(tmp_path: Path, caplog: pytes
 
 
 def test_the_shipped_weights_are_small_and_whole() -> None:
-    path = Path(weights_file.__file__).parent / "weights" / SHIPPED
+    path = Path(model_file.__file__).parent / "weights" / SHIPPED
     assert path.stat().st_size <= 1_000_000
-    assert weights_file.load(path).names == ("gpt-4-1106", "mixtral-8x7b")
+    assert model_file.load(path).names == ("gpt-4-1106", "mixtral-8x7b")
     assert (path.parent / "DATA_CARD.md").exists()

@@ -80,14 +80,9 @@ def estimates(catalog: Catalog, own: Path | None, *, learned: bool = True) -> Es
 
 
 def _loaded(path: Path) -> "Model | None":
-    from vel_tutor_mcp.routing.weights_file import load
+    from vel_tutor_mcp.routing import model_file, weights_file
 
-    try:
-        return load(path)
-    except (OSError, ValueError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else problem
-        _log.warning("The routing weights in %s are not used; %s; the hand-set priors stand in.", path.name, why)
-        return None
+    return weights_file.usable(model_file.load, path, "the hand-set priors stand in")
 
 
 def _names(own: "Model", catalog: Catalog) -> dict[str, tuple[str, ...]]:
