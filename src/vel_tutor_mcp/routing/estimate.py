@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
-from vel_tutor_mcp.routing.encoding import Encoded, encoded
+from vel_tutor_mcp.routing.encoding import Encoded, encoded_tokens
+from vel_tutor_mcp.routing.features import Features
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.routing.learned import Model
@@ -41,12 +42,12 @@ class Estimates:
     own: "Model | None" = None
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def of(self, prompt: str, task_type: TaskType, difficulty: float) -> tuple[float, dict[str, float]]:
-        """The difficulty (0-1), and P(good enough) by the catalog's full names; `difficulty` is that of the rules."""
-        shipped = self.shipped if task_type is TaskType.REASONING else None
+    def of(self, prompt: str, features: Features) -> tuple[float, dict[str, float]]:
+        """The difficulty (0-1), and P(good enough) by the catalog's full names; `features` are those of the prompt."""
+        shipped, difficulty = self.shipped if features.task_type is TaskType.REASONING else None, features.difficulty
         if shipped is None and not self.names:
             return difficulty, {}
-        seen = encoded(prompt)
+        seen = encoded_tokens(prompt, features.tokens)
         return difficulty if shipped is None else _shifted(shipped, seen, difficulty), self._chances(seen)
 
     def _chances(self, seen: Encoded) -> dict[str, float]:

@@ -18,10 +18,10 @@ Array = np.ndarray
 
 KIND = "vel-tutor-mcp routing weights"
 # Of the features as much as of the file: another one's weights would mean other words.
-VERSION = 1
-_ARRAYS = ("means", "rarity", "grams", "steps", "table", "curve")
+VERSION = 2
+_ARRAYS = ("means", "grams", "steps", "table", "curve")
 # Not the thresholds: traits are often equal to one.
-_HALVED = ("means", "rarity", "grams", "table")
+_HALVED = ("means", "grams", "table")
 
 
 def save(model: Model, path: Path) -> None:
@@ -60,8 +60,7 @@ def _fits(about: dict[str, Any], arrays: dict[str, Array]) -> bool:
     count, traits = len(about["names"]), len(NAMES)
     shapes = {
         "means": (count,),
-        "rarity": (BUCKETS,),
-        "grams": (BUCKETS, 1 + count),
+        "grams": (BUCKETS, 1 + count + 1),
         "steps": (traits, STEPS),
         "table": (traits, STEPS + 1, 1 + count),
         "curve": (5,),
