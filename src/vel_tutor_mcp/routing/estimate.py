@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vel_tutor_mcp.routing.learned import Model
 
 SHIPPED = "quality.npz"
-# How much of an expected gap is believed of other sources. On subjects of MMLU that were left out 0.76 +- 0.06 of it
-# came true, but of what was expected within such a subject 0.11 +- 0.12: see `weights/DATA_CARD.md`.
+# How much of an expected gap is believed of other sources. On subjects of MMLU that were left out 0.87 +- 0.10 of it
+# came true, but of what was expected within such a subject 0.02 +- 0.14: see `weights/DATA_CARD.md`.
 TRANSFER = 0.25
 # How much wider `priors.P_OK` has the gap of strong and small for the hardest reasoning than for the easiest.
 GAP_OF_DIFFICULTY = 0.33

@@ -39,7 +39,13 @@ NAMES = (
 def traits(text: str, words: Sequence[str]) -> list[float]:
     """One number a name in `NAMES`; `words` are the text's tokens (`ngrams.tokens`)."""
     text = ends(text)
-    return [*_sizes(text, words), *_numbers(text, words), sum(map(str.istitle, text.split())), _first_line(text), *map(float, map(text.count, _MARKS))]
+    return [
+        *_sizes(text, words),
+        *_numbers(text, words),
+        sum(map(str.istitle, text.split())),
+        _first_line(text),
+        *map(float, map(text.count, _MARKS)),
+    ]
 
 
 def _sizes(text: str, words: Sequence[str]) -> tuple[float, ...]:
