@@ -118,7 +118,7 @@ class Routes:
         whole, now = prompt if sent is None else sent, time.time()
         size = prompt_bytes(config.system_prompt, whole, *schemas)
         seen = features(prompt, task_type, learned=self._learned)
-        difficulty, learned = self._estimates.of(prompt, seen.task_type, seen.difficulty)
+        difficulty, learned = self._estimates.of(prompt, seen)
         return RouteRequest(
             features=replace(seen, difficulty=difficulty),
             learned=learned,
