@@ -17,7 +17,7 @@ from vel_tutor_mcp.routing.warmth import Warmth, beginnings
 from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.store import evidence
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 if TYPE_CHECKING:
