@@ -34,6 +34,8 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
+from vel_tutor_mcp.services.audit_keeping import Keeping
+from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
@@ -171,7 +173,9 @@ class Prepared:
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
+        keys = Keys(self.settings)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [Keeping(self.database, keys).loop()])
         return App(
             local_principal=principal,
             catalog=self.catalog,
@@ -183,7 +187,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
-            audit=Audit(self.database),
+            audit=Audit(self.database, keys),
             health=health,
             prices=self.prices,
             _parts=self,
@@ -191,7 +195,7 @@ class Prepared:
             _calls=calls,
             _answers=answers,
             _care=care,
-            _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
+            _loops=tuple(map(asyncio.create_task, loops)),
         )
 
     async def _with_local_models(self) -> Catalog:

@@ -1,17 +1,24 @@
-"""The trail: what was done, by whom, to what. Searched here; each service writes it in the change's transaction."""
+"""The trail: what was done, by whom, to what. Searched and proven here; each service writes it in the change's
+transaction.
+"""
 
 from datetime import UTC, datetime
 
+from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.services import audit_verdict
+from vel_tutor_mcp.services.audit_keys import Keys
+from vel_tutor_mcp.services.audit_verdict import Verdict
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store.database import Database, unbroken
 
 
 class Audit:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keys: Keys) -> None:
         self._database = database
+        self._keys = keys
 
     @unbroken
     async def search(
@@ -45,6 +52,14 @@ class Audit:
                 since=_moment("since", since),
                 until=_moment("until", until),
             )
+
+    async def verify(self) -> Verdict:
+        """Whether every entry in the database is as it was written. It tells nothing that is in one.
+
+        Raises:
+            Unavailable: the database cannot be used now. ConfigurationError: a key cannot be read; says why.
+        """
+        return await in_thread(lambda: audit_verdict.of_database(self._database, self._keys.known()))
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 _BEFORE = ("action", "address", "at", "organisation_id", "owner_id")
 _BEHIND = ("previous_hash", "principal", "sequence", "subject", "user_agent")
 # How far from its place an entry is looked for that bears another one's number.
-_NEAR = 1000
+_NEAR = 200
 
 
 class Flaw(StrEnum):
@@ -147,7 +147,7 @@ def _fault(row: Row, following: Row | None, before: Link, signed: Mapping[int, s
     if row["sequence"] != before.sequence + 1:
         return _out_of_place(row, following, before)
     if not is_intact(row):
-        return _not_as_written(row, following)
+        return _not_as_written(row, following, before)
     if row["previous_hash"] != before.hash:
         return _not_linked(row, following)
     if signed.get(row["sequence"], row["hash"]) != row["hash"]:
@@ -164,16 +164,18 @@ def _out_of_place(row: Row, following: Row | None, before: Link) -> Fault:
     return Fault(place, Flaw.REMOVED, _missing(place, number - 1))
 
 
-def _not_as_written(row: Row, following: Row | None) -> Fault:
+def _not_as_written(row: Row, following: Row | None, before: Link) -> Fault:
     number, moved = row["sequence"], _moved(row)
     moved_next = moved if following is None else _moved(following)
     if moved is None and moved_next == -1:
         return _added(number)
     if moved is None:
         return Fault(number, Flaw.CHANGED, f"entry {number} is not what its hash was made of")
-    if moved == -1:
+    if moved == -1 and row["hash"] != before.hash:
         return _added(number - 1)
-    if moved > 0 and moved == moved_next:
+    if moved < 0:
+        return Fault(number, Flaw.ADDED, f"what stands as entry {number} is another entry {number + moved}")
+    if moved == moved_next:
         missing = _missing(number, number + moved - 1)
         return Fault(number, Flaw.REMOVED, f"{missing}, and those behind were given other numbers")
     return Fault(number, Flaw.SWAPPED, f"what stands as entry {number} was written as entry {number + moved}")
