@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.store.audit import append, page
+from vel_tutor_mcp.store.audit import Wanted, append, page
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs, metadata
@@ -153,7 +153,7 @@ async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
     ]
 
     async with database.read() as tx:
-        shown = (await page(tx, ME, 10, None)).rows
+        shown = (await page(tx, ME, 10, None, Wanted())).rows
     engine.dispose()
     await database.close()
     assert all(newer.previous_hash == older.hash for newer, older in itertools.pairwise(shown))

@@ -1,6 +1,6 @@
 """Whether the trail, or a part of it, is as it was written: the rows are walked along, the signatures are checked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from vel_tutor_mcp.store.database import Database
 
 # How often entries may be pruned while one reads them.
 _TRIES = 3
+_UNSIGNED = "No checkpoint is signed yet: who hashed all of it anew would not be found out."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +23,16 @@ class Verdict:
         entries: how many were looked at, up to the first fault.
         signed: the last entry that a signature covers.
         keys: the ids of the keys whose signatures were counted.
-        remark: what it does not prove.
+        proof: in words, on what it rests, and what it does not prove.
     """
 
     entries: int
     first: int | None
     last: int | None
-    signed: int | None
-    keys: Sequence[str]
-    fault: Fault | None
-    remark: str | None = None
+    signed: int | None = None
+    keys: Sequence[str] = ()
+    fault: Fault | None = None
+    proof: str
 
     @property
     def ok(self) -> bool:
@@ -47,29 +48,17 @@ class Verdict:
             "signed_through": self.signed,
             "keys": list(self.keys),
             "fault": fault and {"sequence": fault.sequence, "kind": fault.flaw.value, "message": fault.message},
-            "remark": self.remark,
+            "proof": self.proof,
         }
 
     def sentences(self) -> str:
         """For a person."""
         if self.fault:
-            told = (
-                f"The audit trail is broken at entry {self.fault.sequence} ({self.fault.flaw}): {self.fault.message}."
-            )
-            return f"{told} {self._before_it()}"
-        told = f"The audit trail is whole: {self._span()}, none changed, removed, swapped or added. {self._proof()}"
-        return f"{told} {self.remark}" if self.remark else told
-
-    def _span(self) -> str:
-        return f"{self.entries:,} entries, {self.first} to {self.last}" if self.entries else "no entries"
-
-    def _before_it(self) -> str:
-        return f"The chain holds up to entry {self.last}." if self.last else "No entry before it holds."
-
-    def _proof(self) -> str:
-        if self.signed is None:
-            return "No checkpoint is signed yet: who hashed all of it anew would not be found out."
-        return f"Signed up to entry {self.signed} with the key {' and '.join(self.keys)}."
+            place = "" if self.fault.sequence is None else f" at entry {self.fault.sequence}"
+            held = f"The chain holds up to entry {self.last}." if self.last else "No entry before it holds."
+            return f"The audit trail is broken{place} ({self.fault.flaw}): {self.fault.message}. {held}"
+        span = f"{self.entries:,} entries, {self.first} to {self.last}" if self.entries else "no entries"
+        return f"The audit trail is whole: {span}, none changed, removed, swapped or added. {self.proof}"
 
 
 def of_database(database: Database, known: frozenset[str]) -> Verdict:
@@ -81,40 +70,45 @@ def of_database(database: Database, known: frozenset[str]) -> Verdict:
     for _ in range(_TRIES):
         there = audit_reading.standing(database)
         rows = audit_reading.rows(database, there.first, there.last.sequence)
-        verdict = of_rows(rows, there.checkpoints, known, starts_archived=True)
+        verdict = of_rows(rows, there.checkpoints, known, lambda checkpoint: checkpoint.archive is not None)
         if verdict.ok or audit_reading.standing(database).first == there.first:
             break
     return verdict
 
 
 def of_rows(
-    rows: Iterable[Row], checkpoints: Sequence[Checkpoint], known: frozenset[str] | None, *, starts_archived: bool
+    rows: Iterable[Row],
+    checkpoints: Sequence[Checkpoint],
+    known: frozenset[str] | None,
+    may_begin_behind: Callable[[Checkpoint], bool],
 ) -> Verdict:
     """Of these rows, which begin with the first entry or behind a checkpoint.
 
-    Of the checkpoints those count whose key is known; any key, where that is None. With `starts_archived`, what stood
-    before the rows must have been archived.
+    Of the checkpoints those count whose key is known; any key, where that is None.
     """
     forged = [fault for checkpoint in checkpoints if (fault := _forgery(checkpoint, known))]
     places = {fault.sequence for fault in forged}
     counted = [checkpoint for checkpoint in checkpoints if checkpoint.sequence not in places]
     signed = {checkpoint.sequence: checkpoint.hash for checkpoint in counted}
-    starts = {row.sequence: row.hash for row in counted if row.archive or not starts_archived}
+    starts = {checkpoint.sequence: checkpoint.hash for checkpoint in counted if may_begin_behind(checkpoint)}
     walked = walk(rows, signed, starts)
-    fault = min(filter(None, (walked.fault, *forged)), key=lambda found: found.sequence, default=None)
+    fault = min(filter(None, (walked.fault, *forged)), key=lambda found: found.sequence or 0, default=None)
     return _verdict(walked, counted, fault)
 
 
 def _verdict(walked: Walk, counted: Sequence[Checkpoint], fault: Fault | None) -> Verdict:
     last = walked.last.sequence if walked.last else None
     held = [checkpoint for checkpoint in counted if checkpoint.sequence <= (last or 0)]
+    signed = held[-1].sequence if held else None
+    keys = sorted({key_id(checkpoint.public_key) for checkpoint in held})
     return Verdict(
         entries=walked.entries,
         first=walked.first,
         last=last,
-        signed=held[-1].sequence if held else None,
-        keys=sorted({key_id(checkpoint.public_key) for checkpoint in held}),
+        signed=signed,
+        keys=keys,
         fault=fault,
+        proof=f"Signed up to entry {signed} with the key {' and '.join(keys)}." if signed else _UNSIGNED,
     )
 
 

@@ -3,6 +3,7 @@ them.
 """
 
 import json
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -56,27 +57,40 @@ async def head(tx: Transaction) -> Link:
     return Link(last.sequence, last.hash) if last else BEGINNING
 
 
-async def page(
-    tx: Transaction,
-    reader: Principal,
-    limit: int,
-    cursor: str | None,
-    *,
-    action: str | None = None,
-    principal: str | None = None,
-    subject: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Page[AuditEntry]:
-    conditions = {
-        audit_logs.c.action == action: action,
-        audit_logs.c.principal == principal: principal,
-        audit_logs.c.subject == subject: subject,
-        audit_logs.c.at >= (as_text(since) if since else ""): since,
-        audit_logs.c.at < (as_text(until) if until else ""): until,
-    }
-    wanted = [condition for condition, given in conditions.items() if given is not None]
-    query = sa.select(audit_logs).where(paging.visible(audit_logs, reader), *wanted)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which entries; None lets all through. `since` is inclusive, `until` exclusive."""
+
+    action: str | None = None
+    principal: str | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        table, told = audit_logs.c, self.told
+        equal = [table[name] == told[name] for name in ("action", "principal", "subject") if name in told]
+        since = [table.at >= told["since"]] if "since" in told else []
+        return [*equal, *since, *([table.at < told["until"]] if "until" in told else [])]
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What is not None, as texts."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: as_text(value) if isinstance(value, datetime) else value
+            for name, value in given.items()
+            if value is not None
+        }
+
+
+def visible_to(reader: Principal) -> sa.ColumnElement[bool]:
+    return paging.visible(audit_logs, reader)
+
+
+async def page(tx: Transaction, reader: Principal, limit: int, cursor: str | None, wanted: Wanted) -> Page[AuditEntry]:
+    query = sa.select(audit_logs).where(visible_to(reader), *wanted.conditions)
     return await paging.newest_first(tx, query, (audit_logs.c.sequence,), limit, cursor, _entry)
 
 

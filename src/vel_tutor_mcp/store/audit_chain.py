@@ -37,9 +37,9 @@ class Flaw(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The first entry that is not as it was written."""
+    """The first entry that is not as it was written; `sequence` is None where it cannot be told which."""
 
-    sequence: int
+    sequence: int | None
     flaw: Flaw
     message: str
 
@@ -129,6 +129,24 @@ def walk(rows: Iterable[Row], signed: Mapping[int, str], starts: Mapping[int, st
     return walked
 
 
+def walk_apart(rows: Iterable[Row]) -> Walk:
+    """Along rows between which others may stand, up to the first fault; only neighbours must be linked."""
+    walked = Walk()
+    for row in rows:
+        before, number = walked.last, row["sequence"]
+        walked.entries += 1
+        if before is not None and number <= before.sequence:
+            walked.fault = Fault(number, Flaw.SWAPPED, f"entry {number} stands behind entry {before.sequence}")
+        elif not is_intact(row):
+            walked.fault = Fault(number, Flaw.CHANGED, f"entry {number} is not what its hash was made of")
+        elif before is not None and number == before.sequence + 1 and row["previous_hash"] != before.hash:
+            walked.fault = _hashed_anew(before.sequence)
+        if walked.fault:
+            return walked
+        walked.first, walked.last = walked.first or number, Link(number, row["hash"])
+    return walked
+
+
 def _start(row: Row, starts: Mapping[int, str] | None) -> Link | Fault:
     """What the first row must follow."""
     before = row["sequence"] - 1
@@ -200,10 +218,12 @@ def _not_linked(row: Row, following: Row | None) -> Fault:
     if _moved(following) == -1:
         return _added(number)
     if number > 1 and following["previous_hash"] == row["hash"]:
-        return Fault(
-            number - 1, Flaw.CHANGED, f"entry {number - 1} was changed and given another hash than entry {number} knows"
-        )
+        return _hashed_anew(number - 1)
     return Fault(number, Flaw.CHANGED, f"entry {number} was changed and given another hash: it follows from none")
+
+
+def _hashed_anew(number: int) -> Fault:
+    return Fault(number, Flaw.CHANGED, f"entry {number} was changed and given another hash than the next one knows")
 
 
 def _added(number: int) -> Fault:
