@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -12,8 +14,9 @@ from stores import clear, unguarded
 from vel_tutor_mcp.services.audit_keeping import Keeping
 from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.audit_verdict import Verdict, of_database
+from vel_tutor_mcp.store.audit import as_text
 from vel_tutor_mcp.store.audit_chain import row_hash
-from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
+from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, insert
 from vel_tutor_mcp.store.audit_reading import rows, standing
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.tables import audit_logs
@@ -61,12 +64,23 @@ def hash_anew(database: Database, first: int) -> None:
             previous = made
 
 
+def checkpoint(database: Database, keys: Keys, sequence: int, at: datetime) -> None:
+    """Sign that entry, as it was done then."""
+    with closing(rows(database, sequence, sequence)) as found:
+        (row,) = found
+    signer = keys.signer()
+    made = Checkpoint(sequence=sequence, hash=row["hash"], at=as_text(at), public_key=signer.public_key, signature="")
+    with writing(database) as connection:
+        insert(connection, replace(made, signature=signer.sign(made.claim)))
+
+
 def signed(database: Database, keys: Keys) -> Checkpoint | None:
     return asyncio.run(_closing(database, Keeping(database, keys).sign()))
 
 
-def kept(database: Database, keys: Keys) -> None:
-    asyncio.run(_closing(database, Keeping(database, keys).once()))
+def kept(database: Database, keeping: Keeping) -> None:
+    """What is due is done."""
+    asyncio.run(_closing(database, keeping.once()))
 
 
 async def _closing(database: Database, work: Coroutine[Any, Any, Result]) -> Result:

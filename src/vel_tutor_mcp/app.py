@@ -173,9 +173,10 @@ class Prepared:
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
-        keys = Keys(self.settings)
+        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [Keeping(self.database, keys).loop()])
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
             catalog=self.catalog,
@@ -187,7 +188,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
-            audit=Audit(self.database, keys),
+            audit=Audit(self.database, keys, archives),
             health=health,
             prices=self.prices,
             _parts=self,
@@ -290,6 +291,12 @@ def database_of(settings: Settings) -> Database:
     if settings.database_url is None:
         return SqliteDatabase((settings.home / FILE_NAME).resolve(), settings.sqlite_synchronous)
     return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
+
+
+def archives_of(settings: Settings, database: Database) -> Path | None:
+    """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
+    own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
+    return settings.audit_archive or own
 
 
 def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:

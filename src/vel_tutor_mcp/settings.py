@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     hedging: bool = False
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     history_days: Annotated[int, Field(ge=1)] = 30
+    audit_days: Annotated[int, Field(ge=1)] = 90
+    audit_archive: Path | None = None
     audit_key: SecretStr | None = None
     audit_trusted_keys: str = ""
 

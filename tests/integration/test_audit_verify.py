@@ -18,6 +18,7 @@ from stores import NewDatabase
 import vel_tutor_mcp
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.services.audit_keeping import Keeping
 from vel_tutor_mcp.services.audit_keys import Keys, key_id
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
@@ -171,10 +172,10 @@ def test_a_trail_that_another_key_signed_anew_is_told_unless_that_key_is_trusted
 
 
 def test_a_day_has_one_checkpoint_and_nothing_is_signed_twice(database: Database, keys: Keys) -> None:
-    kept(database, keys)
+    kept(database, Keeping(database, keys))
     assert signed(database, keys) == standing(database).checkpoints[0]
     harm(database, "UPDATE audit_logs SET sequence = 10 WHERE sequence = 1")
-    kept(database, keys)
+    kept(database, Keeping(database, keys))
     assert len(standing(database).checkpoints) == 1
 
 

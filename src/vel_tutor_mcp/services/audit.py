@@ -2,13 +2,16 @@
 transaction of the change.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal
 from vel_tutor_mcp.services import audit_export, audit_verdict, record
+from vel_tutor_mcp.services.audit_archives import rows_of_archives
 from vel_tutor_mcp.services.audit_export import Format, Write
 from vel_tutor_mcp.services.audit_keeping import sign
 from vel_tutor_mcp.services.audit_keys import Keys, Signer
@@ -18,6 +21,8 @@ from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit import Wanted
+from vel_tutor_mcp.store.audit_chain import Row
+from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import Database, unbroken
 
 
@@ -29,9 +34,12 @@ class Exported(NamedTuple):
 
 
 class Audit:
-    def __init__(self, database: Database, keys: Keys) -> None:
+    """`archives` is the folder of what was pruned, None where nothing is."""
+
+    def __init__(self, database: Database, keys: Keys, archives: Path | None = None) -> None:
         self._database = database
         self._keys = keys
+        self._archives = archives
 
     @unbroken
     async def search(
@@ -57,13 +65,19 @@ class Audit:
         async with self._database.read() as tx:
             return await trail.page(tx, reader, limit, cursor, wanted)
 
-    async def verify(self) -> Verdict:
-        """Whether every entry in the database is as it was written. It tells nothing that is in one.
+    async def verify(self, *, with_archives: bool = False) -> Verdict:
+        """Whether every entry in the database, and in the archives that are here, is as it was written. It tells
+        nothing that is in one.
 
         Raises:
             Unavailable: the database cannot be used now. ConfigurationError: a key cannot be read; says why.
         """
-        return await in_thread(lambda: audit_verdict.of_database(self._database, self._keys.known()))
+        folder = self._archives if with_archives else None
+
+        def archived(checkpoints: Sequence[Checkpoint]) -> Iterator[Row]:
+            return rows_of_archives(folder, checkpoints) if folder else iter(())
+
+        return await in_thread(lambda: audit_verdict.of_database(self._database, self._keys.known(), archived))
 
     async def export(
         self,

@@ -25,6 +25,7 @@ from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 
 _Stream = BufferedReader | gzip.GzipFile
 
+_UNREADABLE = (OSError, EOFError, zlib.error)
 _GZIP = b"\x1f\x8b"
 # More than any entry takes; what is longer is no entry.
 _LONGEST_LINE = 2**24
@@ -43,9 +44,25 @@ def of_file(path: Path, known: frozenset[str] | None) -> Verdict:
             if stream.peek(1)[:1] == b"{":
                 return _of_json_lines(_Reader(stream), known)
             return _of_csv(stream)
-    except (OSError, EOFError, zlib.error) as problem:
+    except _UNREADABLE as problem:
         said = getattr(problem, "strerror", None) or "it is cut, or damaged"
         raise InputError(f"The file cannot be read; {str(said).lower()}; name an export or an archive.") from None
+
+
+def rows_of_archive(path: Path, first: int) -> Iterator[Row]:
+    """Those of an archive that begins with this entry; where it cannot be read, comes a row that does not fit its
+    hash.
+    """
+    number = first - 1
+    try:
+        with _opened(path) as stream:
+            reader = _Reader(stream)
+            reader.begin()
+            for row in reader.rows():
+                number = row["sequence"]
+                yield row
+    except (*_UNREADABLE, InputError):
+        yield _no_row(number + 1)
 
 
 @contextmanager

@@ -1,13 +1,16 @@
-"""What is done to the trail by itself: each day its newest entry is signed."""
+"""What is done to the trail by itself: each day its newest entry is signed, and what is old goes to the archives."""
 
 import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, VelError
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.audit_archives import archive_next
 from vel_tutor_mcp.services.audit_keys import Keys, Signer, key_id
 from vel_tutor_mcp.store import audit, audit_checkpoints
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
@@ -22,9 +25,13 @@ _log = logging.getLogger(__name__)
 
 
 class Keeping:
-    def __init__(self, database: Database, keys: Keys) -> None:
+    """`archives` is the folder for what is older than `days`; None leaves all of it in the database."""
+
+    def __init__(self, database: Database, keys: Keys, archives: Path | None = None, days: int = 90) -> None:
         self._database = database
         self._keys = keys
+        self._archives = archives
+        self._keep = timedelta(days=days)
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and tried again."""
@@ -43,10 +50,15 @@ class Keeping:
         """Do what is due.
 
         Raises:
-            Unavailable: the database cannot be used now. ConfigurationError: nothing can be signed; says why.
+            Unavailable: the database cannot be used now. ConfigurationError: nothing can be signed, or archived.
         """
         if await self._is_due():
             await self.sign()
+        while (folder := self._archives) and await in_thread(partial(self._archive_next, folder)):
+            pass
+
+    def _archive_next(self, folder: Path) -> Path | None:
+        return archive_next(self._database, self._keys, folder, record.now() - self._keep)
 
     async def _is_due(self) -> bool:
         async with self._database.read() as tx:

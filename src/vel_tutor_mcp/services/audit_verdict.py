@@ -1,7 +1,8 @@
 """Whether the trail, or a part of it, is as it was written: the rows are walked along, the signatures are checked."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from vel_tutor_mcp.services.audit_keys import is_signed, key_id
@@ -61,8 +62,12 @@ class Verdict:
         return f"The audit trail is whole: {span}, none changed, removed, swapped or added. {self.proof}"
 
 
-def of_database(database: Database, known: frozenset[str]) -> Verdict:
+def of_database(
+    database: Database, known: frozenset[str], archived: Callable[[Sequence[Checkpoint]], Iterable[Row]] = lambda _: ()
+) -> Verdict:
     """Of the chain in the database, where signatures by the known keys count. Blocks.
+
+    `archived` gives what is read from the archives of these checkpoints, which stood before it.
 
     Raises:
         Unavailable: the database cannot be used now.
@@ -70,9 +75,17 @@ def of_database(database: Database, known: frozenset[str]) -> Verdict:
     for _ in range(_TRIES):
         there = audit_reading.standing(database)
         rows = audit_reading.rows(database, there.first, there.last.sequence)
-        verdict = of_rows(rows, there.checkpoints, known, lambda checkpoint: checkpoint.archive is not None)
+        verdict = of_rows(
+            chain(archived(there.checkpoints), rows),
+            there.checkpoints,
+            known,
+            lambda checkpoint: checkpoint.archive is not None,
+        )
         if verdict.ok or audit_reading.standing(database).first == there.first:
             break
+    if verdict.first is not None and verdict.first > 1:
+        away = f"Entries 1 to {verdict.first - 1} are in archives that were not read."
+        return replace(verdict, proof=f"{verdict.proof} {away}")
     return verdict
 
 

@@ -1,18 +1,17 @@
-"""The rows of the audit chain, in batches, whatever was done to them. Blocks."""
+"""The rows of the audit chain, in batches, whatever was done to them, and the pruning of what was archived. Blocks."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from vel_tutor_mcp.store import audit_checkpoints
 from vel_tutor_mcp.store.audit_chain import BEGINNING, Link, Row
-from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
+from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, every
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.tables import audit_logs
+from vel_tutor_mcp.store.tables import audit_checkpoints, audit_logs
 
 _BATCH = 1000
 _HEX_OF_ID = 32
@@ -32,7 +31,7 @@ class Standing:
 
 def standing(database: Database) -> Standing:
     with _opened(database) as engine, database.translated(), engine.connect() as connection:
-        checkpoints = audit_checkpoints.every(connection)
+        checkpoints = every(connection)
         ends = sa.select(sa.func.min(audit_logs.c.sequence), sa.func.max(audit_logs.c.sequence))
         first, last = connection.execute(ends).one()
         if last is None:
@@ -56,6 +55,21 @@ def rows(database: Database, first: int, last: int, wanted: Sequence[sa.ColumnEl
             yield from map(_plain, batch)
             found = len(batch) == _BATCH
             after = batch[-1]["sequence"] if batch else last
+
+
+def prune(database: Database, first: int, noted: Checkpoint) -> bool:
+    """Note where the entries from `first` to the checkpoint went, and delete them; False where others did so before."""
+    place = audit_checkpoints.c.sequence == noted.sequence
+    with _opened(database) as engine, database.translated(), engine.connect() as connection:
+        database.lock_blocking(connection)
+        kept = connection.scalar(sa.select(sa.func.min(audit_logs.c.sequence)))
+        archive = connection.scalar(sa.select(audit_checkpoints.c.archive).where(place))
+        if kept != first or archive is not None:
+            return False
+        connection.execute(audit_checkpoints.update().where(place).values(asdict(noted)))
+        connection.execute(audit_logs.delete().where(audit_logs.c.sequence <= noted.sequence))
+        connection.commit()
+        return True
 
 
 def _plain(row: sa.RowMapping) -> dict[str, Any]:
