@@ -63,9 +63,11 @@ class Verdict:
 
 
 def of_database(
-    database: Database, known: frozenset[str], archived: Callable[[Sequence[Checkpoint]], Iterable[Row]] = lambda _: ()
+    database: Database,
+    known: frozenset[str] | None,
+    archived: Callable[[Sequence[Checkpoint]], Iterable[Row]] = lambda _: (),
 ) -> Verdict:
-    """Of the chain in the database, where signatures by the known keys count. Blocks.
+    """Of the chain in the database, where signatures by the known keys count, or by any where that is None. Blocks.
 
     `archived` gives what is read from the archives of these checkpoints, which stood before it.
 
