@@ -17,6 +17,8 @@ from vel_tutor_mcp.store.audit_masking import masked, masked_text
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import audit_logs
 
+_LAST = sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
+_INSERT = audit_logs.insert()
 # Of the transactions that have appended: many append twice.
 _heads: WeakKeyDictionary[Transaction, Link] = WeakKeyDictionary()
 
@@ -44,7 +46,7 @@ async def append(
         "previous_hash": before.hash,
     }
     made = entry_hash({name: value for name, value in entry.items() if value is not None})
-    await tx.execute(audit_logs.insert(), entry | {"payload": canonical(payload), "hash": made})
+    await tx.execute(_INSERT, entry | {"payload": canonical(payload), "hash": made})
     _heads[tx] = Link(before.sequence + 1, made)
 
 
@@ -52,8 +54,7 @@ async def head(tx: Transaction) -> Link:
     """The last entry; the writer's transaction sees to it that it stays the last."""
     if tx in _heads:
         return _heads[tx]
-    query = sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
-    last = (await tx.execute(query)).one_or_none()
+    last = (await tx.execute(_LAST)).one_or_none()
     return Link(last.sequence, last.hash) if last else BEGINNING
 
 
