@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgresql import PostgresServer, query
 from stores import DATABASES, clear, unguarded
+from times import examples
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import database_at, open_app, upgrade
@@ -492,7 +493,7 @@ def contents(draw: st.DrawFn) -> dict[str, list[Row]]:
 
 
 @pytest.mark.parametrize(("kind", "other"), [way for way in WAYS if way[0] != way[1]])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=contents())
 def test_whatever_the_rows_hold_is_on_the_other_side(
     kind: str, other: str, ready: NewUrl, rows: dict[str, list[Row]]
