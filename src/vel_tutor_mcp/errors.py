@@ -5,6 +5,8 @@
     |   +-- NotFound          no such agent, task, ... (or not yours: the two are not told apart)
     |   +-- Conflict          it exists already, or its state does not allow this
     |   +-- Forbidden         the principal's role does not allow this
+    |   +-- Unauthenticated   who is asking is not known: no token, or none that is good
+    |   +-- TooManyTries      it was tried too often; says when to try again
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
     +-- Unavailable           the database cannot be used at this moment: it is tried again, or try again later
@@ -49,6 +51,26 @@ class Forbidden(InputError):
     """Your role does not allow this; ask an administrator of your organisation."""
 
     code = "forbidden"
+
+
+class Unauthenticated(InputError):
+    """It is not known who is asking; there is no valid token; sign in."""
+
+    code = "unauthenticated"
+
+
+class TooManyTries(InputError):
+    """It was tried too often.
+
+    Attributes:
+        retry_after: seconds after which the next try is looked at.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ConfigurationError(VelError):

@@ -104,6 +104,9 @@ class FailureKind(StrEnum):
     OVER_BUDGET = "over_budget"
 
 
+Role = Literal["admin", "org_admin", "agent_manager", "task_executor", "viewer"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who is asking."""
@@ -111,7 +114,7 @@ class Principal:
     user_id: str
     organisation_id: str
     name: str
-    role: Literal["admin", "org_admin", "agent_manager", "task_executor", "viewer"]
+    role: Role
 
 
 class AgentConfig(BaseModel):
