@@ -68,8 +68,8 @@ class TooManyTries(InputError):
 
     code = "rate_limited"
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str | None = None, retry_after: int = 60) -> None:
+        super().__init__(message or "It was tried too often; few tries a minute are looked at; try again in a minute.")
         self.retry_after = retry_after
 
 

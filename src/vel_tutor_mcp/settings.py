@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
     hedging: bool = False
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    public_url: str = "http://127.0.0.1:4000"
     history_days: Annotated[int, Field(ge=1)] = 30
 
     openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY")
@@ -80,6 +81,13 @@ class Settings(BaseSettings):
     perplexity_base_url: str | None = _variable("PERPLEXITY_BASE_URL")
 
     catalog: dict[str, Any] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
+            raise ValueError("must be http:// or https:// and a host, without a path")
+        return url.rstrip("/").lower()
 
     @field_validator("openai_base_url", "groq_base_url", "perplexity_base_url", "local_base_url")
     @classmethod

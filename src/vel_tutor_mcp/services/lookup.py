@@ -2,10 +2,12 @@
 
 from uuid import UUID
 
+from vel_tutor_mcp.auth import roles
+from vel_tutor_mcp.auth.roles import Operation, Reach
 from vel_tutor_mcp.errors import NotFound
-from vel_tutor_mcp.models import Agent, Principal, Task
+from vel_tutor_mcp.models import Account, Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import agents, runs, tasks, workflows
+from vel_tutor_mcp.store import accounts, agents, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.workflows.model import Run, Workflow
 
@@ -23,6 +25,22 @@ async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Ag
             "agent_create."
         )
     return agent
+
+
+async def account_of(tx: Transaction, principal: Principal, operation: Operation, called: str) -> Account:
+    """The account of this id, e-mail or name, where the principal may do the operation to it.
+
+    Raises:
+        NotFound: there is none that they may.
+    """
+    reach = roles.reach(principal.role, operation)
+    within = None if reach is Reach.INSTALLATION else principal.organisation_id
+    account = await accounts.find(tx, within, called) if is_text(called) else None
+    if account is None or not roles.may_to(principal, operation, account.organisation_id, account.id):
+        raise NotFound(
+            "There is no such user; nobody that you may look after has this id, e-mail or name; see `user list`."
+        )
+    return account
 
 
 async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
