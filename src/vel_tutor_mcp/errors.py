@@ -2,7 +2,8 @@
 
     VelError
     +-- InputError            the caller asked for something that cannot be: fix the request
-    |   +-- NotFound          no such agent, task, ... (or not yours: the two are not told apart)
+    |   +-- NotFound          no such agent, task, ...
+    |   |   +-- NotYours      there is, but not for this principal: told as if there were none
     |   +-- Conflict          it exists already, or its state does not allow this
     |   +-- Forbidden         the principal's role does not allow this
     |   +-- Unauthenticated   who is asking is not known: no token, or none that is good
@@ -41,6 +42,21 @@ class NotFound(InputError):
     code = "not_found"
 
 
+class NotYours(NotFound):
+    """There is no such thing; list what there is and use its id.
+
+    Attributes:
+        subject: what it was that they may not see, for the record alone.
+        recorded: it is in the audit trail.
+    """
+
+    recorded = False
+
+    def __init__(self, message: str | None = None, subject: str = "") -> None:
+        super().__init__(message or NotFound.__doc__)
+        self.subject = subject
+
+
 class Conflict(InputError):
     """The present state does not allow this; look at it again and retry."""
 
@@ -48,9 +64,17 @@ class Conflict(InputError):
 
 
 class Forbidden(InputError):
-    """Your role does not allow this; ask an administrator of your organisation."""
+    """Your role does not allow this; ask an administrator of your organisation.
+
+    Attributes:
+        recorded: it is in the audit trail.
+    """
 
     code = "forbidden"
+    recorded = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or "Your role does not allow this; ask an administrator of your organisation.")
 
 
 class Unauthenticated(InputError):

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import uuid4
 
-from vel_tutor_mcp.auth.roles import Operation, may_to, permit
-from vel_tutor_mcp.errors import InputError, NotFound, Unauthenticated
+from vel_tutor_mcp.auth.roles import Operation, may_to
+from vel_tutor_mcp.errors import InputError, NotFound, NotYours, Unauthenticated
 from vel_tutor_mcp.models import Account, Caller, Grant, Page, Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lookup import account_of, spelt
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import accounts, audit, grants
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
@@ -97,13 +98,13 @@ class Access:
             facts = {"address": address, "reason": reason}
             await audit.append(tx, self._credentials.nobody, "token_refused", "token", facts, record.now())
 
+    @allows(Operation.TOKEN_ISSUE)
     async def issue(self, principal: Principal, name: str, days: int = 90, user: str | None = None) -> Issued:
         """A token for a client of the principal or, for administrators, of another user, good for so many days.
 
         Raises:
             NotFound: no such user. InputError: name or days are out of bounds.
         """
-        permit(principal, Operation.TOKEN_ISSUE)
         check_text("name", name)
         if not name.strip() or len(name) > _MAX_NAME_CHARACTERS or not 1 <= days <= MOST_DAYS:
             raise InputError(
@@ -113,13 +114,14 @@ class Access:
         account, grant = await self._grant_client(principal, name, timedelta(days=days), user or principal.user_id)
         return Issued(grant=grant, token=await self._signed(account, grant, grant.expires_at))
 
+    @allows(Operation.PROFILE)
     @unbroken
     async def issued(self, principal: Principal, *, limit: int = 20, cursor: str | None = None) -> Page[Grant]:
         """The tokens that were issued to the principal's clients, without the tokens themselves, newest first."""
-        permit(principal, Operation.PROFILE)
         async with self._database.read() as tx:
             return await grants.page_of(tx, principal.user_id, limit, cursor)
 
+    @allows(Operation.TOKEN_ISSUE)
     @unbroken
     async def revoke(self, principal: Principal, grant_id: str) -> Grant:
         """End what a token is good by.
@@ -127,12 +129,14 @@ class Access:
         Raises:
             NotFound: there is no such grant that the principal may end.
         """
-        permit(principal, Operation.TOKEN_ISSUE)
         async with self._database.write() as tx:
             at = record.now()
             grant = await grants.get(tx, spelt(grant_id)) if spelt(grant_id) else None
-            if grant is None or not may_to(principal, Operation.TOKEN_ISSUE, grant.organisation_id, grant.owner_id):
-                raise NotFound("There is no such token; none of yours has this id; see `token list`.")
+            sentence = "There is no such token; none of yours has this id; see `token list`."
+            if grant is None:
+                raise NotFound(sentence)
+            if not may_to(principal, Operation.TOKEN_ISSUE, grant.organisation_id, grant.owner_id):
+                raise NotYours(sentence, f"grant:{grant.id}")
             if await grants.revoke(tx, grant.id, at):
                 await audit.append(tx, principal, "token_revoked", f"grant:{grant.id}", {"name": grant.name}, at)
         return grant

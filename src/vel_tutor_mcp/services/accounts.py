@@ -3,7 +3,7 @@
 from typing import get_args
 from uuid import uuid4
 
-from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, permit, reach
+from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, reach
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError
 from vel_tutor_mcp.models import Account, Page, Principal, Role
 from vel_tutor_mcp.services import record
@@ -11,6 +11,7 @@ from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.credentials import Credentials, is_email, normal
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.lookup import account_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.workflows import ensure_templates
 from vel_tutor_mcp.store import accounts, audit, grants, people
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -27,6 +28,7 @@ class Accounts:
         self._database = database
         self._credentials = credentials
 
+    @allows(Operation.USER_WRITE)
     async def create(
         self, principal: Principal, email: str, password: str, role: Role, organisation: str | None = None
     ) -> Account:
@@ -38,21 +40,21 @@ class Accounts:
             Forbidden: the principal may not, there, or not with this role. Conflict: the e-mail has an account.
             InputError: e-mail, password or organisation are out of bounds.
         """
-        permit(principal, Operation.USER_WRITE)
         _check_giving(principal, role)
         email = _checked(email)
         password_hash = await self._credentials.hashed(password)
         return await self._insert(principal, email, password_hash, role, organisation)
 
+    @allows(Operation.USER_READ)
     @unbroken
     async def list(
         self, principal: Principal, *, role: Role | None = None, limit: int = 20, cursor: str | None = None
     ) -> Page[Account]:
         """The accounts that the principal looks after, newest first."""
-        permit(principal, Operation.USER_READ)
         async with self._database.read() as tx:
             return await accounts.page(tx, _within(principal), role, limit, cursor)
 
+    @allows(Operation.USER_WRITE)
     @unbroken
     async def set_role(self, principal: Principal, user: str, role: Role) -> Account:
         """Give the user another role, from their next request on.
@@ -61,7 +63,6 @@ class Accounts:
             NotFound: no such user. Forbidden: neither the role they have nor the new one may be beyond the principal's.
             Conflict: it is the principal themselves.
         """
-        permit(principal, Operation.USER_WRITE)
         _check_giving(principal, role)
         async with self._database.write() as tx:
             account = await self._other(tx, principal, user)
@@ -71,6 +72,7 @@ class Accounts:
             await audit.append(tx, principal, "user_role_changed", f"user:{account.id}", facts, at)
             return await _again(tx, account)
 
+    @allows(Operation.USER_WRITE)
     @unbroken
     async def disable(self, principal: Principal, user: str) -> Account:
         """End all that the user is signed in by, and let them in no more.
@@ -78,7 +80,6 @@ class Accounts:
         Raises:
             NotFound: no such user. Forbidden: their role is beyond the principal's. Conflict: see `set_role`.
         """
-        permit(principal, Operation.USER_WRITE)
         async with self._database.write() as tx:
             account = await self._other(tx, principal, user)
             at = record.now()
@@ -88,13 +89,14 @@ class Accounts:
                 await audit.append(tx, principal, "user_disabled", f"user:{account.id}", {"revoked": revoked}, at)
             return await _again(tx, account)
 
+    @allows(Operation.PROFILE)
     @unbroken
     async def me(self, principal: Principal) -> Account:
         """The principal's own account."""
-        permit(principal, Operation.PROFILE)
         async with self._database.read() as tx:
             return await account_of(tx, principal, Operation.PROFILE, principal.user_id)
 
+    @allows(Operation.PROFILE)
     async def change(
         self,
         principal: Principal,
@@ -110,7 +112,6 @@ class Accounts:
             Unauthenticated: the current password is another. TooManyTries: it was guessed too often.
             Conflict: the e-mail has an account. InputError: the new e-mail or password is out of bounds.
         """
-        permit(principal, Operation.PROFILE)
         account = await self._credentials.confirmed(principal, current_password, address)
         new_email = _checked(email) if email is not None else account.email
         new_hash = await self._credentials.hashed(password) if password is not None else None
