@@ -43,4 +43,4 @@ async def test_a_product_that_is_open_after_all_is_found() -> None:
     while trace is not None:
         frames.append(trace)
         trace = trace.tb_next
-    assert len(frames) == 2  # this test and the desk: not those of the earlier calls
+    assert len(frames) == 3  # this test and the desk's two: not those of the earlier calls

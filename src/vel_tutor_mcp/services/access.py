@@ -2,16 +2,18 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.roles import Operation, may_to
-from vel_tutor_mcp.errors import InputError, NotFound, NotYours, Unauthenticated
+from vel_tutor_mcp.errors import InputError, NotFound, NotYours, TooManyTries, Unauthenticated
 from vel_tutor_mcp.models import Account, Caller, Grant, Page, Principal
-from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.credentials import Credentials
+from vel_tutor_mcp.services import record, throttle
+from vel_tutor_mcp.services.credentials import Credentials, network
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lookup import account_of, spelt
@@ -91,12 +93,12 @@ class Access:
             if await grants.revoke(tx, caller.grant_id, at):
                 await audit.append(tx, caller.principal, "signed_out", f"grant:{caller.grant_id}", {}, at)
 
-    @unbroken
     async def note_refusal(self, reason: str, address: str) -> None:
-        """Put on record that a token was not taken."""
-        async with self._database.write() as tx:
-            facts = {"address": address, "reason": reason}
-            await audit.append(tx, self._credentials.nobody, "token_refused", "token", facts, record.now())
+        """Put on record that a token was not taken; of an address five in a minute, and then that there are more."""
+        with suppress(TooManyTries):
+            often = partial(self._note, action="token_refused_often", address=address)
+            await throttle.admit(self._database, (f"token:{network(address)}",), often)
+            await self._note_alone("token_refused", address, reason)
 
     @allows(Operation.TOKEN_ISSUE)
     async def issue(self, principal: Principal, name: str, days: int = 90, user: str | None = None) -> Issued:
@@ -140,6 +142,15 @@ class Access:
             if await grants.revoke(tx, grant.id, at):
                 await audit.append(tx, principal, "token_revoked", f"grant:{grant.id}", {"name": grant.name}, at)
         return grant
+
+    @unbroken
+    async def _note_alone(self, action: str, address: str, reason: str) -> None:
+        async with self._database.write() as tx:
+            await self._note(tx, action, address, reason=reason)
+
+    async def _note(self, tx: Transaction, action: str, address: str, **facts: str) -> None:
+        nobody = self._credentials.nobody
+        await audit.append(tx, nobody, action, "token", {"address": address, **facts}, record.now())
 
     async def _told(self, account: Account, grant: Grant, refresh_token: str) -> SignedIn:
         expires_at = record.now() + TOKEN_LIVES
