@@ -10,7 +10,7 @@ import argparse
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,8 @@ def _ranked(stream: Stream, kind: int, known: dict[tuple[int, int], Evidence], n
 
 def _candidate(stream: Stream, kind: int, model: int, seen: Evidence | None, now: datetime) -> Candidate:
     mean, amount = posterior(float(stream.priors[kind, model]), seen, now.timestamp())
-    base = replace(_BASE, model=str(model), p_ok=mean, evidence=amount)
-    return replace(base, utility=mean - float(stream.prices[model]))
+    base = _BASE._replace(model=str(model), p_ok=mean, evidence=amount)
+    return base._replace(utility=mean - float(stream.prices[model]))
 
 
 _BASE = Candidate(

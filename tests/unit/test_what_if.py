@@ -1,6 +1,5 @@
 """What counts as the outcome of a decision, and how a comparison is told."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,7 +32,7 @@ FIRST = Candidate(
     expected_latency_ms=100,
     utility=0.5,
 )
-OTHER = replace(FIRST, model="large", p_ok=0.9, expected_cost_nanousd=NanoUsd(3000), expected_latency_ms=300)
+OTHER = FIRST._replace(model="large", p_ok=0.9, expected_cost_nanousd=NanoUsd(3000), expected_latency_ms=300)
 ANSWERED, OTHER_ANSWERED = {"outcome": Outcome.COMPLETED}, {"outcome": Outcome.COMPLETED, "model": "large"}
 INVALID = {"outcome": Outcome.FAILED, "failure": FailureKind.INVALID_OUTPUT}
 TIMED_OUT = {"outcome": Outcome.FAILED, "failure": FailureKind.TIMEOUT}

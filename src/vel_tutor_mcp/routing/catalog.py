@@ -96,7 +96,7 @@ class ModelRow(BaseModel):
         return f"{self.provider}/{self.model}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalog:
     """The known providers by name, and the models in order: within a provider, its default first."""
 
@@ -121,6 +121,12 @@ class Catalog:
         )
         _refuse_unknown_providers(models, providers)
         return cls(providers, models)
+
+    @cached_property
+    def without_models(self) -> tuple[str, ...]:
+        """The providers of which there is no model."""
+        offered = {row.provider for row in self.models}
+        return tuple(provider for provider in self.providers if provider not in offered)
 
     @property
     def limits(self) -> dict[str, Limits]:

@@ -6,6 +6,7 @@ keep the breakers. A clock that jumps back makes a period last at most once more
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.routing.catalog import ModelRow
@@ -121,8 +122,7 @@ class Record:
     token_ms: Mean = Mean()
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(NamedTuple):
     """Expected milliseconds until the first token, and tokens per second after it."""
 
     first_token_ms: float

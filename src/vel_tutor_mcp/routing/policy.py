@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Candidate, Decision, Evidence, Excluded, NanoUsd, Policy, TaskType
 from vel_tutor_mcp.routing import reasons
-from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
+from vel_tutor_mcp.routing.catalog import Catalog, ModelRow, Tier
 from vel_tutor_mcp.routing.exploration import First, drawn_first
 from vel_tutor_mcp.routing.features import DIFFICULTY, Features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.learning import posterior
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
-from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok
+from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok_of, p_ok_of_tiers
 from vel_tutor_mcp.routing.retry import LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ MOST_CANDIDATES = 5
 
 # In P(good enough): by how much another model must be better than the default, or cheaper for the same.
 GUARD = 0.005
+
+# What `p_ok_of` takes, for the typical prompt of each task type.
+TYPICAL = {task_type: p_ok_of_tiers(task_type, difficulty) for task_type, difficulty in DIFFICULTY.items()}
 
 # Output tokens below which an answer is of no use; a reasoning model spends most of them unseen.
 SHORTEST_ANSWER, SHORTEST_REASONED_ANSWER = 64, 512
@@ -67,6 +70,8 @@ class _View:
 
     request: RouteRequest
     tokens_in: int
+    tokens_out: int
+    of_tiers: Mapping[Tier, float]
     value: float
     weights: Weights
     catalog: Catalog
@@ -92,8 +97,20 @@ def decide(
     `now`: epoch seconds. Without a `chance` to draw from nothing is explored, and the same always gives the same.
     """
     preferred, excluded = _preferred(request, catalog)
-    tokens_in, value = estimated_tokens(request.prompt_bytes), VALUE_USD[request.features.task_type]
-    view = _View(request, tokens_in, value, WEIGHTS[request.policy], catalog, prices, health, now, preferred)
+    seen = request.features
+    view = _View(
+        request=request,
+        tokens_in=estimated_tokens(request.prompt_bytes),
+        tokens_out=min(seen.tokens_out, request.max_output_tokens),
+        of_tiers=p_ok_of_tiers(seen.task_type, seen.difficulty),
+        value=VALUE_USD[seen.task_type],
+        weights=WEIGHTS[request.policy],
+        catalog=catalog,
+        prices=prices,
+        health=health,
+        now=now,
+        preferred=preferred,
+    )
     eligible, left_out = _filtered(view)
     excluded += [*left_out, *_without_models(view)]
     ranked = _guarded(_ranked([_candidate(row, view) for row in eligible], view), eligible, view)
@@ -142,8 +159,9 @@ def _not_allowed(row: ModelRow, view: _View) -> str | None:
 
 
 def _no_key(row: ModelRow, view: _View) -> str | None:
-    variable = view.catalog.providers[row.provider].variable
-    return None if row.provider in view.request.configured else f"{reasons.NO_KEY}{variable}"
+    if row.provider in view.request.configured:
+        return None
+    return f"{reasons.NO_KEY}{view.catalog.providers[row.provider].variable}"
 
 
 def _circuit_open(row: ModelRow, view: _View) -> str | None:
@@ -202,18 +220,13 @@ def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
     excluded: list[Excluded] = []
     checks = _checks(view.request)
     for row in view.catalog.models:
-        if obstacle := _obstacle(row, view, checks):
-            excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+        for check in checks:
+            if obstacle := check(row, view):
+                excluded.append(Excluded(provider=row.provider, model=row.model, reason=obstacle))
+                break
         else:
             eligible.append(row)
     return eligible, excluded
-
-
-def _obstacle(row: ModelRow, view: _View, checks: Iterable[Check]) -> str | None:
-    for check in checks:
-        if found := check(row, view):
-            return found
-    return None
 
 
 def shortest_output(row: ModelRow, request: RouteRequest) -> int:
@@ -222,22 +235,19 @@ def shortest_output(row: ModelRow, request: RouteRequest) -> int:
 
 
 def _without_models(view: _View) -> Iterable[Excluded]:
-    offered = {row.provider for row in view.catalog.models}
-    for provider in view.catalog.providers:
-        if provider in view.request.configured and provider not in offered:
+    for provider in view.catalog.without_models:
+        if provider in view.request.configured:
             yield Excluded(provider=provider, model="", reason=reasons.NO_MODELS)
 
 
 def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
-    tokens_out = min(request.features.tokens_out, request.max_output_tokens, row.max_output_tokens)
-    warm = request.warm.get(row.name, 0)
-    billed = expected_output(row, tokens_out)
-    cost = view.prices.cost(row, view.tokens_in, billed, warm) or NanoUsd(0)
+    billed = expected_output(row, min(view.tokens_out, row.max_output_tokens))
+    cost = view.prices.cost(row, view.tokens_in, billed, request.warm.get(row.name, 0)) or NanoUsd(0)
     latency = view.health.speed(row, view.now).total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
     prior = request.learned.get(row.name)
     if prior is None:
-        prior = p_ok(row, request.features.task_type, request.features.difficulty)
+        prior = p_ok_of(row, request.features.task_type, view.of_tiers)
     good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
     up = view.health.p_up(row.provider, row.model, view.now)
     return Candidate(
@@ -310,7 +320,7 @@ def _guarded(ranked: list[Candidate], eligible: Sequence[ModelRow], view: _View)
 
 def _typical(row: ModelRow, view: _View) -> float:
     task_type = view.request.features.task_type
-    prior = p_ok(row, task_type, DIFFICULTY[task_type])
+    prior = p_ok_of(row, task_type, TYPICAL[task_type])
     return posterior(prior, view.request.evidence.get((row.provider, row.model)), view.now)[0]
 
 

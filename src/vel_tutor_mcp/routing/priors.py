@@ -5,6 +5,7 @@ open model on Groq, simple work to small models, research to Sonar). The learned
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from vel_tutor_mcp.models import Policy, TaskType
@@ -68,9 +69,21 @@ WEIGHTS = {
 
 def p_ok(row: ModelRow, task_type: TaskType, difficulty: float) -> float:
     """Probability (0-1) that the model's answer is good enough for a prompt of that difficulty (0-1)."""
-    easiest, hardest = P_OK[task_type][TIERS.index(row.tier)]
-    chance = easiest - (easiest - hardest) * math.pow(difficulty, DIFFICULTY_POWER)
-    chance += row.p_ok_offset + row.strengths.get(task_type, 0.0)
+    return p_ok_of(row, task_type, p_ok_of_tiers(task_type, difficulty))
+
+
+def p_ok_of_tiers(task_type: TaskType, difficulty: float) -> dict[Tier, float]:
+    """The part of `p_ok` that is the same for all models of a tier."""
+    harder = math.pow(difficulty, DIFFICULTY_POWER)
+    return {
+        tier: easiest - (easiest - hardest) * harder
+        for tier, (easiest, hardest) in zip(TIERS, P_OK[task_type], strict=True)
+    }
+
+
+def p_ok_of(row: ModelRow, task_type: TaskType, of_tiers: Mapping[Tier, float]) -> float:
+    """`p_ok` from the part that `p_ok_of_tiers` gives."""
+    chance = of_tiers[row.tier] + (row.p_ok_offset + row.strengths.get(task_type, 0.0))
     if task_type is TaskType.RESEARCH and "search" not in row.capabilities:
         chance += WITHOUT_SEARCH
     return round(min(MOST_P_OK, max(LEAST_P_OK, chance)), 4)

@@ -6,6 +6,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, count
 from operator import itemgetter
 
 from vel_tutor_mcp.models import TaskType
@@ -18,14 +19,16 @@ MATERIAL_WEIGHT = 0.4
 
 _FENCE = "```"
 _CODE_LINE = re.compile(
-    r"^[ \t]*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
+    r"\n[ \t]*(?:def|class|import|from|function|const|let|public|SELECT|#include)\b.*[\w;:{)>*]$", re.MULTILINE
 )
 _CODE_ENDS = (";\n", "{\n", "}\n", "):\n")
 # Each begins with a letter or mark of its own, so that a scan costs little.
+_OPENED = re.compile(r"\((?<=\w\()")
 _CALL = re.compile(r"\.\w+\(|=[A-Z]{2}\w*\(")
 _ERROR_NAME = re.compile(r"E(?<=\wE)(?:rror|xception)\b")
 _ERROR_LINE = re.compile(r"error(?:\[\w+\])?: ")
 _FAULT_WORDS = ("Traceback (most", "egmentation fault", "panic:", "undefined reference", "Cannot read propert")
+_OPERATORS = "*/^=+-"
 _CALCULATION = re.compile(r"\d(?:\s*[*/^=]\s*\(?\d|\s+[-+]\s+\d)")
 _ASSIGNMENT = re.compile(r"[a-z]\s*=\s*-?\d")
 _MATHS = ("\\frac", "\\int", "√", "∫", "∑")
@@ -61,26 +64,26 @@ def signals_in(prompt: str) -> Signals:
 
 def _found(words: Sequence[str]) -> list[tuple[int, str]]:
     """(place, signal) in order of place."""
+    seconds = compress(count(1), map(PAIRS.__contains__, words[:-1]))
     hits = [
-        (place, PAIRS[first][words[place]])
-        for place, first in enumerate(words[:-1], 1)
-        if first in PAIRS and words[place] in PAIRS[first]
+        (place, PAIRS[words[place - 1]][words[place]]) for place in seconds if words[place] in PAIRS[words[place - 1]]
     ]
-    hits += [(place, SIGNALS[word]) for place, word in enumerate(words) if word in SIGNALS]
+    hits += [(place, SIGNALS[words[place]]) for place in compress(count(), map(SIGNALS.__contains__, words))]
     hits.sort(key=_place)
     return [(place, signal) for place, signals in hits for signal in signals]
 
 
 def _shapes(prompt: str, words: Sequence[str], seen: Mapping[str, float]) -> Iterator[str]:
     numbers = list(filter(str.isdigit, words))
-    code = _FENCE in prompt or _CODE_LINE.search(prompt) is not None
+    lines = f"\n{prompt}\n"
+    code = _FENCE in prompt or _CODE_LINE.search(lines) is not None
     if code:
         yield "code_block"
     elif _has_maths(prompt, numbers):
         yield "equation"
-    if any(map(f"{prompt}\n".__contains__, _CODE_ENDS)):
+    if any(map(lines.__contains__, _CODE_ENDS)):
         yield "code_end"
-    if "`" in prompt or "()" in prompt or ("(" in prompt and _CALL.search(prompt)):
+    if "`" in prompt or "()" in prompt or (_OPENED.search(prompt) and _CALL.search(prompt)):
         yield "inline_code"
     if _has_trace(prompt):
         yield "trace"
@@ -97,7 +100,7 @@ def _has_trace(prompt: str) -> bool:
 
 
 def _has_maths(prompt: str, numbers: Sequence[str]) -> bool:
-    if len(numbers) > 1 and _CALCULATION.search(prompt):
+    if len(numbers) > 1 and any(map(prompt.__contains__, _OPERATORS)) and _CALCULATION.search(prompt):
         return True
     if numbers and "=" in prompt and _ASSIGNMENT.search(prompt):
         return True

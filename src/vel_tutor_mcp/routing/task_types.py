@@ -55,6 +55,8 @@ ROWS = BUCKETS + len(NAMES)
 _ROW = {name: BUCKETS + place for place, name in enumerate(NAMES)}
 _IN_REQUEST = {signal: _ROW[f"{signal} in the request"] for signal in (*WORDS, *SHAPES)}
 _IN_MATERIAL = {signal: _ROW[f"{signal} in the material"] for signal in WORDS}
+_LED = {kind: _ROW[f"led by {kind}"] for kind in (*LEADS.values(), *OBJECTS.values())}
+_TO_MAKE = {kind: _ROW[f"to make {kind}"] for kind in OBJECTS.values()}
 TOLD = 2
 
 
@@ -79,13 +81,14 @@ class Learned:
 
     def __init__(self, table: "np.ndarray") -> None:
         self._table = table
+        self._told = {signal: table[row].tolist() for signal, row in _IN_REQUEST.items()}
 
     def guess(self, signals: Signals) -> Guess:
         chances = _chances(self._table.take(rows(signals), axis=0).sum(axis=0).tolist())
         kind, confidence = _likeliest(chances, CONFIDENT_LEARNED)
-        seen = [signal for signal, weight in signals.weights.items() if weight == 1]
-        says = self._table.take([_IN_REQUEST[signal] for signal in seen], axis=0)[:, KINDS.index(kind)].tolist()
-        return Guess(kind, confidence, _most_telling(dict(zip(seen, says, strict=True))))
+        column = KINDS.index(kind)
+        says = {signal: self._told[signal][column] for signal, weight in signals.weights.items() if weight == 1}
+        return Guess(kind, confidence, _most_telling(says))
 
 
 @cache
@@ -126,9 +129,9 @@ def _named(signals: Signals) -> Iterator[int]:
     for signal, weight in signals.weights.items():
         yield _IN_REQUEST[signal] if weight == 1 else _IN_MATERIAL[signal]
     if signals.lead:
-        yield _ROW[f"led by {signals.lead}"]
+        yield _LED[signals.lead]
         if signals.made:
-            yield _ROW[f"to make {signals.lead}"]
+            yield _TO_MAKE[signals.lead]
     yield _ROW["length 0"] + bisect_right(_LENGTHS, len(signals.tokens))
     yield _ROW["line breaks 0"] + bisect_right(_LINES, signals.line_breaks)
     if "?" in signals.tokens:

@@ -83,10 +83,8 @@ def _plain(decision: Decision) -> dict[str, Any]:
         "task_type": decision.task_type,
         "confidence": decision.confidence,
         "policy": decision.policy,
-        "candidates": [
-            {name: getattr(candidate, name) for name in Candidate.__slots__} for candidate in decision.candidates
-        ],
-        "excluded": [{name: getattr(row, name) for name in Excluded.__slots__} for row in decision.excluded],
+        "candidates": [candidate._asdict() for candidate in decision.candidates],
+        "excluded": [row._asdict() for row in decision.excluded],
         "reasons": list(decision.reasons),
         "propensity": decision.propensity,
         "explored": decision.explored,
