@@ -274,6 +274,7 @@ async def test_a_key_signs_for_a_month_and_verifies_as_long_as_what_it_signed_is
         await tx.execute(key_rows.update().where(key_rows.c.id == before).values(created_at=aged))
 
         needed = await tx.scalar(sa.select(key_rows.c.good_until).where(key_rows.c.id == before))
+    assert needed is not None
     assert needed >= old.grant.expires_at
 
     restarted = front(desk.app)
