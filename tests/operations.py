@@ -9,8 +9,6 @@ from vel_tutor_mcp.models import Principal
 
 # They are parts of operations that were allowed already.
 WITHIN = {"tasks.cancel_pending_of", "routes.request_for"}
-# Their permission lines follow.
-WITHIN |= {"routes.explain", "usage.report", "budgets.list", "budgets.set", "budgets.remove", "audit.search"}
 
 
 def operations() -> dict[str, Any]:
