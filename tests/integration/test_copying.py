@@ -46,6 +46,7 @@ PLAIN_VALUES: dict[type, Any] = {
     sa.Integer: 1,
     sa.Float: 0.1,
     sa.String: ODD_TEXT[:10],
+    sa.LargeBinary: b"\0\xff",
 }
 TABLES_OF_ALL = """
 SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 2
@@ -459,7 +460,7 @@ VALUES: dict[type, st.SearchStrategy[Any]] = {
     sa.BigInteger: st.integers(-(2**63), 2**63 - 1),
     sa.SmallInteger: st.integers(-(2**15), 2**15 - 1),
     sa.Integer: st.integers(-(2**31), 2**31 - 1),
-    sa.Float: st.floats(allow_nan=False),
+    sa.Float: st.floats(allow_nan=False).map(lambda number: number + 0.0),  # SQLite keeps -0.0 as 0.0
     sa.LargeBinary: st.binary(max_size=20),
     sa.String: texts,
 }
