@@ -36,6 +36,8 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
+from vel_tutor_mcp.services.audit_keeping import Keeping
+from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
@@ -179,7 +181,10 @@ class Prepared:
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         accounts, access = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
+        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
             accounts=accounts,
@@ -193,7 +198,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
-            audit=Audit(self.database),
+            audit=Audit(self.database, keys, archives),
             health=health,
             prices=self.prices,
             _parts=self,
@@ -201,7 +206,7 @@ class Prepared:
             _calls=calls,
             _answers=answers,
             _care=care,
-            _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
+            _loops=tuple(map(asyncio.create_task, loops)),
         )
 
     def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:
@@ -301,6 +306,12 @@ def database_of(settings: Settings) -> Database:
     if settings.database_url is None:
         return SqliteDatabase((settings.home / FILE_NAME).resolve(), settings.sqlite_synchronous)
     return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
+
+
+def archives_of(settings: Settings, database: Database) -> Path | None:
+    """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
+    own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
+    return settings.audit_archive or own
 
 
 def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:
