@@ -179,8 +179,7 @@ class Prepared:
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        credentials = Credentials(self.database, principal.organisation_id)
-        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        accounts, access = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
@@ -188,8 +187,8 @@ class Prepared:
         loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
-            accounts=Accounts(self.database, credentials),
-            access=Access(self.database, credentials, keyring),
+            accounts=accounts,
+            access=access,
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
@@ -209,6 +208,11 @@ class Prepared:
             _care=care,
             _loops=tuple(map(asyncio.create_task, loops)),
         )
+
+    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:
+        credentials = Credentials(self.database, principal.organisation_id)
+        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        return Accounts(self.database, credentials), Access(self.database, credentials, keyring)
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""
