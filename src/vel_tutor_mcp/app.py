@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
@@ -41,6 +42,7 @@ from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.integrations import Integrations
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
@@ -82,6 +84,7 @@ class App:
     usage: Usage
     what_if: WhatIf
     budgets: Budgets
+    integrations: Integrations
     audit: Audit
     health: Health
     prices: Prices
@@ -170,6 +173,9 @@ class Prepared:
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
+        integrations = Integrations(
+            self.database, secret_keys_of(self.settings), _base_urls(self.settings, self.catalog)
+        )
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         return App(
@@ -183,6 +189,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
+            integrations=integrations,
             audit=Audit(self.database),
             health=health,
             prices=self.prices,
@@ -232,8 +239,8 @@ def prepare(settings: Settings) -> Prepared:
     schema.prepare(database, engine.migrate)
     with database.translated():
         lease.take()
-    # A library's request lines would repeat prompts' whereabouts in our log at INFO.
-    for noisy in ("httpx2", "httpcore2", "openai", "alembic"):
+    # A library's lines would repeat prompts, or their whereabouts, in our log at INFO and DEBUG.
+    for noisy in ("httpx2", "httpcore2", "openai", "alembic", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     prices = Prices(catalog)
     prices.load()
@@ -314,6 +321,16 @@ def _bad_url(why: str) -> ConfigurationError:
         f"The database URL cannot be used; {why}; write VEL_TUTOR_DATABASE_URL like "
         "postgresql://user:password@host/name or sqlite:////absolute/path.db, or leave it out."
     )
+
+
+def secret_keys_of(settings: Settings) -> SecretKeys:
+    """The secret keys that the settings hold, or those of the home's file; nothing is read yet."""
+    text = settings.secret_key
+    return SecretKeys(text.get_secret_value() if text else None, settings.home)
+
+
+def _base_urls(settings: Settings, catalog: Catalog) -> dict[str, str]:
+    return {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
 
 
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:
