@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
@@ -42,7 +41,8 @@ from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
-from vel_tutor_mcp.services.integrations import Integrations
+from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
+from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
@@ -92,6 +92,7 @@ class App:
     _hub: Hub
     _calls: Calls
     _answers: Answers
+    _lines: Lines
     _care: Care
     _loops: "tuple[asyncio.Task[None], ...]"
 
@@ -124,6 +125,7 @@ class App:
         await self._parts.engine.dispose()
         for provider in self._parts.providers.values():
             await provider.close()
+        await self._lines.close()
         await self._parts.database.close()
 
 
@@ -167,15 +169,14 @@ class Prepared:
         hedging = Hedging() if self.settings.hedging else None
         router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
-        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
+        integrations = integrations_of(self.database, self.settings, self.catalog)
+        lines = Lines(integrations, self.catalog, router.forget, most_calls=2 * self.settings.tasks_in_progress)
+        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        integrations = Integrations(
-            self.database, secret_keys_of(self.settings), _base_urls(self.settings, self.catalog)
-        )
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         return App(
@@ -197,6 +198,7 @@ class Prepared:
             _hub=hub,
             _calls=calls,
             _answers=answers,
+            _lines=lines,
             _care=care,
             _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
         )
@@ -323,14 +325,10 @@ def _bad_url(why: str) -> ConfigurationError:
     )
 
 
-def secret_keys_of(settings: Settings) -> SecretKeys:
-    """The secret keys that the settings hold, or those of the home's file; nothing is read yet."""
-    text = settings.secret_key
-    return SecretKeys(text.get_secret_value() if text else None, settings.home)
-
-
-def _base_urls(settings: Settings, catalog: Catalog) -> dict[str, str]:
-    return {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
+def integrations_of(database: Database, settings: Settings, catalog: Catalog) -> Integrations:
+    """The integrations in the database; no secret key is read yet."""
+    base_urls = {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
+    return Integrations(database, secret_keys_of(settings), base_urls)
 
 
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -166,6 +167,11 @@ async def test_an_administrator_deletes_the_keys_of_their_organisation_only(app:
     stranger = replace(me, user_id=user.user_id.replace(user.user_id[0], "0"), organisation_id=user.user_id)
     with pytest.raises(NotFound):
         await app.integrations.delete(stranger, "openai", user.user_id)
+    for nobody in ("", "x", "\0", str(uuid4())):
+        with pytest.raises(NotFound):
+            await app.integrations.delete(me, "openai", nobody)
+        with pytest.raises(NotFound):
+            await app.integrations.get(me, nobody)
     await app.integrations.delete(me, "openai", user.user_id)
     assert not await app.integrations.list(me)
     with pytest.raises(NotFound):

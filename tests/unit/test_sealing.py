@@ -91,9 +91,18 @@ def test_a_missing_key_is_named_by_its_id_with_what_to_do() -> None:
     assert OLD not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    "text", ["", ",", "x", a_key()[:-4], f"{OLD},short", "ä" * 44, base64.b64encode(b"1").decode()]
-)
+NO_KEYS = {
+    "nothing": "",
+    "a comma": ",",
+    "a letter": "x",
+    "a part of a key": OLD[:-4],
+    "a key and a word": f"{OLD},short",
+    "letters of no alphabet": "ä" * 44,
+    "a short key": base64.b64encode(b"1").decode(),
+}
+
+
+@pytest.mark.parametrize("text", NO_KEYS.values(), ids=NO_KEYS)
 def test_what_is_no_key_is_refused_without_a_word_of_it(text: str) -> None:
     with pytest.raises(ConfigurationError, match="VEL_TUTOR_SECRET_KEY cannot be used") as refusal:
         SecretKeys(text, NOWHERE).ids()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
@@ -15,7 +16,12 @@ from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError, NotFound
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.visit import Visit, prove
+from vel_tutor_mcp.routing.lines import name_of
+from vel_tutor_mcp.routing.reasons import OWN_KEY
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.inputs import is_text
+from vel_tutor_mcp.services.lookup import spelt
+from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, integrations
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.integrations import Integration, Status
@@ -29,6 +35,7 @@ LONGEST_KEY, LONGEST_URL = 500, 300
 _ADMINISTRATORS = frozenset({"admin", "org_admin"})
 _SHOWN_END, _LEAST_TO_SHOW = 4, 16
 _BATCH = 100
+_MARK = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +80,18 @@ class Integrations:
         """Ask the provider whether it takes the key, which costs nothing; from then on it is active, or in error.
 
         Raises:
-            NotFound: there is no such integration of theirs. InputError: nobody can be asked. Conflict: it was changed
-                meanwhile. ConfigurationError: the key cannot be opened.
+            NotFound: there is no such integration of theirs. InputError: there is nobody to ask.
+            Conflict: it was changed meanwhile. ConfigurationError: the key cannot be opened.
         """
         seen = await self.get(principal, provider)
+        self._check(principal, provider, None)
         if provider == TASK_MASTER:
             raise InputError(
                 "The key of taskmaster cannot be tested; Task Master is a program and no vendor that could be asked; "
                 "it stays pending until Task Master uses it."
             )
         key = await self.opened(seen)
-        error = refusal(provider, await prove(seen.base_url or self._base_urls[provider], key, TEST_SECONDS))
+        error = refusal(provider, await prove(self.base_url_of(seen), key, TEST_SECONDS))
         at = record.now()
         status = Status.ERROR if error else Status.ACTIVE
         return await self._judge(
@@ -116,7 +124,7 @@ class Integrations:
         Raises:
             NotFound: there is no such integration that they may delete.
         """
-        owner = owner_id or principal.user_id
+        owner = principal.user_id if owner_id is None else spelt(owner_id)
         async with self._database.write() as tx:
             found = await _of(tx, owner, provider)
             theirs = principal.role in _ADMINISTRATORS and found.organisation_id == principal.organisation_id
@@ -157,6 +165,10 @@ class Integrations:
         if sealed is None:
             return None
         return (await in_thread(lambda: self._secret_keys.open(sealed, PURPOSE, integration.context))).decode()
+
+    def base_url_of(self, integration: Integration) -> str:
+        """Where its key is sent."""
+        return integration.base_url or self._base_urls[integration.provider]
 
     def _check(self, principal: Principal, provider: str, base_url: str | None) -> None:
         if principal.role == "viewer":
@@ -210,6 +222,23 @@ class Integrations:
         return done
 
 
+def secret_keys_of(settings: Settings) -> SecretKeys:
+    """The secret keys that the settings hold, or those of the home's file; nothing is read yet."""
+    text = settings.secret_key
+    return SecretKeys(text.get_secret_value() if text else None, settings.home)
+
+
+def unopened(secret_keys: SecretKeys, integrations: Sequence[Integration]) -> list[str]:
+    """Why keys of these cannot be opened, of each that cannot. Blocks."""
+    found = []
+    for integration in integrations:
+        try:
+            secret_keys.open(integration.sealed_key or b"", PURPOSE, integration.context)
+        except ConfigurationError as problem:
+            found.append(str(problem))
+    return found
+
+
 def shown(integration: Integration) -> dict[str, Any]:
     """What anybody who may see it is told."""
     tested_at = integration.tested_at
@@ -242,18 +271,30 @@ def refusal(provider: str, seen: Visit) -> str | None:
     return f"{provider} answered {seen.status} to the test; check the base URL, and test it again later."
 
 
-async def refuse(tx: Transaction, principal: Principal, provider: str, why: str) -> None:
-    """The provider has refused the principal's active key in use: it is not used again before a test finds it good."""
+def line_of(integration: Integration) -> str:
+    """The name of its line: another one for each key and address."""
+    parts = (integration.id, integration.base_url or "", (integration.sealed_key or b"").hex())
+    return name_of(integration.provider, sha256("\n".join(parts).encode()).hexdigest()[:_MARK])
+
+
+def obstacle_of(integration: Integration) -> str:
+    """Why one that is not active is not used, as a part of a sentence."""
+    return f"{OWN_KEY} ({integration.status}): test it, or delete it to use this server's own"
+
+
+async def refuse(tx: Transaction, principal: Principal, provider: str, line: str, status: int) -> None:
+    """The provider has refused the principal's key in use: it is not used again before a test finds it good."""
     seen = await integrations.find(tx, principal.user_id, provider)
-    if seen is None or seen.status is not Status.ACTIVE:
+    if seen is None or seen.status is not Status.ACTIVE or line_of(seen) != line:
         return
+    why = f"{provider} refused the key in use ({status}); look at its account there, or store another key, and test it."
     judged = replace(seen, status=Status.ERROR, error=why, updated_at=record.now())
     if await integrations.change(tx, judged, seen):
         await _audit(tx, principal, "integration_refused", judged)
 
 
 async def _of(tx: Transaction, owner_id: str, provider: str) -> Integration:
-    found = await integrations.find(tx, owner_id, provider)
+    found = await integrations.find(tx, owner_id, provider) if owner_id and is_text(provider) else None
     if found is None:
         raise _nowhere()
     return found

@@ -12,6 +12,8 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import integrations
 
+_HAS_KEY = integrations.c.sealed_key.is_not(None)
+
 
 class Status(StrEnum):
     """Only an active one is used: it was tested, and not refused since."""
@@ -74,10 +76,15 @@ async def find(tx: Transaction, owner_id: str, provider: str) -> Integration | N
 
 async def with_keys(tx: Transaction, after: str | None, most: int) -> list[Integration]:
     """The next ones, of anybody, that have a key; in the order of their ids."""
-    query = sa.select(integrations).where(integrations.c.sealed_key.is_not(None))
+    query = sa.select(integrations).where(_HAS_KEY)
     if after is not None:
         query = query.where(integrations.c.id > after)
     return [_integration(row) for row in await tx.execute(query.order_by(integrations.c.id).limit(most))]
+
+
+def all_with_keys(connection: sa.Connection) -> list[Integration]:
+    """Of anybody, for who only looks. Blocks."""
+    return [_integration(row) for row in connection.execute(sa.select(integrations).where(_HAS_KEY))]
 
 
 async def add(tx: Transaction, integration: Integration) -> None:
