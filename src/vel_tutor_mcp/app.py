@@ -29,11 +29,13 @@ from vel_tutor_mcp.routing.ledger import Prices
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.routing.warmth import Warmth
-from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
+from vel_tutor_mcp.services.audit_keeping import Keeping
+from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
@@ -164,6 +166,7 @@ class Prepared:
             pace=pace,
             warmth=warmth,
             estimates=self.estimates,
+            of_day=funds.of_day(self.settings),
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         hedging = Hedging() if self.settings.hedging else None
@@ -178,7 +181,10 @@ class Prepared:
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
+        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
             catalog=self.catalog,
@@ -191,7 +197,7 @@ class Prepared:
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
-            audit=Audit(self.database),
+            audit=Audit(self.database, keys, archives),
             health=health,
             prices=self.prices,
             _parts=self,
@@ -200,7 +206,7 @@ class Prepared:
             _answers=answers,
             _lines=lines,
             _care=care,
-            _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
+            _loops=tuple(map(asyncio.create_task, loops)),
         )
 
     async def _with_local_models(self) -> Catalog:
@@ -295,6 +301,12 @@ def database_of(settings: Settings) -> Database:
     if settings.database_url is None:
         return SqliteDatabase((settings.home / FILE_NAME).resolve(), settings.sqlite_synchronous)
     return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
+
+
+def archives_of(settings: Settings, database: Database) -> Path | None:
+    """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
+    own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
+    return settings.audit_archive or own
 
 
 def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:

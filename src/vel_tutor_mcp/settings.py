@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     history_days: Annotated[int, Field(ge=1)] = 30
     secret_key: SecretStr | None = None
+    audit_days: Annotated[int, Field(ge=1)] = 90
+    audit_archive: Path | None = None
+    audit_key: SecretStr | None = None
+    audit_trusted_keys: str = ""
 
     openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY")
     openai_base_url: str | None = _variable("OPENAI_BASE_URL")
@@ -95,6 +99,14 @@ class Settings(BaseSettings):
     def _are_secret_keys(cls, keys: SecretStr | None) -> SecretStr | None:
         if keys is not None and not re.fullmatch(rf"\s*{_KEY_FORM}(\s*,\s*{_KEY_FORM})*\s*", keys.get_secret_value()):
             raise ValueError("must be keys of 32 random bytes in base64, with commas between")
+        return keys
+
+    @field_validator("audit_key", "audit_trusted_keys")
+    @classmethod
+    def _is_hexadecimal(cls, keys: SecretStr | str | None) -> SecretStr | str | None:
+        text = keys.get_secret_value() if isinstance(keys, SecretStr) else keys or ""
+        if not all(re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", key) for key in filter(None, text.split(","))):
+            raise ValueError("a key has 64 hexadecimal digits")
         return keys
 
     @field_validator("home")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vel_tutor_mcp.models import NanoUsd, Outcome, Principal
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.ledger import Prices, usd
+from vel_tutor_mcp.routing.priors import TIERS
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.budgets import ToldBudget, told
 from vel_tutor_mcp.settings import Settings
@@ -20,7 +21,6 @@ from vel_tutor_mcp.store.usage import Group, Used
 Period = Literal["day", "week", "month"]
 
 PERIODS: dict[Period, timedelta] = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
-_TIERS = ("small", "standard", "strong", "frontier")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class Usage:
     def _strongest(self) -> ModelRow | None:
         """The model of the highest tier that can be called and has a price; the dearest of several."""
         priced = [
-            (_TIERS.index(row.tier), cost, row)
+            (-TIERS.index(row.tier), cost, row)
             for row in self._catalog.models
             if row.provider in self._configured and not row.retired
             if (cost := self._prices.cost(row, 1000, 1000))
