@@ -30,6 +30,8 @@ from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.routing.warmth import Warmth
 from vel_tutor_mcp.services import funds, record
+from vel_tutor_mcp.services.access import Access
+from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
@@ -41,9 +43,11 @@ from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
+from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
@@ -77,6 +81,8 @@ class App:
     """The product, open: what every door calls."""
 
     local_principal: Principal
+    accounts: Accounts
+    access: Access
     catalog: Catalog
     agents: Agents
     tasks: Tasks
@@ -180,6 +186,8 @@ class Prepared:
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
+        credentials = Credentials(self.database, principal.organisation_id)
+        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
@@ -187,6 +195,8 @@ class Prepared:
         loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
+            accounts=Accounts(self.database, credentials),
+            access=Access(self.database, credentials, keyring),
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,

@@ -1,5 +1,6 @@
 """Every environment variable, once: `VEL_TUTOR_*`, the providers' keys, then the TOML file, then defaults."""
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -71,6 +72,9 @@ class Settings(BaseSettings):
     between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
     hedging: bool = False
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    public_url: str = "http://127.0.0.1:4000"
+    allowed_hosts: str = ""
+    trusted_proxies: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
     secret_key: SecretStr | None = None
     audit_days: Annotated[int, Field(ge=1)] = 90
@@ -86,6 +90,30 @@ class Settings(BaseSettings):
     perplexity_base_url: str | None = _variable("PERPLEXITY_BASE_URL")
 
     catalog: dict[str, Any] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
+            raise ValueError("must be http:// or https:// and a host, without a path")
+        return url.rstrip("/").lower()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, names: str) -> str:
+        if not all(re.fullmatch(r"[^\s/:*]+|\[[0-9a-fA-F:.]+\]", name) for name in parts_of(names)):
+            raise ValueError("must be names of hosts with commas between, without scheme, port and path")
+        return names.lower()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, addresses: str) -> str:
+        try:
+            for address in parts_of(addresses):
+                ipaddress.ip_network(address)
+        except ValueError:
+            raise ValueError("must be addresses or networks with commas between") from None
+        return addresses
 
     @field_validator("openai_base_url", "groq_base_url", "perplexity_base_url", "local_base_url")
     @classmethod
@@ -142,6 +170,11 @@ class Settings(BaseSettings):
         """The base URL set for the provider, None where its own is to be used."""
         url: str | None = getattr(self, f"{provider}_base_url", None)
         return url
+
+
+def parts_of(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_settings() -> Settings:

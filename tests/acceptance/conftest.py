@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deployment import EVERYWHERE, Deployment
+from deployment import PLACES, Deployment
 from postgresql import PostgresServer
 from server import COVERAGE
 
@@ -35,13 +35,13 @@ def measured_once(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=EVERYWHERE, ids="-".join)
+@pytest.fixture(params=PLACES, ids="-".join)
 def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
-    """Each transport with each database, new for each test."""
+    """Each transport and each database, new for each test."""
     yield from _deployment(request, tmp_path)
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE, ids="-".join)
+@pytest.fixture(scope="module", params=PLACES, ids="-".join)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The same, for all tests of a file."""
     yield from _deployment(request, tmp_path_factory.mktemp("place"))

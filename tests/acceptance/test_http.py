@@ -117,12 +117,12 @@ async def test_the_older_pair_is_served_on_the_same_port(server: Server) -> None
 @pytest.mark.parametrize(
     ("options", "code", "why"),
     [
-        (["--transport", "http"], BAD_USAGE, "--no-auth"),
-        (["--transport", "sse", "--host", "0.0.0.0"], BAD_USAGE, "--no-auth"),
         (["--transport", "http", "--no-auth", "--host", "0.0.0.0"], BAD_USAGE, "127.0.0.1"),
         (["--transport", "http", "--no-auth", "--host", "::"], BAD_USAGE, "127.0.0.1"),
         (["--transport", "sse", "--no-auth", "--host", "example.org"], BAD_USAGE, "127.0.0.1"),
-        (["--transport", "http", "--no-auth", "--port", "{taken}"], BAD_CONFIGURATION, "another program"),
+        (["--transport", "http", "--certfile", "nowhere.pem"], BAD_CONFIGURATION, "No such file"),
+        (["--transport", "http", "--keyfile", "nowhere.pem"], BAD_USAGE, "--certfile"),
+        (["--transport", "http", "--port", "{taken}"], BAD_CONFIGURATION, "another program"),
     ],
 )
 async def test_what_cannot_be_served_is_refused_with_a_sentence(
@@ -183,9 +183,13 @@ async def test_a_draining_server_tells_the_answer_and_lets_nobody_in(
     assert server.stderr.decode().count("\n") == 1  # the address, and nothing else
 
 
-@over_http
 @with_signals
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("deployment", "number"),
+    [(("sse", "sqlite"), signal.SIGINT), (("http", "sqlite"), signal.SIGTERM)],  # both doors hear signals in one way
+    indirect=["deployment"],
+    ids=["sse-SIGINT", "http-SIGTERM"],
+)
 async def test_the_server_answers_who_waits_ends_open_streams_and_leaves_at_once(
     deployment: Deployment, providers: Providers, number: int
 ) -> None:

@@ -6,11 +6,12 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from audit import ID, entries, fill_anew, harm, verdict
+from audit import ID, checkpoint, entries, fill_anew, harm, verdict
 from stores import NewDatabase
 
 from vel_tutor_mcp.app import database_of
@@ -156,6 +157,13 @@ def test_what_was_done_to_an_export_is_told(harm: str, database: Database, keys:
     exported(database, keys, file)
     do, flaw, sequence = HARMS[harm]
     assert told(after(file, do)) == (flaw, sequence)
+
+
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)
+def test_what_is_missing_before_a_checkpoint_in_an_export_is_told(database: Database, keys: Keys, file: Path) -> None:
+    checkpoint(database, keys, 3, datetime.now(UTC))
+    exported(database, keys, file)
+    assert told(after(file, without(3, 4, 5))) == (Flaw.REMOVED, 1)
 
 
 @pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)

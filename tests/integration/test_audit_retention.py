@@ -212,10 +212,13 @@ def test_an_archive_that_was_cut_is_told(database: Database, keys: Keys, folder:
     assert (fault.flaw, fault.sequence) == (Flaw.CHANGED, 1)
 
 
-def test_who_only_says_that_entries_were_archived_is_found_out(database: Database, keys: Keys) -> None:
+@pytest.mark.parametrize("archive", ["'audit-1-3.jsonl.gz'", "NULL"])
+def test_who_removes_entries_behind_a_checkpoint_that_does_not_say_so_is_found_out(
+    archive: str, database: Database, keys: Keys
+) -> None:
     harm(
         database,
-        "UPDATE audit_checkpoints SET archive = 'audit-1-3.jsonl.gz' WHERE sequence = 3",
+        f"UPDATE audit_checkpoints SET archive = {archive} WHERE sequence = 3",
         "DELETE FROM audit_logs WHERE sequence <= 3",
     )
     fault = verdict(database, keys).fault

@@ -153,11 +153,11 @@ async def test_nobody_sees_or_uses_another_owners_integration(app: App, me: Prin
             await app.integrations.test(principal, "openai")
     with pytest.raises(NotFound):
         await app.integrations.delete(user, "openai", me.user_id)
-    with pytest.raises(Forbidden, match="a viewer only looks"):
+    with pytest.raises(Forbidden, match="the role viewer has no integration_write"):
         await app.integrations.put(viewer, "openai", KEY)
     with pytest.raises(Forbidden, match="an address of this machine"):
         await app.integrations.put(user, "local", None, "http://localhost:8080/v1")
-    with pytest.raises(Forbidden, match="who runs this server"):
+    with pytest.raises(Forbidden, match="the role org_admin has no integration_rotate"):
         await app.integrations.rotate(replace(user, role="org_admin"))
 
 

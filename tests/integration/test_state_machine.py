@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from noted import first_rows, services_on
 from stores import empty
+from times import examples
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
@@ -204,7 +205,7 @@ def test_tasks_in_any_order(database_url: str | None, tmp_path: Path) -> None:
     stored_in = Settings.model_validate({"home": tmp_path, "database_url": database_url, "tasks_in_progress": AT_ONCE})
     schema.prepare(database_of(stored_in), lambda: None)
     # A server syncs each of our many small commits to its disk.
-    limits = settings(max_examples=8 if database_url else 15, stateful_step_count=20, deadline=None)
+    limits = settings(max_examples=examples(4 if database_url else 8), stateful_step_count=20, deadline=None)
 
     class Stored(TasksInAnyOrder):
         place = stored_in

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal
@@ -18,6 +19,7 @@ from vel_tutor_mcp.services.audit_keys import Keys, Signer
 from vel_tutor_mcp.services.audit_lines import Header, Part
 from vel_tutor_mcp.services.audit_verdict import Verdict
 from vel_tutor_mcp.services.inputs import is_text
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit import Wanted
@@ -41,6 +43,7 @@ class Audit:
         self._keys = keys
         self._archives = archives
 
+    @allows(Operation.AUDIT_READ)
     @unbroken
     async def search(
         self,
@@ -65,7 +68,8 @@ class Audit:
         async with self._database.read() as tx:
             return await trail.page(tx, reader, limit, cursor, wanted)
 
-    async def verify(self, *, with_archives: bool = False) -> Verdict:
+    @allows(Operation.AUDIT_READ)
+    async def verify(self, _reader: Principal, *, with_archives: bool = False) -> Verdict:
         """Whether every entry in the database, and in the archives that are here, is as it was written. It tells
         nothing that is in one.
 
@@ -79,6 +83,7 @@ class Audit:
 
         return await in_thread(lambda: audit_verdict.of_database(self._database, self._keys.known(), archived))
 
+    @allows(Operation.AUDIT_READ)
     async def export(
         self,
         reader: Principal,

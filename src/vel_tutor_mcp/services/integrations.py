@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from vel_tutor_mcp.auth.roles import Operation, Reach, may_to, reach
 from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError, NotFound
+from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError, NotFound, NotYours
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.visit import Visit, prove
 from vel_tutor_mcp.routing.lines import name_of
@@ -21,6 +22,7 @@ from vel_tutor_mcp.routing.reasons import OWN_KEY
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.lookup import spelt
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, integrations
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -32,7 +34,7 @@ TASK_MASTER = "taskmaster"
 TEST_SECONDS = 10.0
 LONGEST_KEY, LONGEST_URL = 500, 300
 
-_ADMINISTRATORS = frozenset({"admin", "org_admin"})
+_NOWHERE = "There is no such integration; no key of yours is stored for this provider; store one first."
 _SHOWN_END, _LEAST_TO_SHOW = 4, 16
 _BATCH = 100
 _MARK = 16
@@ -55,6 +57,7 @@ class Integrations:
         self._secret_keys = secret_keys
         self._base_urls = base_urls
 
+    @allows(Operation.INTEGRATION_WRITE)
     async def put(
         self, principal: Principal, provider: str, key: SecretStr | None, base_url: str | None = None
     ) -> Integration:
@@ -63,8 +66,8 @@ class Integrations:
         A server of one's own, at `base_url`, may take no key.
 
         Raises:
-            InputError: there is no such provider, or the key or the URL is none. Forbidden: the role only looks, or may
-                not name an address of this machine. ConfigurationError: the secret key cannot be used.
+            InputError: there is no such provider, or the key or the URL is none. Forbidden: the role
+                may not name an address of this machine. ConfigurationError: the secret key cannot be used.
         """
         self._check(principal, provider, base_url)
         text = _key(key, needed=base_url is None)
@@ -76,6 +79,7 @@ class Integrations:
             made = replace(made, sealed_key=sealed, ends=_ends(text))
         return await self._put(principal, made)
 
+    @allows(Operation.INTEGRATION_WRITE)
     async def test(self, principal: Principal, provider: str) -> Integration:
         """Ask the provider whether it takes the key, which costs nothing; from then on it is active, or in error.
 
@@ -98,6 +102,7 @@ class Integrations:
             principal, seen, replace(seen, status=status, error=error, tested_at=at, updated_at=at)
         )
 
+    @allows(Operation.INTEGRATION_READ)
     @unbroken
     async def get(self, principal: Principal, provider: str) -> Integration:
         """The principal's integration of this provider.
@@ -108,15 +113,17 @@ class Integrations:
         async with self._database.read() as tx:
             return await _of(tx, principal.user_id, provider)
 
+    @allows(Operation.INTEGRATION_READ)
     @unbroken
     async def list(self, principal: Principal) -> list[Integration]:
         """The principal's; administrators have all of their organisation, those of others without the key's end."""
         async with self._database.read() as tx:
-            if principal.role not in _ADMINISTRATORS:
+            if reach(principal.role, Operation.INTEGRATION_READ) < Reach.ORGANISATION:
                 return await integrations.of_owner(tx, principal.user_id)
             found = await integrations.of_organisation(tx, principal.organisation_id)
         return [row if row.owner_id == principal.user_id else replace(row, ends="") for row in found]
 
+    @allows(Operation.INTEGRATION_WRITE)
     @unbroken
     async def delete(self, principal: Principal, provider: str, owner_id: str | None = None) -> Integration:
         """Forget the key, of one's own or, for administrators, of another owner in their organisation.
@@ -127,21 +134,19 @@ class Integrations:
         owner = principal.user_id if owner_id is None else spelt(owner_id)
         async with self._database.write() as tx:
             found = await _of(tx, owner, provider)
-            theirs = principal.role in _ADMINISTRATORS and found.organisation_id == principal.organisation_id
-            if not theirs and found.owner_id != principal.user_id:
-                raise _nowhere()
+            if not may_to(principal, Operation.INTEGRATION_WRITE, found.organisation_id, found.owner_id):
+                raise NotYours(_NOWHERE, f"user:{found.owner_id}")
             await integrations.remove(tx, found)
             await _audit(tx, principal, "integration_deleted", found)
         return found
 
+    @allows(Operation.INTEGRATION_ROTATE)
     async def rotate(self, principal: Principal) -> Rotation:
         """Seal every key anew that was not sealed by the first secret key; may be stopped and repeated at any point.
 
         Raises:
-            Forbidden: the principal is no administrator of the installation.
+            Forbidden: their role is not that of an administrator of the installation.
         """
-        if principal.role != "admin":
-            raise Forbidden("You may not do this; sealed keys are of all organisations; ask who runs this server.")
         sealed, current, unopened, after = 0, 0, [], None
         while batch := await self._batch(after):
             after = batch[-1].id
@@ -171,8 +176,6 @@ class Integrations:
         return integration.base_url or self._base_urls[integration.provider]
 
     def _check(self, principal: Principal, provider: str, base_url: str | None) -> None:
-        if principal.role == "viewer":
-            raise Forbidden("You may not store keys; a viewer only looks; ask an administrator of your organisation.")
         known = [*self._base_urls, TASK_MASTER]
         if provider not in known:
             raise InputError(f"There is no such provider; keys are kept for {', '.join(sorted(known))}; name one.")
@@ -296,12 +299,8 @@ async def refuse(tx: Transaction, principal: Principal, provider: str, line: str
 async def _of(tx: Transaction, owner_id: str, provider: str) -> Integration:
     found = await integrations.find(tx, owner_id, provider) if owner_id and is_text(provider) else None
     if found is None:
-        raise _nowhere()
+        raise NotFound(_NOWHERE)
     return found
-
-
-def _nowhere() -> NotFound:
-    return NotFound("There is no such integration; no key of yours is stored for this provider; store one first.")
 
 
 def _key(key: SecretStr | None, *, needed: bool) -> str | None:

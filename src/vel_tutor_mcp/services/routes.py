@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vel_tutor_mcp import __version__
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, Task, TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates
@@ -20,6 +21,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.integrations import line_of, obstacle_of
 from vel_tutor_mcp.services.lookup import agent_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import budgets, evidence, integrations
 from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.budgets import Payer
@@ -70,6 +72,7 @@ class Routes:
         self._estimates = estimates or Estimates()
         self._of_day = of_day
 
+    @allows(Operation.ROUTE_EXPLAIN)
     @unbroken
     async def explain(
         self, principal: Principal, prompt: str, agent: str, task_type: TaskType | None, policy: Policy | None

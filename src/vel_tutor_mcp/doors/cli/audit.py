@@ -42,7 +42,7 @@ def verify(
 
 
 async def _verdict_of(app: "App") -> "Verdict":
-    return await app.audit.verify(with_archives=True)
+    return await app.audit.verify(app.local_principal, with_archives=True)
 
 
 def _verdict_of_file(file: Path, keys: list[str]) -> "Verdict":

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,8 +9,7 @@ from uuid import uuid4
 import pytest
 from mcp import Client
 from mcp_types import TextContent
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal, TaskStatus
@@ -28,32 +26,6 @@ TOOLS = {
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
 Data = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    """One for all tests of this file: each looks only at what it made."""
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database) as app:
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
 
 
 async def told(client: Client, tool: str, **arguments: Any) -> tuple[str, Data]:
