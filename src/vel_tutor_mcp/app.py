@@ -46,7 +46,9 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
@@ -90,6 +92,7 @@ class App:
     usage: Usage
     what_if: WhatIf
     budgets: Budgets
+    integrations: Integrations
     audit: Audit
     health: Health
     prices: Prices
@@ -97,6 +100,7 @@ class App:
     _hub: Hub
     _calls: Calls
     _answers: Answers
+    _lines: Lines
     _care: Care
     _loops: "tuple[asyncio.Task[None], ...]"
 
@@ -129,6 +133,7 @@ class App:
         await self._parts.engine.dispose()
         for provider in self._parts.providers.values():
             await provider.close()
+        await self._lines.close()
         await self._parts.database.close()
 
 
@@ -173,7 +178,9 @@ class Prepared:
         hedging = Hedging() if self.settings.hedging else None
         router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
-        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
+        integrations = integrations_of(self.database, self.settings, self.catalog)
+        lines = Lines(integrations, self.catalog, router.forget, most_calls=2 * self.settings.tasks_in_progress)
+        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database)
@@ -198,6 +205,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
+            integrations=integrations,
             audit=Audit(self.database, keys, archives),
             health=health,
             prices=self.prices,
@@ -205,6 +213,7 @@ class Prepared:
             _hub=hub,
             _calls=calls,
             _answers=answers,
+            _lines=lines,
             _care=care,
             _loops=tuple(map(asyncio.create_task, loops)),
         )
@@ -252,8 +261,8 @@ def prepare(settings: Settings) -> Prepared:
     schema.prepare(database, engine.migrate)
     with database.translated():
         lease.take()
-    # A library's request lines would repeat prompts' whereabouts in our log at INFO.
-    for noisy in ("httpx2", "httpcore2", "openai", "alembic"):
+    # A library's lines would repeat prompts, or their whereabouts, in our log at INFO and DEBUG.
+    for noisy in ("httpx2", "httpcore2", "openai", "alembic", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     prices = Prices(catalog)
     prices.load()
@@ -340,6 +349,12 @@ def _bad_url(why: str) -> ConfigurationError:
         f"The database URL cannot be used; {why}; write VEL_TUTOR_DATABASE_URL like "
         "postgresql://user:password@host/name or sqlite:////absolute/path.db, or leave it out."
     )
+
+
+def integrations_of(database: Database, settings: Settings, catalog: Catalog) -> Integrations:
+    """The integrations in the database; no secret key is read yet."""
+    base_urls = {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
+    return Integrations(database, secret_keys_of(settings), base_urls)
 
 
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:

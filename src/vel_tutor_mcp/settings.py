@@ -17,6 +17,7 @@ from vel_tutor_mcp.models import MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 _CATALOG = "catalog"
+_KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _ROUTING_TABLES = frozenset({"providers", "models"})
 
 
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     trusted_proxies: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
+    secret_key: SecretStr | None = None
     audit_days: Annotated[int, Field(ge=1)] = 90
     audit_archive: Path | None = None
     audit_key: SecretStr | None = None
@@ -119,6 +121,13 @@ class Settings(BaseSettings):
         if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
             raise ValueError("must start with http:// or https://")
         return url
+
+    @field_validator("secret_key")
+    @classmethod
+    def _are_secret_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and not re.fullmatch(rf"\s*{_KEY_FORM}(\s*,\s*{_KEY_FORM})*\s*", keys.get_secret_value()):
+            raise ValueError("must be keys of 32 random bytes in base64, with commas between")
+        return keys
 
     @field_validator("audit_key", "audit_trusted_keys")
     @classmethod

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from operations import WITHIN, operations
 from people import PASSWORD, Front, front
+from pydantic import SecretStr
 from stores import NewDatabase
 from world import shared_app, simulated_providers
 
@@ -75,6 +76,12 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "budgets.list": lambda _: (),
     "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
     "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
+    "integrations.put": lambda _: ("nobody", None),
+    "integrations.test": lambda _: ("nobody",),
+    "integrations.get": lambda _: ("nobody",),
+    "integrations.list": lambda _: (),
+    "integrations.delete": lambda things: ("groq", things.user),
+    "integrations.rotate": lambda _: (),
     "audit.search": lambda _: (),
     "audit.verify": lambda _: (),
     "audit.export": lambda _: ("csv", len),
@@ -157,6 +164,7 @@ async def owned(desk: Front, owner: Principal) -> Things:
     saved = await app.workflows.save(owner, f"flow-{uuid4().hex}", ASKS)
     run = await app.runs.start(owner, RunRequest(workflow=saved.workflow.id, inputs={}))
     issued = await app.access.issue(owner, "theirs")
+    await app.integrations.put(owner, "groq", SecretStr("gsk-of-theirs"))
     return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id)
 
 

@@ -37,6 +37,9 @@ class Operation(StrEnum):
     USAGE_READ = "usage_read"
     BUDGET_READ = "budget_read"
     BUDGET_WRITE = "budget_write"
+    INTEGRATION_READ = "integration_read"
+    INTEGRATION_WRITE = "integration_write"
+    INTEGRATION_ROTATE = "integration_rotate"
     AUDIT_READ = "audit_read"
     PROFILE = "profile"
     USER_READ = "user_read"
@@ -69,6 +72,9 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.USAGE_READ: (_ORGANISATION, _ORGANISATION, _ORGANISATION, _OWN, _ORGANISATION),
     Operation.BUDGET_READ: _READ_OWN,
     Operation.BUDGET_WRITE: _WRITE_OWN,
+    Operation.INTEGRATION_READ: _READ_OWN,
+    Operation.INTEGRATION_WRITE: _WRITE_OWN,
+    Operation.INTEGRATION_ROTATE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     Operation.AUDIT_READ: _READ_OWN,
     Operation.PROFILE: (_OWN, _OWN, _OWN, _OWN, _OWN),
     Operation.TOKEN_ISSUE: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),

@@ -1,6 +1,6 @@
 """Agents: save, change with every version kept, delete softly, and test whether one can work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -180,7 +180,7 @@ class Agents:
         agent, _ = await self.get(principal, id_or_name)
         request = await self._routes.request_for(principal, prompt, agent.config)
         decision = self._routes.decide(request)
-        checks = [*self._configuration_checks(agent), _route_check(decision)]
+        checks = [*self._configuration_checks(agent, request.configured), _route_check(decision)]
         told = await self._live(principal, agent, prompt) if live and decision.candidates else None
         if told is not None:
             checks.append(_live_check(told))
@@ -198,14 +198,14 @@ class Agents:
         task = await self._tasks.submit(principal, TaskRequest(prompt=prompt, agent=agent.id))
         return await self._tasks.follow(principal, task.id, MAX_WAIT_SECONDS)
 
-    def _configuration_checks(self, agent: Agent) -> Sequence[Check]:
+    def _configuration_checks(self, agent: Agent, configured: Collection[str]) -> Sequence[Check]:
         try:
             self._check(agent.name, agent.config)
             valid = ("configuration", True, f"version {agent.version} is valid")
         except InputError as problem:
             valid = ("configuration", False, str(problem))
         active = agent.status is AgentStatus.ACTIVE
-        keys = ", ".join(sorted(self._routes.configured)) or "none"
+        keys = ", ".join(sorted(configured)) or "none"
         return [
             valid,
             (
@@ -213,7 +213,7 @@ class Agents:
                 active,
                 agent.status.value if active else f"{agent.status.value}: activate it with agent_update",
             ),
-            ("keys", bool(self._routes.configured), f"providers with a key: {keys}"),
+            ("keys", bool(configured), f"providers with a key: {keys}"),
         ]
 
     def _check(self, name: str, config: AgentConfig) -> None:

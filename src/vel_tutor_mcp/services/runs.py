@@ -67,7 +67,7 @@ class Runs:
                 return earlier
             workflow = await workflow_of(tx, principal, request.workflow)
             graph = await self._conductor.graph(tx, workflow.id, workflow.version)
-            self._refuse_without_models(graph)
+            await self._refuse_without_models(tx, principal.user_id, graph)
             run = _run(principal, workflow, graph.given(request.inputs), request)
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
@@ -271,7 +271,7 @@ class Runs:
             if await step_tasks.unended(tx, run.id):
                 raise Conflict(f"Run {run.id} is still stopping; a task of it has not ended; try again in a second.")
             round_ = await self._conductor.round(tx, run, after)
-            self._refuse_without_models(round_.graph)
+            await self._refuse_without_models(tx, run.owner_id, round_.graph)
             round_.begin_again(again(round_.graph, round_.steps, step_id))
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
@@ -288,10 +288,10 @@ class Runs:
         self._conductor.follow_up(after)
         await self._admission.begin(admitted)
 
-    def _refuse_without_models(self, graph: Graph) -> None:
+    async def _refuse_without_models(self, tx: Transaction, owner_id: str, graph: Graph) -> None:
         """Approvals alone ask no model."""
         if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
-            self._admission.refuse_without_providers()
+            await self._admission.refuse_without_providers(tx, owner_id)
 
 
 def _check_approval(graph: Graph, step_id: str) -> None:

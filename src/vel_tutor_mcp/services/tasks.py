@@ -51,7 +51,7 @@ class Tasks:
         async with self._database.write() as tx:
             if earlier := await _same_request(tx, principal, request):
                 return earlier
-            self._admission.refuse_without_providers()
+            await self._admission.refuse_without_providers(tx, principal.user_id)
             agent = await usable_agent(tx, principal, request.agent)
             subject = Subject(intake.new_task(principal, agent, request), principal)
             await intake.store(tx, subject, request, agent)
@@ -156,9 +156,9 @@ class Tasks:
             NotFound: no such task, or its agent is gone. NoCandidate: as `submit`.
             Conflict: it has not failed or been cancelled, or its agent is not active.
         """
-        self._admission.refuse_without_providers()
         async with self._database.write() as tx:
             task = await task_of(tx, principal, task_id)
+            await self._admission.refuse_without_providers(tx, task.owner_id)
             if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
                 raise Conflict(
                     f"Task {task.id} is {task.status.value}; only a failed or cancelled one can be retried; "
