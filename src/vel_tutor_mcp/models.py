@@ -24,6 +24,9 @@ MAX_USD = 1_000_000
 
 Row = TypeVar("Row")
 
+Start = str | int | None
+"""Where a page of a list begins: behind the row that a cursor names, or behind so many rows; None: at the first."""
+
 
 class TaskType(StrEnum):
     REASONING = "reasoning"
@@ -419,11 +422,15 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """A page of a list; `cursors` holds for each row the cursor that continues after it, `more` whether rows follow."""
+    """A page of a list; `cursors` holds for each row the cursor that continues after it, `more` whether rows follow.
+
+    `total` is how many rows the list has, where the page was asked for by a number of rows.
+    """
 
     rows: tuple[Row, ...]
     cursors: tuple[str, ...]
     more: bool
+    total: int | None = None
 
     @property
     def cursor(self) -> str | None:
@@ -434,4 +441,4 @@ class Page(Generic[Row]):
         """The page cut to at most `count` rows."""
         if count >= len(self.rows):
             return self
-        return Page(self.rows[:count], self.cursors[:count], more=True)
+        return Page(self.rows[:count], self.cursors[:count], more=True, total=self.total)

@@ -19,6 +19,7 @@ from vel_tutor_mcp.models import (
     NanoUsd,
     Page,
     Principal,
+    Start,
     TaskRequest,
     TaskStatus,
 )
@@ -88,7 +89,7 @@ class Agents:
     @allows(Operation.AGENT_READ)
     @unbroken
     async def list(
-        self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: str | None = None
+        self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: Start = None
     ) -> Page[Agent]:
         async with self._database.read() as tx:
             return await agents.page(tx, principal, status, limit, cursor)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store.database import Database, unbroken
@@ -24,7 +24,7 @@ class Audit:
         since: str | None = None,
         until: str | None = None,
         limit: int = 20,
-        cursor: str | None = None,
+        cursor: Start = None,
     ) -> Page[AuditEntry]:
         """Entries that the reader may see, newest first. `since` is inclusive, `until` exclusive, both ISO 8601.
 
@@ -32,7 +32,7 @@ class Audit:
             InputError: a time is not ISO 8601, or the cursor is not of this list.
         """
         if not all(is_text(wanted) for wanted in (action, principal, subject) if wanted is not None):
-            return Page((), (), more=False)
+            return Page((), (), more=False, total=0)
         async with self._database.read() as tx:
             return await trail.page(
                 tx,

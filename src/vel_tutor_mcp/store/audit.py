@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import audit_logs
@@ -85,7 +85,7 @@ async def page(
     tx: Transaction,
     reader: Principal,
     limit: int,
-    cursor: str | None,
+    cursor: Start,
     *,
     action: str | None = None,
     principal: str | None = None,

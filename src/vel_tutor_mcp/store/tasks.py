@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
+from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Start, Task, TaskError, TaskStatus, TaskType, Work
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import idempotency_keys, tasks
@@ -81,7 +81,7 @@ async def page(
     tx: Transaction,
     principal: Principal,
     limit: int,
-    cursor: str | None,
+    cursor: Start,
     *,
     status: TaskStatus | None = None,
     agent_id: str | None = None,
