@@ -1,0 +1,263 @@
+"""The original's 18 endpoints and what stands beside them, in conversations with a running server on each database."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from people import PASSWORD
+from server import soon
+from stores import NewDatabase
+from team import Member, Team, team
+
+from vel_tutor_mcp.models import AgentConfig, AgentType
+from vel_tutor_mcp.workflows.model import RunRequest
+
+pytestmark = pytest.mark.anyio
+
+OTHER = "Another-Passw0rd-2"
+PLANTED = {"prompt": "x", "priority": "sk-planted"}
+ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
+# What routes of a thing take, by method and the end of the path.
+BODIES: dict[tuple[str, str], Any] = {
+    ("PUT", "role"): {"role": "viewer"},
+    ("PUT", "{agent}"): {"name": "stolen"},
+    ("POST", "test"): {},
+    ("POST", "rate"): {"rating": 1},
+}
+JSON, TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> AsyncIterator[Team]:
+    async with team(tmp_path_factory.mktemp("rest"), new_database) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def admin(place: Team) -> AsyncIterator[Member]:
+    async with place.member("admin") as member:
+        yield member
+
+
+@pytest.fixture(scope="module")
+async def user(place: Team) -> AsyncIterator[Member]:
+    async with place.member() as member:
+        yield member
+
+
+def unique(name: str) -> str:
+    return f"{name}-{uuid4().hex[:8]}"
+
+
+async def test_health_needs_no_token_and_names_what_the_server_stands_on(place: Team) -> None:
+    async with place.client() as http:
+        reply = await http.get("/api/health")
+    told = reply.json()
+    assert (reply.status_code, told["status"]) == (200, "ok")
+    assert told["uptime"] > 0
+    assert told["dependencies"] == {
+        "database": "ok", "openai": "ok", "groq": "ok", "perplexity": "no key", "local": "no key"
+    }  # fmt: skip
+
+
+async def test_an_account_is_made_signs_in_goes_on_and_leaves(place: Team, admin: Member) -> None:
+    email = f"{unique('ada')}@example.org"
+    body = {"email": email, "password": PASSWORD, "role": "user"}
+    made = await admin.asks("POST", "/api/users", 201, json=body)
+    assert (made["email"], made["role"]) == (email, "task_executor")
+    listed = await admin.asks("GET", "/api/users", params={"role": "user", "limit": 1})
+    assert [row["id"] for row in listed["data"]] == [made["id"]]
+    assert listed["meta"]["limit"] == 1
+    assert listed["meta"]["total"] >= 1
+
+    async with place.client() as http:
+        wrong = await http.post("/api/auth/login", json={"email": email, "password": OTHER})
+        signed_in = (await http.post("/api/auth/login", json={"email": email, "password": PASSWORD})).json()
+        refreshed = await http.post("/api/auth/refresh", json={"refresh_token": signed_in["refresh_token"]})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "AUTHENTICATION_REQUIRED")
+    assert PASSWORD not in wrong.text
+    assert signed_in["user"]["id"] == made["id"]
+    assert refreshed.json()["token"] != signed_in["token"]
+
+    async with place.client(refreshed.json()["token"]) as http:
+        assert (await http.get("/api/users/me")).json()["email"] == email
+        assert (await http.post("/api/auth/logout")).status_code == 204
+        assert (await http.get("/api/users/me")).status_code == 401
+
+
+async def test_a_person_changes_their_own_account_with_their_password(place: Team) -> None:
+    async with place.member() as member:
+        changed = f"{unique('eve')}@example.org"
+        wrong = await member.asks("PUT", "/api/users/me", 401, json={"current_password": OTHER, "email": changed})
+        assert wrong["error"]["code"] == "AUTHENTICATION_REQUIRED"
+        body = {"current_password": PASSWORD, "email": changed, "password": OTHER}
+        assert (await member.asks("PUT", "/api/users/me", json=body))["email"] == changed
+        await member.asks("GET", "/api/users/me", 401)  # a new password ends every sign-in
+
+
+async def test_an_administrator_gives_roles_and_takes_accounts_away(place: Team, admin: Member) -> None:
+    async with place.member("viewer") as member:
+        await member.asks("POST", "/api/agents", 403, json={"name": "mine"})
+        path = f"/api/users/{member.account.id}"
+        assert (await admin.asks("PUT", f"{path}/role", json={"role": "agent_manager"}))["role"] == "agent_manager"
+        await member.asks("POST", "/api/agents", 201, json={"name": "mine"})
+        assert (await admin.asks("DELETE", path))["disabled_at"] is not None
+        await member.asks("GET", "/api/users/me", 401)
+
+
+async def test_an_agent_is_made_changed_tested_and_taken_away(user: Member) -> None:
+    name = unique("reviewer")
+    config = {"model_preferences": {"complex_reasoning": "gpt-4o"}, "max_retries": 3, "timeout_seconds": 120}
+    made = await user.asks("POST", "/api/agents", 201, json={"name": name, "type": "researcher", "config": config})
+    assert (made["type"], made["status"], made["version"]) == ("researcher", "active", 1)
+    assert made["config"]["model_preferences"] == {"reasoning": "gpt-4o"}
+    await user.asks("POST", "/api/agents", 409, json={"name": name})
+
+    path = f"/api/agents/{made['id']}"
+    changed = await user.asks("PUT", path, json={"config": {"policy": "cheapest"}})
+    assert (changed["version"], changed["config"]["max_retries"]) == (2, 3)
+    assert [row["version"] for row in (await user.asks("GET", path))["versions"]] == [1, 2]
+    page = await user.asks("GET", "/api/agents", params={"status": "active", "limit": 1, "offset": 1})
+    assert page["meta"] == {"total": 2, "limit": 1, "offset": 1}
+    assert [row["name"] for row in page["data"]] == ["default"]
+
+    dry = await user.asks("POST", f"{path}/test", json={"test_payload": {"say": "hello"}, "test_type": "simple_echo"})
+    assert (dry["status"], dry["task"]) == ("passed", None)
+    live = await user.asks("POST", f"{path}/test", json={"test_payload": "hello", "dry_run": False})
+    assert (live["status"], live["task"]["status"]) == ("passed", "completed")
+    assert live["provider_used"] in {"openai", "groq"}
+
+    await user.asks("DELETE", path, 204)
+    assert (await user.asks("GET", path, 404))["error"]["code"] == "NOT_FOUND"
+
+
+async def test_a_task_is_submitted_followed_listed_and_rated(user: Member) -> None:
+    body = {"description": "Say hello", "priority": "high", "parameters": {"language": "fr"}, "wait_seconds": 20}
+    made = await user.asks("POST", "/api/tasks", 201, json=body)
+    assert (made["status"], made["description"], made["parameters"]) == ("completed", "Say hello", {"language": "fr"})
+    assert made["result"]["output"] == made["output"]
+    assert made["result"]["provider_used"] == made["provider"]
+    assert made["result"]["execution_time_ms"] == made["timing"]["total_ms"]
+
+    path = made["status_url"]
+    told = await user.asks("GET", path)
+    assert [row["step"] for row in told["history"]][:1] == ["submitted"]
+    assert told["history"][-1]["kind"] == "completed"
+    listed = await user.asks("GET", "/api/tasks", params={"status": "completed", "agent_id": made["agent_id"]})
+    assert made["id"] in [row["id"] for row in listed["data"]]
+    assert (await user.asks("POST", f"{path}/rate", json={"rating": 5}))["id"] == made["id"]
+    await user.asks("POST", f"{path}/cancel", 409)
+    await user.asks("POST", f"{path}/retry", 409)
+
+
+async def test_a_task_is_cancelled_with_its_partial_text_and_tried_again(place: Team, user: Member) -> None:
+    slow = (place.providers.openai, place.providers.groq)
+    for provider in slow:
+        provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 5000
+    try:
+        made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Write a long story. " * 20})
+        path = f"/api/tasks/{made['id']}"
+        while not (await user.asks("GET", path))["attempts"]:  # noqa: ASYNC110 - as a client does it
+            await asyncio.sleep(0.05)
+        cancelled = await user.asks("POST", f"{path}/cancel")
+    finally:
+        for provider in slow:
+            provider.tokens_per_second, provider.answer = 0, None
+    assert cancelled["status"] == "cancelled"
+    await user.asks("POST", f"{path}/retry")
+    assert (await user.asks("GET", path, params={"wait_seconds": 20}))["status"] == "completed"
+
+
+async def test_the_same_key_is_the_same_task(user: Member) -> None:
+    key = {"Idempotency-Key": unique("key")}
+    first = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Once"}, headers=key)
+    again = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Once"}, headers=key)
+    assert again["id"] == first["id"]
+    other = await user.asks("POST", "/api/tasks", 409, json={"prompt": "Twice"}, headers=key)
+    assert other["error"]["code"] == "CONFLICT"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "code", "fields"),
+    [
+        ("POST", "/api/tasks", {"json": {}}, 400, "VALIDATION_ERROR", ["prompt"]),
+        ("POST", "/api/tasks", {"json": {"prompt": "x", "sk-planted": 1}}, 400, "VALIDATION_ERROR", ["body"]),
+        ("POST", "/api/tasks", {"json": PLANTED}, 400, "VALIDATION_ERROR", ["priority"]),
+        ("POST", "/api/tasks", {"json": {"prompt": "x", "agent": "nobody"}}, 404, "NOT_FOUND", []),
+        ("POST", "/api/tasks", {"content": b"{", "headers": JSON}, 400, "VALIDATION_ERROR", ["body"]),
+        ("POST", "/api/tasks", {"content": b"x", "headers": TEXT}, 415, "UNSUPPORTED_MEDIA_TYPE", []),
+        ("POST", "/api/tasks", {"json": {"prompt": "x" * 2_000_000}}, 413, "PAYLOAD_TOO_LARGE", []),
+        ("GET", "/api/tasks?limit=101", {}, 400, "VALIDATION_ERROR", ["limit"]),
+        ("GET", "/api/tasks?offset=-1", {}, 400, "VALIDATION_ERROR", ["offset"]),
+        ("GET", "/api/tasks/nothing", {}, 404, "NOT_FOUND", []),
+        ("PATCH", "/api/tasks", {}, 405, "METHOD_NOT_ALLOWED", []),
+        ("GET", "/api/nothing", {}, 404, "NOT_FOUND", []),
+        ("GET", "/api/users", {}, 403, "UNAUTHORIZED", []),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_what_is_wrong_is_told_in_one_form_without_what_was_sent(
+    user: Member, method: str, path: str, options: dict[str, Any], status: int, code: str, fields: list[str]
+) -> None:
+    told = await user.asks(method, path, status, **options)
+    assert set(told) == {"error", "timestamp"}
+    assert (told["error"]["code"], [row["field"] for row in told["error"]["details"]]) == (code, fields)
+    assert "sk-planted" not in str(told)
+
+
+async def test_a_body_of_unknown_length_is_read_up_to_the_bound(user: Member) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(25):
+            yield b"x" * 100_000
+
+    reply = await soon(user.http.post("/api/tasks", content=pieces(), headers=JSON))
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_what_is_anothers_is_not_there_on_any_route_and_asking_for_it_is_on_record(
+    place: Team, user: Member, admin: Member
+) -> None:
+    app, me = place.desk.app, user.account.principal
+    saved = await app.workflows.save(me, "asks", ASKS)
+    run = await app.runs.start(me, RunRequest(workflow=saved.workflow.id, inputs={}))
+    theirs = {
+        "agent": (await app.agents.create(me, unique("mine"), AgentType.RESEARCHER, AgentConfig())).id,
+        "task": (await user.asks("POST", "/api/tasks", 201, json={"prompt": "Mine", "wait_seconds": 20}))["id"],
+        "workflow": run.workflow_id,
+        "run": run.id,
+        "user": me.user_id,
+    }
+    document, tried = await admin.asks("GET", "/api/openapi.json"), 0
+    async with place.member("org_admin", "Others") as stranger:
+        for method, path, kind in routes_of_things(document):
+            body = BODIES.get((method, path.rpartition("/")[2]))
+            told = await stranger.asks(method, path.format(**theirs, step="ok"), 404, json=body)
+            assert told["error"]["code"] == "NOT_FOUND"
+            refused = await app.audit.search(stranger.account.principal, action="refused", limit=100)
+            assert len(refused.rows) == (tried := tried + 1), (method, path)
+            assert refused.rows[0].subject == f"{kind}:{theirs[kind]}"
+
+
+def routes_of_things(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Every method and path that names a thing, with the kind of thing."""
+    for path, operations in document["paths"].items():
+        for kind in re.findall(r"{(agent|task|workflow|run|user)}", path):
+            yield from ((method.upper(), path, kind) for method in operations)
+
+
+async def test_without_a_token_nothing_but_health_and_sign_in_is_answered(place: Team, admin: Member) -> None:
+    document = await admin.asks("GET", "/api/openapi.json")
+    async with place.client() as http:
+        for path, operations in document["paths"].items():
+            for method in operations:
+                reply = await http.request(method.upper(), path)
+                expected = {"/api/health": 200, "/api/auth/login": 400, "/api/auth/refresh": 400}.get(path, 401)
+                assert reply.status_code == expected, (method, path)
