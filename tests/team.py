@@ -17,7 +17,7 @@ from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.models import Account, Role
 
 # Nothing is limited for tests that ask many times, unless they say so.
-UNLIMITED: Mapping[str, str] = {}
+UNLIMITED = {"VEL_TUTOR_REQUESTS_PER_MINUTE": "0", "VEL_TUTOR_TASKS_PER_HOUR": "0"}
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.services.rates import Rates
+from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
@@ -89,6 +91,8 @@ class App:
     what_if: WhatIf
     budgets: Budgets
     audit: Audit
+    rates: Rates
+    repeats: Repeats
     health: Health
     prices: Prices
     _parts: "Prepared"
@@ -194,6 +198,8 @@ class Prepared:
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             audit=Audit(self.database),
+            rates=Rates(self.database, self.settings),
+            repeats=Repeats(self.database),
             health=health,
             prices=self.prices,
             _parts=self,

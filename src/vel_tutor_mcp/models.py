@@ -405,6 +405,14 @@ class Limits:
         return f"limit {' and '.join(filter(None, told))}"
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """How often somebody may ask over HTTP; None where nothing is set."""
+
+    tasks_per_hour: int | None = None
+    requests_per_minute: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One link of the hash chain; see `store.audit` for how `hash` is computed."""

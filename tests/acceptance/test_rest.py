@@ -18,15 +18,22 @@ from vel_tutor_mcp.workflows.model import RunRequest
 pytestmark = pytest.mark.anyio
 
 OTHER = "Another-Passw0rd-2"
+KEYED: dict[str, dict[str, Any]] = {
+    "/api/agents": {"name": "keyed"},
+    "/api/users": {"email": "keyed@example.org", "password": PASSWORD, "role": "viewer"},
+}
 PLANTED = {"prompt": "x", "priority": "sk-planted"}
 ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
 # What routes of a thing take, by method and the end of the path.
 BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "role"): {"role": "viewer"},
+    ("PUT", "rate-limits"): {"tasks_per_hour": 1},
     ("PUT", "{agent}"): {"name": "stolen"},
     ("POST", "test"): {},
     ("POST", "rate"): {"rating": 1},
 }
+# An administrator's alone, of whomever the thing is.
+OF_ADMINS = {(method, "/api/users/{user}/rate-limits") for method in ("PUT", "DELETE")}
 JSON, TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
 
 
@@ -185,6 +192,36 @@ async def test_the_same_key_is_the_same_task(user: Member) -> None:
     assert other["error"]["code"] == "CONFLICT"
 
 
+@pytest.mark.parametrize("path", KEYED)
+async def test_what_is_made_with_a_key_is_made_once(admin: Member, path: str) -> None:
+    key, body = {"Idempotency-Key": unique("key")}, KEYED[path]
+    first = await admin.asks("POST", path, 201, json=body, headers=key)
+    assert await admin.asks("POST", path, 201, json=body, headers=key) == first
+    await admin.asks("POST", path, 409, json=body)  # it is there
+    other = {**body, "role": "task_executor"} if "role" in body else {**body, "type": "researcher"}
+    assert (await admin.asks("POST", path, 409, json=other, headers=key))["error"]["code"] == "CONFLICT"
+    failed = await admin.asks("POST", path, 409, json=body, headers={"Idempotency-Key": unique("key")})
+    assert failed["error"]["code"] == "CONFLICT"
+
+
+async def test_who_asks_too_often_is_told_when_to_come_again(place: Team, admin: Member) -> None:
+    async with place.member() as member:
+        path = f"/api/users/{member.account.id}/rate-limits"
+        await member.asks("PUT", path, 403, json={"tasks_per_hour": 100})
+        await admin.asks("PUT", path, json={"tasks_per_hour": 1, "requests_per_minute": 40})
+        await asyncio.sleep(5.1)  # the server looks anew for who had no limit
+        made = await member.http.post("/api/tasks", json={"prompt": "Say hello"})
+        assert (made.status_code, made.headers["x-ratelimit-remaining"]) == (201, "0")
+        refused = await member.http.post("/api/tasks", json={"prompt": "Say hello"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+        assert 1 <= int(refused.headers["retry-after"]) <= 3600
+        assert (refused.headers["x-ratelimit-limit"], refused.headers["x-ratelimit-remaining"]) == ("1", "0")
+        told = await member.asks("GET", path)  # other requests go on
+        assert told["used"]["tasks"] == 1
+        assert told["effective"] == {"tasks_per_hour": 1, "requests_per_minute": 40}
+        assert (await admin.asks("DELETE", path))["effective"]["tasks_per_hour"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "path", "options", "status", "code", "fields"),
     [
@@ -238,6 +275,8 @@ async def test_what_is_anothers_is_not_there_on_any_route_and_asking_for_it_is_o
     document, tried = await admin.asks("GET", "/api/openapi.json"), 0
     async with place.member("org_admin", "Others") as stranger:
         for method, path, kind in routes_of_things(document):
+            if (method, path) in OF_ADMINS:
+                continue
             body = BODIES.get((method, path.rpartition("/")[2]))
             told = await stranger.asks(method, path.format(**theirs, step="ok"), 404, json=body)
             assert told["error"]["code"] == "NOT_FOUND"

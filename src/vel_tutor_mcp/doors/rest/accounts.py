@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Id, Part, Visit, is_json, listed
+from vel_tutor_mcp.doors.rest.asking import Id, Key, Part, Visit, is_json, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import shown_user
 from vel_tutor_mcp.services.access import SignedIn
@@ -68,12 +68,16 @@ async def change_me(visit: Visit, body: bodies.Me) -> JSONResponse:
 @users.post(
     "", status_code=201, response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=_takes_json
 )
-async def create_user(visit: Visit, body: bodies.NewUser) -> JSONResponse:
+async def create_user(visit: Visit, body: bodies.NewUser, key: Key = None) -> Response:
     """A new account, with an agent `default` and the shipped templates."""
-    account = await visit.app.accounts.create(
-        visit.me, body.email, body.password.get_secret_value(), role_named(body.role), body.organisation
-    )
-    return JSONResponse(shown_user(account), status_code=201)
+
+    async def create() -> JSONResponse:
+        account = await visit.app.accounts.create(
+            visit.me, body.email, body.password.get_secret_value(), role_named(body.role), body.organisation
+        )
+        return JSONResponse(shown_user(account), status_code=201)
+
+    return await once(visit, key, "users", body, create)
 
 
 @users.get("", response_model=answers.Listed[answers.User])

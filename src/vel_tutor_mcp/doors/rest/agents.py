@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Response
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import NameOrId, Part, Visit, is_json, listed
+from vel_tutor_mcp.doors.rest.asking import Key, NameOrId, Part, Visit, is_json, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import shown_test, shown_versions
 from vel_tutor_mcp.models import AgentStatus
+from vel_tutor_mcp.services.rates import Kind
 from vel_tutor_mcp.services.reports import shown_agent
 
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented(400, 401, 403, 429, 503))
@@ -21,10 +22,14 @@ _takes_json = [Depends(is_json)]
 
 
 @router.post("", status_code=201, response_model=answers.Agent, responses=_WITH_BODY, dependencies=_takes_json)
-async def create_agent(visit: Visit, body: bodies.NewAgent) -> JSONResponse:
+async def create_agent(visit: Visit, body: bodies.NewAgent, key: Key = None) -> Response:
     """Save a named agent: its instructions, and how its tasks are routed, limited and answered."""
-    agent = await visit.app.agents.create(visit.me, body.name, body.type, body.config)
-    return JSONResponse(shown_agent(agent), status_code=201, headers={"location": f"/api/agents/{agent.id}"})
+
+    async def create() -> JSONResponse:
+        agent = await visit.app.agents.create(visit.me, body.name, body.type, body.config)
+        return JSONResponse(shown_agent(agent), status_code=201, headers={"location": f"/api/agents/{agent.id}"})
+
+    return await once(visit, key, "agents", body, create)
 
 
 @router.get("", response_model=answers.Listed[answers.Agent])
@@ -56,10 +61,15 @@ async def delete_agent(visit: Visit, agent: NameOrId) -> Response:
 @router.post(
     "/{agent}/test", response_model=answers.AgentTested, responses=_OF_ONE | _WITH_BODY, dependencies=_takes_json
 )
-async def test_agent(visit: Visit, agent: NameOrId, body: bodies.AgentTest) -> JSONResponse:
+async def check_agent(visit: Visit, agent: NameOrId, body: bodies.AgentTest, key: Key = None) -> Response:
     """Check that the agent can work, and what route it would take; free, unless `dry_run` is false."""
-    began, payload = time.monotonic(), body.test_payload
-    prompt = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
-    test = await visit.app.agents.test(visit.me, agent, prompt, live=not body.dry_run)
-    took_ms = round((time.monotonic() - began) * 1000)
-    return JSONResponse(shown_test(test, str(uuid4()), took_ms))
+
+    async def test() -> JSONResponse:
+        if not body.dry_run:
+            await visit.count(Kind.TASK)
+        began, payload = time.monotonic(), body.test_payload
+        prompt = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
+        found = await visit.app.agents.test(visit.me, agent, prompt, live=not body.dry_run)
+        return JSONResponse(shown_test(found, str(uuid4()), round((time.monotonic() - began) * 1000)))
+
+    return await once(visit, key, f"agents/{agent}/test", body, test)

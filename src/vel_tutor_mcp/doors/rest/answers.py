@@ -51,6 +51,15 @@ class SignedIn(Open):
     refresh_token: str
 
 
+class RateLimits(Open):
+    """`effective` is what holds, 0 for no limit; `used` is of users alone."""
+
+    tasks_per_hour: int | None
+    requests_per_minute: int | None
+    effective: dict[str, int]
+    used: dict[str, int] | None
+
+
 class Agent(Open):
     id: str
     name: str

@@ -9,13 +9,13 @@ from starlette.routing import BaseRoute
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.health import HEALTH, health_of
-from vel_tutor_mcp.doors.rest import accounts, agents, answers, tasks
-from vel_tutor_mcp.doors.rest.bounded import Bounded
+from vel_tutor_mcp.doors.rest import accounts, agents, answers, limits, tasks
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
+from vel_tutor_mcp.doors.rest.wrapping import Wrapping
 
 OPENAPI = "/api/openapi.json"
 Answers = dict[int | str, dict[str, Any]]
-_ROUTERS = (accounts.auth, accounts.users, agents.router, tasks.router)
+_ROUTERS = (accounts.auth, accounts.users, limits.router, agents.router, tasks.router)
 _DESCRIPTION = (
     "The tasks, agents and accounts of a team, as over MCP. Errors are all of one form. Lists take `limit` and "
     "`offset`."
@@ -46,7 +46,7 @@ def make_rest(desk: Desk, beside: list[BaseRoute], middleware: list[Middleware],
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=dict(HANDLERS),
-        middleware=[*middleware, Middleware(Bounded)],
+        middleware=[*middleware, Middleware(Wrapping)],
         telemetry={"tracing": False, "metrics": False, "logs": False},
         **options,
     )

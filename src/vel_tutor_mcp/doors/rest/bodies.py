@@ -117,6 +117,11 @@ class NewTask(Body):
     wait_seconds: Annotated[int, Field(ge=0, le=50, description="how long to wait for the answer")] = 0
 
 
+class RateLimits(Body):
+    tasks_per_hour: Annotated[int | None, Field(ge=1, le=1_000_000, examples=[500])] = None
+    requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+
+
 class Rating(Body):
     rating: Annotated[int, Field(ge=1, le=5, description="1: useless, 5: perfect")]
     comment: Annotated[str | None, Field(max_length=2000)] = None

@@ -1,6 +1,7 @@
 """What goes wrong, in the one form that all routes answer with."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -12,8 +13,9 @@ from starlette.responses import Response
 
 from vel_tutor_mcp.doors.bearer import answer
 from vel_tutor_mcp.doors.reply import ANSWERS, answer_to, sentence
-from vel_tutor_mcp.doors.rest.bounded import TOO_LARGE
+from vel_tutor_mcp.doors.rest.wrapping import TOO_LARGE, limit_headers
 from vel_tutor_mcp.errors import InputError, TooManyTries, Unauthenticated, Unavailable, VelError
+from vel_tutor_mcp.services.rates import Allowance
 from vel_tutor_mcp.services.reports import shortened
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -64,12 +66,18 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def problem(error: VelError, details: Sequence[Mapping[str, str]] = ()) -> Response:
     row, headers = answer_to(error), dict[str, str]()
     if isinstance(error, TooManyTries):
-        headers = {"retry-after": str(error.retry_after)}
+        headers = {"retry-after": str(error.retry_after)} | _used_up(error)
     elif isinstance(error, Unavailable):
         headers = {"retry-after": str(_RETRY_SECONDS)}
     elif isinstance(error, Unauthenticated):
         headers = {"www-authenticate": "Bearer"}
     return answer(row.status, row.code, sentence(error), headers, details)
+
+
+def _used_up(error: TooManyTries) -> dict[str, str]:
+    if error.limit is None:
+        return {}
+    return limit_headers(Allowance(error.limit, 0, datetime.now(UTC) + timedelta(seconds=error.retry_after)))
 
 
 async def _failed(_: Request, error: VelError) -> Response:

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Id, Part, Visit, is_json, listed
+from vel_tutor_mcp.doors.rest.asking import Id, Key, Part, Submission, Visit, is_json, listed
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import listed_task, shown_task
 from vel_tutor_mcp.errors import InputError
@@ -17,14 +17,10 @@ _WITH_BODY = documented(404, 409, 413, 415)
 _OF_ONE = documented(404)
 _CHANGES = documented(404, 409)
 _takes_json = [Depends(is_json)]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", min_length=1, max_length=200, description="the same key never does it twice"),
-]
 
 
 @router.post("", status_code=201, response_model=answers.Task, responses=_WITH_BODY, dependencies=_takes_json)
-async def submit_task(visit: Visit, body: bodies.NewTask, key: Key = None) -> JSONResponse:
+async def submit_task(visit: Submission, body: bodies.NewTask, key: Key = None) -> JSONResponse:
     """Give a task to an agent. The same key with the same request: the same task."""
     if None not in {key, body.idempotency_key} and key != body.idempotency_key:
         raise InputError("There are two idempotency keys, in header and body; one is enough; send one of them.")
