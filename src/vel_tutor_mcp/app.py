@@ -49,6 +49,7 @@ from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
+from vel_tutor_mcp.services.streams import Streams
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
 from vel_tutor_mcp.services.what_if import WhatIf
@@ -91,6 +92,7 @@ class App:
     what_if: WhatIf
     budgets: Budgets
     audit: Audit
+    streams: Streams
     rates: Rates
     repeats: Repeats
     health: Health
@@ -198,6 +200,7 @@ class Prepared:
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             audit=Audit(self.database),
+            streams=Streams(self.database, hub, lambda: admission.closing),
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
             health=health,

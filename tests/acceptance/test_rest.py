@@ -1,11 +1,13 @@
 """The original's 18 endpoints and what stands beside them, in conversations with a running server on each database."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 from people import PASSWORD
 from server import soon
@@ -181,6 +183,64 @@ async def test_a_task_is_cancelled_with_its_partial_text_and_tried_again(place: 
     assert cancelled["status"] == "cancelled"
     await user.asks("POST", f"{path}/retry")
     assert (await user.asks("GET", path, params={"wait_seconds": 20}))["status"] == "completed"
+
+
+async def test_a_stream_tells_a_task_to_its_end_and_goes_on_where_it_was_lost(place: Team, user: Member) -> None:
+    slow = (place.providers.openai, place.providers.groq)
+    for provider in slow:
+        provider.tokens_per_second, provider.answer = 30, lambda _: "word " * 30
+    try:
+        made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Say many words"})
+        path = f"/api/tasks/{made['id']}/stream"
+        told = await soon(events(user.http, path))
+    finally:
+        for provider in slow:
+            provider.tokens_per_second, provider.answer = 0, None
+    numbers = [number for number, _, _ in told if number is not None]
+    assert numbers == sorted(set(numbers))
+    assert [name for _, name, _ in told] == ["progress"] * (len(told) - 1) + ["complete"]
+    assert any(number is None and "tokens so far" in data["message"] for number, _, data in told)
+    assert (told[0][2]["step"], told[-1][2]["status"], told[-1][2]["progress"]) == ("submitted", "completed", 100)
+    assert told[-1][2]["result"]["output"].startswith("word word")
+
+    again = await soon(events(user.http, path, headers={"last-event-id": str(numbers[1])}))
+    assert [number for number, _, _ in again] == numbers[2:]
+    by_query = await soon(events(user.http, path, params={"last_event_id": numbers[-2]}))
+    assert by_query == told[-1:]
+    await user.asks("GET", path, 204, headers={"last-event-id": str(numbers[-1])})
+    await user.asks("GET", path, 400, headers={"last-event-id": "first"})
+
+
+async def test_a_stream_ends_where_its_task_was_cancelled(user: Member, place: Team) -> None:
+    place.providers.groq.latency = place.providers.openai.latency = 30
+    try:
+        made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Say hello late"})
+        following = asyncio.create_task(events(user.http, f"/api/tasks/{made['id']}/stream"))
+        await asyncio.sleep(0.2)
+        await user.asks("POST", f"/api/tasks/{made['id']}/cancel")
+        told = await soon(following)
+    finally:
+        place.providers.groq.latency = place.providers.openai.latency = 0
+    assert (told[-1][1], told[-1][2]["status"], told[-1][2]["result"]) == ("complete", "cancelled", None)
+
+
+async def events(http: httpx2.AsyncClient, path: str, **options: Any) -> list[tuple[int | None, str, dict[str, Any]]]:
+    """Number, name and data of each event until the stream ends."""
+    told: list[tuple[int | None, str, dict[str, Any]]] = []
+    async with http.stream("GET", path, **options) as reply:
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        number, name = None, ""
+        async for line in reply.aiter_lines():
+            field, _, value = line.partition(": ")
+            match field:
+                case "id":
+                    number = int(value)
+                case "event":
+                    name = value
+                case "data":
+                    told.append((number, name, json.loads(value)))
+                    number = None
+    return told
 
 
 async def test_the_same_key_is_the_same_task(user: Member) -> None:

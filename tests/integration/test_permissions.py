@@ -43,6 +43,7 @@ class Things:
 CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "rates.get": lambda things: ("user", things.user),
     "rates.set": lambda things: ("user", things.user, RateLimits(5)),
+    "streams.read": lambda things: (things.task, 0),
     "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
     "tasks.get": lambda things: (things.task,),
     "tasks.tell": lambda things: (things.task,),

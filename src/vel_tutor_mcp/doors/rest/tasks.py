@@ -1,14 +1,15 @@
 """Tasks: the same as the tools `task_...`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.responses import JSONResponse, StreamingResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import Id, Key, Part, Submission, Visit, is_json, listed
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import listed_task, shown_task
+from vel_tutor_mcp.doors.rest.streaming import HEADERS, MAX_ID, TaskStream
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import TaskRequest, TaskStatus
 
@@ -16,6 +17,10 @@ router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=documented(400
 _WITH_BODY = documented(404, 409, 413, 415)
 _OF_ONE = documented(404)
 _CHANGES = documented(404, 409)
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}},
+    204: {"description": "It has ended, and all of it was told."},
+}
 _takes_json = [Depends(is_json)]
 
 
@@ -59,6 +64,26 @@ async def get_task(
 ) -> JSONResponse:
     """Status, answer, cost, attempts, route and history of a task."""
     return JSONResponse(shown_task(await visit.app.tasks.follow(visit.me, task, wait_seconds)))
+
+
+@router.get(
+    "/{task}/stream",
+    response_class=StreamingResponse,
+    responses=_OF_ONE
+    | {200: {"content": {"text/event-stream": {}}}, 204: {"description": "it has ended, and all was told"}},
+)
+async def stream_task(
+    visit: Visit,
+    request: Request,
+    task: Id,
+    last_event_id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="where there can be no header")] = None,
+    of_header: Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=MAX_ID)] = None,
+) -> Response:
+    """The task's history and progress as server-sent events until it ends, from behind the last one that one has."""
+    stream = TaskStream(visit, request, task, of_header or last_event_id or 0)
+    if not await stream.begins():
+        return Response(status_code=204)  # which tells browsers not to come again
+    return StreamingResponse(stream.lines(), media_type="text/event-stream", headers=HEADERS)
 
 
 @router.post("/{task}/cancel", response_model=answers.Task, responses=_CHANGES)
