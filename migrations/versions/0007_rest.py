@@ -1,4 +1,7 @@
-"""REST: limits of people and organisations, what they used of them, and answers kept for requests that come again."""
+"""REST: limits of people and organisations, what they used of them, and answers kept for requests that come again.
+
+Tasks with a configuration that is other than their agent's: an older process would run them with the agent's own.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,6 +10,7 @@ revision = "0007"
 down_revision = "0006"
 
 ID = sa.Uuid(as_uuid=False)
+JSON = sa.JSON(none_as_null=True)
 UTC = sa.DateTime(timezone=True)
 LIMITED = ("organisations", "users")
 LIMITS = ("tasks_per_hour", "requests_per_minute")
@@ -16,6 +20,7 @@ def upgrade() -> None:
     for table in LIMITED:
         for name in LIMITS:
             op.add_column(table, sa.Column(name, sa.Integer(), nullable=True))
+    op.add_column("tasks", sa.Column("config_changes", JSON, nullable=True))
     op.create_table(
         "allowances",
         sa.Column("owner_id", ID, nullable=False),
@@ -46,6 +51,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("repeats", "allowances"):
         op.drop_table(table)
+    op.drop_column("tasks", "config_changes")
     for table in LIMITED:
         for name in LIMITS:
             op.drop_column(table, name)

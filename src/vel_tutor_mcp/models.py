@@ -311,7 +311,10 @@ class TaskEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """What a caller asks for; `agent` is an id or a name. See `tools/task_submit.py` for what each field means."""
+    """What a caller asks for; `agent` is an id or a name. See `tools/task_submit.py` for what each field means.
+
+    `config` holds fields of the agent's configuration to be other for this task alone.
+    """
 
     prompt: str
     agent: str = "default"
@@ -321,6 +324,7 @@ class TaskRequest:
     response_schema: dict[str, Any] | None = None
     max_cost_usd: float | None = None
     idempotency_key: str | None = None
+    config: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +338,8 @@ class Task:
     A task of a run belongs to its step `step_id`, for item number `item` of a map; `retries_left` are the step's. While
     it is pending it waits its turn, until `not_before` and for what `waits_for` names: the money of its run, or a place
     at a provider, which it keeps, claimed, until it calls; `turn` counts from 1 how often it had to.
+
+    `config_changes` are fields of its agent's configuration that are other for this task alone.
     """
 
     id: str
@@ -349,6 +355,7 @@ class Task:
     priority: Priority
     parameters: dict[str, Any] = field(default_factory=dict)
     response_schema: dict[str, Any] | None = None
+    config_changes: dict[str, Any] | None = None
     max_cost_nanousd: NanoUsd | None = None
     attempt_set: int = 1
     recoveries: int = 0

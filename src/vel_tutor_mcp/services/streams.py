@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.models import Principal, Task, TaskEvent
-from vel_tutor_mcp.services.hub import Hub, Listener
+from vel_tutor_mcp.services.hub import Hear, Hub, Listener
 from vel_tutor_mcp.services.lookup import spelt, task_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import history
@@ -44,3 +44,7 @@ class Streams:
     def listen(self, task_id: str) -> AbstractContextManager[Listener]:
         """Hears of the task while it is open; what is read after that misses nothing."""
         return self._hub.listen(spelt(task_id))
+
+    def reading(self, task_id: str, hear: Hear) -> AbstractContextManager[None]:
+        """Reads along what the task's model writes, while it is open and where the task is run by this process."""
+        return self._hub.reading(spelt(task_id), hear)

@@ -197,6 +197,7 @@ tasks = Table(
     Column("turn", sa.Integer, nullable=False, server_default="1"),
     moment("not_before", nullable=True),
     Column("waits_for", sa.String(LONGEST_PROVIDER)),
+    Column("config_changes", Json),
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
     Index(None, "agent_id", "status"),

@@ -43,6 +43,7 @@ async def insert(tx: Transaction, task: Task) -> None:
             "priority": _RANK[task.priority],
             "parameters": task.parameters,
             "response_schema": task.response_schema,
+            "config_changes": task.config_changes,
             "max_cost_nanousd": task.max_cost_nanousd,
             "attempt_set": task.attempt_set,
             "recoveries": task.recoveries,

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.gateway import chat
 from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.rest import accounts, agents, answers, limits, tasks
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
@@ -15,7 +16,7 @@ from vel_tutor_mcp.doors.rest.wrapping import Wrapping
 
 OPENAPI = "/api/openapi.json"
 Answers = dict[int | str, dict[str, Any]]
-_ROUTERS = (accounts.auth, accounts.users, limits.router, agents.router, tasks.router)
+_ROUTERS = (accounts.auth, accounts.users, limits.router, agents.router, tasks.router, chat.router)
 _DESCRIPTION = (
     "The tasks, agents and accounts of a team, as over MCP. Errors are all of one form. Lists take `limit` and "
     "`offset`."

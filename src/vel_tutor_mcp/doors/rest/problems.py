@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vel_tutor_mcp.doors.bearer import answer
+from vel_tutor_mcp.doors.gateway import refusals as gateway
 from vel_tutor_mcp.doors.reply import ANSWERS, answer_to, sentence
 from vel_tutor_mcp.doors.rest.wrapping import TOO_LARGE, limit_headers
 from vel_tutor_mcp.errors import InputError, TooManyTries, Unauthenticated, Unavailable, VelError
@@ -63,7 +64,8 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def problem(error: VelError, details: Sequence[Mapping[str, str]] = ()) -> Response:
+def problem(request: Request, error: VelError, details: Sequence[Mapping[str, str]] = ()) -> Response:
+    """The error as the caller's kind of client reads it."""
     row, headers = answer_to(error), dict[str, str]()
     if isinstance(error, TooManyTries):
         headers = {"retry-after": str(error.retry_after)} | _used_up(error)
@@ -71,7 +73,21 @@ def problem(error: VelError, details: Sequence[Mapping[str, str]] = ()) -> Respo
         headers = {"retry-after": str(_RETRY_SECONDS)}
     elif isinstance(error, Unauthenticated):
         headers = {"www-authenticate": "Bearer"}
-    return answer(row.status, row.code, sentence(error), headers, details)
+    return _answer(request, row.status, row.code, sentence(error), headers, details)
+
+
+def _answer(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    details: Sequence[Mapping[str, str]] = (),
+) -> Response:
+    if request.url.path.startswith(gateway.PREFIX):
+        param = details[0]["field"] if details else None
+        return gateway.refusal(status, message, code, dict(headers or {}), param)
+    return answer(status, code, message, headers, details)
 
 
 def _used_up(error: TooManyTries) -> dict[str, str]:
@@ -80,24 +96,24 @@ def _used_up(error: TooManyTries) -> dict[str, str]:
     return limit_headers(Allowance(error.limit, 0, datetime.now(UTC) + timedelta(seconds=error.retry_after)))
 
 
-async def _failed(_: Request, error: VelError) -> Response:
-    return problem(error)
+async def _failed(request: Request, error: VelError) -> Response:
+    return problem(request, error)
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> Response:
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     details = [_detail(row) for row in error.errors()][:_MOST_DETAILS]
     first = details[0]
     text = f"Bad value for {first['field']}; {first['message']}; correct it and send the request again."
-    return problem(InputError(text), details)
+    return problem(request, InputError(text), details)
 
 
-async def _refused(_: Request, error: HTTPException) -> Response:
+async def _refused(request: Request, error: HTTPException) -> Response:
     code, message = _REFUSED.get(error.status_code, _UNKNOWN)
-    return answer(error.status_code, code, message, error.headers)
+    return _answer(request, error.status_code, code, message, error.headers)
 
 
-async def _broken(_: Request, __: Exception) -> Response:
-    return answer(500, *_UNKNOWN)
+async def _broken(request: Request, _: Exception) -> Response:
+    return _answer(request, 500, *_UNKNOWN)
 
 
 HANDLERS: dict[Any, Handler] = {
