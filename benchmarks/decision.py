@@ -55,7 +55,7 @@ async def results(share: float) -> list[Result]:
 
     def read(prompt: str, exploration: float = 0.0) -> RouteRequest:
         seen = features(prompt)
-        difficulty, learned = weights.of(prompt, seen.task_type, seen.difficulty)
+        difficulty, learned = weights.of(prompt, seen)
         return RouteRequest(
             features=replace(seen, difficulty=difficulty),
             learned=learned,

@@ -11,8 +11,6 @@ from vel_tutor_mcp.models import Principal
 WITHIN = {"tasks.cancel_pending_of", "routes.request_for"}
 # They go around operations: who asks how often, and for the second time.
 WITHIN |= {"rates.admit", "repeats.begin", "repeats.end", "repeats.forget"}
-# Their permission lines follow.
-WITHIN |= {"routes.explain", "usage.report", "budgets.list", "budgets.set", "budgets.remove", "audit.search"}
 
 
 def operations() -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Product:
     def decide(self, prompt: str, policy: Policy = Policy.BALANCED, model: str | None = None) -> Decision:
         """The decision by this policy; with a `model`, for that one and no other."""
         now, seen = self.clock(), features(prompt)
-        difficulty, learned = self.estimates.of(prompt, seen.task_type, seen.difficulty)
+        difficulty, learned = self.estimates.of(prompt, seen)
         request = RouteRequest(
             features=replace(seen, difficulty=difficulty),
             learned=learned,

@@ -133,7 +133,7 @@ class World:
 
 def _wish(asked: Asked, learned: Estimates, seed: int) -> Wish:
     known = features(asked.prompt, asked.kind)
-    known = replace(known, difficulty=learned.of(asked.prompt, known.task_type, known.difficulty)[0])
+    known = replace(known, difficulty=learned.of(asked.prompt, known)[0])
     drawn = Random(f"{seed} {asked.prompt}").lognormvariate(0, LENGTH_SPREAD)
     return Wish(asked, known, max(5, round(known.tokens_out * drawn)))
 

@@ -1,26 +1,24 @@
-"""Trains the weights of the task type: `python benchmarks/routing/train_task_types.py [--out FOLDER | --folds]`.
+"""Trains the weights of the task type: `python benchmarks/routing/train_task_types.py [--out FILE | --folds]`.
 
 A multinomial logistic regression over the rows of `routing.task_types`, from prompts/train.jsonl alone; the same
-prompts give the same file, byte for byte. Rows that fewer than `FEWEST` prompts have stay zero. One temperature is
+prompts give the same weights. Rows that fewer than `FEWEST` prompts have stay zero. One temperature is
 chosen out of fold, each fold being an author whom the others have not seen, and is part of the weights. `--folds`
 writes nothing: it scores each author by weights that come from the others.
 """
 
 import argparse
-import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vel_tutor_mcp.routing import task_types, weights
+from vel_tutor_mcp.routing import task_types, weights_file
 from vel_tutor_mcp.routing.signals import signals_in
 from vel_tutor_mcp.routing.task_scores import CODE, HEADING, Labelled, Told, line, read_labelled, scored
 
 PROMPTS = Path(__file__).with_name("prompts")
-SHIPPED = Path(weights.__file__).parent
+SHIPPED = Path(task_types.__file__).with_name("weights") / task_types.FILE
 
 FEWEST = 3
 # Code that is taken for something else goes to a model that cannot write it.
@@ -37,14 +35,14 @@ Array = np.ndarray
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=SHIPPED, help="where to write the file and its sum")
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="where to write them")
     parser.add_argument("--folds", action="store_true", help="score author by author instead")
     asked = parser.parse_args()
     prompts = read_labelled(PROMPTS / "train.jsonl")
     if asked.folds:
         print_folds(prompts)
     else:
-        write(asked.out, packed(trained(prompts)))
+        write(asked.out, trained(prompts))
 
 
 def print_folds(prompts: Sequence[Labelled]) -> None:
@@ -103,24 +101,13 @@ def author_folds(prompts: Sequence[Labelled], but: str = "") -> list[tuple[list[
     ]
 
 
-def packed(table: Array) -> bytes:
-    """A row of the table is its int8 times the one scale. Uncompressed: compressors differ from version to version."""
+def write(file: Path, table: Array) -> None:
+    """A row of the table is its int8 times the one scale."""
     scale = np.abs(table).max() / LARGEST
     small = np.rint(table / scale).astype(np.int8)
     rows = np.flatnonzero(small.any(axis=1)).astype(np.int32)
-    file = io.BytesIO()
-    names = np.frombuffer(task_types.names_text(), np.uint8)
-    np.savez(file, rows=rows, weights=small[rows], scale=np.float32(scale), names=names)
-    return file.getvalue()
-
-
-def write(folder: Path, content: bytes) -> None:
-    """The file, and its line in the sums."""
-    (folder / task_types.FILE).write_bytes(content)
-    sums = folder / weights.SUMS
-    lines = sums.read_text().splitlines() if sums.exists() else []
-    others = [line for line in lines if not line.endswith(f" {task_types.FILE}")]
-    sums.write_text("\n".join([*others, f"{hashlib.sha256(content).hexdigest()}  {task_types.FILE}"]) + "\n")
+    arrays = {"rows": rows, "weights": small[rows], "scale": np.array(scale, np.float32)}
+    weights_file.save(file, task_types.FILE_KIND, task_types.FILE_VERSION, {"names": task_types.names()}, arrays)
 
 
 def _descended(inputs: Array, targets: Array, importance: Array) -> Array:

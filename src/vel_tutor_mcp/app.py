@@ -29,7 +29,7 @@ from vel_tutor_mcp.routing.ledger import Prices
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.routing.warmth import Warmth
-from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.access import Access
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.admission import Admission
@@ -171,6 +171,7 @@ class Prepared:
             pace=pace,
             warmth=warmth,
             estimates=self.estimates,
+            of_day=funds.of_day(self.settings),
         )
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         hedging = Hedging() if self.settings.hedging else None

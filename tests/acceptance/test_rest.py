@@ -33,6 +33,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "{agent}"): {"name": "stolen"},
     ("POST", "test"): {},
     ("POST", "rate"): {"rating": 1},
+    ("POST", "runs"): {},
+    ("POST", "retry"): {},
+    ("POST", "decision"): {"approve": True},
 }
 # An administrator's alone, of whomever the thing is.
 OF_ADMINS = {(method, "/api/users/{user}/rate-limits") for method in ("PUT", "DELETE")}
@@ -317,6 +320,56 @@ async def test_a_body_of_unknown_length_is_read_up_to_the_bound(user: Member) ->
 
     reply = await soon(user.http.post("/api/tasks", content=pieces(), headers=JSON))
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_a_workflow_is_saved_run_decided_and_run_again(user: Member) -> None:
+    saved = await user.asks("POST", "/api/workflows", 201, json={"name": "asks-first", "definition": ASKS})
+    assert "graph" in saved["graph"]
+    listed = await user.asks("GET", "/api/workflows", params={"limit": 1})
+    assert [row["name"] for row in listed["data"]] == ["asks-first"]
+    assert (await user.asks("GET", "/api/workflows/asks-first"))["id"] == saved["id"]
+    faulty = {"name": "faulty", "definition": {"steps": []}}
+    assert "steps" in (await user.asks("POST", "/api/workflows", 400, json=faulty))["error"]["message"]
+
+    key = {"Idempotency-Key": unique("run")}
+    path = f"/api/workflows/{saved['id']}/runs"
+    run = await user.asks("POST", path, 201, json={"wait_seconds": 20}, headers=key)
+    assert (run["status"], run["approvals"][0]["prompt"]) == ("awaiting_approval", "Go on?")
+    assert (await user.asks("POST", path, 201, json={"wait_seconds": 20}, headers=key))["id"] == run["id"]
+    decision = f"/api/runs/{run['id']}/steps/ok/decision"
+    assert (await user.asks("POST", decision, json={"approve": False, "comment": "no"}))["status"] == "failed"
+    await user.asks("POST", decision, 409, json={"approve": True})
+    await user.asks("POST", f"/api/runs/{run['id']}/retry", json={})
+    await user.asks("POST", decision, json={"approve": True})
+    assert (await user.asks("GET", f"/api/runs/{run['id']}", params={"wait_seconds": 20}))["status"] == "completed"
+    await user.asks("POST", f"/api/runs/{run['id']}/cancel", 409)
+    runs = await user.asks("GET", "/api/runs", params={"workflow": "asks-first", "status": "completed"})
+    assert [row["id"] for row in runs["data"]] == [run["id"]]
+
+
+async def test_a_person_who_is_signed_in_decides_where_a_persons_word_is_needed(user: Member) -> None:
+    human = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?", "human": True}]}
+    await user.asks("POST", "/api/workflows", 201, json={"name": "human", "definition": human})
+    run = await user.asks("POST", "/api/workflows/human/runs", 201, json={"wait_seconds": 20})
+    await user.asks("POST", f"/api/runs/{run['id']}/steps/ok/decision", json={"approve": True})
+    assert (await user.asks("GET", f"/api/runs/{run['id']}", params={"wait_seconds": 20}))["status"] == "completed"
+
+
+async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:
+    made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Count me", "wait_seconds": 20})
+    trail = await user.asks("GET", "/api/audit", params={"subject": f"task:{made['id']}", "limit": 1, "offset": 1})
+    assert trail["meta"]["total"] >= 3
+    assert trail["data"][0]["principal"] == user.account.name
+    await user.asks("GET", "/api/audit", 400, params={"since": "yesterday"})
+    usage = await user.asks("GET", "/api/usage", params={"period": "week", "group_by": "agent"})
+    assert usage["groups"][0]["group"] == "default"
+
+    budget = {"scope": "user", "period": "day", "limit_usd": 5}
+    assert (await user.asks("PUT", "/api/budgets", json=budget))["limit_usd"] == 5
+    assert [row["scope"] for row in (await user.asks("GET", "/api/budgets"))["data"]] == ["user"]
+    await user.asks("PUT", "/api/budgets", 403, json=budget | {"scope": "organisation"})
+    await user.asks("DELETE", "/api/budgets", 204, params={"scope": "user", "period": "day"})
+    await user.asks("DELETE", "/api/budgets", 404, params={"scope": "user", "period": "day"})
 
 
 async def test_what_is_anothers_is_not_there_on_any_route_and_asking_for_it_is_on_record(

@@ -204,6 +204,17 @@ async def test_signing_out_ends_that_sign_in_and_no_other(desk: Front) -> None:
     assert len(await desk.recorded("signed_out")) == 1
 
 
+async def test_who_is_disabled_or_changed_while_they_sign_in_does_not_come_in(desk: Front) -> None:
+    account, me = await desk.join(), desk.app.local_principal
+    await desk.accounts.set_role(me, account.id, "viewer")
+    with pytest.raises(Unauthenticated, match="changed meanwhile"):
+        await desk.access._begin(account, "")
+    await desk.accounts.disable(me, account.id)
+    issued = await desk.access.issue(me, "too late", user=account.id)
+    with pytest.raises(Unauthenticated, match="disabled"):
+        await desk.access.verify(issued.token)
+
+
 async def test_a_client_is_issued_a_token_that_can_be_taken_back(desk: Front) -> None:
     account = await desk.join()
     issued = await desk.access.issue(account.principal, "editor", days=300)
@@ -261,6 +272,10 @@ async def test_a_key_signs_for_a_month_and_verifies_as_long_as_what_it_signed_is
     async with desk.database.write() as tx:
         aged = record.now() - timedelta(days=31)
         await tx.execute(key_rows.update().where(key_rows.c.id == before).values(created_at=aged))
+
+        needed = await tx.scalar(sa.select(key_rows.c.good_until).where(key_rows.c.id == before))
+    assert needed is not None
+    assert needed >= old.grant.expires_at
 
     restarted = front(desk.app)
     new = await restarted.enter(account)

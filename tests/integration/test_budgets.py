@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Forbidden, InputError, NotFound
 from vel_tutor_mcp.models import AuditEntry, NanoUsd, Principal, TaskRequest, TaskStatus
+from vel_tutor_mcp.routing.reasons import OVER_BUDGET
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store import budgets, people
@@ -105,13 +106,14 @@ async def test_users_limit_themselves_and_administrators_everyone(app: App, me: 
         await app.budgets.set(user, Scope.USER, None, Period.MONTH, 100)
     with pytest.raises(Forbidden, match="its administrators do"):
         await app.budgets.set(user, Scope.ORGANISATION, None, Period.DAY, 100)
-    with pytest.raises(Forbidden, match="a viewer only looks"):
+    with pytest.raises(Forbidden, match="the role viewer has no budget_write"):
         await app.budgets.remove(viewer, Scope.USER, None, Period.DAY)
     with pytest.raises(NotFound, match="There is no such user"):
         await app.budgets.set(user, Scope.USER, me.name, Period.DAY, 1)
     assert [told.shown()["limit_usd"] for told in await app.budgets.list(user)] == [1, 10]
     assert len(await app.budgets.list(me)) == 3
-    assert len(await on_record(app, me, "budget_refused")) == 3
+    assert len(await on_record(app, me, "budget_refused")) == 2
+    assert len(await on_record(app, me, "refused")) == 1
 
 
 async def test_a_spent_budget_refuses_says_which_and_goes_on_when_it_is_raised(app: App, me: Principal) -> None:
@@ -148,6 +150,30 @@ async def test_a_soft_budget_warns_once_and_lets_work_go_on(app: App, me: Princi
         "budget_warning",
         "budget_exceeded",
     ]
+
+
+@pytest.mark.parametrize("period", [Period.DAY, Period.MONTH])
+@pytest.mark.parametrize(
+    ("scope", "subject"), [(Scope.AGENT, "default"), (Scope.USER, None), (Scope.ORGANISATION, None)]
+)
+async def test_an_explained_route_counts_hard_budgets_and_leaves_soft_ones(
+    app: App, me: Principal, scope: Scope, subject: str | None, period: Period
+) -> None:
+    free = await app.routes.explain(me, "Say hello", "default", None, None)
+    await app.budgets.set(me, scope, subject, period, 0.000_000_001, hard=False)
+    soft = await app.routes.explain(me, "Say hello", "default", None, None)
+    await app.budgets.set(me, scope, subject, period, 0.000_000_001)
+    hard = await app.routes.explain(me, "Say hello", "default", None, None)
+    told = await asked(app, me)
+
+    assert soft.candidates == free.candidates
+    assert soft.excluded == free.excluded
+    assert hard.candidates == ()
+    assert {out.model for out in hard.excluded if out.reason.startswith(OVER_BUDGET)} >= {
+        candidate.model for candidate in free.candidates
+    }
+    assert told.task.status is TaskStatus.FAILED
+    assert told.attempts == []
 
 
 async def test_a_report_tells_how_the_readers_budgets_stand(app: App, me: Principal) -> None:

@@ -9,13 +9,15 @@ from typer.testing import CliRunner
 from vel_tutor_mcp.doors.cli import app
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing import weights_file
+from vel_tutor_mcp.routing import model_file
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import SHIPPED, Estimates, estimates
+from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.services import training
 
 GOOD = {"prompt": "Prove it.", "outcomes": {"gpt-4o": 1, "groq/openai/gpt-oss-20b": 0}}
 CATALOG = Catalog.load()
+PROOF = features("Prove it.", TaskType.REASONING)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_what_was_learned_is_a_file_that_routes_the_models_of_the_catalog(data: 
     ended = CliRunner().invoke(app, ["route", "train", "--data", str(data), "--out", str(out), "--json"])
     assert ended.exit_code == 0, ended.output
     assert json.loads(ended.stdout)["models"] == ["gpt-4o", "groq/openai/gpt-oss-20b"]
-    _, chances = estimates(CATALOG, out).of("Prove 5.", TaskType.REASONING, 0.3)
+    _, chances = estimates(CATALOG, out).of("Prove 5.", features("Prove 5.", TaskType.REASONING))
     assert chances.keys() == {"openai/gpt-4o", "groq/openai/gpt-oss-20b"}
     assert chances["openai/gpt-4o"] > 0.9
     assert CliRunner().invoke(app, ["route", "train", "--data", str(data), "--out", str(out)]).exit_code == 0
@@ -80,30 +82,29 @@ def test_an_evaluation_shows_models_router_and_baselines(data: Path) -> None:
 def test_shipped_weights_move_the_difficulty_a_little() -> None:
     shipped = estimates(CATALOG, None)
     sums = "Tom buys 12 boxes with 7 pens each and gives a third of them away. How many pens has he left?"
-    moved, chances = shipped.of(sums, TaskType.REASONING, 0.5)
-    assert 0 < abs(moved - 0.5) <= 0.15
+    seen = features(sums, TaskType.REASONING)
+    moved, chances = shipped.of(sums, seen)
+    assert 0 < abs(moved - seen.difficulty) <= 0.15
     assert chances == {}
-    assert shipped.of(sums, TaskType.TRANSLATION, 0.5) == (0.5, {})
+    other = features(sums, TaskType.TRANSLATION)
+    assert shipped.of(sums, other) == (other.difficulty, {})
 
 
 def test_without_learned_routing_the_rules_stand() -> None:
-    assert estimates(CATALOG, None, learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
-    assert Estimates().of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
+    assert estimates(CATALOG, None, learned=False).of("Prove it.", PROOF) == (PROOF.difficulty, {})
+    assert Estimates().of("Prove it.", PROOF) == (PROOF.difficulty, {})
 
 
 def test_damaged_weights_are_told_and_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bad = tmp_path / "bad.npz"
     bad.write_bytes(b"PK\x03\x04 nothing")
-    assert estimates(CATALOG, bad, learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (0.4, {})
-    assert estimates(CATALOG, tmp_path / "gone.npz", learned=False).of("Prove it.", TaskType.REASONING, 0.4) == (
-        0.4,
-        {},
-    )
+    for path in (bad, tmp_path / "gone.npz"):
+        assert estimates(CATALOG, path, learned=False).of("Prove it.", PROOF) == (PROOF.difficulty, {})
     assert caplog.text.count("are not used") == 2
 
 
 def test_the_shipped_weights_are_small_and_whole() -> None:
-    path = Path(weights_file.__file__).parent / "weights" / SHIPPED
+    path = Path(model_file.__file__).parent / "weights" / SHIPPED
     assert path.stat().st_size <= 1_000_000
-    assert weights_file.load(path).names == ("gpt-4-1106", "mixtral-8x7b")
+    assert model_file.load(path).names == ("gpt-4-1106", "mixtral-8x7b")
     assert (path.parent / "DATA_CARD.md").exists()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing import task_types, weights
+from vel_tutor_mcp.routing import task_types, weights_file
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.lexicon import WORDS
 from vel_tutor_mcp.routing.reasons import _SIGNAL_WORDS
@@ -16,7 +16,7 @@ from vel_tutor_mcp.routing.signals import SHAPES, signals_in
 from vel_tutor_mcp.routing.task_scores import Labelled, Scores, Told, read_labelled, scored
 
 PROMPTS = Path(__file__).parents[2] / "benchmarks" / "routing" / "prompts"
-WEIGHTS = Path(weights.__file__).parent
+WEIGHTS = Path(task_types.__file__).with_name("weights") / task_types.FILE
 
 
 def told(prompt: str) -> Told:
@@ -91,25 +91,48 @@ def test_no_prompt_is_trained_on_and_tested_on_or_there_twice() -> None:
     assert len(set(prompts)) == len(prompts)
 
 
-@pytest.mark.parametrize("damage", ["absent", "another's", "cut", "without its sum"])
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("absent", "No such file"),
+        ("cut", "no file of routing weights, or damaged"),
+        ("altered", "checksum does not match"),
+        ("of other signals", "for other signals"),
+        ("of another version", "of version 0"),
+        ("of models", "no file of these"),
+    ],
+)
 def test_a_file_that_cannot_be_used_is_told_of_and_not_used(
-    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    damage: str, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    content = (WEIGHTS / task_types.FILE).read_bytes()
-    kept = {"absent": None, "another's": content[:-1] + b"!", "cut": content[:1000]}.get(damage, content)
-    if kept is not None:
-        (tmp_path / task_types.FILE).write_bytes(kept)
-    sums = "" if damage == "without its sum" else (WEIGHTS / weights.SUMS).read_text()
-    (tmp_path / weights.SUMS).write_text(sums)
-    assert weights.read(task_types.FILE, tmp_path) is None
-    assert "install anew" in caplog.text
+    path = tmp_path / task_types.FILE
+    about, arrays = weights_file.load(WEIGHTS, task_types.FILE_KIND, task_types.FILE_VERSION, task_types.FILE_ARRAYS)
+    if damage == "of other signals":
+        weights_file.save(path, task_types.FILE_KIND, task_types.FILE_VERSION, {"names": about["names"][1:]}, arrays)
+    elif damage == "of another version":
+        weights_file.save(path, task_types.FILE_KIND, 0, about, arrays)
+    elif damage == "altered":
+        with np.load(WEIGHTS) as content:
+            np.savez(path, **{**content, "scale": np.float32(1)})
+    elif damage != "absent":
+        content = (WEIGHTS if damage == "cut" else WEIGHTS.with_name("quality.npz")).read_bytes()
+        path.write_bytes(content[:1000] if damage == "cut" else content)
+    assert weights_file.usable(task_types.load, path, "rules stand in") is None
+    assert caplog.text.count(task_types.FILE) == 1
+    assert why in caplog.text
 
 
-def test_weights_of_other_signals_are_not_taken_for_ours() -> None:
-    arrays = weights.read(task_types.FILE)
-    assert arrays is not None
-    assert task_types.of_arrays(arrays) is not None
-    assert task_types.of_arrays({**arrays, "names": arrays["names"][1:]}) is None
+def test_where_the_shipped_file_cannot_be_used_the_rules_tell(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    task_types.shipped.cache_clear()
+    monkeypatch.setattr(task_types, "FILE", "gone.npz")
+    try:
+        assert features("Translate: hi") == features("Translate: hi", learned=False)
+        assert features("Write a poem.") == features("Write a poem.", learned=False)
+    finally:
+        task_types.shipped.cache_clear()
+    assert caplog.text.count("gone.npz are not used") == 1
 
 
 def test_without_weights_the_rules_tell() -> None:

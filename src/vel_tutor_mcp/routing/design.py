@@ -31,9 +31,9 @@ class Prompts:
     @classmethod
     def of(cls, encoded: Sequence[Encoded]) -> "Prompts":
         # A prompt without a word has bucket 0, so that no row is empty.
-        rows = [sorted(row.buckets) or [0] for row in encoded]
+        rows = [sorted(row.grams) or [0] for row in encoded]
         starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-        numbers = np.fromiter(chain.from_iterable(rows), np.int64, int(starts[-1]))
+        numbers = np.fromiter(chain.from_iterable(rows), np.int64, int(starts[-1])) % BUCKETS
         return cls(starts, numbers, np.array([row.traits for row in encoded]))
 
     def take(self, places: Array) -> "Prompts":

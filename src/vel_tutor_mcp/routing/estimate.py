@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
-from vel_tutor_mcp.routing.encoding import Encoded, encoded
+from vel_tutor_mcp.routing.encoding import Encoded, encoded_tokens
+from vel_tutor_mcp.routing.features import Features
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.routing.learned import Model
 
 SHIPPED = "quality.npz"
-# How much of an expected gap is believed of other sources. On subjects of MMLU that were left out 0.76 +- 0.06 of it
-# came true, but of what was expected within such a subject 0.11 +- 0.12: see `weights/DATA_CARD.md`.
+# How much of an expected gap is believed of other sources. On subjects of MMLU that were left out 0.87 +- 0.10 of it
+# came true, but of what was expected within such a subject 0.02 +- 0.14: see `weights/DATA_CARD.md`.
 TRANSFER = 0.25
 # How much wider `priors.P_OK` has the gap of strong and small for the hardest reasoning than for the easiest.
 GAP_OF_DIFFICULTY = 0.33
@@ -41,12 +42,12 @@ class Estimates:
     own: "Model | None" = None
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def of(self, prompt: str, task_type: TaskType, difficulty: float) -> tuple[float, dict[str, float]]:
-        """The difficulty (0-1), and P(good enough) by the catalog's full names; `difficulty` is that of the rules."""
-        shipped = self.shipped if task_type is TaskType.REASONING else None
+    def of(self, prompt: str, features: Features) -> tuple[float, dict[str, float]]:
+        """The difficulty (0-1), and P(good enough) by the catalog's full names; `features` are those of the prompt."""
+        shipped, difficulty = self.shipped if features.task_type is TaskType.REASONING else None, features.difficulty
         if shipped is None and not self.names:
             return difficulty, {}
-        seen = encoded(prompt)
+        seen = encoded_tokens(prompt, features.tokens)
         return difficulty if shipped is None else _shifted(shipped, seen, difficulty), self._chances(seen)
 
     def _chances(self, seen: Encoded) -> dict[str, float]:
@@ -80,14 +81,9 @@ def estimates(catalog: Catalog, own: Path | None, *, learned: bool = True) -> Es
 
 
 def _loaded(path: Path) -> "Model | None":
-    from vel_tutor_mcp.routing.weights_file import load
+    from vel_tutor_mcp.routing import model_file, weights_file
 
-    try:
-        return load(path)
-    except (OSError, ValueError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else problem
-        _log.warning("The routing weights in %s are not used; %s; the hand-set priors stand in.", path.name, why)
-        return None
+    return weights_file.usable(model_file.load, path, "the hand-set priors stand in")
 
 
 def _names(own: "Model", catalog: Catalog) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """What a prompt asks for: task type with confidence, size, difficulty. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.ledger import estimated_tokens, prompt_bytes
@@ -48,7 +48,7 @@ FLAGS = frozenset(
 class Features:
     """What is known of a prompt. `confidence` and `difficulty` are 0-1; tokens are estimates, `tokens_out` those of the
     visible answer; `flags` are what was seen in it (some of `FLAGS`), `telling` the signals that the task type rests on
-    most.
+    most, `tokens` the prompt as `ngrams` cuts it.
     """
 
     task_type: TaskType
@@ -58,6 +58,7 @@ class Features:
     difficulty: float
     flags: frozenset[str]
     telling: tuple[str, ...] = ()
+    tokens: Sequence[str] = field(default=(), repr=False, compare=False)
 
 
 def features(prompt: str, task_type: TaskType | None = None, *, learned: bool = True) -> Features:
@@ -75,6 +76,7 @@ def features(prompt: str, task_type: TaskType | None = None, *, learned: bool = 
         difficulty=_difficulty(guess.task_type, tokens_in, signals.weights),
         flags=FLAGS & signals.weights.keys(),
         telling=guess.signals,
+        tokens=signals.tokens,
     )
 
 

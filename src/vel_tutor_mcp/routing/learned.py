@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vel_tutor_mcp.routing.encoding import Encoded
+from vel_tutor_mcp.routing.ngrams import BUCKETS
+from vel_tutor_mcp.routing.traits import NAMES
 
 Array = np.ndarray
 
 LEAST, MOST = 0.01, 0.99
+_TRAITS = np.arange(len(NAMES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +22,7 @@ class Model:
     Attributes:
         names: of the models (K).
         means: (K,) the mean score of each.
-        rarity: (BUCKETS,) of the n-grams.
-        grams: (BUCKETS, 1 + K) weights of the n-grams.
+        grams: (BUCKETS, 1 + K + 1) weights of the n-grams times their rarity, then the square of that rarity.
         steps: (traits, STEPS) thresholds.
         table: (traits, STEPS + 1, 1 + K) what a trait adds to each head, by how many thresholds it is above.
         curve: (5,) how the level is calibrated; see `bent`.
@@ -30,7 +32,6 @@ class Model:
 
     names: tuple[str, ...]
     means: Array
-    rarity: Array
     grams: Array
     steps: Array
     table: Array
@@ -44,11 +45,10 @@ class Model:
         Raising or lowering all alike keeps them between `LEAST` and `MOST`: how far the models are apart is what
         routing needs, and cutting each by itself would lose it.
         """
-        numbers = np.fromiter(prompt.buckets or (0,), np.int64)
-        rarity = self.rarity[numbers]
-        heads = rarity @ self.grams[numbers] / np.sqrt(rarity @ rarity)
+        numbers = np.fromiter(prompt.grams or (0,), np.int64, max(1, len(prompt.grams))) % BUCKETS
+        grams = self.grams.take(numbers, axis=0).sum(axis=0)
         above = (np.array(prompt.traits)[:, None] > self.steps).sum(axis=1)
-        heads = heads + self.table[np.arange(len(above)), above].sum(axis=0)
+        heads = grams[:-1] / np.sqrt(grams[-1]) + self.table[_TRAITS, above].sum(axis=0)
         return within(self.means + bent(heads[0], self.curve) + heads[1:])
 
     def choice(self, chances: Array) -> int:
@@ -60,7 +60,7 @@ class Model:
 def bent(level: Array, curve: Array) -> Array:
     """The level, calibrated: a parabola, followed where it rises. `curve` is slope, bend, shift, lowest, highest."""
     slope, bend, shift, lowest, highest = curve
-    level = np.clip(level, lowest, highest)
+    level = np.minimum(np.maximum(level, lowest), highest)
     bowed: Array = slope * level + bend * level**2 + shift
     return bowed
 

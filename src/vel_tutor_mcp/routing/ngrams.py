@@ -25,17 +25,24 @@ def ends(text: str) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """The words, numbers and marks of the text's ends in order, in lower case."""
-    text = ends(text).lower()
+    """The words, numbers and marks of the text's ends in order, in lower case.
+
+    Hyphens and apostrophes part words: "step-by-step", "l'anglais".
+    """
+    text = ends(text).lower().replace("-", " ").replace("'", " ").replace("\u2019", " ")
     return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
 
 
 def buckets(words: Sequence[str]) -> list[int]:
-    """Bucket numbers (0 to `BUCKETS` - 1): one a token, then one a pair of neighbours; CRC-32, the pair's chained.
+    """The bucket numbers (0 to `BUCKETS` - 1) of the n-grams, in the order of `hashes`."""
+    return [number % BUCKETS for number in hashes(words)]
+
+
+def hashes(words: Sequence[str]) -> list[int]:
+    """One number a token, then one a pair of neighbours; CRC-32, the pair's chained.
 
     Of a number only its length counts: each is too rare to learn from.
     """
     encoded = "\n".join(words).encode(errors="replace").translate(_DIGITS).split(b"\n") if words else []
     singles = list(map(zlib.crc32, encoded))
-    pairs = map(zlib.crc32, encoded[1:], singles)
-    return [number % BUCKETS for number in (*singles, *pairs)]
+    return [*singles, *map(zlib.crc32, encoded[1:], singles)]

@@ -52,8 +52,7 @@ class Signals:
 
 def signals_in(prompt: str) -> Signals:
     prompt = ends(prompt)
-    # Hyphens and apostrophes part words: "step-by-step", "l'anglais".
-    words = tokens(prompt.replace("-", " ").replace("'", " ").replace("\u2019", " "))
+    words = tokens(prompt)
     found = _found(words)
     weights = dict.fromkeys((signal for _, signal in found), MATERIAL_WEIGHT)
     request = [signal for place, signal in found if place < HEAD_TOKENS or place >= len(words) - TAIL_TOKENS]

@@ -10,10 +10,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.models import TaskType
-from vel_tutor_mcp.routing import weights
 from vel_tutor_mcp.routing.lexicon import COMBINATIONS, LEADS, OBJECTS, WEIGHTS, WORDS
 from vel_tutor_mcp.routing.ngrams import BUCKETS, buckets
 from vel_tutor_mcp.routing.signals import SHAPES, Signals
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FILE = "task_types.npz"
+FILE_KIND, FILE_VERSION, FILE_ARRAYS = "vel-tutor-mcp task types", 1, ("rows", "weights", "scale")
 KINDS = tuple(TaskType)
 
 # Below these the prompt says too little: general. The rules are less sure where they are right.
@@ -93,27 +95,35 @@ class Learned:
 
 @cache
 def shipped() -> Learned | None:
-    """What comes with the package; None where its file cannot be used."""
-    arrays = weights.read(FILE)
-    return None if arrays is None else of_arrays(arrays)
+    """What comes with the package; None where its file cannot be used, said in the log."""
+    from vel_tutor_mcp.routing.weights_file import usable
+
+    with as_file(files(__package__) / "weights" / FILE) as path:
+        return usable(load, path, "the rules tell task types")
 
 
-def of_arrays(arrays: "Mapping[str, np.ndarray]") -> Learned | None:
+def load(path: Path) -> Learned:
     """From a file's `rows` (numbers of those that are not zero), their int8 `weights` times `scale`, and the `names`
-    that it was trained with; None where those are not ours.
+    that it was trained with.
+
+    Raises:
+        ValueError, OSError: see `weights_file.load`; a ValueError too where the names are not ours.
     """
     import numpy as np
 
-    if arrays["names"].tobytes() != names_text():
-        return None
+    from vel_tutor_mcp.routing import weights_file
+
+    about, arrays = weights_file.load(path, FILE_KIND, FILE_VERSION, FILE_ARRAYS)
+    if about.get("names") != names():
+        raise ValueError("it is for other signals than this program has")
     table = np.zeros((ROWS, len(KINDS)), np.float32)
     table[arrays["rows"]] = arrays["weights"] * arrays["scale"]
     return Learned(table)
 
 
-def names_text() -> bytes:
+def names() -> list[str]:
     """What a file of weights keeps of `NAMES` and `KINDS`, so that another version's is not taken for ours."""
-    return "\n".join((*NAMES, *KINDS)).encode()
+    return [*NAMES, *KINDS]
 
 
 def rows(signals: Signals) -> list[int]:

@@ -22,14 +22,15 @@ _PARTS = frozenset(
         "ratio",
     ]
 )
-_MARKS = (",", "%", "/", "=", "(", "`")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_MARKS = (",", "/", "(")
+# It begins with its mark, so that a scan costs little.
+_DECIMAL = re.compile(r"\.(?<=\d\.)\d")
 _PRICE = re.compile(r"[$€£]\d+\.\d")
 _LONG_NUMBER = 3
 
 NAMES = (
     *("characters", "tokens", "distinct share", "token length", "longest token", "sentences", "sentence length"),
-    *("numbers", "share of numbers", "digits", "decimals", "long numbers", "prices", "parts"),
+    *("numbers", "decimals", "long numbers", "prices", "parts"),
     *("capitals", "first line"),
     *(f"count of {mark}" for mark in _MARKS),
 )
@@ -38,7 +39,13 @@ NAMES = (
 def traits(text: str, words: Sequence[str]) -> list[float]:
     """One number a name in `NAMES`; `words` are the text's tokens (`ngrams.tokens`)."""
     text = ends(text)
-    return [*_sizes(text, words), *_numbers(text, words), *_shape(text), *map(float, map(text.count, _MARKS))]
+    return [
+        *_sizes(text, words),
+        *_numbers(text, words),
+        sum(map(str.istitle, text.split())),
+        _first_line(text),
+        *map(float, map(text.count, _MARKS)),
+    ]
 
 
 def _sizes(text: str, words: Sequence[str]) -> tuple[float, ...]:
@@ -56,19 +63,17 @@ def _sizes(text: str, words: Sequence[str]) -> tuple[float, ...]:
 
 
 def _numbers(text: str, words: Sequence[str]) -> tuple[float, ...]:
-    whole = list(filter(str.isdigit, words))
-    numbers = _NUMBER.findall(text) if whole else []
+    numbers = list(filter(str.isdigit, words))
+    decimals = len(_DECIMAL.findall(text)) if numbers else 0
     return (
-        len(whole),
-        len(whole) / max(1, len(words)),
-        len("".join(whole)),
-        sum("." in number for number in numbers),
-        sum(len(number) >= _LONG_NUMBER for number in numbers),
-        len(_PRICE.findall(text)) if numbers else 0,
-        len(list(filter(_PARTS.__contains__, words))),
+        len(numbers),
+        decimals,
+        decimals + sum(len(number) >= _LONG_NUMBER for number in numbers),
+        len(_PRICE.findall(text)) if decimals else 0,
+        sum(map(_PARTS.__contains__, words)),
     )
 
 
-def _shape(text: str) -> tuple[float, ...]:
+def _first_line(text: str) -> float:
     first = text.find("\n")
-    return sum(map(str.istitle, text.split())), math.log1p(len(text) if first < 0 else first)
+    return math.log1p(len(text) if first < 0 else first)

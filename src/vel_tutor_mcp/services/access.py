@@ -179,6 +179,8 @@ class Access:
     @unbroken
     async def _begin(self, account: Account, address: str) -> tuple[Grant, str]:
         async with self._database.write() as tx:
+            if await accounts.get(tx, account.id) != account:
+                raise Unauthenticated("You are not signed in; the account was changed meanwhile; try again.")
             at = record.now()
             await grants.forget_expired(tx, account.id, at)
             grant = _grant(account, "sign_in", None, at, SIGN_IN_LIVES)

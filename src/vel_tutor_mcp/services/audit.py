@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.services.inputs import is_text
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store.database import Database, unbroken
 
@@ -13,6 +15,7 @@ class Audit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @allows(Operation.AUDIT_READ)
     @unbroken
     async def search(
         self,

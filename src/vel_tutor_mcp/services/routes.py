@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vel_tutor_mcp import __version__
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, Task, TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates
@@ -14,11 +15,15 @@ from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, pro
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
 from vel_tutor_mcp.routing.warmth import Warmth, beginnings
+from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.lookup import agent_of
-from vel_tutor_mcp.store import evidence
+from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.store import budgets, evidence
 from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.standing import available
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +33,8 @@ class Routes:
     """Decides which models would answer. `configured` are the providers that can be called.
 
     `exploration` is the share of tasks that may learn, drawn from `chance`; without that, none. `learned`: whether
-    prompts are read by the learned weights, or by the rules alone.
+    prompts are read by the learned weights, or by the rules alone. `of_day` is the installation's own limit for a day
+    of its organisation.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Routes:
         pace: Pace | None = None,
         warmth: Warmth | None = None,
         estimates: Estimates | None = None,
+        of_day: NanoUsd | None = None,
     ) -> None:
         self.configured = configured
         self._database = database
@@ -59,21 +66,29 @@ class Routes:
         self._pace = pace or Pace()
         self._warmth = warmth or Warmth()
         self._estimates = estimates or Estimates()
+        self._of_day = of_day
 
+    @allows(Operation.ROUTE_EXPLAIN)
     @unbroken
     async def explain(
         self, principal: Principal, prompt: str, agent: str, task_type: TaskType | None, policy: Policy | None
     ) -> Decision:
         """The decision that a task with this prompt would get now, unless it is one that explores.
 
+        What open calls have set aside may come back, and a task would wait for it: it counts as left.
+
         Raises:
             NotFound: there is no such agent that the principal may see.
         """
         async with self._database.read() as tx:
-            config = (await agent_of(tx, principal, agent)).config
+            found = await agent_of(tx, principal, agent)
+            config = found.config
             if policy is not None:
                 config = config.model_copy(update={"policy": policy})
             request = self.request_of(prompt, config, task_type=task_type)
+            payer = Payer(organisation_id=principal.organisation_id, owner_id=principal.user_id, agent_id=found.id)
+            standings = await budgets.standings(tx, payer, record.now(), self._of_day)
+            request = replace(request, available=_least(request.available, available(standings, at_best=True)))
             request = await self.informed(tx, principal.organisation_id, request)
         return self.decide(request)
 
@@ -106,7 +121,7 @@ class Routes:
         whole, now = prompt if sent is None else sent, time.time()
         size = prompt_bytes(config.system_prompt, whole, *schemas)
         seen = features(prompt, task_type, learned=self._learned)
-        difficulty, learned = self._estimates.of(prompt, seen.task_type, seen.difficulty)
+        difficulty, learned = self._estimates.of(prompt, seen)
         return RouteRequest(
             features=replace(seen, difficulty=difficulty),
             learned=learned,
@@ -183,6 +198,10 @@ class Routes:
             "providers": sorted(self.configured),
             "circuits_open": down,
         }
+
+
+def _least(*amounts: NanoUsd | None) -> NanoUsd | None:
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def _usd(cost: NanoUsd | None) -> float | None:

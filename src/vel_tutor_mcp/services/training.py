@@ -38,15 +38,15 @@ def train(data: Path, out: Path) -> Trained:
     Raises:
         InputError: a file cannot be read or written, a row cannot be used, or `out` is something else's file.
     """
-    from vel_tutor_mcp.routing import weights_file
+    from vel_tutor_mcp.routing import model_file
     from vel_tutor_mcp.routing.fitting import NEVER
 
-    if out.exists() and not weights_file.is_one(out):
+    if out.exists() and not model_file.is_one(out):
         raise InputError(f"Nothing was learned; {out} is there and no file of weights; name another file with --out.")
     rows = rows_of(data)
     model = training.fit(rows)
     try:
-        weights_file.save(model, out)
+        model_file.save(model, out)
     except OSError as problem:
         raise InputError(f"The weights were not written; {out}: {problem.strerror}; name another file.") from None
     margin = None if model.margin >= NEVER else model.margin

@@ -106,3 +106,66 @@ class Task(TaskShort):
     cost_usd: float
     attempts: list[dict[str, Any]]
     status_url: str
+
+
+class WorkflowShort(Open):
+    id: str
+    name: str
+    version: int
+    template: bool
+
+
+class Workflow(WorkflowShort):
+    definition: dict[str, Any]
+    graph: str
+    versions: list[dict[str, Any]]
+
+
+class RunShort(Open):
+    id: str
+    status: str
+    workflow: str
+    workflow_id: str
+    version: int
+    created_at: str
+
+
+class Run(RunShort):
+    output: Any
+    cost_usd: float
+    approvals: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
+    graph: str
+    history: list[dict[str, Any]]
+
+
+class Entry(Open):
+    sequence: int
+    at: str
+    principal: str
+    action: str
+    subject: str
+    payload: dict[str, Any]
+    hash: str
+
+
+class Usage(Open):
+    period: str
+    group_by: str
+    groups: list[dict[str, Any]]
+    cost_usd: float
+    budgets: list[dict[str, Any]]
+
+
+class Budget(Open):
+    scope: str
+    subject: str
+    period: str
+    kind: str
+    limit_usd: float
+    spent_usd: float
+    left_usd: float
+
+
+class Budgets(BaseModel):
+    data: list[Budget]

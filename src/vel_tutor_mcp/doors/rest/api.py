@@ -10,13 +10,22 @@ from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gateway import chat
 from vel_tutor_mcp.doors.health import HEALTH, health_of
-from vel_tutor_mcp.doors.rest import accounts, agents, answers, limits, tasks
+from vel_tutor_mcp.doors.rest import accounts, agents, answers, limits, records, tasks, workflows
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
 from vel_tutor_mcp.doors.rest.wrapping import Wrapping
 
 OPENAPI = "/api/openapi.json"
 Answers = dict[int | str, dict[str, Any]]
-_ROUTERS = (accounts.auth, accounts.users, limits.router, agents.router, tasks.router, chat.router)
+_ROUTERS = (
+    accounts.auth,
+    accounts.users,
+    limits.router,
+    agents.router,
+    tasks.router,
+    workflows.router,
+    records.router,
+    chat.router,
+)
 _DESCRIPTION = (
     "The tasks, agents and accounts of a team, as over MCP. Errors are all of one form. Lists take `limit` and "
     "`offset`."

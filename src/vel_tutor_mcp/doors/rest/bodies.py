@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, MAX_USD, AgentConfig, AgentType, Priority, TaskType
+from vel_tutor_mcp.store.standing import Period, Scope
 
 _LONGEST = 200
 # What the original called it.
@@ -120,6 +121,46 @@ class NewTask(Body):
 class RateLimits(Body):
     tasks_per_hour: Annotated[int | None, Field(ge=1, le=1_000_000, examples=[500])] = None
     requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+
+
+class NewWorkflow(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "ask-first",
+                    "definition": {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]},
+                },
+            ]
+        },
+    )
+
+    name: Name
+    definition: Annotated[dict[str, Any], Field(description="its steps; see guide://workflows")]
+
+
+class NewRun(Body):
+    inputs: dict[str, Any] = {}
+    max_cost_usd: Annotated[float | None, Field(gt=0, le=MAX_USD, description="hard limit, all steps together")] = None
+    wait_seconds: Annotated[int, Field(ge=0, le=50, description="for its end, or an approval")] = 0
+
+
+class RunRetry(Body):
+    step: Annotated[str | None, Field(max_length=100, description="all that failed it, if left out")] = None
+
+
+class Decision(Body):
+    approve: bool
+    comment: Annotated[str | None, Field(max_length=2000)] = None
+
+
+class Budget(Body):
+    scope: Scope
+    subject: Annotated[str | None, Field(max_length=200, description="id or name; oneself, if left out")] = None
+    period: Annotated[Period | None, Field(description="of a task or a run: its whole life")] = None
+    limit_usd: Annotated[float, Field(gt=0, le=MAX_USD, examples=[5.0])]
+    hard: Annotated[bool, Field(description="false warns and lets through")] = True
 
 
 class Rating(Body):
