@@ -36,11 +36,12 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The long loops: 10,000 guesses of passwords, 2,000 random schedules of the ledger, then 100 kills among tasks and 100
+# The long loops: 10,000 guesses of passwords, generated requests to every route of REST as each role, 2,000 random schedules of the ledger, then 100 kills among tasks and 100
 # in runs, on each database, in one to two hours.
 soak: $(READY)
 	VEL_TEST_GUESSES=10000 $(BIN)/python -m pytest tests/integration/test_access.py --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_SCHEDULES=2000 $(BIN)/python -m pytest tests/integration/test_ledger_properties.py --timeout 7200 -o faulthandler_timeout=0 -p no:cacheprovider
+	VEL_TEST_EXAMPLES=50 $(BIN)/python -m pytest tests/acceptance/test_openapi.py --timeout 3600 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -o faulthandler_timeout=0 -p no:cacheprovider
 
 # After a change of the dependencies in pyproject.toml. Hashes of all platforms, and no registry's address.

@@ -17,6 +17,7 @@ import memory
 import money
 import parts
 import provider
+import rest
 import routed
 import runs
 import start
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "waiting": waiting.results,
     "stored": stored.results,
     "money": money.results,
+    "rest": rest.results,
     "parts": parts.results,
     "availability": availability.results,
     "switching": switching.results,
