@@ -11,6 +11,7 @@ import platform
 import sys
 from pathlib import Path
 
+import audit_trail
 import decision
 import durable
 import memory
@@ -47,6 +48,7 @@ BENCHMARKS = {
     "stored": stored.results,
     "money": money.results,
     "rest": rest.results,
+    "audit": audit_trail.results,
     "parts": parts.results,
     "availability": availability.results,
     "switching": switching.results,

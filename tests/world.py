@@ -41,6 +41,7 @@ class Providers:
         for provider in (self.openai, self.groq):
             provider.reset()
             provider.answer = None
+            provider.latency = provider.tokens_per_second = 0.0
 
 
 @asynccontextmanager

@@ -6,10 +6,13 @@ import sys
 _STRAIGHT: tuple[list[str], ...] = ([], ["serve"], ["serve", "--transport", "stdio"])
 
 _INTERRUPTED = 130
+_YOUNG_OBJECTS = 50_000
 
 
 def main() -> None:
+    # Loading makes many objects and no garbage; the collector would take a tenth of the time to the first answer.
     if sys.argv[1:] not in _STRAIGHT:
+        gc.set_threshold(_YOUNG_OBJECTS)  # for good: a command may be one that stays
         try:
             from vel_tutor_mcp.doors.cli import run
 
@@ -17,9 +20,7 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
         return
-    # Loading makes many objects and no garbage; the collector would take a tenth of the time to the first answer.
-    # `doors.stdio` switches it on again once everything is loaded.
-    gc.disable()
+    gc.disable()  # `doors.stdio` switches it on again once everything is loaded
     from vel_tutor_mcp.doors.stdio import start
 
     start()

@@ -36,6 +36,8 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
+from vel_tutor_mcp.services.audit_keeping import Keeping
+from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
@@ -183,14 +185,16 @@ class Prepared:
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        credentials = Credentials(self.database, principal.organisation_id)
-        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        accounts, access = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
+        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
-            accounts=Accounts(self.database, credentials),
-            access=Access(self.database, credentials, keyring),
+            accounts=accounts,
+            access=access,
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
@@ -200,7 +204,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
-            audit=Audit(self.database),
+            audit=Audit(self.database, keys, archives),
             streams=Streams(self.database, hub, lambda: admission.closing),
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
@@ -211,8 +215,13 @@ class Prepared:
             _calls=calls,
             _answers=answers,
             _care=care,
-            _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
+            _loops=tuple(map(asyncio.create_task, loops)),
         )
+
+    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:
+        credentials = Credentials(self.database, principal.organisation_id)
+        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        return Accounts(self.database, credentials), Access(self.database, credentials, keyring)
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""
@@ -306,6 +315,12 @@ def database_of(settings: Settings) -> Database:
     if settings.database_url is None:
         return SqliteDatabase((settings.home / FILE_NAME).resolve(), settings.sqlite_synchronous)
     return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
+
+
+def archives_of(settings: Settings, database: Database) -> Path | None:
+    """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
+    own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
+    return settings.audit_archive or own
 
 
 def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:

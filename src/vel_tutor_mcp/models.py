@@ -112,12 +112,14 @@ Role = Literal["admin", "org_admin", "agent_manager", "task_executor", "viewer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is asking."""
+    """Who is asking, and from where: `address` and `user_agent` are of the request, None where there is none."""
 
     user_id: str
     organisation_id: str
     name: str
     role: Role
+    address: str | None = None
+    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     trusted_proxies: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
+    audit_days: Annotated[int, Field(ge=1)] = 90
+    audit_archive: Path | None = None
+    audit_key: SecretStr | None = None
+    audit_trusted_keys: str = ""
 
     openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY")
     openai_base_url: str | None = _variable("OPENAI_BASE_URL")
@@ -117,6 +121,14 @@ class Settings(BaseSettings):
         if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
             raise ValueError("must start with http:// or https://")
         return url
+
+    @field_validator("audit_key", "audit_trusted_keys")
+    @classmethod
+    def _is_hexadecimal(cls, keys: SecretStr | str | None) -> SecretStr | str | None:
+        text = keys.get_secret_value() if isinstance(keys, SecretStr) else keys or ""
+        if not all(re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", key) for key in filter(None, text.split(","))):
+            raise ValueError("a key has 64 hexadecimal digits")
+        return keys
 
     @field_validator("home")
     @classmethod

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from deployment import DATABASES, EVERYWHERE, ONCE, Deployment
+from deployment import DATABASES, ONCE, PLACES, Deployment
 from server import Server, alone, one_sentence, soon
 from world import Providers
 
@@ -48,7 +48,7 @@ def _name(value: str | tuple[str, ...]) -> str:
 
 
 # Every kill takes seconds: one in each place, the other windows once.
-SINGLE_KILLS = [(place, "in mid-stream") for place in EVERYWHERE] + [
+SINGLE_KILLS = [(place, "in mid-stream") for place in PLACES] + [
     (place, window) for place in ONCE for window in WINDOWS if window != "in mid-stream"
 ]
 

@@ -183,9 +183,13 @@ async def test_a_draining_server_tells_the_answer_and_lets_nobody_in(
     assert server.stderr.decode().count("\n") == 1  # the address, and nothing else
 
 
-@over_http
 @with_signals
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("deployment", "number"),
+    [(("sse", "sqlite"), signal.SIGINT), (("http", "sqlite"), signal.SIGTERM)],  # both doors hear signals in one way
+    indirect=["deployment"],
+    ids=["sse-SIGINT", "http-SIGTERM"],
+)
 async def test_the_server_answers_who_waits_ends_open_streams_and_leaves_at_once(
     deployment: Deployment, providers: Providers, number: int
 ) -> None:

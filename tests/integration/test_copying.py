@@ -12,11 +12,12 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from copies import Row, chained, clear, dump, fill, row_count, writing
+from copies import Row, chained, dump, fill, row_count, writing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgresql import PostgresServer, query
-from stores import DATABASES
+from stores import DATABASES, clear, unguarded
+from times import examples
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import database_at, open_app, upgrade
@@ -81,7 +82,8 @@ def ready(new_url: NewUrl) -> Callable[[str], str]:
         if name not in urls:
             urls[name] = new_url(name.split(maxsplit=1)[0])
             upgrade(database_at(urls[name]))
-        clear(database_at(urls[name]))
+        with writing(database_at(urls[name])) as connection:
+            clear(connection)
         return urls[name]
 
     return of
@@ -325,7 +327,7 @@ def test_a_value_that_is_none_of_ours_is_told(statement: str, ready: NewUrl) -> 
 def test_a_broken_chain_of_audit_entries_is_not_copied(statement: str, ready: NewUrl) -> None:
     source, target = ready("sqlite source"), ready("sqlite target")
     fill(database_at(source), small())
-    with writing(database_at(source)) as connection:
+    with writing(database_at(source)) as connection, unguarded(connection):
         connection.execute(sa.text(statement))
 
     assert "does not follow from the one before" in refused(source, target)
@@ -335,7 +337,7 @@ def test_a_broken_chain_of_audit_entries_is_not_copied(statement: str, ready: Ne
 def test_a_chain_whose_beginning_was_pruned_is_copied(ready: NewUrl) -> None:
     source, target = ready("sqlite source"), ready("sqlite target")
     fill(database_at(source), small())
-    with writing(database_at(source)) as connection:
+    with writing(database_at(source)) as connection, unguarded(connection):
         connection.execute(sa.text("DELETE FROM audit_logs WHERE sequence = 1"))
 
     assert moved(source, target)["audit_logs"] == 2
@@ -492,7 +494,7 @@ def contents(draw: st.DrawFn) -> dict[str, list[Row]]:
 
 
 @pytest.mark.parametrize(("kind", "other"), [way for way in WAYS if way[0] != way[1]])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=contents())
 def test_whatever_the_rows_hold_is_on_the_other_side(
     kind: str, other: str, ready: NewUrl, rows: dict[str, list[Row]]

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interpreter import End, Fate, Flow, answer, interpret, is_fatal
 from noted import Services, first_rows, services_on
+from times import examples
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
@@ -257,7 +258,7 @@ def follow_to_its_end(on: Stage, flow: Flow, seed: int, cancelled_after: int) ->
 
 def test_random_graphs_come_to_what_the_rules_say(database_url: str | None, tmp_path: Path) -> None:
     limits = settings(
-        max_examples=25 if database_url else 150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=examples(10 if database_url else 50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     with stage(tmp_path, database_url) as on:
 

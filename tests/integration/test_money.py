@@ -11,6 +11,7 @@ from genai_prices import Usage, calc_price
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import NewDatabase, empty
+from times import examples
 from world import Providers
 
 from vel_tutor_mcp.app import App, database_of, open_app
@@ -240,7 +241,7 @@ def stored_in(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactor
         yield told
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(limit=st.integers(1, 30_000_000), script=st.lists(moves, max_size=5))
 def test_no_interleaving_of_calls_takes_more_than_the_limit(stored_in: Settings, limit: int, script: Any) -> None:
     asyncio.run(played(stored_in, NanoUsd(limit), script))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.store.audit import GENESIS, append, canonical, entry_hash, page
+from vel_tutor_mcp.store.audit import Wanted, append, page
+from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
@@ -21,7 +23,6 @@ Entry = dict[str, Any]
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ME = Principal(user_id=str(UUID(int=1)), organisation_id=str(UUID(int=2)), name="jo", role="admin")
-HASHED = [column.name for column in audit_logs.c if column.name not in {"hash", "address", "user_agent"}]
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -134,16 +135,25 @@ async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "audit.db")
     engine = database.blocking_engine()
     metadata.create_all(engine, [audit_logs])
-    for number, action in enumerate(["task_submitted", "route_decided", "task_completed"]):
+    there = replace(ME, address="10.0.0.1", user_agent="curl/8 (jo@example.com)")
+    for number, (who, action) in enumerate([(ME, "task_submitted"), (ME, "route_decided"), (there, "task_completed")]):
         async with database.write() as tx:
-            await append(tx, ME, action, "task:1", {"ä": number, "nested": {"b": 1.5}}, NOW + timedelta(number))
+            await append(tx, who, action, "task:1", {"ä": number, "nested": {"b": 1.5}}, NOW + timedelta(number))
     with engine.connect() as connection:
         rows = [dict(row) for row in connection.execute(sa.select(audit_logs).order_by("sequence")).mappings()]
-    entries = [{name: row[name] for name in [*HASHED, "hash"]} for row in rows]
-    assert holds([entry | {"payload": json.loads(entry["payload"])} for entry in entries])
+    assert holds(
+        [
+            {name: value for name, value in row.items() if value is not None} | {"payload": json.loads(row["payload"])}
+            for row in rows
+        ]
+    )
+    assert [(row["address"], row["user_agent"]) for row in rows] == [
+        *[(None, None)] * 2,
+        ("10.0.0.1", "curl/8 ([masked e mail])"),
+    ]
 
     async with database.read() as tx:
-        shown = (await page(tx, ME, 10, None)).rows
+        shown = (await page(tx, ME, 10, None, Wanted())).rows
     engine.dispose()
     await database.close()
     assert all(newer.previous_hash == older.hash for newer, older in itertools.pairwise(shown))

@@ -13,7 +13,7 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import check_key
 from vel_tutor_mcp.store import repeats
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.database import Database, unbroken
 
 KEPT = timedelta(hours=24)

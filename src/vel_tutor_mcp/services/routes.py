@@ -20,7 +20,7 @@ from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import budgets, evidence
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.standing import available

@@ -15,7 +15,7 @@ from vel_tutor_mcp.services.lookup import agent_of, run_of, workflow_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.run_reports import ToldWorkflow
 from vel_tutor_mcp.store import audit, workflows
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.workflows.definition import ApprovalStep
 from vel_tutor_mcp.workflows.graph import Graph, fault, read

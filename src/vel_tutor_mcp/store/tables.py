@@ -473,3 +473,13 @@ audit_logs = Table(
     Index(None, "action", "sequence"),
     Index(None, "subject", "sequence"),
 )
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=False),
+    *(Column(name, sa.String(64), nullable=False) for name in ("hash", "public_key")),
+    Column("at", sa.String(32), nullable=False),
+    Column("signature", sa.String(128), nullable=False),
+    Column("archive", sa.String(100)),
+)

@@ -1,16 +1,13 @@
 """Workflows as MCP clients see them: tools, resources, and templates as prompts, in both protocol eras."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from mcp import Client, MCPError
 from mcp_types import CallToolResult, TextContent, TextResourceContents
-from stores import NewDatabase
-from world import ERAS, Providers, connected, shared_app, simulated_providers, start_afresh
+from world import Providers
 
-from vel_tutor_mcp.app import App
 from vel_tutor_mcp.providers.simulated import Fault
 
 pytestmark = pytest.mark.anyio
@@ -30,32 +27,6 @@ CHAIN: Data = {
         {"id": "mend", "kind": "task", "needs": ["write"], "prompt": "Mend {{ steps.write.output }}"},
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database) as app:
-        yield app
-
-
-@pytest.fixture(params=ERAS)
-async def client(app: App, providers: Providers, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    start_afresh(app, providers)
-    async with connected(app, request.param) as client:
-        yield client
 
 
 def text_of(result: CallToolResult) -> str:

@@ -1,14 +1,11 @@
 """Runs of workflows: what their steps give to each other, and what becomes of them when one fails, stops or waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
@@ -26,33 +23,11 @@ Step = dict[str, Any]
 REFUSAL = Fault(kind="status", status=400, message="No.")
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    home: Path = tmp_path_factory.mktemp("home")
-    async with shared_app(providers, home, new_database) as app:
-        yield app
-
-
 @pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> None:
+def repeating(providers: Providers) -> None:
     """Answers repeat the prompt."""
-    start_afresh(app, providers)
     for provider in (providers.groq, providers.openai):
         provider.answer = lambda body: f"<{body['messages'][-1]['content']}>"
-        provider.latency, provider.tokens_per_second = 0, 0
 
 
 def task(name: str, *needs: str, **more: Any) -> Step:

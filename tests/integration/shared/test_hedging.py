@@ -1,14 +1,12 @@
 """A second request where the first token is late: who answers, what is stopped, what is booked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from stores import NewDatabase
-from world import Providers, settings_for, shared_app, simulated_providers, start_afresh
+from world import Providers, settings_for
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import AgentConfig, AgentType, Candidate, NanoUsd, Outcome, Principal, TaskRequest, TaskStatus
@@ -25,26 +23,12 @@ SLOW = Fault(kind="stall", after_chunks=0)
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, hedging=True) as app:
-        yield app
+def values() -> dict[str, Any]:
+    return {"hedging": True}
 
 
 @pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
+def used_to_fast_answers(app: App) -> None:
     """Nine of ten of the first model's first tokens came within 50 ms, and a hundred requests were not hedged."""
     hedging = hedging_of(app)
     hedging.__init__()  # type: ignore[misc]
@@ -52,9 +36,6 @@ def afresh(app: App, providers: Providers) -> Iterator[None]:
         hedging.heard(first_candidate(), 0.05)
     for _ in range(100):
         hedging.count()
-    yield
-    start_afresh(app, providers)
-    providers.groq.latency = providers.openai.latency = 0.0
 
 
 def hedging_of(app: App) -> Hedging:

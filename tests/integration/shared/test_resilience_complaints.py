@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from stores import NewDatabase
-from world import Providers, settings_for, shared_app, simulated_providers, start_afresh
+from world import Providers, settings_for
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import (
@@ -35,34 +33,8 @@ BURST = Fault(kind="status", status=429, code="rate_limit_exceeded", retry_after
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    async with shared_app(
-        providers,
-        tmp_path_factory.mktemp("home"),
-        new_database,
-        first_token_timeout_seconds=1.0,
-        reasoning_timeout_seconds=1.0,
-    ) as app:
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
+def values() -> dict[str, Any]:
+    return {"first_token_timeout_seconds": 1.0, "reasoning_timeout_seconds": 1.0}
 
 
 async def asked(app: App, me: Principal, agent: str = "default", prompt: str = HELLO, **wanted: Any) -> Told:

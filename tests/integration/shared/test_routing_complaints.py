@@ -1,11 +1,9 @@
 """What users of other routers complain about, prevented in whole tasks: each test is named after one complaint."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Policy, Principal, TaskRequest, TaskStatus
@@ -15,32 +13,6 @@ from vel_tutor_mcp.services.reports import Told, full_task
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)]
 
 PROMPT = "Write a Python function that parses CSV files"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    """One for all tests of this file."""
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database) as app:
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
 
 
 async def answered(app: App, me: Principal, prompt: str = PROMPT, agent: str = "default") -> Told:

@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import (
@@ -36,33 +34,14 @@ HELLO = "Say hello"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+def values() -> dict[str, Any]:
+    """Patient enough for a busy machine, impatient enough for a test."""
+    return {f"{wait}_timeout_seconds": 1.0 for wait in ("first_token", "reasoning", "between_tokens")}
 
 
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    """One for all tests of this file; patient enough for a busy machine, impatient enough for a test."""
-    waits = ("first_token", "reasoning", "between_tokens")
-    async with shared_app(
-        providers, tmp_path_factory.mktemp("home"), new_database, **{f"{wait}_timeout_seconds": 1.0 for wait in waits}
-    ) as app:
-        app._answers._router._jitter = lambda: 0.0
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
+@pytest.fixture(scope="module", autouse=True)
+def no_chance(app: App) -> None:
+    app._answers._router._jitter = lambda: 0.0
 
 
 async def asked(app: App, me: Principal, agent: str = "default", **wanted: Any) -> Told:

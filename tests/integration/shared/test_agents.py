@@ -1,14 +1,12 @@
 """Agents: saved, changed with every version kept, taken away softly, and tried."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
@@ -20,29 +18,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    """One for all tests of this file: each looks only at what it made."""
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, tasks_in_progress=1) as app:
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
+def values() -> dict[str, Any]:
+    return {"tasks_in_progress": 1}
 
 
 def new_name() -> str:

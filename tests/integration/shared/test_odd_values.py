@@ -1,14 +1,14 @@
 """Texts and numbers that no database holds: a vendor's are made to fit, a caller's are refused or found nowhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.errors import InputError, NotFound
@@ -26,30 +26,9 @@ NO_TEXTS = ("a\0b", "half a letter: \ud83d")
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
+def values(providers: Providers) -> dict[str, Any]:
     row = {"provider": "local", "model": LONG, "tier": "small", "context_window": 8192}
-    at_home = {"local_base_url": providers.groq.base_url, "catalog": {"models": [row]}}
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, **at_home) as app:
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
+    return {"local_base_url": providers.groq.base_url, "catalog": {"models": [row]}}
 
 
 async def agent_with(app: App, me: Principal, **config: Any) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,8 +9,7 @@ from uuid import uuid4
 import pytest
 from mcp import Client
 from mcp_types import TextContent
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal, TaskStatus
@@ -23,37 +21,11 @@ TOOLS = {
     *("agent_create", "agent_list", "agent_get", "agent_update", "agent_delete", "agent_test"),
     *("task_submit", "task_get", "task_list", "task_cancel", "task_retry", "task_rate"),
     *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
-    *("route_explain", "usage_report", "audit_search"),
+    *("route_explain", "usage_report", "audit_search", "audit_verify"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
 Data = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def app(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    """One for all tests of this file: each looks only at what it made."""
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database) as app:
-        yield app
-
-
-@pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
-    yield
-    start_afresh(app, providers)
 
 
 async def told(client: Client, tool: str, **arguments: Any) -> tuple[str, Data]:
@@ -419,6 +391,13 @@ async def test_audit_search_filters_by_time(client: Client) -> None:
     assert await found(until=at - second) == 0
 
 
+async def test_audit_verify_proves_the_trail(client: Client) -> None:
+    await new_agent(client)
+    text, data = await told(client, "audit_verify")
+    assert text.startswith("The audit trail is whole: ")
+    assert data == data | {"ok": True, "first": 1, "entries": data["last"], "fault": None}
+
+
 async def test_audit_search_pages_newest_first(client: Client) -> None:
     for _ in range(3):
         await new_agent(client)
@@ -486,7 +465,7 @@ async def test_every_refusal_says_what_why_and_what_to_do(client: Client, provid
         assert said.startswith(sentence)
         assert said.endswith(".")
         assert said.count("; ") >= 1
-    assert {tool for tool, _, _ in REFUSALS} - {"no_such_tool"} == TOOLS
+    assert {tool for tool, _, _ in REFUSALS} - {"no_such_tool"} == TOOLS - {"audit_verify"}  # which takes no argument
     assert (providers.groq.requests, providers.openai.requests) == ([], [])
 
 
