@@ -49,8 +49,11 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
+from vel_tutor_mcp.services.rates import Rates
+from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
+from vel_tutor_mcp.services.streams import Streams
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
 from vel_tutor_mcp.services.what_if import WhatIf
@@ -94,6 +97,9 @@ class App:
     budgets: Budgets
     integrations: Integrations
     audit: Audit
+    streams: Streams
+    rates: Rates
+    repeats: Repeats
     health: Health
     prices: Prices
     _parts: "Prepared"
@@ -207,6 +213,9 @@ class Prepared:
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
             audit=Audit(self.database, keys, archives),
+            streams=Streams(self.database, hub, lambda: admission.closing),
+            rates=Rates(self.database, self.settings),
+            repeats=Repeats(self.database),
             health=health,
             prices=self.prices,
             _parts=self,
