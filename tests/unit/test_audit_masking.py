@@ -18,6 +18,7 @@ MASKED = [
     ("pplx-Ab12Cd34Ef56Gh78Ij90", "[masked api key]"),
     ("AIzaSyA1234567890abcdefghijklmnopqrstuv", "[masked api key]"),
     ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "[masked api key]"),
+    ("vtr_Ab12Cd34-Ef56_Gh78Ij90", "[masked api key]"),
     ("AKIAIOSFODNN7EXAMPLE", "[masked api key]"),
     ("Bearer abcdef0123456789abcdef", "[masked token]"),
     ("Authorization: Bearer abcdef0123456789", "Authorization:[masked secret]"),

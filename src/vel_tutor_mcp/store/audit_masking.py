@@ -29,7 +29,7 @@ _PATTERNS: Mapping[str, str] = {
     ),
     "token": r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*|(?i:\bbearer\s+[\w.~+/=-]{16,})",
     "api_key": (
-        r"\b(?:sk|rk|pk)[-_][\w-]{16,}|\bgsk_\w{16,}|\bpplx-\w{16,}|\bxai-\w{16,}|\bhf_\w{16,}|\bAIza[\w-]{30,}"
+        r"\b(?:sk|rk|pk)[-_][\w-]{16,}|\bvtr_[\w-]{16,}|\bgsk_\w{16,}|\bpplx-\w{16,}|\bxai-\w{16,}|\bhf_\w{16,}|\bAIza[\w-]{30,}"
         r"|\bgh[a-z]_\w{20,}|\bgithub_pat_\w{20,}|\bA[KS]IA[0-9A-Z]{16}\b|\bxox[a-z]-[\w-]{10,}"
     ),
     "e_mail": r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+",
