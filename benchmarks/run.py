@@ -18,6 +18,7 @@ import memory
 import money
 import parts
 import provider
+import rest
 import routed
 import runs
 import start
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "waiting": waiting.results,
     "stored": stored.results,
     "money": money.results,
+    "rest": rest.results,
     "audit": audit_trail.results,
     "parts": parts.results,
     "availability": availability.results,

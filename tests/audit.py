@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from copies import chained, fill, writing
-from stores import clear, unguarded
+from copies import chained, writing
+from stores import unguarded
 
 from vel_tutor_mcp.services.audit_keeping import Keeping
 from vel_tutor_mcp.services.audit_keys import Keys
@@ -19,7 +19,7 @@ from vel_tutor_mcp.store.audit_chain import row_hash
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, insert
 from vel_tutor_mcp.store.audit_reading import rows, standing
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.tables import audit_logs
+from vel_tutor_mcp.store.tables import audit_checkpoints, audit_logs
 
 Result = TypeVar("Result")
 
@@ -36,9 +36,10 @@ def entries(count: int) -> list[dict[str, Any]]:
 
 def fill_anew(database: Database, count: int) -> None:
     """With so many entries, and nothing else."""
-    with writing(database) as connection:
-        clear(connection)
-    fill(database, {"audit_logs": entries(count)})
+    with writing(database) as connection, unguarded(connection):
+        connection.execute(audit_logs.delete())
+        connection.execute(audit_checkpoints.delete())
+        connection.execute(audit_logs.insert(), entries(count))
 
 
 def harm(database: Database, *statements: str) -> None:

@@ -9,6 +9,8 @@ from vel_tutor_mcp.models import Principal
 
 # They are parts of operations that were allowed already.
 WITHIN = {"tasks.cancel_pending_of", "routes.request_for"}
+# They go around operations: who asks how often, and for the second time.
+WITHIN |= {"rates.admit", "repeats.begin", "repeats.end", "repeats.forget"}
 
 
 def operations() -> dict[str, Any]:

@@ -49,8 +49,11 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
+from vel_tutor_mcp.services.rates import Rates
+from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
+from vel_tutor_mcp.services.streams import Streams
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
 from vel_tutor_mcp.services.what_if import WhatIf
@@ -94,6 +97,9 @@ class App:
     budgets: Budgets
     integrations: Integrations
     audit: Audit
+    streams: Streams
+    rates: Rates
+    repeats: Repeats
     health: Health
     prices: Prices
     _parts: "Prepared"
@@ -186,8 +192,7 @@ class Prepared:
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        credentials = Credentials(self.database, principal.organisation_id)
-        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        accounts, access = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
@@ -195,8 +200,8 @@ class Prepared:
         loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
-            accounts=Accounts(self.database, credentials),
-            access=Access(self.database, credentials, keyring),
+            accounts=accounts,
+            access=access,
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
@@ -208,6 +213,9 @@ class Prepared:
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
             audit=Audit(self.database, keys, archives),
+            streams=Streams(self.database, hub, lambda: admission.closing),
+            rates=Rates(self.database, self.settings),
+            repeats=Repeats(self.database),
             health=health,
             prices=self.prices,
             _parts=self,
@@ -218,6 +226,11 @@ class Prepared:
             _care=care,
             _loops=tuple(map(asyncio.create_task, loops)),
         )
+
+    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:
+        credentials = Credentials(self.database, principal.organisation_id)
+        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        return Accounts(self.database, credentials), Access(self.database, credentials, keyring)
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""

@@ -88,13 +88,15 @@ class TooManyTries(InputError):
 
     Attributes:
         retry_after: seconds after which the next try is looked at.
+        limit: how many are looked at in the time, None where that is not told.
     """
 
     code = "rate_limited"
 
-    def __init__(self, message: str | None = None, retry_after: int = 60) -> None:
+    def __init__(self, message: str | None = None, retry_after: int = 60, limit: int | None = None) -> None:
         super().__init__(message or "It was tried too often; few tries a minute are looked at; try again in a minute.")
         self.retry_after = retry_after
+        self.limit = limit
 
 
 class ConfigurationError(VelError):

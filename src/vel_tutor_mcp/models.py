@@ -24,6 +24,9 @@ MAX_USD = 1_000_000
 
 Row = TypeVar("Row")
 
+Start = str | int | None
+"""Where a page of a list begins: behind the row that a cursor names, or behind so many rows; None: at the first."""
+
 
 class TaskType(StrEnum):
     REASONING = "reasoning"
@@ -310,7 +313,10 @@ class TaskEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """What a caller asks for; `agent` is an id or a name. See `tools/task_submit.py` for what each field means."""
+    """What a caller asks for; `agent` is an id or a name. See `tools/task_submit.py` for what each field means.
+
+    `config` holds fields of the agent's configuration to be other for this task alone.
+    """
 
     prompt: str
     agent: str = "default"
@@ -320,6 +326,7 @@ class TaskRequest:
     response_schema: dict[str, Any] | None = None
     max_cost_usd: float | None = None
     idempotency_key: str | None = None
+    config: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +340,8 @@ class Task:
     A task of a run belongs to its step `step_id`, for item number `item` of a map; `retries_left` are the step's. While
     it is pending it waits its turn, until `not_before` and for what `waits_for` names: the money of its run, or a place
     at a provider, which it keeps, claimed, until it calls; `turn` counts from 1 how often it had to.
+
+    `config_changes` are fields of its agent's configuration that are other for this task alone.
     """
 
     id: str
@@ -348,6 +357,7 @@ class Task:
     priority: Priority
     parameters: dict[str, Any] = field(default_factory=dict)
     response_schema: dict[str, Any] | None = None
+    config_changes: dict[str, Any] | None = None
     max_cost_nanousd: NanoUsd | None = None
     attempt_set: int = 1
     recoveries: int = 0
@@ -404,6 +414,14 @@ class Limits:
         return f"limit {' and '.join(filter(None, told))}"
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """How often somebody may ask over HTTP; None where nothing is set."""
+
+    tasks_per_hour: int | None = None
+    requests_per_minute: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One link of the hash chain; see `store.audit` for how `hash` is computed."""
@@ -421,11 +439,15 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """A page of a list; `cursors` holds for each row the cursor that continues after it, `more` whether rows follow."""
+    """A page of a list; `cursors` holds for each row the cursor that continues after it, `more` whether rows follow.
+
+    `total` is how many rows the list has, where the page was asked for by a number of rows.
+    """
 
     rows: tuple[Row, ...]
     cursors: tuple[str, ...]
     more: bool
+    total: int | None = None
 
     @property
     def cursor(self) -> str | None:
@@ -436,4 +458,4 @@ class Page(Generic[Row]):
         """The page cut to at most `count` rows."""
         if count >= len(self.rows):
             return self
-        return Page(self.rows[:count], self.cursors[:count], more=True)
+        return Page(self.rows[:count], self.cursors[:count], more=True, total=self.total)

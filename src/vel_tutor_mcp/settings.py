@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
     hedging: bool = False
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    tasks_per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
     public_url: str = "http://127.0.0.1:4000"
     allowed_hosts: str = ""
     trusted_proxies: str = ""

@@ -40,23 +40,24 @@ import os, sys
 from datetime import datetime
 from pathlib import Path
 import sqlalchemy as sa
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.services import audit_archives
 from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit_reading
+from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 def die(*_, **__):
     os._exit(9)
 
 where, home, folder, before, url = sys.argv[1:]
-place = Settings.model_validate({"home": home, "database_url": url or None})
+database = PostgresDatabase(sa.make_url(url)) if url else SqliteDatabase(Path(home) / "vel-tutor.db")
 match where:
     case "while it writes": audit_archives.os.fsync = die
     case "with a draft": Path.replace = die
     case "with an archive": audit_reading.prune = die
     case "before it commits": sa.Connection.commit = die
-audit_archives.archive_next(database_of(place), Keys(place), Path(folder), datetime.fromisoformat(before))
+audit_archives.archive_next(database, Keys(Settings(home=home)), Path(folder), datetime.fromisoformat(before))
 die()
 """
 PLACES = ("while it writes", "with a draft", "with an archive", "before it commits", "when all is done")

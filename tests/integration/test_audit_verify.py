@@ -1,6 +1,6 @@
 """What is done to the trail in a real database is found and named; what was signed cannot be written anew.
 
-`VEL_TEST_APPENDS=10000` lets eight processes append so many entries; without it a few hundred.
+`VEL_TEST_APPENDS=10000` lets eight processes append so many entries; without it four append a few hundred.
 """
 
 import os
@@ -27,8 +27,9 @@ from vel_tutor_mcp.store.audit_reading import standing
 from vel_tutor_mcp.store.database import Database
 
 APPENDS = int(os.environ.get("VEL_TEST_APPENDS", "240"))
-PROCESSES = 8
-# Light, since eight of them start at once: no more of the product than what appends.
+# To start takes most of their time.
+PROCESSES = 8 if APPENDS >= 10_000 else 4
+# Light, since many start at once: no more of the product than what appends.
 APPENDER = """
 import asyncio, sys
 from datetime import UTC, datetime

@@ -16,7 +16,7 @@ from world import shared_app, simulated_providers
 from vel_tutor_mcp.auth import roles
 from vel_tutor_mcp.auth.roles import Operation, Reach, may
 from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
-from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, Role, TaskRequest
+from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, RateLimits, Role, TaskRequest
 from vel_tutor_mcp.store.standing import Period, Scope
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.workflows.model import How, RunRequest
@@ -42,6 +42,9 @@ class Things:
 
 # The arguments of every operation, behind who asks: of things that they have, or of another's, or of none.
 CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
+    "rates.get": lambda things: ("user", things.user),
+    "rates.set": lambda things: ("user", things.user, RateLimits(5)),
+    "streams.read": lambda things: (things.task, 0),
     "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
     "tasks.get": lambda things: (things.task,),
     "tasks.tell": lambda things: (things.task,),
@@ -83,6 +86,8 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "integrations.delete": lambda things: ("groq", things.user),
     "integrations.rotate": lambda _: (),
     "audit.search": lambda _: (),
+    "audit.verify": lambda _: (),
+    "audit.export": lambda _: ("csv", len),
     "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
     "accounts.list": lambda _: (),
     "accounts.me": lambda _: (),

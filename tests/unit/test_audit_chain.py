@@ -1,4 +1,4 @@
-"""Anyone can recompute the chain from its entries, and finds what was changed, removed or moved."""
+"""Anyone can recompute the chain from its entries; `test_audit_walk` tells what is found where it was harmed."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Principal
@@ -59,39 +59,6 @@ chains = st.lists(payloads, min_size=1, max_size=6).map(linked)
 def test_an_untouched_chain_can_be_recomputed(entries: list[Entry]) -> None:
     assert holds(entries)
     assert holds(json.loads(json.dumps(entries)))
-
-
-@given(chains, st.data())
-def test_a_changed_field_breaks_the_chain(entries: list[Entry], data: st.DataObject) -> None:
-    place, field = data.draw(st.integers(0, len(entries) - 1)), data.draw(st.sampled_from([*entries[0]]))
-    value = data.draw(values)
-    assume(canonical(value) != canonical(entries[place][field]))
-    entries[place] = entries[place] | {field: value}
-    assert not holds(entries)
-
-
-@given(chains, payloads, st.data())
-def test_a_changed_entry_with_a_hash_to_match_breaks_the_next(
-    entries: list[Entry], payload: Entry, data: st.DataObject
-) -> None:
-    place = data.draw(st.integers(0, max(0, len(entries) - 2)))
-    assume(place < len(entries) - 1 and canonical(payload) != canonical(entries[place]["payload"]))
-    forged = {name: value for name, value in (entries[place] | {"payload": payload}).items() if name != "hash"}
-    entries[place] = forged | {"hash": entry_hash(forged)}
-    assert not holds(entries)
-
-
-@given(st.lists(payloads, min_size=2, max_size=6).map(linked), st.data())
-def test_a_removed_entry_breaks_the_chain_unless_it_is_the_last(entries: list[Entry], data: st.DataObject) -> None:
-    del entries[data.draw(st.integers(0, len(entries) - 2))]
-    assert not holds(entries)
-
-
-@given(st.lists(payloads, min_size=2, max_size=5).map(linked), st.data())
-def test_entries_in_another_order_break_the_chain(entries: list[Entry], data: st.DataObject) -> None:
-    moved = data.draw(st.permutations(entries))
-    assume(moved != entries)
-    assert not holds(moved)
 
 
 @given(payloads, st.data())

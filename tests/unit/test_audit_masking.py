@@ -1,6 +1,5 @@
 """Secrets and personal data never get into an entry; ids, times, amounts and plain words do."""
 
-import time
 from typing import Any
 
 import pytest
@@ -99,18 +98,9 @@ def test_what_was_masked_stays_as_it_is(text: str) -> None:
     assert masked_text(masked_text(text)) == masked_text(text)
 
 
+@pytest.mark.timeout(30)  # quadratic time would take hours
 @pytest.mark.parametrize(
     "part", ["a", "1", "4 ", "a@", "a.", "://:", "password=", "eyJ", "-----BEGIN ", "DE89 ", "+1("]
 )
-def test_the_time_grows_with_the_length_alone(part: str) -> None:
-    short, long = (_seconds(part * (size // len(part))) for size in (20_000, 200_000))
-    assert long < 60 * max(short, 0.001)
-
-
-def _seconds(text: str) -> float:
-    taken = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        masked_text(text)
-        taken.append(time.perf_counter() - begun)
-    return min(taken)
+def test_long_texts_that_almost_match_are_soon_through(part: str) -> None:
+    assert masked_text(part * (300_000 // len(part)))

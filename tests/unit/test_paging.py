@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import Page
+from vel_tutor_mcp.models import Page, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.columns import Id, Sequence, Utc
 from vel_tutor_mcp.store.database import Database
@@ -50,7 +50,7 @@ def cursor(values: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
-async def listed(database: Database, limit: int, cursor: str | None = None) -> Page[int]:
+async def listed(database: Database, limit: int, cursor: Start = None) -> Page[int]:
     keys = (things.c.at, things.c.id)
     async with database.read() as tx:
         return await paging.newest_first(tx, sa.select(things), keys, limit, cursor, lambda row: UUID(row["id"]).int)
@@ -137,3 +137,15 @@ async def test_a_cursor_that_is_not_of_a_moment_and_an_id_is_refused(database: D
 async def test_a_cursor_that_is_not_of_a_number_is_refused(database: Database, bad: Any) -> None:
     with pytest.raises(InputError):
         await numbers(database, cursor(bad))
+
+
+@pytest.mark.parametrize(
+    ("behind", "rows", "more"),
+    [(0, [4, 3], True), (1, [3, 2], True), (3, [1, 0], False), (4, [0], False), (5, [], False), (10**9, [], False)],
+)
+async def test_a_page_behind_so_many_rows_says_how_many_there_are(
+    database: Database, behind: int, rows: list[int], more: bool
+) -> None:
+    page = await listed(database, 2, behind)
+    assert (list(page.rows), page.more, page.total) == (rows, more, 5)
+    assert (await listed(database, 2)).total is None

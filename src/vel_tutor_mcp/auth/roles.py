@@ -44,6 +44,8 @@ class Operation(StrEnum):
     PROFILE = "profile"
     USER_READ = "user_read"
     USER_WRITE = "user_write"
+    LIMIT_READ = "limit_read"
+    LIMIT_WRITE = "limit_write"
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an operation's name
 
 
@@ -80,6 +82,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.TOKEN_ISSUE: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.USER_READ: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
     Operation.USER_WRITE: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
+    Operation.LIMIT_READ: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
+    Operation.LIMIT_WRITE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
 }
 _REACH = {(role, operation): row[column] for operation, row in _TABLE.items() for column, role in enumerate(_COLUMNS)}
 # Nobody gives a role that may do more than their own.

@@ -1,7 +1,7 @@
 """Who is asking over HTTP: every request brings a bearer token, but those for what is open to all."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,10 +95,16 @@ def address_of(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error as all routes tell it."""
+def answer(
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    details: Sequence[Mapping[str, str]] = (),
+) -> Response:
+    """An error as all routes tell it; `details` say of fields what is wrong with them."""
     moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body = {"error": {"code": code, "message": message, "details": {}}, "timestamp": moment}
+    body = {"error": {"code": code, "message": message, "details": list(details)}, "timestamp": moment}
     return Response(json.dumps(body), status_code=status, media_type="application/json", headers=headers)
 
 

@@ -1,6 +1,5 @@
 """MCP over HTTP on one port: `/mcp` (Streamable HTTP), `/sse` with `/messages/` (the older SSE pair), `/api/health`."""
 
-import asyncio
 import errno
 import ipaddress
 import logging
@@ -23,15 +22,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors import process
 from vel_tutor_mcp.doors.bearer import METADATA, Bearer, metadata
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import GONE, Gate
+from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.opening import Opening
-from vel_tutor_mcp.doors.reply import sentence
-from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable
+from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.settings import Settings, parts_of
 
 Transport = Literal["sse", "http"]
@@ -43,12 +41,11 @@ _NO_PORT = {
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 # What needs no token beside the metadata.
-OPEN_TO_ALL = frozenset({"/api/health"})
+OPEN_TO_ALL = frozenset({HEALTH, "/api/auth/login", "/api/auth/refresh"})
 _EVERY_ADDRESS = {"0.0.0.0", "[::]"}  # noqa: S104 - to keep them out
 # Longer than clients keep an idle connection (5 s is usual), so that it is theirs to close, never in mid-request.
 _KEEP_ALIVE_SECONDS = 75
 _SESSION_IDLE_SECONDS = 30 * 60
-_PING_SECONDS = 5.0
 _STREAMS_END_SECONDS = 2.0
 # The gate checks every request; the SDK would do it once more for its own.
 _CHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -103,22 +100,19 @@ def make_app(
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL`.
     """
-    routes = _routes(server, desk, transport, idle_seconds)
-    lifespan = None if transport == "sse" else lambda _: server.session_manager.run()
-    if public_url is None:
-        return Starlette(routes=routes, lifespan=lifespan)
-    routes.append(Route(METADATA, _metadata_of(public_url), methods=["GET"]))
-    bearer = Middleware(Bearer, desk=desk, url=public_url, open_to_all=OPEN_TO_ALL)
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[bearer])
+    routes: list[BaseRoute] = list(server.sse_app(transport_security=_CHECKED).routes)
+    middleware: list[Middleware] = []
+    if public_url is not None:
+        routes.append(Route(METADATA, _metadata_of(public_url), methods=["GET"]))
+        middleware.append(Middleware(Bearer, desk=desk, url=public_url, open_to_all=OPEN_TO_ALL))
+    if transport == "sse":
+        routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
+        return Starlette(routes=routes, middleware=middleware)
+    # Sessions, for handshake clients: who takes a call back, or listens, is known by the session. Others need none.
+    routes += server.streamable_http_app(transport_security=_CHECKED, session_idle_timeout=idle_seconds).routes
+    from vel_tutor_mcp.doors.rest.api import make_rest
 
-
-def _routes(server: Server, desk: Desk, transport: Transport, idle_seconds: float) -> list[BaseRoute]:
-    routes: list[BaseRoute] = [Route("/api/health", _health_of(desk), methods=["GET"])]
-    routes += server.sse_app(transport_security=_CHECKED).routes
-    if transport == "http":
-        # Sessions, for handshake clients: who takes a call back, or listens, is known by the session. Others need none.
-        routes += server.streamable_http_app(transport_security=_CHECKED, session_idle_timeout=idle_seconds).routes
-    return routes
+    return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
 
 
 async def _serve(settings: Settings, way: Way, listener: socket.socket) -> None:
@@ -184,30 +178,6 @@ def _uvicorn(gate: Gate, settings: Settings, way: Way) -> _Uvicorn:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     return _Uvicorn(config)
-
-
-def _health_of(desk: Desk) -> Callable[[Request], Awaitable[JSONResponse]]:
-    async def health(_: Request) -> JSONResponse:
-        status, reason = await _standing(desk)
-        told = {"status": status, "version": __version__, "reason": reason}
-        return JSONResponse(told, status_code=200 if status == "ok" else 503)
-
-    return health
-
-
-async def _standing(desk: Desk) -> tuple[str, str | None]:
-    if desk.problem is not None:
-        return "unavailable", sentence(desk.problem)
-    if desk.app is None:
-        return "starting", "The server is just being opened; calls wait for it; ask again in a second."
-    try:
-        async with asyncio.timeout(_PING_SECONDS):
-            await desk.app.ping()
-    except Unavailable as problem:
-        return "unavailable", sentence(problem)
-    except TimeoutError:
-        return "unavailable", "The database does not answer; it may be overloaded or out of reach; try again."
-    return "ok", None
 
 
 def _metadata_of(url: str) -> Callable[[Request], Awaitable[JSONResponse]]:

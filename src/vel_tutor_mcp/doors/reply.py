@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, TextContent
@@ -9,12 +10,15 @@ from pydantic import ValidationError
 
 from vel_tutor_mcp.errors import (
     ConfigurationError,
+    Conflict,
+    Forbidden,
     InputError,
     NoAnswer,
     NotFound,
     OverBudget,
     ProviderError,
     TooManyTries,
+    Unauthenticated,
     Unavailable,
     VelError,
 )
@@ -28,25 +32,42 @@ _LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
 _LONGEST_PLACE = 80
 _CUT = "[cut: the resource of the same id has the whole]"
 
-# The first row that fits an error decides; exit codes follow sysexits.h (64 usage, 69 service gone, 75 try again,
-# 78 configuration).
-EXIT_CODES: Mapping[type[VelError], int] = {
-    NotFound: 66,
-    TooManyTries: 75,
-    InputError: 64,
-    ConfigurationError: 78,
-    Unavailable: 75,
-    OverBudget: 77,
-    NoAnswer: 69,
-    ProviderError: 69,
-    VelError: 70,
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an error leaves: with which exit code, as sysexits.h has them, and over HTTP with which status and code."""
+
+    exit_code: int
+    status: int
+    code: str
+
+
+# The first row that fits an error decides. Exit codes: 64 usage, 69 service gone, 75 try again, 78 configuration.
+ANSWERS: Mapping[type[VelError], Answer] = {
+    NotFound: Answer(66, 404, "NOT_FOUND"),
+    TooManyTries: Answer(75, 429, "RATE_LIMIT_EXCEEDED"),
+    Unauthenticated: Answer(64, 401, "AUTHENTICATION_REQUIRED"),
+    Forbidden: Answer(64, 403, "UNAUTHORIZED"),
+    Conflict: Answer(64, 409, "CONFLICT"),
+    InputError: Answer(64, 400, "VALIDATION_ERROR"),
+    ConfigurationError: Answer(78, 503, "NOT_CONFIGURED"),
+    Unavailable: Answer(75, 503, "UNAVAILABLE"),
+    OverBudget: Answer(77, 402, "OVER_BUDGET"),
+    NoAnswer: Answer(69, 502, "NO_ANSWER"),
+    ProviderError: Answer(69, 502, "PROVIDER_FAILED"),
+    VelError: Answer(70, 500, "INTERNAL_SERVER_ERROR"),
 }
+EXIT_CODES: Mapping[type[VelError], int] = {kind: answer.exit_code for kind, answer in ANSWERS.items()}
 
 Row = TypeVar("Row")
 
 
+def answer_to(error: VelError) -> Answer:
+    return next(answer for kind, answer in ANSWERS.items() if isinstance(error, kind))
+
+
 def exit_code(error: VelError) -> int:
-    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+    return answer_to(error).exit_code
 
 
 def replied(text: str, data: dict[str, Any]) -> CallToolResult:

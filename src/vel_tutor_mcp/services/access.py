@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from vel_tutor_mcp.auth.roles import Operation, may_to
 from vel_tutor_mcp.errors import InputError, NotFound, NotYours, TooManyTries, Unauthenticated
-from vel_tutor_mcp.models import Account, Caller, Grant, Page, Principal
+from vel_tutor_mcp.models import Account, Caller, Grant, Page, Principal, Start
 from vel_tutor_mcp.services import record, throttle
 from vel_tutor_mcp.services.credentials import Credentials, network
 from vel_tutor_mcp.services.inputs import check_text
@@ -118,7 +118,7 @@ class Access:
 
     @allows(Operation.PROFILE)
     @unbroken
-    async def issued(self, principal: Principal, *, limit: int = 20, cursor: str | None = None) -> Page[Grant]:
+    async def issued(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Grant]:
         """The tokens that were issued to the principal's clients, without the tokens themselves, newest first."""
         async with self._database.read() as tx:
             return await grants.page_of(tx, principal.user_id, limit, cursor)

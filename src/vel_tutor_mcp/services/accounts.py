@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, reach
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError
-from vel_tutor_mcp.models import Account, Page, Principal, Role
+from vel_tutor_mcp.models import Account, Page, Principal, Role, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.credentials import Credentials, is_email, normal
@@ -48,7 +48,7 @@ class Accounts:
     @allows(Operation.USER_READ)
     @unbroken
     async def list(
-        self, principal: Principal, *, role: Role | None = None, limit: int = 20, cursor: str | None = None
+        self, principal: Principal, *, role: Role | None = None, limit: int = 20, cursor: Start = None
     ) -> Page[Account]:
         """The accounts that the principal looks after, newest first."""
         async with self._database.read() as tx:

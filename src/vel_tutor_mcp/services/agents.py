@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from pydantic import ValidationError
-
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import (
@@ -19,6 +17,7 @@ from vel_tutor_mcp.models import (
     NanoUsd,
     Page,
     Principal,
+    Start,
     TaskRequest,
     TaskStatus,
 )
@@ -27,7 +26,7 @@ from vel_tutor_mcp.schemas import check_schema
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import MAX_WAIT_SECONDS
-from vel_tutor_mcp.services.inputs import check_budget, check_text
+from vel_tutor_mcp.services.inputs import check_budget, check_text, merged
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath
@@ -88,7 +87,7 @@ class Agents:
     @allows(Operation.AGENT_READ)
     @unbroken
     async def list(
-        self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: str | None = None
+        self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: Start = None
     ) -> Page[Agent]:
         async with self._database.read() as tx:
             return await agents.page(tx, principal, status, limit, cursor)
@@ -124,7 +123,7 @@ class Agents:
         check_text("name", name)
         async with self._database.write() as tx:
             agent = await agent_of(tx, principal, id_or_name)
-            changed = _merged(agent.config, config or {})
+            changed = merged(agent.config, config or {})
             if name is not None and name != agent.name:
                 _refuse_renaming_default(agent)
                 await _refuse_taken(tx, principal, name)
@@ -270,15 +269,6 @@ def _refuse_renaming_default(agent: Agent) -> None:
         raise Conflict(
             f"The agent {DEFAULT_AGENT} keeps its name; tasks without an agent go to it; create another one."
         )
-
-
-def _merged(config: AgentConfig, changes: Mapping[str, Any]) -> AgentConfig:
-    try:
-        return AgentConfig.model_validate(config.model_dump(mode="json") | dict(changes))
-    except ValidationError as problem:
-        first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"Bad value for config.{place}; {first['msg'].lower()}; correct it and call again.") from None
 
 
 def _route_check(decision: Decision) -> Check:

@@ -23,7 +23,9 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.inputs import merged
 from vel_tutor_mcp.services.lines import Lines
+from vel_tutor_mcp.services.outputs import CUT
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
@@ -219,7 +221,7 @@ class Answers:
             return None
         if task.running:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
-        config = await agents.config(tx, task.agent_id, task.agent_version)
+        config = merged(await agents.config(tx, task.agent_id, task.agent_version), task.config_changes or {})
         standings = await funds.standings(tx, Payer.of(task), self._tools.settings, record.now())
         own = await integrations.of_owner(tx, task.owner_id)
         request = funds.at_best(await self._request(tx, task, config, own), standings)
@@ -306,7 +308,7 @@ class Answers:
         completion = answered.ended.completion
         assert completion is not None
         await job.book.settle(tx, answered.slot, Outcome.COMPLETED, answered.ended)
-        cut = " (cut at max_output_tokens)" if completion.finish_reason == "length" else ""
+        cut = CUT if completion.finish_reason == "length" else ""
         await self._conductor.end_task(
             tx,
             job.subject,

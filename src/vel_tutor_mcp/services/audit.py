@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Conflict, InputError
-from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.services import audit_export, audit_verdict, record
 from vel_tutor_mcp.services.audit_archives import rows_of_archives
 from vel_tutor_mcp.services.audit_export import Format, Write
@@ -55,7 +55,7 @@ class Audit:
         since: str | None = None,
         until: str | None = None,
         limit: int = 20,
-        cursor: str | None = None,
+        cursor: Start = None,
     ) -> Page[AuditEntry]:
         """Entries that the reader may see, newest first. `since` is inclusive, `until` exclusive, both ISO 8601.
 
@@ -63,7 +63,7 @@ class Audit:
             InputError: a time is not ISO 8601, or the cursor is not of this list.
         """
         if not all(is_text(wanted) for wanted in (action, principal, subject) if wanted is not None):
-            return Page((), (), more=False)
+            return Page((), (), more=False, total=0)
         wanted = _wanted(action, principal, subject, since, until)
         async with self._database.read() as tx:
             return await trail.page(tx, reader, limit, cursor, wanted)

@@ -313,6 +313,7 @@ class Booking:
         return output_limit(row, replace(asked, available=available), self._tools.prices)
 
     def _hear(self, call: Call, text: str) -> None:
+        self._tools.hub.write(self.subject.task.id, call.attempt.id, call.characters, text)
         call.heard.append(text)
         call.characters += len(text)
         now = time.monotonic()

@@ -59,12 +59,20 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
+Hear = Callable[[str, int, str], None]
+"""Takes a piece of text, with the id of the attempt that it is of, and how many characters came before it."""
+
+
 class Hub:
-    """Hands news of a task to those who listen for it, here and, by `relay`, in other processes."""
+    """Hands news of a task to those who listen for it, here and, by `relay`, in other processes.
+
+    What models write is handed on here alone, to those who read along.
+    """
 
     def __init__(self, relay: Callable[[str, News], None]) -> None:
         self._relay = relay
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._readers: defaultdict[str, list[Hear]] = defaultdict(list)
 
     @property
     def listened(self) -> set[str]:
@@ -85,6 +93,21 @@ class Hub:
     def hear(self, task_id: str, news: News) -> None:
         for listener in self._listeners.get(task_id, ()):
             listener.hear(news)
+
+    def write(self, task_id: str, attempt_id: str, before: int, text: str) -> None:
+        """Hand on what a model has written; see `Hear`."""
+        for hear in self._readers.get(task_id, ()):
+            hear(attempt_id, before, text)
+
+    @contextmanager
+    def reading(self, task_id: str, hear: Hear) -> Iterator[None]:
+        self._readers[task_id].append(hear)
+        try:
+            yield
+        finally:
+            self._readers[task_id].remove(hear)
+            if not self._readers[task_id]:
+                del self._readers[task_id]
 
     @contextmanager
     def listen(self, task_id: str) -> Iterator[Listener]:

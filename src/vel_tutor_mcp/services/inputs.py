@@ -1,11 +1,14 @@
 """What every service refuses alike. (Pure.)"""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import ValidationError
+
 from vel_tutor_mcp.errors import Conflict, InputError
-from vel_tutor_mcp.models import MAX_USD, TaskRequest
+from vel_tutor_mcp.models import MAX_USD, AgentConfig, TaskRequest
 from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.workflows.model import RunRequest
 
@@ -64,6 +67,8 @@ def check_key(key: str | None) -> None:
 def body_hash(request: TaskRequest | RunRequest) -> str:
     """Tells two requests apart that come with one idempotency key."""
     body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
+    if body.get("config", ...) is None:  # keys of before tasks had it stay good
+        del body["config"]
     return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
@@ -86,3 +91,17 @@ def json_bytes(value: Any) -> int | None:
         return len(canonical(value).encode())
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def merged(config: AgentConfig, changes: Mapping[str, Any]) -> AgentConfig:
+    """The configuration with these fields changed.
+
+    Raises:
+        InputError: a value is not valid; names it.
+    """
+    try:
+        return AgentConfig.model_validate(config.model_dump(mode="json") | dict(changes))
+    except ValidationError as problem:
+        first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"Bad value for config.{place}; {first['msg'].lower()}; correct it and call again.") from None

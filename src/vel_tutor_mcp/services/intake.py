@@ -19,7 +19,7 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.schemas import check_schema
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_text, json_bytes
+from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_text, json_bytes, merged
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.store import budgets, tasks
@@ -105,8 +105,12 @@ async def reopen(
 
 
 def new_task(principal: Principal, agent: Agent, request: TaskRequest, place: Place | None = None) -> Task:
-    """A pending task; `place` is where in a run it belongs."""
-    at = record.now()
+    """A pending task; `place` is where in a run it belongs.
+
+    Raises:
+        InputError: the agent's configuration cannot be changed as the request wants.
+    """
+    at, config = record.now(), merged(agent.config, request.config or {})
     return Task(
         id=str(uuid4()),
         owner_id=principal.user_id,
@@ -119,8 +123,9 @@ def new_task(principal: Principal, agent: Agent, request: TaskRequest, place: Pl
         task_type=request.task_type,
         priority=request.priority,
         parameters=request.parameters,
-        response_schema=request.response_schema or agent.config.response_schema,
-        max_cost_nanousd=_limit(request.max_cost_usd, agent.config.budget_usd_per_task),
+        response_schema=request.response_schema or config.response_schema,
+        config_changes=request.config,
+        max_cost_nanousd=_limit(request.max_cost_usd, config.budget_usd_per_task),
         created_at=at,
         updated_at=at,
         **(asdict(place) if place else {}),

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
-from vel_tutor_mcp.models import Page, Principal, TaskStatus
+from vel_tutor_mcp.models import Page, Principal, Start, TaskStatus
 from vel_tutor_mcp.routing.ledger import nano_usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
@@ -113,7 +113,7 @@ class Runs:
         status: TaskStatus | None = None,
         workflow: str | None = None,
         limit: int = 20,
-        cursor: str | None = None,
+        cursor: Start = None,
     ) -> Page[Run]:
         """Runs that the principal may see, newest first."""
         async with self._database.read() as tx:

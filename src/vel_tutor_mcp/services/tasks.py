@@ -3,7 +3,7 @@
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.execution.engine import Engine
-from vel_tutor_mcp.models import Agent, Page, Principal, Task, TaskRequest, TaskStatus
+from vel_tutor_mcp.models import Agent, Page, Principal, Start, Task, TaskRequest, TaskStatus
 from vel_tutor_mcp.services import intake, learning, record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
@@ -98,13 +98,13 @@ class Tasks:
         agent: str | None = None,
         query: str | None = None,
         limit: int = 20,
-        cursor: str | None = None,
+        cursor: Start = None,
     ) -> Page[Task]:
         """Tasks that the principal may see, newest first; `query` is looked for in the prompts."""
         async with self._database.read() as tx:
             agent_id = (await agent_of(tx, principal, agent)).id if agent else None
             if query and not is_text(query):
-                return Page((), (), more=False)
+                return Page((), (), more=False, total=0)
             return await tasks.page(tx, principal, limit, cursor, status=status, agent_id=agent_id, text=query)
 
     @allows(Operation.TASK_READ)

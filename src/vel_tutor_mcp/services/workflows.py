@@ -8,7 +8,7 @@ from uuid import uuid4
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.leaves import folder
-from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import check_text, json_bytes
 from vel_tutor_mcp.services.lookup import agent_of, run_of, workflow_of
@@ -68,7 +68,7 @@ class Workflows:
 
     @allows(Operation.WORKFLOW_READ)
     @unbroken
-    async def list(self, principal: Principal, *, limit: int = 20, cursor: str | None = None) -> Page[Workflow]:
+    async def list(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Workflow]:
         """Workflows that the principal may see, newest first."""
         async with self._database.read() as tx:
             return await workflows.page(tx, principal, limit, cursor)

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Account, Page, Role
+from vel_tutor_mcp.models import Account, Page, Role, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import id_in
@@ -56,7 +56,7 @@ async def find(tx: Transaction, organisation_id: str | None, called: str) -> Acc
 
 
 async def page(
-    tx: Transaction, organisation_id: str | None, role: Role | None, limit: int, cursor: str | None
+    tx: Transaction, organisation_id: str | None, role: Role | None, limit: int, cursor: Start
 ) -> Page[Account]:
     wanted = [users.c.role == role] if role is not None else []
     query = _query.where(*_within(organisation_id), *wanted)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Agent, AgentConfig, AgentStatus, AgentType, Page, Principal
+from vel_tutor_mcp.models import Agent, AgentConfig, AgentStatus, AgentType, Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import called
@@ -65,7 +65,7 @@ async def name_taken(tx: Transaction, principal: Principal, name: str) -> bool:
 
 
 async def page(
-    tx: Transaction, principal: Principal, status: AgentStatus | None, limit: int, cursor: str | None
+    tx: Transaction, principal: Principal, status: AgentStatus | None, limit: int, cursor: Start
 ) -> Page[Agent]:
     query = _query.where(paging.visible(agents, principal))
     if status is not None:

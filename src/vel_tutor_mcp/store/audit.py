@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.audit_chain import BEGINNING, Link, canonical, entry_hash
 from vel_tutor_mcp.store.audit_masking import masked, masked_text
@@ -90,7 +90,7 @@ def visible_to(reader: Principal) -> sa.ColumnElement[bool]:
     return paging.visible(audit_logs, reader)
 
 
-async def page(tx: Transaction, reader: Principal, limit: int, cursor: str | None, wanted: Wanted) -> Page[AuditEntry]:
+async def page(tx: Transaction, reader: Principal, limit: int, cursor: Start, wanted: Wanted) -> Page[AuditEntry]:
     query = sa.select(audit_logs).where(visible_to(reader), *wanted.conditions)
     return await paging.newest_first(tx, query, (audit_logs.c.sequence,), limit, cursor, _entry)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Grant, Page, Principal
+from vel_tutor_mcp.models import Grant, Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import grants, refresh_tokens, users
@@ -60,7 +60,7 @@ async def get(tx: Transaction, grant_id: str) -> Grant | None:
     return None if row is None else _grant(row)
 
 
-async def page_of(tx: Transaction, owner_id: str, limit: int, cursor: str | None) -> Page[Grant]:
+async def page_of(tx: Transaction, owner_id: str, limit: int, cursor: Start) -> Page[Grant]:
     """The tokens that were issued to the user's clients, newest first."""
     query = sa.select(grants).where(grants.c.owner_id == owner_id, grants.c.kind == "client")
     return await paging.newest_first(tx, query, (grants.c.created_at, grants.c.id), limit, cursor, _grant)

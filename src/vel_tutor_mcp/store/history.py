@@ -39,6 +39,12 @@ async def events(tx: Transaction, task_id: str) -> list[TaskEvent]:
     return [_event(row) for row in await tx.execute(query)]
 
 
+async def numbered(tx: Transaction, task_id: str, after: int) -> list[tuple[int, TaskEvent]]:
+    """The task's events that are newer than `after`, each with its number, oldest first."""
+    query = sa.select(task_events).where(task_events.c.task_id == task_id, task_events.c.sequence > after)
+    return [(row.sequence, _event(row)) for row in await tx.execute(query.order_by(task_events.c.sequence))]
+
+
 async def last_sequence(tx: Transaction, before: datetime) -> int:
     """The number of the newest event of any task before this time; they are numbered in the order of their commits."""
     query = sa.select(task_events.c.sequence).where(task_events.c.at < before).order_by(task_events.c.sequence.desc())

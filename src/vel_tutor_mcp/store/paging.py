@@ -1,4 +1,4 @@
-"""Lists, newest first, a page at a time: a cursor names the last row seen, so that new rows shift nothing."""
+"""Lists, newest first, a page at a time: behind the row that a cursor names, or behind so many rows."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.roles import Operation, Reach, reach
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.database import Transaction
 
@@ -44,7 +44,7 @@ async def newest_first(
     query: sa.Select[Any],
     keys: tuple[sa.ColumnElement[Any], ...],
     limit: int,
-    cursor: str | None,
+    start: Start,
     build: Callable[[sa.RowMapping], Row],
 ) -> Page[Row]:
     """The next `limit` rows of `query` in falling order of `keys`, which must identify a row.
@@ -52,13 +52,17 @@ async def newest_first(
     Raises:
         InputError: the cursor was not made by this list.
     """
-    if cursor is not None:
-        query = query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(cursor, keys)))
+    total: int | None = None
+    if isinstance(start, int):
+        total = await tx.scalar(query.with_only_columns(sa.func.count(), maintain_column_froms=True))
+        query = query.offset(start)
+    elif start is not None:
+        query = query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(start, keys)))
     query = query.order_by(*(key.desc() for key in keys)).limit(limit + 1)
     rows = (await tx.execute(query)).mappings().all()
     shown = rows[:limit]
     cursors = tuple(_cursor([row[key.key] for key in keys]) for row in shown)
-    return Page(tuple(build(row) for row in shown), cursors, more=len(rows) > limit)
+    return Page(tuple(build(row) for row in shown), cursors, more=len(rows) > limit, total=total)
 
 
 def _cursor(values: Sequence[Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import ENDED, Page, Principal, TaskError, TaskStatus
+from vel_tutor_mcp.models import ENDED, Page, Principal, Start, TaskError, TaskStatus
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import run_events, run_steps, runs
@@ -51,7 +51,7 @@ async def page(
     tx: Transaction,
     principal: Principal,
     limit: int,
-    cursor: str | None,
+    cursor: Start,
     *,
     status: TaskStatus | None = None,
     workflow_id: str | None = None,

@@ -25,6 +25,9 @@ organisations = Table(
     row_id(),
     Column("name", sa.String(100), nullable=False, unique=True),
     moment("created_at"),
+    # Of each of its members, who have none of their own; None: the settings'.
+    Column("tasks_per_hour", sa.Integer),
+    Column("requests_per_minute", sa.Integer),
 )
 
 users = Table(
@@ -40,6 +43,8 @@ users = Table(
     Column("email", sa.String(LONGEST_NAME)),
     Column("password_hash", sa.String(200)),
     moment("disabled_at", nullable=True),
+    Column("tasks_per_hour", sa.Integer),
+    Column("requests_per_minute", sa.Integer),
     UniqueConstraint("organisation_id", "name"),
     Index("uq_users_email", "email", unique=True),
 )
@@ -90,6 +95,31 @@ tries = Table(
     moment("at"),
     Column("refused", sa.Boolean, nullable=False),
     Index(None, "subject", "at"),
+    Index(None, "at"),
+)
+
+# How much of their limits people have used in the present hour or minute; processes take it in small lots.
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("owner_id", Id, ForeignKey("users.id"), primary_key=True),
+    Column("kind", sa.String(20), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    moment("begins_at"),
+    Column("taken", sa.Integer, nullable=False),
+)
+
+# What requests with a key were answered, for those who send them again; no status while one is still at work.
+repeats = Table(
+    "repeats",
+    metadata,
+    Column("owner_id", Id, ForeignKey("users.id"), primary_key=True),
+    Column("key", sa.String(200), primary_key=True),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("body_hash", sa.String(64), nullable=False),
+    Column("status", sa.Integer),
+    Column("answer", sa.Text),
+    moment("at"),
     Index(None, "at"),
 )
 
@@ -167,6 +197,7 @@ tasks = Table(
     Column("turn", sa.Integer, nullable=False, server_default="1"),
     moment("not_before", nullable=True),
     Column("waits_for", sa.String(LONGEST_PROVIDER)),
+    Column("config_changes", Json),
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
     Index(None, "agent_id", "status"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
+from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Start, Task, TaskError, TaskStatus, TaskType, Work
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import idempotency_keys, tasks
@@ -43,6 +43,7 @@ async def insert(tx: Transaction, task: Task) -> None:
             "priority": _RANK[task.priority],
             "parameters": task.parameters,
             "response_schema": task.response_schema,
+            "config_changes": task.config_changes,
             "max_cost_nanousd": task.max_cost_nanousd,
             "attempt_set": task.attempt_set,
             "recoveries": task.recoveries,
@@ -81,7 +82,7 @@ async def page(
     tx: Transaction,
     principal: Principal,
     limit: int,
-    cursor: str | None,
+    cursor: Start,
     *,
     status: TaskStatus | None = None,
     agent_id: str | None = None,

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import called
@@ -66,7 +66,7 @@ async def versions(tx: Transaction, workflow_id: str) -> dict[int, datetime]:
     return {row.version: row.created_at for row in await tx.execute(query.order_by(workflow_versions.c.version))}
 
 
-async def page(tx: Transaction, principal: Principal, limit: int, cursor: str | None) -> Page[Workflow]:
+async def page(tx: Transaction, principal: Principal, limit: int, cursor: Start) -> Page[Workflow]:
     query = sa.select(workflows).where(paging.visible(workflows, principal))
     keys = (workflows.c.created_at, workflows.c.id)
     return await paging.newest_first(tx, query, keys, limit, cursor, _workflow)

@@ -28,10 +28,11 @@ STEP_ENDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIP
 
 
 class How(StrEnum):
-    """Where a decision came from. `ELICITED`, `TERMINAL`: a person's own word; `RELAYED`: a model's or script's."""
+    """Where a decision came from. `RELAYED`: a model's or script's word; the first three: a person's own."""
 
     ELICITED = "elicited"
     TERMINAL = "terminal"
+    SIGNED_IN = "signed_in"
     RELAYED = "relayed"
     DEADLINE = "deadline"
 
@@ -95,7 +96,7 @@ class RunStep:
     def refused_in_person(self) -> bool:
         """Whether a person has rejected it with their own word."""
         decided = self.output if isinstance(self.output, dict) else {}
-        return decided.get("approved") is False and decided.get("how") in {How.ELICITED, How.TERMINAL}
+        return decided.get("approved") is False and decided.get("how") in {How.ELICITED, How.TERMINAL, How.SIGNED_IN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

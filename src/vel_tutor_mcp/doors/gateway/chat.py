@@ -1,0 +1,139 @@
+"""`/v1/chat/completions` and `/v1/models`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from fastapi import APIRouter, Depends
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from vel_tutor_mcp.doors.gateway import told as shown
+from vel_tutor_mcp.doors.gateway.asked import Chat, request_of
+from vel_tutor_mcp.doors.gateway.refusals import body_of, documented, refusal
+from vel_tutor_mcp.doors.rest.asking import Asked, Key, Submission, Visit, is_json
+from vel_tutor_mcp.doors.rest.streaming import HEADERS
+from vel_tutor_mcp.errors import InputError, NotFound, VelError
+from vel_tutor_mcp.models import Task, TaskRequest
+from vel_tutor_mcp.services.agents import DEFAULT_AGENT
+from vel_tutor_mcp.services.following import MAX_WAIT_SECONDS
+from vel_tutor_mcp.services.reports import Told
+
+AUTO = "auto"
+_BEGUN_ANEW = (
+    "The answer was begun anew by another model after a part of it was sent; it is not the same; ask for it without "
+    "stream, or read the task."
+)
+
+router = APIRouter(prefix="/v1", tags=["gateway"], responses=documented(400, 401, 403, 429, 503))
+
+
+@router.post("/chat/completions", responses=documented(404, 409, 413, 415, 502), dependencies=[Depends(is_json)])
+async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Response:
+    """An answer as OpenAI's API gives it. `model` is `auto`, the name of an agent, or a model."""
+    request = await _request(visit, body, key)
+    task = await visit.app.tasks.submit(visit.me, request)
+    if body.stream:
+        answer = _Answer(visit, task, is_written_along=request.response_schema is None, with_usage=body.with_usage)
+        return StreamingResponse(answer.lines(), media_type="text/event-stream", headers=HEADERS)
+    told = await _ended(visit, task.id)
+    if (failed := shown.failure(told)) is not None:
+        return refusal(*failed)
+    return JSONResponse(shown.completion(told))
+
+
+@router.get("/models")
+async def list_models(visit: Visit) -> JSONResponse:
+    """`auto`, one's agents, and the models of the providers that can be called."""
+    agents = await visit.app.agents.list(visit.me, limit=100)
+    rows = [_model(AUTO, "vel-tutor"), *(_model(agent.name, "agent") for agent in agents.rows)]
+    rows += [
+        _model(row.name, row.provider)
+        for row in visit.app.catalog.models
+        if row.provider in visit.app.routes.configured and not row.retired
+    ]
+    return JSONResponse({"object": "list", "data": rows})
+
+
+def _model(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+async def _request(visit: Asked, chat: Chat, key: str | None) -> TaskRequest:
+    """The task for the agent that `model` names, else for the default one on the model of this name."""
+    name, model = DEFAULT_AGENT if chat.model == AUTO else chat.model, None
+    try:
+        agent, _ = await visit.app.agents.get(visit.me, name)
+    except NotFound:
+        try:
+            model = visit.app.catalog.find(chat.model).name
+        except InputError:
+            raise NotFound(
+                "There is no such model; neither an agent of yours nor a model has this name; see /v1/models."
+            ) from None
+        agent, _ = await visit.app.agents.get(visit.me, DEFAULT_AGENT)
+    return request_of(chat, agent.id, agent.config, model, key)
+
+
+async def _ended(visit: Asked, task_id: str) -> Told:
+    """The task, once it has ended, or the product closes."""
+    while True:
+        told = await visit.app.tasks.follow(visit.me, task_id, MAX_WAIT_SECONDS)
+        if told.status.ended or visit.app.streams.closing():
+            return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One streamed answer; whoever leaves before its end cancels the task."""
+
+    visit: Asked
+    task: Task
+    is_written_along: bool
+    with_usage: bool
+
+    async def lines(self) -> AsyncIterator[str]:
+        has_ended = False
+        try:
+            yield shown.chunk(self.task, {"role": "assistant", "content": ""})
+            async for text in self._pieces():
+                yield text
+            has_ended = True
+        finally:
+            if not has_ended:
+                with anyio.CancelScope(shield=True), suppress(VelError):
+                    await self.visit.app.tasks.cancel(self.visit.me, self.task.id)
+
+    async def _pieces(self) -> AsyncIterator[str]:
+        spoken, pieces = shown.Spoken(), asyncio.Queue[str | None]()
+
+        def hear(attempt_id: str, before: int, text: str) -> None:
+            if self.is_written_along and spoken.hear(attempt_id, before, text):
+                pieces.put_nowait(text)
+
+        with self.visit.app.streams.reading(self.task.id, hear):
+            following = asyncio.create_task(_ended(self.visit, self.task.id))
+            following.add_done_callback(lambda _: pieces.put_nowait(None))
+            try:
+                while (piece := await pieces.get()) is not None:
+                    yield shown.chunk(self.task, {"content": piece})
+            finally:
+                following.cancel()
+        for text in self._end(following, spoken):
+            yield text
+
+    def _end(self, following: "asyncio.Task[Told]", spoken: shown.Spoken) -> list[str]:
+        try:
+            told = following.result()
+        except VelError as problem:
+            return [shown.line(body_of(503, str(problem), problem.code))]
+        if (failed := shown.failure(told)) is not None:
+            return [shown.line(body_of(*failed))]
+        rest = spoken.rest(told.task.output or "")
+        if rest is None:
+            return [shown.line(body_of(502, _BEGUN_ANEW, "begun_anew"))]
+        lines = [shown.chunk(told.task, {"content": rest})] if rest else []
+        lines.append(shown.chunk(told.task, {}, shown.finish_reason(told)))
+        return [*lines, *([shown.usage_chunk(told)] if self.with_usage else []), shown.DONE]

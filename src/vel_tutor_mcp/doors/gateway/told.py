@@ -1,0 +1,79 @@
+"""What a task's answer is as a chat completion, whole or in pieces. (Pure.)"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from vel_tutor_mcp.models import Task, TaskStatus
+from vel_tutor_mcp.services.outputs import CUT
+from vel_tutor_mcp.services.reports import Told
+
+DONE = "data: [DONE]\n\n"
+# What a task that has no answer is told as: by its error's code, else as a failure of the providers.
+_STATUSES = {"over_budget": 429, "no_candidate": 503, "invalid_input": 400, "cancelled": 409}
+_FAILED = 502
+
+
+def completion(told: Told) -> dict[str, Any]:
+    message = {"role": "assistant", "content": told.task.output or "", "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(told)}
+    return _head(told.task, "chat.completion") | {"choices": [choice], "usage": usage(told)}
+
+
+def failure(told: Told) -> tuple[int, str, str] | None:
+    """Status, sentence and code where the task has no answer."""
+    if told.status is TaskStatus.COMPLETED:
+        return None
+    error = told.task.error
+    code = error.code if error else told.status.value
+    sentence = error.message if error else f"The task {told.task.id} was {told.status.value}; ask again."
+    return _STATUSES.get(code, _FAILED), sentence, code
+
+
+def finish_reason(told: Told) -> str:
+    return "length" if told.history and told.history[-1].message.endswith(CUT) else "stop"
+
+
+def usage(told: Told) -> dict[str, int]:
+    tokens_in = sum(attempt.tokens_in or 0 for attempt in told.attempts)
+    tokens_out = sum(attempt.tokens_out or 0 for attempt in told.attempts)
+    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+
+
+def chunk(task: Task, delta: dict[str, Any], reason: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+    return line(_head(task, "chat.completion.chunk") | {"choices": [choice]})
+
+
+def usage_chunk(told: Told) -> str:
+    return line(_head(told.task, "chat.completion.chunk") | {"choices": [], "usage": usage(told)})
+
+
+def line(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _head(task: Task, kind: str) -> dict[str, Any]:
+    model = f"{task.provider}/{task.model}" if task.model else "auto"
+    return {"id": f"chatcmpl-{task.id}", "object": kind, "created": int(task.created_at.timestamp()), "model": model}
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What was passed on of an answer while it was written: of the first attempt that wrote, without gaps."""
+
+    text: str = ""
+    attempt: str | None = None
+
+    def hear(self, attempt_id: str, before: int, text: str) -> bool:
+        """Whether the piece goes on where the last one ended."""
+        if self.attempt is None and before == 0:
+            self.attempt = attempt_id
+        if attempt_id != self.attempt or before != len(self.text):
+            return False
+        self.text += text
+        return True
+
+    def rest(self, answer: str) -> str | None:
+        """What of the answer was not passed on; None where another one was begun."""
+        return answer[len(self.text) :] if answer.startswith(self.text) else None

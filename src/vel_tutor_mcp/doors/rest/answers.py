@@ -1,0 +1,171 @@
+"""What the routes answer, for the documentation: the fields that are always there; there may be more."""
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+Row = TypeVar("Row")
+
+
+class Open(BaseModel):
+    """More fields may follow."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Meta(BaseModel):
+    total: int
+    limit: int
+    offset: int
+
+
+class Listed(BaseModel, Generic[Row]):
+    """A part of a list, newest first."""
+
+    data: list[Row]
+    meta: Meta
+
+
+class Health(Open):
+    status: str
+    version: str
+    reason: str | None
+    timestamp: str
+    uptime: float
+    dependencies: dict[str, str]
+
+
+class User(Open):
+    id: str
+    email: str | None
+    role: str
+    organisation: str
+    created_at: str
+    updated_at: str
+
+
+class SignedIn(Open):
+    user: User
+    token: str
+    expires_at: str
+    refresh_token: str
+
+
+class RateLimits(Open):
+    """`effective` is what holds, 0 for no limit; `used` is of users alone."""
+
+    tasks_per_hour: int | None
+    requests_per_minute: int | None
+    effective: dict[str, int]
+    used: dict[str, int] | None
+
+
+class Agent(Open):
+    id: str
+    name: str
+    type: str
+    status: str
+    version: int
+    config: dict[str, Any]
+    created_at: str
+    updated_at: str
+
+
+class AgentTested(Open):
+    test_id: str
+    status: str
+    result: str
+    execution_time_ms: int
+    provider_used: str | None
+
+
+class TaskShort(Open):
+    id: str
+    agent_id: str
+    agent: str
+    description: str
+    prompt: str
+    status: str
+    priority: str
+    task_type: str | None
+    created_at: str
+    updated_at: str
+
+
+class TaskResult(Open):
+    output: Any
+    provider_used: str | None
+    model: str | None
+    execution_time_ms: int | None
+
+
+class Task(TaskShort):
+    parameters: dict[str, Any]
+    result: TaskResult | None
+    history: list[dict[str, Any]]
+    cost_usd: float
+    attempts: list[dict[str, Any]]
+    status_url: str
+
+
+class WorkflowShort(Open):
+    id: str
+    name: str
+    version: int
+    template: bool
+
+
+class Workflow(WorkflowShort):
+    definition: dict[str, Any]
+    graph: str
+    versions: list[dict[str, Any]]
+
+
+class RunShort(Open):
+    id: str
+    status: str
+    workflow: str
+    workflow_id: str
+    version: int
+    created_at: str
+
+
+class Run(RunShort):
+    output: Any
+    cost_usd: float
+    approvals: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
+    graph: str
+    history: list[dict[str, Any]]
+
+
+class Entry(Open):
+    sequence: int
+    at: str
+    principal: str
+    action: str
+    subject: str
+    payload: dict[str, Any]
+    hash: str
+
+
+class Usage(Open):
+    period: str
+    group_by: str
+    groups: list[dict[str, Any]]
+    cost_usd: float
+    budgets: list[dict[str, Any]]
+
+
+class Budget(Open):
+    scope: str
+    subject: str
+    period: str
+    kind: str
+    limit_usd: float
+    spent_usd: float
+    left_usd: float
+
+
+class Budgets(BaseModel):
+    data: list[Budget]

@@ -1,0 +1,84 @@
+"""What REST answers with: the shapes of `services.reports`, with the original's names of fields beside ours. (Pure.)"""
+
+from typing import Any
+
+from vel_tutor_mcp.doors.reply import answer_text
+from vel_tutor_mcp.models import Account, Agent, Task
+from vel_tutor_mcp.services.agents import AgentTest
+from vel_tutor_mcp.services.reports import Told, full_task, moment, short_task, shown_agent, shown_decision, usd
+
+User = dict[str, Any]
+
+
+def shown_user(account: Account) -> User:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "name": account.name,
+        "role": account.role,
+        "organisation": account.organisation,
+        "organisation_id": account.organisation_id,
+        "disabled_at": moment(account.disabled_at),
+        "created_at": moment(account.created_at),
+        "updated_at": moment(account.updated_at),
+    }
+
+
+def listed_task(task: Task) -> dict[str, Any]:
+    short = short_task(task)
+    return short | {"agent_id": task.agent_id, "description": short["prompt"]}
+
+
+def shown_task(told: Told) -> dict[str, Any]:
+    """Everything about the task, its prompt whole."""
+    task, full = told.task, full_task(told)
+    return full | {
+        "prompt": task.prompt,
+        "agent_id": task.agent_id,
+        "description": task.prompt,
+        "parameters": task.parameters,
+        "status_url": f"/api/tasks/{task.id}",
+        "result": _result(full),
+        "history": [row | {"step": row["kind"], "timestamp": row["at"]} for row in full["history"]],
+    }
+
+
+def _result(full: dict[str, Any]) -> dict[str, Any] | None:
+    """The answer as the original had it; None while there is none."""
+    if full["output"] is None:
+        return None
+    return {
+        "output": full["output"],
+        "partial": full["partial"],
+        "provider_used": full["provider"],
+        "model": full["model"],
+        "model_used": full["model"],
+        "execution_time_ms": full["timing"]["total_ms"],
+        "tokens_used": full["tokens_in"] + full["tokens_out"],
+        "cost_estimate_usd": full["cost_usd"],
+    }
+
+
+def shown_test(test: AgentTest, test_id: str, took_ms: int) -> dict[str, Any]:
+    """What a test of an agent found; `test_id` is the task's where a call was made."""
+    told, first = test.told, next(iter(test.decision.candidates), None)
+    lines = [f"{'ok' if ok else 'FAILED'}: {name}: {detail}" for name, ok, detail in test.checks]
+    return {
+        "test_id": told.task.id if told else test_id,
+        "status": "passed" if test.ok else "failed",
+        "result": answer_text(full_task(told)["output"]) if told else "\n".join(lines),
+        "execution_time_ms": took_ms,
+        "provider_used": told.task.provider if told else first and first.provider,
+        "model": told.task.model if told else first and first.model,
+        "checks": [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in test.checks],
+        "estimated_tokens_in": test.estimated_tokens_in,
+        "estimated_cost_usd": usd(test.estimated_cost_nanousd),
+        "decision": shown_decision(test.decision),
+        "task": shown_task(told) if told else None,
+    }
+
+
+def shown_versions(agent: Agent, versions: dict[int, Any]) -> dict[str, Any]:
+    """The agent, and when each of its versions was made."""
+    made = [{"version": number, "created_at": moment(at)} for number, at in versions.items()]
+    return shown_agent(agent) | {"versions": made}

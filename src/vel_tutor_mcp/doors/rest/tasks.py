@@ -1,0 +1,106 @@
+"""Tasks: the same as the tools `task_...`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.responses import JSONResponse, StreamingResponse
+
+from vel_tutor_mcp.doors.rest import answers, bodies
+from vel_tutor_mcp.doors.rest.asking import Id, Key, Part, Submission, Visit, is_json, listed
+from vel_tutor_mcp.doors.rest.problems import documented
+from vel_tutor_mcp.doors.rest.shown import listed_task, shown_task
+from vel_tutor_mcp.doors.rest.streaming import HEADERS, MAX_ID, TaskStream
+from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import TaskRequest, TaskStatus
+
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=documented(400, 401, 403, 429, 503))
+_WITH_BODY = documented(404, 409, 413, 415)
+_OF_ONE = documented(404)
+_CHANGES = documented(404, 409)
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}},
+    204: {"description": "It has ended, and all of it was told."},
+}
+_takes_json = [Depends(is_json)]
+
+
+@router.post("", status_code=201, response_model=answers.Task, responses=_WITH_BODY, dependencies=_takes_json)
+async def submit_task(visit: Submission, body: bodies.NewTask, key: Key = None) -> JSONResponse:
+    """Give a task to an agent. The same key with the same request: the same task."""
+    if None not in {key, body.idempotency_key} and key != body.idempotency_key:
+        raise InputError("There are two idempotency keys, in header and body; one is enough; send one of them.")
+    request = TaskRequest(
+        prompt=body.prompt,
+        agent=body.agent,
+        task_type=body.task_type,
+        priority=body.priority,
+        parameters=body.parameters,
+        response_schema=body.response_schema,
+        max_cost_usd=body.max_cost_usd,
+        idempotency_key=key or body.idempotency_key,
+    )
+    task = await visit.app.tasks.submit(visit.me, request)
+    told = await visit.app.tasks.follow(visit.me, task.id, body.wait_seconds)
+    return JSONResponse(shown_task(told), status_code=201, headers={"location": f"/api/tasks/{task.id}"})
+
+
+@router.get("", response_model=answers.Listed[answers.TaskShort], responses=_OF_ONE)
+async def list_tasks(
+    visit: Visit,
+    part: Part,
+    status: TaskStatus | None = None,
+    agent_id: Annotated[str | None, Query(max_length=100, description="id or name of the agent")] = None,
+    query: Annotated[str | None, Query(max_length=200, description="text in the prompt")] = None,
+) -> JSONResponse:
+    page = await visit.app.tasks.list(
+        visit.me, status=status, agent=agent_id, query=query, limit=part.limit, cursor=part.offset
+    )
+    return listed(page, part, listed_task)
+
+
+@router.get("/{task}", response_model=answers.Task, responses=_OF_ONE)
+async def get_task(
+    visit: Visit, task: Id, wait_seconds: Annotated[int, Query(ge=0, le=50, description="for its end")] = 0
+) -> JSONResponse:
+    """Status, answer, cost, attempts, route and history of a task."""
+    return JSONResponse(shown_task(await visit.app.tasks.follow(visit.me, task, wait_seconds)))
+
+
+@router.get(
+    "/{task}/stream",
+    response_class=StreamingResponse,
+    responses=_OF_ONE
+    | {200: {"content": {"text/event-stream": {}}}, 204: {"description": "it has ended, and all was told"}},
+)
+async def stream_task(
+    visit: Visit,
+    request: Request,
+    task: Id,
+    last_event_id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="where there can be no header")] = None,
+    of_header: Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=MAX_ID)] = None,
+) -> Response:
+    """The task's history and progress as server-sent events until it ends, from behind the last one that one has."""
+    stream = TaskStream(visit, request, task, of_header or last_event_id or 0)
+    if not await stream.begins():
+        return Response(status_code=204)  # which tells browsers not to come again
+    return StreamingResponse(stream.lines(), media_type="text/event-stream", headers=HEADERS)
+
+
+@router.post("/{task}/cancel", response_model=answers.Task, responses=_CHANGES)
+async def cancel_task(visit: Visit, task: Id) -> JSONResponse:
+    """Stop the task; its partial text is kept."""
+    return JSONResponse(shown_task(await visit.app.tasks.cancel(visit.me, task)))
+
+
+@router.post("/{task}/retry", response_model=answers.Task, responses=_CHANGES)
+async def retry_task(visit: Visit, task: Id) -> JSONResponse:
+    """Run a failed or cancelled task again, with a fresh route."""
+    await visit.app.tasks.retry(visit.me, task)
+    return JSONResponse(shown_task(await visit.app.tasks.tell(visit.me, task)))
+
+
+@router.post("/{task}/rate", response_model=answers.Task, responses=_WITH_BODY, dependencies=_takes_json)
+async def rate_task(visit: Visit, task: Id, body: bodies.Rating) -> JSONResponse:
+    """Rate the answer; the router learns from it."""
+    await visit.app.tasks.rate(visit.me, task, body.rating, body.comment)
+    return JSONResponse(shown_task(await visit.app.tasks.tell(visit.me, task)))

@@ -1,0 +1,167 @@
+"""OpenAI's own client, talking to the gateway of a running server."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import openai
+import pytest
+from people import PASSWORD
+from stores import NewDatabase
+from team import Team, team
+
+from vel_tutor_mcp.models import AgentConfig, AgentType
+from vel_tutor_mcp.providers.simulated import Fault
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("new_database", ["sqlite"], indirect=True, scope="module")]
+
+HELLO: Any = [{"role": "user", "content": "Say hello"}]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> AsyncIterator[Team]:
+    async with team(tmp_path_factory.mktemp("gateway"), new_database) as made:
+        yield made
+
+
+@pytest.fixture
+async def vendors(place: Team) -> AsyncIterator[Any]:
+    place.providers.reset()
+    yield place.providers
+    place.providers.reset()
+    for provider in (place.providers.openai, place.providers.groq):
+        provider.tokens_per_second = 0
+
+
+@pytest.fixture(scope="module")
+async def client(place: Team) -> AsyncIterator[openai.AsyncOpenAI]:
+    account = await place.desk.join()
+    me = account.principal
+    config = AgentConfig(system_prompt="Answer in rhyme.")
+    await place.desk.app.agents.create(me, "poet", AgentType.RESEARCHER, config)
+    token = (await place.desk.access.sign_in(str(account.email), PASSWORD, "gateway")).token
+    async with openai.AsyncOpenAI(api_key=token, base_url=f"{place.base}/v1", max_retries=0, timeout=40) as client:
+        yield client
+
+
+async def test_auto_answers_with_the_model_that_the_router_chose(client: openai.AsyncOpenAI) -> None:
+    answer = await client.chat.completions.create(model="auto", messages=HELLO, seed=1, user="me")
+    assert "Say hello" in str(answer.choices[0].message.content)
+    assert (answer.choices[0].finish_reason, answer.model.split("/")[0]) == ("stop", "groq")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
+
+
+async def test_the_models_are_auto_ones_agents_and_those_that_can_be_called(client: openai.AsyncOpenAI) -> None:
+    names = [model.id async for model in client.models.list()]
+    assert names[0] == "auto"
+    assert {"poet", "default", "openai/gpt-4o-mini"} <= set(names)
+    assert not any(name.startswith("perplexity/") for name in names)
+
+
+async def test_a_model_that_is_named_is_asked(client: openai.AsyncOpenAI, vendors: Any) -> None:
+    answer = await client.chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    assert answer.model == "openai/gpt-4o-mini"
+    assert [request.body["model"] for request in vendors.openai.requests] == ["gpt-4o-mini"]
+
+
+async def test_what_is_asked_reaches_the_model(client: openai.AsyncOpenAI, vendors: Any) -> None:
+    messages: Any = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": [{"type": "text", "text": "One?"}]},
+        {"role": "assistant", "content": "Two."},
+        {"role": "user", "content": "Three?"},
+    ]
+    vendors.openai.always = Fault(kind="status", status=500)  # whoever is asked, it is groq that hears it
+    await client.chat.completions.create(model="poet", messages=messages, max_tokens=77, temperature=0.5)
+    (sent,) = [request.body for request in vendors.groq.requests]
+    assert sent["messages"][0] == {"role": "system", "content": "Answer in rhyme.\n\nBe short."}
+    assert sent["messages"][1]["content"].endswith("User: One?\n\nAssistant: Two.\n\nUser: Three?")
+    assert sent["temperature"] == 0.5
+    assert 77 in sent.values()
+
+
+async def test_an_answer_comes_while_it_is_written(client: openai.AsyncOpenAI, vendors: Any) -> None:
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second, provider.answer = 50, lambda _: "one two three four five six seven eight nine ten"
+    stream = await client.chat.completions.create(
+        model="auto", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = [chunk async for chunk in stream]
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == "one two three four five six seven eight nine ten"
+    assert len([piece for piece in pieces if piece]) > 3
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens > 0
+
+
+async def test_who_leaves_a_stream_cancels_the_task(place: Team, client: openai.AsyncOpenAI, vendors: Any) -> None:
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 5000
+    stream = await client.chat.completions.create(model="auto", messages=HELLO, stream=True)
+    async for chunk in stream:
+        task_id = chunk.id.removeprefix("chatcmpl-")
+        if chunk.choices[0].delta.content:
+            break
+    await stream.close()
+    me = place.desk.app.local_principal
+    told = await place.desk.app.tasks.follow(me, task_id, 30)
+    assert (told.status, bool(told.task.output)) == ("cancelled", True)
+
+
+async def test_an_answer_that_is_begun_anew_is_not_sent_as_one(client: openai.AsyncOpenAI, vendors: Any) -> None:
+    for provider, text in ((vendors.openai, "red"), (vendors.groq, "blue")):
+        provider.tokens_per_second, provider.answer = 50, lambda _, text=text: f"{text} " * 10
+    vendors.groq.always = Fault(kind="cut", after_chunks=5)
+    with pytest.raises(openai.APIError, match="begun anew"):
+        async for _ in await client.chat.completions.create(model="openai/gpt-oss-20b", messages=HELLO, stream=True):
+            pass
+
+
+async def test_json_comes_as_the_schema_has_it(client: openai.AsyncOpenAI, vendors: Any) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    for provider in (vendors.openai, vendors.groq):
+        provider.answer = lambda _: '{"n": 3}'
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "number", "schema": schema, "strict": True}}
+    answer = await client.chat.completions.create(model="auto", messages=HELLO, response_format=wanted)
+    assert answer.choices[0].message.content == '{"n": 3}'
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "told"),
+    [
+        ({"model": "nobody"}, openai.NotFoundError, "no such model"),
+        ({"messages": []}, openai.BadRequestError, "messages"),
+        ({"messages": [{"role": "system", "content": "x"}]}, openai.BadRequestError, "no message of a user"),
+        ({"temperature": 3}, openai.BadRequestError, "temperature"),
+        ({"n": 2}, openai.BadRequestError, "n;"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "not known"),
+        ({"extra_body": {"sk-planted": 1}}, openai.BadRequestError, "not known"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_done_is_refused_in_the_clients_own_form(
+    client: openai.AsyncOpenAI, asked: dict[str, Any], error: type[openai.APIStatusError], told: str
+) -> None:
+    with pytest.raises(error, match=told) as refused:
+        await client.chat.completions.create(**({"model": "auto", "messages": HELLO} | asked))
+    assert refused.value.type == "invalid_request_error"
+    assert "sk-planted" not in str(refused.value)
+
+
+async def test_a_failure_of_all_providers_is_one_of_the_server(client: openai.AsyncOpenAI, vendors: Any) -> None:
+    vendors.openai.always = vendors.groq.always = Fault(kind="status", status=401)
+    with pytest.raises(openai.InternalServerError) as failed:
+        await client.chat.completions.create(model="auto", messages=HELLO)
+    assert failed.value.type == "server_error"
+
+
+async def test_without_a_token_the_client_is_told_that(place: Team) -> None:
+    async with openai.AsyncOpenAI(api_key="sk-wrong", base_url=f"{place.base}/v1", max_retries=0) as stranger:
+        with pytest.raises(openai.AuthenticationError):
+            await stranger.chat.completions.create(model="auto", messages=HELLO)
