@@ -11,6 +11,7 @@ import platform
 import sys
 from pathlib import Path
 
+import audit_trail
 import decision
 import durable
 import memory
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "waiting": waiting.results,
     "stored": stored.results,
     "money": money.results,
+    "audit": audit_trail.results,
     "parts": parts.results,
     "availability": availability.results,
     "switching": switching.results,

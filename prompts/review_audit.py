@@ -10,8 +10,9 @@ async def review_audit(since: Annotated[str, Field(description="ISO 8601, such a
     """Go through the audit trail and report what stands out."""
     span = f" since {since}" if since else " of the last day"
     return (
-        f"Review the audit trail{span} with audit_search, page by page, and usage_report.\n"
-        "Report in a short list: who did what, how often; failures and fallbacks, with their providers and reasons; "
-        "circuit breakers that opened; agents changed or deleted; what it cost and which tasks cost most. "
+        f"Prove the audit trail with audit_verify. Review it{span} with audit_search, page by page, and usage_report.\n"
+        "Report in a short list: whether the trail is whole; who did what, how often; failures and fallbacks, with "
+        "their providers and reasons; circuit breakers that opened; agents changed or deleted; what it cost and which "
+        "tasks cost most. "
         "End with what deserves my attention, or say that nothing does."
     )

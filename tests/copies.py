@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from vel_tutor_mcp.app import database_at
-from vel_tutor_mcp.store.audit import GENESIS, canonical, entry_hash
+from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
@@ -82,18 +82,12 @@ def fill(database: Database, rows: Mapping[str, Sequence[Row]]) -> None:
                 connection.execute(table.insert(), list(rows[table.name]))
 
 
-def clear(database: Database) -> None:
-    with writing(database) as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
-
-
 def chained(contents: Sequence[Row], after: int = 0, previous: str = GENESIS) -> list[Row]:
     """Audit entries with these contents, each linked to the one before."""
     entries: list[Row] = []
     for number, content in enumerate(contents, after + 1):
         entry = content | {"sequence": number, "previous_hash": previous}
-        previous = entry_hash(entry)
+        previous = entry_hash({name: value for name, value in entry.items() if value is not None})
         entries.append(entry | {"payload": canonical(entry["payload"]), "hash": previous})
     return entries
 
@@ -136,7 +130,7 @@ def _again(model: Mapping[str, Sequence[Row]], audit: Sequence[Row], grown: dict
                 again["id"] = str(uuid4())
             again.pop("sequence", None)
             grown[name].append(again)
-    left_out = {"sequence", "previous_hash", "hash", "address", "user_agent"}
+    left_out = {"sequence", "previous_hash", "hash"}
     return [
         {name: value for name, value in entry.items() if name not in left_out}
         | {"subject": f"task:{new_ids[task['id']]}", "payload": json.loads(entry["payload"])}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vel_tutor_mcp.app import integrations_of
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.models import Principal, Work
 from vel_tutor_mcp.providers.base import Provider
@@ -22,6 +23,7 @@ from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
@@ -93,9 +95,9 @@ def services_on(
     tools = Tools(database, hub, CATALOG, PRICES, Health(), settings, engine.executor)
     routes = Routes(database, CATALOG, PRICES, tools.health, frozenset(providers or {"groq"}), allow_unpriced=False)
     admission = Admission(tools, engine, calls, wire, routes.configured)
-    answers = Answers(
-        tools, engine, routes, Router(providers or {}, tools.health, **of_router), calls, conductor, admission
-    )
+    router = Router(providers or {}, tools.health, **of_router)
+    lines = Lines(integrations_of(database, settings, CATALOG), CATALOG, router.forget, most_calls=10)
+    answers = Answers(tools, engine, routes, router, calls, conductor, admission, lines)
     following = Following(hub, lambda: admission.closing)
     tasks, workflows = Tasks(database, engine, admission, calls, conductor, following), Workflows(database)
     return Services(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+import sqlalchemy as sa
 from postgresql import PostgresServer
 
 from vel_tutor_mcp.app import database_at
@@ -42,5 +43,26 @@ def copy_of(template: str, server: PostgresServer) -> Iterator[str]:
 async def empty(database: Database) -> None:
     """Delete all rows of ours: much cheaper than another database."""
     async with database.write() as tx:
+        await tx.run_sync(clear)
+
+
+def clear(connection: sa.Connection) -> None:
+    with unguarded(connection):
         for table in reversed(metadata.sorted_tables):
-            await tx.execute(table.delete())
+            connection.execute(table.delete())
+
+
+@contextmanager
+def unguarded(connection: sa.Connection) -> Iterator[None]:
+    """Without the triggers that guard the audit trail, as somebody who owns the database may do it."""
+    if connection.dialect.name == "sqlite":
+        found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
+        off, on = [f"DROP TRIGGER {name}" for name, _ in found], [made for _, made in found]
+    else:
+        tables = ("audit_logs", "audit_checkpoints")
+        off, on = ([f"ALTER TABLE {table} {word} TRIGGER USER" for table in tables] for word in ("DISABLE", "ENABLE"))
+    for statement in off:
+        connection.exec_driver_sql(statement)
+    yield
+    for statement in on:
+        connection.exec_driver_sql(statement)

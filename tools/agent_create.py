@@ -3,13 +3,14 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import WRITES, Desk, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import AgentConfig, AgentType
 from vel_tutor_mcp.services.reports import shown_agent
 
 
-@tool("Create agent", WRITES)
+@tool("Create agent", WRITES, Operation.AGENT_WRITE)
 async def agent_create(
     desk: Desk,
     name: Annotated[str, Field(min_length=1, max_length=100)],

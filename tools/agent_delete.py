@@ -1,10 +1,11 @@
 from mcp_types import CallToolResult
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import STOPS, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 
 
-@tool("Delete agent", STOPS)
+@tool("Delete agent", STOPS, Operation.AGENT_WRITE)
 async def agent_delete(desk: Desk, agent: NameRef) -> CallToolResult:
     """Delete an agent. Its pending tasks are cancelled; running ones end, finished ones stay."""
     app, me = await desk.enter()

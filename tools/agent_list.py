@@ -1,12 +1,13 @@
 from mcp_types import CallToolResult
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, Limit, tool
 from vel_tutor_mcp.doors.reply import listed
 from vel_tutor_mcp.models import Agent, AgentStatus
 from vel_tutor_mcp.services.reports import shown_agent
 
 
-@tool("List agents", READS)
+@tool("List agents", READS, Operation.AGENT_READ)
 async def agent_list(
     desk: Desk, status: AgentStatus | None = None, limit: Limit = 20, cursor: str | None = None
 ) -> CallToolResult:

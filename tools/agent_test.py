@@ -3,13 +3,14 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS
 from vel_tutor_mcp.services.reports import full_task, shown_decision, usd
 
 
-@tool("Test agent", CALLS_OUT)
+@tool("Test agent", CALLS_OUT, Operation.AGENT_READ)
 async def agent_test(
     desk: Desk,
     agent: NameRef,

@@ -3,13 +3,14 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import WRITES, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import AgentStatus
 from vel_tutor_mcp.services.reports import shown_agent
 
 
-@tool("Update agent", WRITES)
+@tool("Update agent", WRITES, Operation.AGENT_WRITE)
 async def agent_update(
     desk: Desk,
     agent: NameRef,

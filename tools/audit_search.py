@@ -3,6 +3,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, Limit, tool
 from vel_tutor_mcp.doors.reply import listed
 from vel_tutor_mcp.models import AuditEntry
@@ -11,7 +12,7 @@ from vel_tutor_mcp.services.reports import moment, shown_entry
 Moment = Annotated[str | None, Field(max_length=40, description="ISO 8601")]
 
 
-@tool("Search audit", READS)
+@tool("Search audit", READS, Operation.AUDIT_READ)
 async def audit_search(
     desk: Desk,
     action: Annotated[str | None, Field(max_length=50, description="such as task_submitted")] = None,

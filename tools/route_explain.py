@@ -3,13 +3,14 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Policy, TaskType
 from vel_tutor_mcp.services.reports import shown_decision
 
 
-@tool("Explain route", READS)
+@tool("Explain route", READS, Operation.ROUTE_EXPLAIN)
 async def route_explain(
     desk: Desk,
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)],

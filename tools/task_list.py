@@ -3,6 +3,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, Limit, NameRef, tool
 from vel_tutor_mcp.doors.reply import listed
 from vel_tutor_mcp.models import Task, TaskStatus
@@ -11,7 +12,7 @@ from vel_tutor_mcp.services.reports import short_task, shortened
 _PROMPT_IN_LINE = 80
 
 
-@tool("List tasks", READS)
+@tool("List tasks", READS, Operation.TASK_READ)
 async def task_list(
     desk: Desk,
     status: TaskStatus | None = None,

@@ -3,11 +3,12 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import WRITES, Desk, tool
 from vel_tutor_mcp.doors.reply import replied
 
 
-@tool("Rate task", WRITES)
+@tool("Rate task", WRITES, Operation.TASK_CHANGE)
 async def task_rate(
     desk: Desk,
     id: str,

@@ -1,11 +1,12 @@
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, Wait, progress, tool
 from vel_tutor_mcp.doors.reply import task_replied
 
 
-@tool("Retry task", CALLS_OUT)
+@tool("Retry task", CALLS_OUT, Operation.TASK_CHANGE)
 async def task_retry(desk: Desk, ctx: Context, id: str, wait_seconds: Wait = 45) -> CallToolResult:
     """Run a failed or cancelled task again with a fresh route; what it has spent still counts against its budget."""
     app, me = await desk.enter()

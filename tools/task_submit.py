@@ -4,12 +4,13 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, progress, tool
 from vel_tutor_mcp.doors.reply import task_replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Priority, TaskRequest, TaskType
 
 
-@tool("Submit task", CALLS_OUT)
+@tool("Submit task", CALLS_OUT, Operation.TASK_SUBMIT)
 async def task_submit(
     desk: Desk,
     ctx: Context,

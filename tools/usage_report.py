@@ -2,12 +2,13 @@ from typing import Literal
 
 from mcp_types import CallToolResult
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import Policy
 
 
-@tool("Usage report", READS)
+@tool("Usage report", READS, Operation.USAGE_READ)
 async def usage_report(
     desk: Desk,
     period: Literal["day", "week", "month"] = "day",

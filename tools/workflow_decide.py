@@ -4,6 +4,7 @@ from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, Elicitati
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import WRITES, Desk, can_ask, tool
 from vel_tutor_mcp.doors.run_reply import run_replied, undecided
 from vel_tutor_mcp.services.reports import shortened
@@ -37,7 +38,7 @@ async def asked(ctx: Context[Desk], run: str, step: str) -> NotAsked | Elicit[De
     return Elicit(f"The workflow {found.workflow_name} asks for your approval ({step}):\n\n{question}", Decision)
 
 
-@tool("Decide approval", WRITES)
+@tool("Decide approval", WRITES, Operation.RUN_CHANGE)
 async def workflow_decide(
     desk: Desk,
     run: str,

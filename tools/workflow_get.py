@@ -1,13 +1,14 @@
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, Limit, NameRef, Wait, progress, tool
 from vel_tutor_mcp.doors.run_reply import found_replied, runs_listed
 
 _NAMED = 100
 
 
-@tool("Get workflow or run", READS)
+@tool("Get workflow or run", READS, Operation.RUN_READ)
 async def workflow_get(
     desk: Desk,
     ctx: Context,

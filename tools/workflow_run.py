@@ -4,12 +4,13 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, progress, tool
 from vel_tutor_mcp.doors.run_reply import run_replied
 from vel_tutor_mcp.workflows.model import RunRequest
 
 
-@tool("Run workflow", CALLS_OUT)
+@tool("Run workflow", CALLS_OUT, Operation.RUN_START)
 async def workflow_run(
     desk: Desk,
     ctx: Context,

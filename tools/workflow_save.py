@@ -3,11 +3,12 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import WRITES, Desk, tool
 from vel_tutor_mcp.doors.run_reply import workflow_replied
 
 
-@tool("Save workflow", WRITES)
+@tool("Save workflow", WRITES, Operation.WORKFLOW_WRITE)
 async def workflow_save(
     desk: Desk,
     name: Annotated[str, Field(min_length=1, max_length=100)],

@@ -30,17 +30,25 @@ from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.routing.warmth import Warmth
 from vel_tutor_mcp.services import funds, record
+from vel_tutor_mcp.services.access import Access
+from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit import Audit
+from vel_tutor_mcp.services.audit_keeping import Keeping
+from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
+from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.tasks import Tasks
@@ -73,6 +81,8 @@ class App:
     """The product, open: what every door calls."""
 
     local_principal: Principal
+    accounts: Accounts
+    access: Access
     catalog: Catalog
     agents: Agents
     tasks: Tasks
@@ -82,6 +92,7 @@ class App:
     usage: Usage
     what_if: WhatIf
     budgets: Budgets
+    integrations: Integrations
     audit: Audit
     health: Health
     prices: Prices
@@ -89,6 +100,7 @@ class App:
     _hub: Hub
     _calls: Calls
     _answers: Answers
+    _lines: Lines
     _care: Care
     _loops: "tuple[asyncio.Task[None], ...]"
 
@@ -121,6 +133,7 @@ class App:
         await self._parts.engine.dispose()
         for provider in self._parts.providers.values():
             await provider.close()
+        await self._lines.close()
         await self._parts.database.close()
 
 
@@ -165,16 +178,24 @@ class Prepared:
         hedging = Hedging() if self.settings.hedging else None
         router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
-        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission)
+        integrations = integrations_of(self.database, self.settings, self.catalog)
+        lines = Lines(integrations, self.catalog, router.forget, most_calls=2 * self.settings.tasks_in_progress)
+        answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
+        accounts, access = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
+        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
         return App(
             local_principal=principal,
+            accounts=accounts,
+            access=access,
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
@@ -184,16 +205,23 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
-            audit=Audit(self.database),
+            integrations=integrations,
+            audit=Audit(self.database, keys, archives),
             health=health,
             prices=self.prices,
             _parts=self,
             _hub=hub,
             _calls=calls,
             _answers=answers,
+            _lines=lines,
             _care=care,
-            _loops=(asyncio.create_task(care.loop()), asyncio.create_task(wire.listen(ears))),
+            _loops=tuple(map(asyncio.create_task, loops)),
         )
+
+    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:
+        credentials = Credentials(self.database, principal.organisation_id)
+        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
+        return Accounts(self.database, credentials), Access(self.database, credentials, keyring)
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""
@@ -233,8 +261,8 @@ def prepare(settings: Settings) -> Prepared:
     schema.prepare(database, engine.migrate)
     with database.translated():
         lease.take()
-    # A library's request lines would repeat prompts' whereabouts in our log at INFO.
-    for noisy in ("httpx2", "httpcore2", "openai", "alembic"):
+    # A library's lines would repeat prompts, or their whereabouts, in our log at INFO and DEBUG.
+    for noisy in ("httpx2", "httpcore2", "openai", "alembic", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     prices = Prices(catalog)
     prices.load()
@@ -289,6 +317,12 @@ def database_of(settings: Settings) -> Database:
     return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
 
 
+def archives_of(settings: Settings, database: Database) -> Path | None:
+    """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
+    own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
+    return settings.audit_archive or own
+
+
 def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:
     """The database of a URL, which is never repeated in an error: it may hold a password.
 
@@ -315,6 +349,12 @@ def _bad_url(why: str) -> ConfigurationError:
         f"The database URL cannot be used; {why}; write VEL_TUTOR_DATABASE_URL like "
         "postgresql://user:password@host/name or sqlite:////absolute/path.db, or leave it out."
     )
+
+
+def integrations_of(database: Database, settings: Settings, catalog: Catalog) -> Integrations:
+    """The integrations in the database; no secret key is read yet."""
+    base_urls = {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
+    return Integrations(database, secret_keys_of(settings), base_urls)
 
 
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:

@@ -2,9 +2,12 @@
 
     VelError
     +-- InputError            the caller asked for something that cannot be: fix the request
-    |   +-- NotFound          no such agent, task, ... (or not yours: the two are not told apart)
+    |   +-- NotFound          no such agent, task, ...
+    |   |   +-- NotYours      there is, but not for this principal: told as if there were none
     |   +-- Conflict          it exists already, or its state does not allow this
     |   +-- Forbidden         the principal's role does not allow this
+    |   +-- Unauthenticated   who is asking is not known: no token, or none that is good
+    |   +-- TooManyTries      it was tried too often; says when to try again
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
     +-- Unavailable           the database cannot be used at this moment: it is tried again, or try again later
@@ -39,6 +42,21 @@ class NotFound(InputError):
     code = "not_found"
 
 
+class NotYours(NotFound):
+    """There is no such thing; list what there is and use its id.
+
+    Attributes:
+        subject: what it was that they may not see, for the record alone.
+        recorded: it is in the audit trail.
+    """
+
+    recorded = False
+
+    def __init__(self, message: str | None = None, subject: str = "") -> None:
+        super().__init__(message or NotFound.__doc__)
+        self.subject = subject
+
+
 class Conflict(InputError):
     """The present state does not allow this; look at it again and retry."""
 
@@ -46,9 +64,37 @@ class Conflict(InputError):
 
 
 class Forbidden(InputError):
-    """Your role does not allow this; ask an administrator of your organisation."""
+    """Your role does not allow this; ask an administrator of your organisation.
+
+    Attributes:
+        recorded: it is in the audit trail.
+    """
 
     code = "forbidden"
+    recorded = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or "Your role does not allow this; ask an administrator of your organisation.")
+
+
+class Unauthenticated(InputError):
+    """It is not known who is asking; there is no valid token; sign in."""
+
+    code = "unauthenticated"
+
+
+class TooManyTries(InputError):
+    """It was tried too often.
+
+    Attributes:
+        retry_after: seconds after which the next try is looked at.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, retry_after: int = 60) -> None:
+        super().__init__(message or "It was tried too often; few tries a minute are looked at; try again in a minute.")
+        self.retry_after = retry_after
 
 
 class ConfigurationError(VelError):

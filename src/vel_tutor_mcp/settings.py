@@ -1,5 +1,6 @@
 """Every environment variable, once: `VEL_TUTOR_*`, the providers' keys, then the TOML file, then defaults."""
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -16,6 +17,7 @@ from vel_tutor_mcp.models import MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 _CATALOG = "catalog"
+_KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _ROUTING_TABLES = frozenset({"providers", "models"})
 
 
@@ -70,7 +72,15 @@ class Settings(BaseSettings):
     between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
     hedging: bool = False
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    public_url: str = "http://127.0.0.1:4000"
+    allowed_hosts: str = ""
+    trusted_proxies: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
+    secret_key: SecretStr | None = None
+    audit_days: Annotated[int, Field(ge=1)] = 90
+    audit_archive: Path | None = None
+    audit_key: SecretStr | None = None
+    audit_trusted_keys: str = ""
 
     openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY")
     openai_base_url: str | None = _variable("OPENAI_BASE_URL")
@@ -81,12 +91,51 @@ class Settings(BaseSettings):
 
     catalog: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
+            raise ValueError("must be http:// or https:// and a host, without a path")
+        return url.rstrip("/").lower()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, names: str) -> str:
+        if not all(re.fullmatch(r"[^\s/:*]+|\[[0-9a-fA-F:.]+\]", name) for name in parts_of(names)):
+            raise ValueError("must be names of hosts with commas between, without scheme, port and path")
+        return names.lower()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, addresses: str) -> str:
+        try:
+            for address in parts_of(addresses):
+                ipaddress.ip_network(address)
+        except ValueError:
+            raise ValueError("must be addresses or networks with commas between") from None
+        return addresses
+
     @field_validator("openai_base_url", "groq_base_url", "perplexity_base_url", "local_base_url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
         if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
             raise ValueError("must start with http:// or https://")
         return url
+
+    @field_validator("secret_key")
+    @classmethod
+    def _are_secret_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and not re.fullmatch(rf"\s*{_KEY_FORM}(\s*,\s*{_KEY_FORM})*\s*", keys.get_secret_value()):
+            raise ValueError("must be keys of 32 random bytes in base64, with commas between")
+        return keys
+
+    @field_validator("audit_key", "audit_trusted_keys")
+    @classmethod
+    def _is_hexadecimal(cls, keys: SecretStr | str | None) -> SecretStr | str | None:
+        text = keys.get_secret_value() if isinstance(keys, SecretStr) else keys or ""
+        if not all(re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", key) for key in filter(None, text.split(","))):
+            raise ValueError("a key has 64 hexadecimal digits")
+        return keys
 
     @field_validator("home")
     @classmethod
@@ -121,6 +170,11 @@ class Settings(BaseSettings):
         """The base URL set for the provider, None where its own is to be used."""
         url: str | None = getattr(self, f"{provider}_base_url", None)
         return url
+
+
+def parts_of(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_settings() -> Settings:

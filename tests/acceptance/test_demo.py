@@ -32,7 +32,7 @@ HEADLINES = (
     "10. Cancel in the middle of an answer",
     "11. A budget refuses what could cost more than it allows",
     "12. What it cost, and what the strongest model alone would have cost",
-    "13. The newest entries of the audit trail",
+    "13. The newest entries of the audit trail, and the proof that nobody changed it",
 )
 
 

@@ -117,12 +117,12 @@ async def test_the_older_pair_is_served_on_the_same_port(server: Server) -> None
 @pytest.mark.parametrize(
     ("options", "code", "why"),
     [
-        (["--transport", "http"], BAD_USAGE, "--no-auth"),
-        (["--transport", "sse", "--host", "0.0.0.0"], BAD_USAGE, "--no-auth"),
         (["--transport", "http", "--no-auth", "--host", "0.0.0.0"], BAD_USAGE, "127.0.0.1"),
         (["--transport", "http", "--no-auth", "--host", "::"], BAD_USAGE, "127.0.0.1"),
         (["--transport", "sse", "--no-auth", "--host", "example.org"], BAD_USAGE, "127.0.0.1"),
-        (["--transport", "http", "--no-auth", "--port", "{taken}"], BAD_CONFIGURATION, "another program"),
+        (["--transport", "http", "--certfile", "nowhere.pem"], BAD_CONFIGURATION, "No such file"),
+        (["--transport", "http", "--keyfile", "nowhere.pem"], BAD_USAGE, "--certfile"),
+        (["--transport", "http", "--port", "{taken}"], BAD_CONFIGURATION, "another program"),
     ],
 )
 async def test_what_cannot_be_served_is_refused_with_a_sentence(

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import FILE_NAME, database_of, open_app
@@ -78,6 +79,22 @@ async def test_an_installation_is_found_sound_while_it_runs_and_after(tmp_path: 
     assert running["database"].verdict is after["database"].verdict is OK
     assert after["database"].found.endswith(f"revision {revisions()[-1]}, sound")
     assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("new_database", ["sqlite", "postgresql"], indirect=True)
+async def test_keys_that_cannot_be_opened_here_are_told(settings: Settings) -> None:
+    assert "sealed keys" not in await findings(settings)
+    async with open_app(settings) as app:
+        for provider in ("groq", "openai"):
+            await app.integrations.put(app.local_principal, provider, SecretStr(SECRET))
+    assert (await findings(settings))["sealed keys"] == Finding("sealed keys", OK, "2 of integrations, all open")
+
+    (settings.home / "secret.key").rename(settings.home / "elsewhere")
+    told = (await findings(settings))["sealed keys"]
+    assert (told.verdict, told.found.partition(":")[0]) == (FAILED, "2 of 2")
+    assert (
+        told.advice == "put that key behind the first one in VEL_TUTOR_SECRET_KEY, or into secret.key in VEL_TUTOR_HOME"
+    )
 
 
 def no_database(file: Path) -> None:

@@ -32,7 +32,7 @@ HELLO = {
 @asynccontextmanager
 async def asking(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the app behind its gate."""
-    transport = httpx2.ASGITransport(Gate(app, "127.0.0.1"))
+    transport = httpx2.ASGITransport(Gate(app, ()))
     headers = {"accept": "application/json, text/event-stream"}
     async with (
         app.router.lifespan_context(app),
@@ -81,7 +81,7 @@ async def test_who_is_inside_when_all_must_go_gets_a_proper_end() -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    gate = Gate(endless, "127.0.0.1")
+    gate = Gate(endless, ())
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"127.0.0.1:4000")]}
     visit = asyncio.create_task(gate(scope, nothing_comes, send))
     await entered.wait()

@@ -26,7 +26,7 @@ from vel_tutor_mcp.routing.reasons import OVER_BUDGET
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, history, schema
-from vel_tutor_mcp.store.audit import page
+from vel_tutor_mcp.store.audit import Wanted, page
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.standing import Budget, Scope, begins
 from vel_tutor_mcp.store.tables import agents, ledger, ledger_sums, tasks
@@ -214,7 +214,7 @@ async def check_warnings(tx: Transaction, schedule: Schedule, book: Book) -> Non
     """A mark that was passed is told once for each period of each budget."""
     entries: list[AuditEntry] = []
     for action in ("budget_warning", "budget_exceeded"):
-        entries += (await page(tx, schedule.people[0], 1000, None, action=action)).rows
+        entries += (await page(tx, schedule.people[0], 1000, None, Wanted(action=action))).rows
     told = Counter(
         (entry.action, entry.payload["scope"], entry.payload["subject"], entry.payload["period"]) for entry in entries
     )

@@ -35,7 +35,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import history, schema, tasks
-from vel_tutor_mcp.store.audit import GENESIS, entry_hash
+from vel_tutor_mcp.store.audit_chain import GENESIS, entry_hash
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 
@@ -184,10 +184,9 @@ class TasksInAnyOrder(RuleBasedStateMachine):
             previous = told
 
     async def chain(self) -> list[dict[str, Any]]:
-        unhashed = {"address", "user_agent"}
         async with self.database.read() as tx:
             found = (await tx.execute(sa.select(audit_logs).order_by(audit_logs.c.sequence))).mappings().all()
-        return [{name: value for name, value in row.items() if name not in unhashed} for row in found]
+        return [{name: value for name, value in row.items() if value is not None} for row in found]
 
     @invariant()
     def history_only_grows(self) -> None:

@@ -1,7 +1,8 @@
-"""Anyone can recompute the chain from its entries, and finds what was changed, removed or moved."""
+"""Anyone can recompute the chain from its entries; `test_audit_walk` tells what is found where it was harmed."""
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.store.audit import GENESIS, append, canonical, entry_hash, page
+from vel_tutor_mcp.store.audit import Wanted, append, page
+from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
@@ -21,7 +23,6 @@ Entry = dict[str, Any]
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ME = Principal(user_id=str(UUID(int=1)), organisation_id=str(UUID(int=2)), name="jo", role="admin")
-HASHED = [column.name for column in audit_logs.c if column.name not in {"hash", "address", "user_agent"}]
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -58,39 +59,6 @@ chains = st.lists(payloads, min_size=1, max_size=6).map(linked)
 def test_an_untouched_chain_can_be_recomputed(entries: list[Entry]) -> None:
     assert holds(entries)
     assert holds(json.loads(json.dumps(entries)))
-
-
-@given(chains, st.data())
-def test_a_changed_field_breaks_the_chain(entries: list[Entry], data: st.DataObject) -> None:
-    place, field = data.draw(st.integers(0, len(entries) - 1)), data.draw(st.sampled_from([*entries[0]]))
-    value = data.draw(values)
-    assume(canonical(value) != canonical(entries[place][field]))
-    entries[place] = entries[place] | {field: value}
-    assert not holds(entries)
-
-
-@given(chains, payloads, st.data())
-def test_a_changed_entry_with_a_hash_to_match_breaks_the_next(
-    entries: list[Entry], payload: Entry, data: st.DataObject
-) -> None:
-    place = data.draw(st.integers(0, max(0, len(entries) - 2)))
-    assume(place < len(entries) - 1 and canonical(payload) != canonical(entries[place]["payload"]))
-    forged = {name: value for name, value in (entries[place] | {"payload": payload}).items() if name != "hash"}
-    entries[place] = forged | {"hash": entry_hash(forged)}
-    assert not holds(entries)
-
-
-@given(st.lists(payloads, min_size=2, max_size=6).map(linked), st.data())
-def test_a_removed_entry_breaks_the_chain_unless_it_is_the_last(entries: list[Entry], data: st.DataObject) -> None:
-    del entries[data.draw(st.integers(0, len(entries) - 2))]
-    assert not holds(entries)
-
-
-@given(st.lists(payloads, min_size=2, max_size=5).map(linked), st.data())
-def test_entries_in_another_order_break_the_chain(entries: list[Entry], data: st.DataObject) -> None:
-    moved = data.draw(st.permutations(entries))
-    assume(moved != entries)
-    assert not holds(moved)
 
 
 @given(payloads, st.data())
@@ -134,16 +102,25 @@ async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "audit.db")
     engine = database.blocking_engine()
     metadata.create_all(engine, [audit_logs])
-    for number, action in enumerate(["task_submitted", "route_decided", "task_completed"]):
+    there = replace(ME, address="10.0.0.1", user_agent="curl/8 (jo@example.com)")
+    for number, (who, action) in enumerate([(ME, "task_submitted"), (ME, "route_decided"), (there, "task_completed")]):
         async with database.write() as tx:
-            await append(tx, ME, action, "task:1", {"ä": number, "nested": {"b": 1.5}}, NOW + timedelta(number))
+            await append(tx, who, action, "task:1", {"ä": number, "nested": {"b": 1.5}}, NOW + timedelta(number))
     with engine.connect() as connection:
         rows = [dict(row) for row in connection.execute(sa.select(audit_logs).order_by("sequence")).mappings()]
-    entries = [{name: row[name] for name in [*HASHED, "hash"]} for row in rows]
-    assert holds([entry | {"payload": json.loads(entry["payload"])} for entry in entries])
+    assert holds(
+        [
+            {name: value for name, value in row.items() if value is not None} | {"payload": json.loads(row["payload"])}
+            for row in rows
+        ]
+    )
+    assert [(row["address"], row["user_agent"]) for row in rows] == [
+        *[(None, None)] * 2,
+        ("10.0.0.1", "curl/8 ([masked e mail])"),
+    ]
 
     async with database.read() as tx:
-        shown = (await page(tx, ME, 10, None)).rows
+        shown = (await page(tx, ME, 10, None, Wanted())).rows
     engine.dispose()
     await database.close()
     assert all(newer.previous_hash == older.hash for newer, older in itertools.pairwise(shown))

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import Desk
-from vel_tutor_mcp.errors import Unavailable
+from vel_tutor_mcp.errors import Unauthenticated, Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -43,4 +44,15 @@ async def test_a_product_that_is_open_after_all_is_found() -> None:
     while trace is not None:
         frames.append(trace)
         trace = trace.tb_next
-    assert len(frames) == 2  # this test and the desk: not those of the earlier calls
+    assert len(frames) == 3  # this test and the desk's two: not those of the earlier calls
+
+
+async def test_where_tokens_are_asked_for_nobody_without_one_is_taken_for_the_local_user() -> None:
+    desk = Desk(local=False)
+    desk.opened(cast("Any", Open()))
+
+    with pytest.raises(Unauthenticated):
+        await desk.enter()
+    with pytest.raises(Unauthenticated):
+        desk.lets(Operation.TASK_READ)
+    assert Desk().lets(Operation.USER_WRITE)

@@ -17,6 +17,7 @@ OUTSIDE["migrations"] |= {"sqlalchemy", "alembic"}
 INSIDE = frozenset(
     f"vel_tutor_mcp.{name}"
     for name in (
+        "auth.roles",
         "doors.desk",
         "doors.reply",
         "doors.run_reply",

@@ -64,7 +64,7 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant(load: Load, name
 def test_an_unknown_name_like_no_other_is_refused_with_all_there_are(load: Load) -> None:
     sentence = refusal(load, VEL_TUTOR_QQQQQQQQQQ="1")
     assert "Unknown setting VEL_TUTOR_QQQQQQQQQQ" in sentence
-    assert "known names: VEL_TUTOR_ALLOW_UNPRICED" in sentence
+    assert "known names: VEL_TUTOR_ALLOWED_HOSTS" in sentence
 
 
 @pytest.mark.parametrize("name", ["VEL_TUTOR_CATALOG", "VEL_TUTOR_CATALOGUE"])
@@ -108,6 +108,12 @@ def test_the_file_may_set_the_address_and_key_of_a_provider(load: Load) -> None:
         ("VEL_TUTOR_LOCAL_BASE_URL", "localhost:11434", "must start with http:// or https://"),
         ("OPENAI_BASE_URL", "ftp://example.org", "must start with http:// or https://"),
         ("GROQ_BASE_URL", "https://", "must start with http:// or https://"),
+        ("VEL_TUTOR_PUBLIC_URL", "tutor.example", "must be http:// or https:// and a host, without a path"),
+        ("VEL_TUTOR_PUBLIC_URL", "https://tutor.example/mcp", "must be http:// or https:// and a host, without a path"),
+        ("VEL_TUTOR_ALLOWED_HOSTS", "a.example, https://b.example", "must be names of hosts with commas between"),
+        ("VEL_TUTOR_ALLOWED_HOSTS", "a.example:4000", "must be names of hosts with commas between"),
+        ("VEL_TUTOR_ALLOWED_HOSTS", "*", "must be names of hosts with commas between"),
+        ("VEL_TUTOR_TRUSTED_PROXIES", "*", "must be addresses or networks with commas between"),
     ],
 )
 def test_a_bad_value_is_refused_by_name_and_not_repeated(load: Load, name: str, value: str, why: str) -> None:

@@ -77,7 +77,8 @@ def test_the_slim_schema_accepts_what_the_generated_one_accepts(tool: str) -> No
     full, small = generated()[tool], slim(generated()[tool])
     accepted = [is_valid(full, arguments) for arguments in calls(small)]
     assert [is_valid(small, arguments) for arguments in calls(small)] == accepted
-    assert {True, False} == set(accepted)
+    # Of a tool that takes no argument there is nothing to refuse.
+    assert set(accepted) == ({True, False} if full["properties"] else {True})
 
 
 @pytest.mark.parametrize("tool", TOOLS)

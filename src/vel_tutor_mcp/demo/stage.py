@@ -63,6 +63,10 @@ class Stage:
         self._home = folder / "home"
         self._log = folder / LOG
 
+    @property
+    def database(self) -> Path:
+        return self._home / "vel-tutor.db"
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """The server runs and the client is connected to it; every time in the same home."""

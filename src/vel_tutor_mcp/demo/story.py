@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 from mcp import MCPError
 
+from vel_tutor_mcp.demo.forger import harmed
 from vel_tutor_mcp.demo.screen import Json, NotSoError, Screen, shortened, usd
 from vel_tutor_mcp.demo.stage import AGENT, LOG, WORDS_BEFORE_PAUSE, Stage, simulated
 from vel_tutor_mcp.demo.workflow import approval, workflow
@@ -216,7 +217,7 @@ async def usage(stage: Stage) -> None:
 
 
 async def audit(stage: Stage) -> None:
-    """The newest entries of the audit trail."""
+    """The newest entries of the audit trail, and the proof that nobody changed it."""
     entries = (await stage.call("audit_search", limit=12))["entries"]
     stage.screen.trail(entries)
     numbers = [row["sequence"] for row in entries]
@@ -224,6 +225,11 @@ async def audit(stage: Stage) -> None:
     stage.screen.check(without_gap, "the entries are numbered without a gap, each with its hash")
     recorded = {"task_cancelled", "task_failed"} <= {row["action"] for row in entries}
     stage.screen.check(recorded, "the cancelled and the refused task are on record")
+    proof = await stage.call("audit_verify")
+    stage.screen.check(proof["ok"], f"all {proof['entries']} entries are as they were written, by their hashes")
+    entry, forged = await anyio.to_thread.run_sync(harmed, stage.database)
+    found = forged.fault is not None and forged.fault.sequence == entry
+    stage.screen.check(found, f"in a copy where somebody changed entry {entry}, that entry is found")
 
 
 def _first(error: BaseException) -> BaseException:

@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.mcpserver import Context
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from vel_tutor_mcp.errors import VelError
+from vel_tutor_mcp.auth.roles import Operation, may
+from vel_tutor_mcp.errors import Unauthenticated, VelError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
-    from vel_tutor_mcp.models import News, Principal
+    from vel_tutor_mcp.models import Caller, News, Principal
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
@@ -32,10 +34,11 @@ _SMALLEST_STEP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ToolCard:
-    """How a tool is published."""
+    """How a tool is published, and to whom: those whose role has the operation."""
 
     title: str
     annotations: ToolAnnotations
+    operation: Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,9 @@ class PromptCard:
 Leaf = TypeVar("Leaf", bound=Callable[..., Awaitable[Any]])
 
 
-def tool(title: str, annotations: ToolAnnotations) -> Callable[[Leaf], Leaf]:
-    """Publish the function, whose docstring is the description that models read."""
-    return _carded(ToolCard(title, annotations))
+def tool(title: str, annotations: ToolAnnotations, operation: Operation) -> Callable[[Leaf], Leaf]:
+    """Publish the function, whose docstring is the description that models read, to those who may do the operation."""
+    return _carded(ToolCard(title, annotations, operation))
 
 
 def resource(uri: str, title: str, mime_type: str = "application/json") -> Callable[[Leaf], Leaf]:
@@ -81,9 +84,14 @@ def _carded(card: ToolCard | ResourceCard | PromptCard) -> Callable[[Leaf], Leaf
 
 
 class Desk:
-    """The product behind the door. It is opened after the door already answers; a call that comes earlier waits."""
+    """The product behind the door. It is opened after the door already answers; a call that comes earlier waits.
 
-    def __init__(self) -> None:
+    Args:
+        local: who asks without a token is the local user; else nobody comes in without one.
+    """
+
+    def __init__(self, *, local: bool = True) -> None:
+        self._local = local
         self.app: App | None = None
         self.problem: VelError | None = None
         self._settled = asyncio.Event()
@@ -105,6 +113,16 @@ class Desk:
         """The product, and who is asking.
 
         Raises:
+            Unauthenticated: that is not known. ConfigurationError, Unavailable: as `product`.
+        """
+        app = await self.product()
+        caller = self._caller()
+        return app, app.local_principal if caller is None else caller.principal
+
+    async def product(self) -> "App":
+        """The product, once it is open.
+
+        Raises:
             ConfigurationError: it could not be opened; says why.
             Unavailable: it could not be opened yet; says why.
         """
@@ -112,7 +130,19 @@ class Desk:
         if self.app is None:
             assert self.problem is not None
             raise self.problem.with_traceback(None)  # else every call would leave its frames in it
-        return self.app, self.app.local_principal
+        return self.app
+
+    def lets(self, operation: Operation) -> bool:
+        """Whether the role of who is asking has the operation."""
+        caller = self._caller()
+        return caller is None or may(caller.principal.role, operation)
+
+    def _caller(self) -> "Caller | None":
+        """Who is asking by a token; None for the local user."""
+        caller: Caller | None = getattr(auth_context_var.get(), "caller", None)
+        if caller is None and not self._local:
+            raise Unauthenticated("It is not known who is asking; there is no token; sign in.")
+        return caller
 
 
 def can_ask(ctx: Context[Any, Any]) -> bool:

@@ -1,6 +1,7 @@
 """The gate before everything that is served over HTTP: who may come in, and how all are shown out at the end."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 
 from anyio import BrokenResourceError, ClosedResourceError
@@ -20,11 +21,12 @@ class Gate:
     """Lets in requests for this host that no foreign web page has sent, until it is shut.
 
     Args:
-        host: what the server is bound to, with brackets where it is an IPv6 address.
+        hosts: its names beside this machine's own, with brackets where one is an IPv6 address.
+        origins: of pages that may send requests beside those of http:// at these names.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        names = sorted({*_LOOPBACK, host})
+    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str] = ()) -> None:
+        names = sorted({*_LOOPBACK, *hosts})
         self._app = app
         self._shut = False
         self._over = asyncio.Event()
@@ -33,7 +35,7 @@ class Gate:
         self._security = TransportSecurityMiddleware(
             TransportSecuritySettings(
                 allowed_hosts=[*names, *(f"{name}:*" for name in names)],
-                allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
+                allowed_origins=[*origins, *(f"http://{name}{port}" for name in names for port in ("", ":*"))],
             )
         )
 

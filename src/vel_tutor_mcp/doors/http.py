@@ -5,27 +5,34 @@ import errno
 import ipaddress
 import logging
 import os
+import re
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NoReturn
+from urllib.parse import urlsplit
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors import process
+from vel_tutor_mcp.doors.bearer import METADATA, Bearer, metadata
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import GONE, Gate
 from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.reply import sentence
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable
-from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.settings import Settings, parts_of
 
 Transport = Literal["sse", "http"]
 
@@ -35,6 +42,9 @@ _NO_PORT = {
     errno.EACCES: "the system keeps it for administrators",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
+# What needs no token beside the metadata.
+OPEN_TO_ALL = frozenset({"/api/health"})
+_EVERY_ADDRESS = {"0.0.0.0", "[::]"}  # noqa: S104 - to keep them out
 # Longer than clients keep an idle connection (5 s is usual), so that it is theirs to close, never in mid-request.
 _KEEP_ALIVE_SECONDS = 75
 _SESSION_IDLE_SECONDS = 30 * 60
@@ -44,47 +54,89 @@ _STREAMS_END_SECONDS = 2.0
 _CHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
-def serve(settings: Settings, transport: Transport, host: str, port: int) -> NoReturn:
-    """Serve whoever can connect, as the local user, until a signal comes.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a server is reached. `auth` is off: everyone who can connect is the local user."""
+
+    transport: Transport
+    host: str
+    port: int
+    auth: bool = True
+    certfile: Path | None = None
+    keyfile: Path | None = None
+
+    @property
+    def named(self) -> str:
+        """The host as it stands in a URL."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.certfile else "http"
+
+
+def serve(settings: Settings, way: Way) -> NoReturn:
+    """Serve whoever has a token or, with `auth` off, whoever can connect, until a signal comes.
 
     Raises:
-        InputError: others than this machine's own programs could connect.
-        ConfigurationError: the port cannot be listened to; says why.
+        InputError: others than this machine's own programs could connect without a token.
+        ConfigurationError: the port cannot be listened to, or the certificate not be used; says why.
     """
-    if not _is_loopback(host):
+    if not way.auth and not _is_loopback(way.host):
         raise InputError(
-            "Without accounts everyone who can connect would be the local user, and this host can be reached from "
-            "other machines; accounts come with a later version; use --host 127.0.0.1."
+            "Without tokens everyone who can connect would be the local user, and this host can be reached from other "
+            "machines; make accounts and leave --no-auth out, or use --host 127.0.0.1."
         )
-    listener = _listen(host, port)
-    process.run(settings, _serve(settings, transport, f"[{host}]" if ":" in host else host, listener))
+    _check_certificate(way)
+    listener = _listen(way.host, way.port)
+    process.run(settings, _serve(settings, way, listener))
 
 
 def make_app(
-    server: Server, desk: Desk, transport: Transport, idle_seconds: float = _SESSION_IDLE_SECONDS
+    server: Server,
+    desk: Desk,
+    transport: Transport,
+    idle_seconds: float = _SESSION_IDLE_SECONDS,
+    public_url: str | None = None,
 ) -> Starlette:
-    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request."""
+    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
+
+    Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL`.
+    """
+    routes = _routes(server, desk, transport, idle_seconds)
+    lifespan = None if transport == "sse" else lambda _: server.session_manager.run()
+    if public_url is None:
+        return Starlette(routes=routes, lifespan=lifespan)
+    routes.append(Route(METADATA, _metadata_of(public_url), methods=["GET"]))
+    bearer = Middleware(Bearer, desk=desk, url=public_url, open_to_all=OPEN_TO_ALL)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[bearer])
+
+
+def _routes(server: Server, desk: Desk, transport: Transport, idle_seconds: float) -> list[BaseRoute]:
     routes: list[BaseRoute] = [Route("/api/health", _health_of(desk), methods=["GET"])]
     routes += server.sse_app(transport_security=_CHECKED).routes
-    if transport == "sse":
-        return Starlette(routes=routes)
-    # Sessions, for handshake clients: who takes a call back, or listens, is known by the session. Others need none.
-    routes += server.streamable_http_app(transport_security=_CHECKED, session_idle_timeout=idle_seconds).routes
-    return Starlette(routes=routes, lifespan=lambda _: server.session_manager.run())
+    if transport == "http":
+        # Sessions, for handshake clients: who takes a call back, or listens, is known by the session. Others need none.
+        routes += server.streamable_http_app(transport_security=_CHECKED, session_idle_timeout=idle_seconds).routes
+    return routes
 
 
-async def _serve(settings: Settings, transport: Transport, host: str, listener: socket.socket) -> None:
-    address = f"http://{host}:{listener.getsockname()[1]}{_PATHS[transport]}"
-    await _Door(settings, transport, host).serve(listener, address)
+async def _serve(settings: Settings, way: Way, listener: socket.socket) -> None:
+    origin = f"{way.scheme}://{way.named}:{listener.getsockname()[1]}"
+    if way.auth and settings.public_url != origin:
+        process.say(f"tokens are good for {settings.public_url} (VEL_TUTOR_PUBLIC_URL)")
+    await _Door(settings, way).serve(listener, f"{origin}{_PATHS[way.transport]}")
 
 
 class _Door:
-    def __init__(self, settings: Settings, transport: Transport, host: str) -> None:
-        desk = Desk()
+    def __init__(self, settings: Settings, way: Way) -> None:
+        desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
-        self._gate = Gate(make_app(make_server(desk, log_level=settings.log_level), desk, transport), host)
-        self._uvicorn = _uvicorn(self._gate)
+        server = make_server(desk, log_level=settings.log_level)
+        app = make_app(server, desk, way.transport, public_url=settings.public_url if way.auth else None)
+        self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [])
+        self._uvicorn = _uvicorn(self._gate, settings, way)
 
     async def serve(self, listener: socket.socket, address: str) -> None:
         logging.getLogger("mcp.server.streamable_http").addFilter(_no_fault)
@@ -116,15 +168,18 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _uvicorn(gate: Gate) -> _Uvicorn:
+def _uvicorn(gate: Gate, settings: Settings, way: Way) -> _Uvicorn:
     config = uvicorn.Config(
         gate,
+        ssl_certfile=way.certfile,
+        ssl_keyfile=way.keyfile,
         http="h11",
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=parts_of(settings.trusted_proxies),
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
@@ -153,6 +208,37 @@ async def _standing(desk: Desk) -> tuple[str, str | None]:
     except TimeoutError:
         return "unavailable", "The database does not answer; it may be overloaded or out of reach; try again."
     return "ok", None
+
+
+def _metadata_of(url: str) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def told(_: Request) -> JSONResponse:
+        return JSONResponse(metadata(url))
+
+    return told
+
+
+def _hosts(settings: Settings, way: Way) -> set[str]:
+    """By which names the server may be asked for; every address of this machine together is none."""
+    names = {way.named} - _EVERY_ADDRESS
+    if way.auth:
+        public = re.sub(r":\d+$", "", urlsplit(settings.public_url).netloc)
+        names |= {public, *parts_of(settings.allowed_hosts)}
+    return names
+
+
+def _check_certificate(way: Way) -> None:
+    if way.certfile is None:
+        if way.keyfile is not None:
+            raise InputError("--keyfile is of no use alone; it belongs to a certificate; name that with --certfile.")
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(way.certfile, way.keyfile)
+    except (OSError, ValueError) as problem:  # ssl.SSLError is an OSError
+        reason = getattr(problem, "strerror", None) or getattr(problem, "reason", None) or type(problem).__name__
+        raise ConfigurationError(
+            f"The certificate {way.certfile} cannot be used; {reason}; name a PEM file with --certfile, and its key's "
+            "with --keyfile."
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,6 +15,7 @@ from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors import templates
 from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
@@ -36,14 +37,17 @@ _log = logging.getLogger(__name__)
 
 
 class Server(MCPServer[Desk]):
-    """Publishes schemas in their smallest form, and the user's templates as prompts; every failure is one sentence."""
+    """Publishes schemas in their smallest form, tools to whom they are for, and the user's templates as prompts; every
+    failure is one sentence.
+    """
 
     def __init__(self, desk: Desk, **options: Any) -> None:
         super().__init__("vel-tutor-mcp", title="Vel Tutor", version=__version__, instructions=INSTRUCTIONS, **options)
         self._desk = desk
+        self.needs: dict[str, Operation] = {}
 
     async def list_tools(self) -> list[PublishedTool]:
-        published = await super().list_tools()
+        published = [tool for tool in await super().list_tools() if self._desk.lets(self.needs[tool.name])]
         return [tool.model_copy(update={"input_schema": slim(tool.input_schema)}) for tool in published]
 
     async def list_prompts(self) -> list[Prompt]:
@@ -105,6 +109,7 @@ def make_server(desk: Desk, **options: Any) -> Server:
 
 def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
     card: ToolCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.tool`
+    server.needs[leaf.__name__] = card.operation
     server.add_tool(
         _behind(desk, leaf),
         title=card.title,

@@ -14,6 +14,7 @@ from vel_tutor_mcp.errors import (
     NotFound,
     OverBudget,
     ProviderError,
+    TooManyTries,
     Unavailable,
     VelError,
 )
@@ -31,6 +32,7 @@ _CUT = "[cut: the resource of the same id has the whole]"
 # 78 configuration).
 EXIT_CODES: Mapping[type[VelError], int] = {
     NotFound: 66,
+    TooManyTries: 75,
     InputError: 64,
     ConfigurationError: 78,
     Unavailable: 75,

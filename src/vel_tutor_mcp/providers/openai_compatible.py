@@ -55,6 +55,7 @@ class OpenAICompatible:
         limit_name: what the vendor calls the most tokens that an answer may have.
         max_connections: calls at once; more wait for `Timeouts.connect` and then fail.
         transport: what carries requests instead of the network.
+        of_environment: whether the key is this process's own, whose account OPENAI_* variables may name.
 
     Raises:
         ConfigurationError: the key holds a character that no key can hold.
@@ -69,6 +70,7 @@ class OpenAICompatible:
         limit_name: str = "max_tokens",
         max_connections: int = 100,
         transport: httpx2.AsyncBaseTransport | None = None,
+        of_environment: bool = True,
     ) -> None:
         self._name = name
         self._limit_name = limit_name
@@ -87,7 +89,7 @@ class OpenAICompatible:
         self._client = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY, base_url=base_url, max_retries=0, http_client=self._pools.first
         )
-        if name != "openai":
+        if name != "openai" or not of_environment:
             self._forget_openai_account()
         self._url = httpx2.URL(f"{self._client.base_url}chat/completions")
         headers = {**self._client.default_headers, "Authorization": f"Bearer {self._client.api_key}"}

@@ -42,7 +42,8 @@ class SimulatedProvider:
         latency: seconds before an answer begins.
         tokens_per_second: pace of a stream; 0 sends everything at once.
         answer: the text for a request's body; the default names the model and repeats the prompt's beginning.
-        models: what `GET /v1/models` lists; requests may name any model.
+        models: what `GET /v1/models` lists; requests may name any model. None: it has no such list.
+        keys: those that it takes; None takes any. Of others it repeats what it was sent, as vendors do.
         rate_limit: None announces and enforces none.
         compressed: answer in gzip where the client accepts it.
 
@@ -53,7 +54,8 @@ class SimulatedProvider:
     latency: float = 0.0
     tokens_per_second: float = 0.0
     answer: Callable[[dict[str, Any]], str] | None = None
-    models: tuple[str, ...] = ("simulated-large", "simulated-small")
+    models: tuple[str, ...] | None = ("simulated-large", "simulated-small")
+    keys: set[str] | None = None
     rate_limit: RateLimit | None = None
     compressed: bool = False
     port: int = 0
@@ -89,7 +91,8 @@ class SimulatedProvider:
         return sum(received.ended is None for received in self.requests)
 
     def reset(self) -> None:
-        """Forget all requests and faults."""
+        """Forget all requests and faults, and take every key."""
+        self.keys = None
         self.requests.clear()
         self.faults.clear()
         self.fault_for.clear()
@@ -104,7 +107,10 @@ class SimulatedProvider:
     async def respond(self, connection: "_Connection", request: h11.Request, body: bytes) -> None:
         """Answer one request on a connection."""
         route = (request.method, request.target.partition(b"?")[0])
-        if route == (b"GET", b"/v1/models"):
+        key = dict(request.headers).get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
+        if self.keys is not None and key not in self.keys:
+            connection.refuse(401, f"Incorrect API key provided: {key}.", "invalid_api_key")
+        elif route == (b"GET", b"/v1/models") and self.models is not None:
             connection.reply(200, answers.models(self.models, self.name))
         elif route == (b"POST", b"/v1/chat/completions"):
             await self._complete(connection, request, body)
@@ -116,6 +122,9 @@ class SimulatedProvider:
             wanted = msgspec.json.decode(body, type=dict[str, Any])
         except msgspec.DecodeError:
             connection.refuse(400, "The body is not a JSON object.")
+            return
+        if wanted.get("messages") == []:
+            connection.refuse(400, "There must be a message.")
             return
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
         model = str(wanted.get("model", ""))

@@ -1,25 +1,30 @@
-"""One look at a vendor, for the doctor: does it answer, does it take the key, what is its time?
+"""One look at a vendor: does it answer, does it take the key, what is its time?
 
 It is deliberately deaf to what a refusal says: vendors repeat keys in part.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
 
 import httpx2
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.providers import wire
 
+_NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """What was seen. `problem` says why there was no answer.
 
-    `models` counts those that it lists, None where it lists none at all; `seconds_ahead` is how far its clock is.
+    `models` counts those that it lists, None where it lists none at all; `seconds_ahead` is how far its clock is;
+    `asked_to_chat`: it lists none, and was asked for an answer to nothing.
     """
 
     status: int | None = None
@@ -27,15 +32,44 @@ class Visit:
     seconds: float = 0
     seconds_ahead: float | None = None
     problem: str | None = None
+    asked_to_chat: bool = False
 
 
 async def visit(base_url: str, key: str | None, seconds: float) -> Visit:
     """Ask for the list of models, at most so long."""
+    return await _asked(base_url, "/models", key, seconds, follow_redirects=True)
+
+
+async def prove(base_url: str, key: str | None, seconds: float) -> Visit:
+    """Ask whether the key is taken, at most so long for each of two questions, neither of which costs anything.
+
+    Who lists no models is sent a chat without a message: that is refused, but a bad key is refused before it. Nobody is
+    sent on: the key is for this address alone.
+    """
+    seen = await _asked(base_url, "/models", key, seconds)
+    if seen.status in _NO_LIST:
+        sent = {"messages": [], "max_tokens": 1}
+        return replace(await _asked(base_url, "/chat/completions", key, seconds, sent=sent), asked_to_chat=True)
+    return seen
+
+
+async def _asked(
+    base_url: str,
+    path: str,
+    key: str | None,
+    seconds: float,
+    *,
+    sent: dict[str, Any] | None = None,
+    follow_redirects: bool = False,
+) -> Visit:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    begun = time.perf_counter()
+    method, begun = "POST" if sent else "GET", time.perf_counter()
     try:
-        async with asyncio.timeout(seconds), httpx2.AsyncClient(follow_redirects=True, timeout=None) as client:
-            response = await client.get(f"{base_url.rstrip('/')}/models", headers=headers)
+        async with (
+            asyncio.timeout(seconds),
+            httpx2.AsyncClient(follow_redirects=follow_redirects, timeout=None) as client,
+        ):
+            response = await client.request(method, f"{base_url.rstrip('/')}{path}", headers=headers, json=sent)
     except TimeoutError:
         return Visit(problem=f"no answer within {seconds:g} s")
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:

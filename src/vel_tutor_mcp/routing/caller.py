@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic
 
 from vel_tutor_mcp.errors import ProviderError
@@ -11,6 +11,7 @@ from vel_tutor_mcp.providers.base import Announced, ChatRequest, Completion, Del
 from vel_tutor_mcp.routing.book import Book, Ended, Paced, Slot
 from vel_tutor_mcp.routing.health import BreakerState, Health
 from vel_tutor_mcp.routing.hedge import Hedging
+from vel_tutor_mcp.routing.lines import Line
 from vel_tutor_mcp.routing.pace import Pace, Pass
 from vel_tutor_mcp.routing.retry import LONGEST_WAIT_SECONDS, Failure, Wait
 from vel_tutor_mcp.routing.warmth import Warmth
@@ -22,9 +23,10 @@ _WORTH_TELLING_SECONDS = 0.25
 
 @dataclass(slots=True, eq=False)
 class Opened(Generic[Slot]):
-    """A call that is booked and may be made."""
+    """A call that is booked and may be made. `line` is the candidate by the name of its line."""
 
     candidate: Candidate
+    line: Candidate
     slot: Slot
     request: ChatRequest
     on_delta: Delta
@@ -39,9 +41,13 @@ def elapsed() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """What calls are made with, and what is remembered of them. `clock` gives epoch seconds."""
+    """What calls are made with, and what is remembered of them. `clock` gives epoch seconds.
+
+    An owner's `lines`, by their providers, are used in the place of the installation's.
+    """
 
     providers: Mapping[str, Provider]
+    lines: Mapping[str, Line] = field(default_factory=dict)
     health: Health
     pace: Pace
     warmth: Warmth
@@ -61,37 +67,53 @@ class Caller:
 
         So is a rate limit that takes no call for more than `longest_wait` seconds.
         """
-        if (circuit := self._circuit(candidate)) is not None:
-            return circuit
+        line = self._on_line(candidate)
+        if (obstacle := self._obstacle(candidate, line)) is not None:
+            return obstacle
         given = await self._in_pace(candidate, book, 0.0 if beside else SHORT_PAUSE_SECONDS, longest_wait)
         if isinstance(given, ProviderError):
             return given
         # It may have opened during the pause.
-        if (circuit := self._circuit(candidate)) is not None:
-            self.pace.end(candidate.provider, candidate.model, given)
+        if (circuit := self._circuit(line)) is not None:
+            self.pace.end(line.provider, line.model, given)
             return circuit
-        self.health.start(candidate.provider, candidate.model, self.clock())
+        self.health.start(line.provider, line.model, self.clock())
         try:
             slot, request, on_delta = await book.open(candidate, repairs=repairs, beside=beside)
         except BaseException as obstacle:
-            self.leave(candidate, given)
+            self.leave(line, given)
             if isinstance(obstacle, ProviderError):
                 return obstacle
             raise
-        return Opened(candidate, slot, request, on_delta, given, elapsed())
+        return Opened(candidate, line, slot, request, on_delta, given, elapsed())
 
-    def _circuit(self, candidate: Candidate) -> ProviderError | None:
+    def _on_line(self, candidate: Candidate) -> Candidate:
+        own = self.lines.get(candidate.provider)
+        return candidate if own is None else candidate._replace(provider=own.name)
+
+    def _provider(self, candidate: Candidate) -> Provider:
+        own = self.lines.get(candidate.provider)
+        return self.providers[candidate.provider] if own is None else own.provider
+
+    def _obstacle(self, candidate: Candidate, line: Candidate) -> ProviderError | None:
+        if candidate.provider not in self.lines and candidate.provider not in self.providers:
+            # The decision is of another process, or from before a key was deleted.
+            sentence = f"{candidate.name} was not called; there is no key of {candidate.provider} here; set it."
+            return ProviderError(sentence, kind=FailureKind.AUTHENTICATION)
+        return self._circuit(line)
+
+    def _circuit(self, line: Candidate) -> ProviderError | None:
         now = self.clock()
-        until = self.health.open_until(candidate.provider, candidate.model, now)
+        until = self.health.open_until(line.provider, line.model, now)
         if until is None:
             return None
         return ProviderError("circuit open", kind=FailureKind.SERVER_ERROR, retry_after=until - now)
 
     def is_free(self, candidate: Candidate, tokens: int) -> bool:
         """Whether a call that counts so many tokens could be made at once, or after a short pause."""
-        now = self.clock()
-        delay = self.pace.delay(candidate.provider, candidate.model, tokens, now)
-        return delay <= SHORT_PAUSE_SECONDS and self.health.allows(candidate.provider, candidate.model, now)
+        line, now = self._on_line(candidate), self.clock()
+        delay = self.pace.delay(line.provider, line.model, tokens, now)
+        return delay <= SHORT_PAUSE_SECONDS and self.health.allows(line.provider, line.model, now)
 
     async def _in_pace(
         self, candidate: Candidate, book: Book[Slot], patience: float, longest_wait: float
@@ -101,9 +123,9 @@ class Caller:
         Raises:
             Paced: it takes longer than the patience.
         """
-        told = False
+        told, line = False, self._on_line(candidate)
         while True:
-            given = self.pace.begin(candidate.provider, candidate.model, book.tokens, self.clock())
+            given = self.pace.begin(line.provider, line.model, book.tokens, self.clock())
             if isinstance(given, Pass):
                 return given
             if given > longest_wait:
@@ -118,16 +140,16 @@ class Caller:
 
     async def call(self, opened: Opened[Slot], on_delta: Delta, book: Book[Slot]) -> Ended:
         """Make the call, and learn from how it ended."""
-        candidate, completion, failure = opened.candidate, None, None
+        completion, failure = None, None
         try:
-            completion = await self.providers[candidate.provider].complete(
+            completion = await self._provider(opened.candidate).complete(
                 opened.request, on_delta, lambda limits: self._hear_limits(opened, limits)
             )
             completion = book.accepted(completion)
         except ProviderError as problem:
             failure = problem
         except BaseException:
-            self.leave(candidate, opened.given)
+            self.leave(opened.line, opened.given)
             raise
         self.in_pace_no_more(opened)
         total_ms = round((elapsed() - opened.begun) * 1000)
@@ -142,7 +164,7 @@ class Caller:
         self, opened: Opened[Slot], completion: Completion | None, failure: ProviderError | None, total_ms: int
     ) -> BreakerState | None:
         """Learn from how a call ended; the breaker's new state, where that changed it."""
-        candidate, now = opened.candidate, self.clock()
+        candidate, now = opened.line, self.clock()
         if completion is not None:
             self.warmth.sent(candidate.name, opened.request, now)
             if self.hedging is not None and completion.first_token_ms is not None:
@@ -163,14 +185,13 @@ class Caller:
         )
 
     def _hear_limits(self, opened: Opened[Slot], limits: Announced) -> None:
-        candidate = opened.candidate
-        self.pace.heard(candidate.provider, candidate.model, opened.given, limits, self.clock())
+        self.pace.heard(opened.line.provider, opened.line.model, opened.given, limits, self.clock())
 
     def in_pace_no_more(self, opened: Opened[Slot]) -> None:
         """The call is no longer on its way."""
-        self.pace.end(opened.candidate.provider, opened.candidate.model, opened.given)
+        self.pace.end(opened.line.provider, opened.line.model, opened.given)
 
-    def leave(self, candidate: Candidate, given: Pass) -> None:
+    def leave(self, line: Candidate, given: Pass) -> None:
         """The call was not made, or ends without telling anything."""
-        self.health.release(candidate.provider, candidate.model)
-        self.pace.end(candidate.provider, candidate.model, given)
+        self.health.release(line.provider, line.model)
+        self.pace.end(line.provider, line.model, given)

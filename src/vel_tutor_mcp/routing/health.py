@@ -1,5 +1,7 @@
 """How the models have been doing: a circuit breaker, uptime and speed for each (provider, model), in memory.
 
+For calls on an owner's line that is (line, model): see `lines`.
+
 It never reads a clock and stores nothing: times are given as epoch seconds, and `snapshot` and `restore` let the caller
 keep the breakers. A clock that jumps back makes a period last at most once more, it never wedges a breaker.
 """
@@ -193,9 +195,9 @@ class Health:
         """Probability that the next call is answered: recent calls, shrunk to a prior."""
         return self._record(provider, model).up.shrunk(PRIOR_UP, PRIOR_UP_CALLS, now, UPTIME_HALF_LIFE)
 
-    def speed(self, row: ModelRow, now: float) -> Speed:
-        """Expected speed: recent calls, shrunk to the catalog's estimate."""
-        record = self._record(row.provider, row.model)
+    def speed(self, row: ModelRow, now: float, line: str | None = None) -> Speed:
+        """Expected speed, on an owner's `line` if that is named: recent calls, shrunk to the catalog's estimate."""
+        record = self._record(line or row.provider, row.model)
         first = record.first_token_ms.shrunk(row.first_token_ms, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
         each = record.token_ms.shrunk(1000 / row.tokens_per_second, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
         return Speed(first, 1000 / each)
@@ -207,6 +209,11 @@ class Health:
         """Continue with a stored breaker; the probe of the process that stored it died with it."""
         restored = Breaker(tuple(breaker.failures), breaker.opened_at)
         self._records[provider, model] = replace(self._record(provider, model), breaker=restored)
+
+    def forget(self, line: str) -> None:
+        """The line is closed."""
+        for known in [key for key in self._records if key[0] == line]:
+            del self._records[known]
 
     def _record(self, provider: str, model: str) -> Record:
         return self._records.get((provider, model), _UNSEEN)

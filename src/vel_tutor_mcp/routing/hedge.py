@@ -42,6 +42,11 @@ class Hedging:
         times = sorted(self._times.get((candidate.provider, candidate.model), ()))
         return times[math.ceil(LATE * len(times)) - 1] if len(times) >= LEAST_TIMES else None
 
+    def forget(self, line: str) -> None:
+        """The line is closed."""
+        for known in [key for key in self._times if key[0] == line]:
+            del self._times[known]
+
     def count(self) -> None:
         """A request is made."""
         self._requests += 1

@@ -141,6 +141,11 @@ class Pace:
         if seconds > pace.refusal_left(now):
             pace.refused_at, pace.refused_for = now, seconds
 
+    def forget(self, line: str) -> None:
+        """The line is closed."""
+        for known in [key for key in self._paces if key[0] == line]:
+            del self._paces[known]
+
     def end(self, provider: str, model: str, given: Pass) -> None:
         """The call has ended, or was not made."""
         self._paces[provider, model].on_their_way.discard(given)

@@ -39,16 +39,19 @@ class RouteRequest:
     """What is to be routed.
 
     `prompt_bytes` as `ledger.prompt_bytes` counts all that is sent; `available` is the money left in the tightest
-    budget, None where there is none; `configured` are the providers that have a key or a base URL. `evidence` is what
-    feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may learn. By
-    the models' full names: `warm` is how many of the prompt's tokens each has read lately, `delays` the seconds until
-    its rate limit takes the call; `learned` what an owner's weights say of P(good enough) for this prompt; models
-    without any are left out.
+    budget, None where there is none; `configured` are the providers that have a key or a base URL, `lines` the
+    owner's own to some of them, `withheld` why those are not asked of which the owner's key is not active. `evidence`
+    is what feedback says of (provider, model) for tasks of this type; `exploration` the share of decisions that may
+    learn. By the models' full names: `warm` is how many of the prompt's tokens each has read lately, `delays` the
+    seconds until its rate limit takes the call; `learned` what an owner's weights say of P(good enough) for this
+    prompt; models without any are left out.
     """
 
     features: Features
     prompt_bytes: int
     configured: frozenset[str]
+    lines: Mapping[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, str] = field(default_factory=dict)
     providers: tuple[str, ...] = ()
     model_preferences: Mapping[TaskType, str] = field(default_factory=dict)
     policy: Policy = Policy.BALANCED
@@ -158,14 +161,20 @@ def _not_allowed(row: ModelRow, view: _View) -> str | None:
     return f"{reasons.NOT_ALLOWED}: {', '.join(allowed)} only" if row.provider not in allowed else None
 
 
+def _line(row: ModelRow, view: _View) -> str:
+    return view.request.lines.get(row.provider, row.provider)
+
+
 def _no_key(row: ModelRow, view: _View) -> str | None:
     if row.provider in view.request.configured:
         return None
+    if row.provider in view.request.withheld:
+        return view.request.withheld[row.provider]
     return f"{reasons.NO_KEY}{view.catalog.providers[row.provider].variable}"
 
 
 def _circuit_open(row: ModelRow, view: _View) -> str | None:
-    until = view.health.open_until(row.provider, row.model, view.now)
+    until = view.health.open_until(_line(row, view), row.model, view.now)
     return None if until is None else f"{reasons.CIRCUIT_OPEN} {reasons.clock(until)}"
 
 
@@ -244,12 +253,14 @@ def _candidate(row: ModelRow, view: _View) -> Candidate:
     request = view.request
     billed = expected_output(row, min(view.tokens_out, row.max_output_tokens))
     cost = view.prices.cost(row, view.tokens_in, billed, request.warm.get(row.name, 0)) or NanoUsd(0)
-    latency = view.health.speed(row, view.now).total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
+    line = _line(row, view)
+    speed = view.health.speed(row, view.now, line)
+    latency = speed.total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
     prior = request.learned.get(row.name)
     if prior is None:
         prior = p_ok_of(row, request.features.task_type, view.of_tiers)
     good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
-    up = view.health.p_up(row.provider, row.model, view.now)
+    up = view.health.p_up(line, row.model, view.now)
     return Candidate(
         provider=row.provider,
         model=row.model,

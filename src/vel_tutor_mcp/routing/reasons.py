@@ -9,6 +9,7 @@ from vel_tutor_mcp.routing.features import GIVEN, Features
 from vel_tutor_mcp.routing.ledger import usd
 
 NO_KEY = "no key: set "
+OWN_KEY = "your own key of it is not active"
 NO_MODELS = "the catalog has no model of it: add a [[models]] row to the configuration file"
 NO_SUCH_MODEL = "the agent prefers a model that is not in the catalog"
 RETIRED = "retired by its provider: used only where an agent names it"
@@ -28,6 +29,7 @@ _ADVICE = (
     (UNPRICED, "add its price to the configuration file, or allow unpriced models"),
     (NO_SCHEMA, "allow another model, or drop response_schema"),
     (TOO_LONG, "shorten the prompt"),
+    (OWN_KEY, "test your key, store another one, or delete it"),
     (NO_KEY, "set the key or allow another provider"),
     (NO_MODELS, "add the row"),
     (NOT_ALLOWED, "allow another provider in the agent's config"),

@@ -7,6 +7,8 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 
 from vel_tutor_mcp.errors import NoAnswer, OverBudget, ProviderError
 from vel_tutor_mcp.models import Candidate, FailureKind
@@ -15,6 +17,7 @@ from vel_tutor_mcp.routing.book import Answered, Book, Ended, Failed, Lost, Must
 from vel_tutor_mcp.routing.caller import SHORT_PAUSE_SECONDS, Caller, Opened, elapsed
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.hedge import Hedging, Race, second
+from vel_tutor_mcp.routing.lines import Line
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.retry import (
     LONGEST_WAIT_SECONDS,
@@ -56,6 +59,21 @@ class Router:
             hedging=hedging,
             clock=clock,
         )
+
+    def on(self, lines: Mapping[str, Line]) -> "Router":
+        """The same, which calls these providers on an owner's lines."""
+        if not lines:
+            return self
+        router = copy(self)
+        router._caller = replace(self._caller, lines=lines)  # noqa: SLF001 - of the same class
+        return router
+
+    def forget(self, line: str) -> None:
+        """The owner's line is closed: remember nothing of its calls."""
+        self._caller.health.forget(line)
+        self._caller.pace.forget(line)
+        if self._hedging is not None:
+            self._hedging.forget(line)
 
     async def answer(self, order: Order, book: Book[Slot]) -> Answered[Slot]:
         """The first acceptable answer.
@@ -135,7 +153,7 @@ class Router:
         hedging.count()
         async with Race[Opened[Slot], Ended]() as race:
             self._run(first, race, book)
-            await race.news(hedging.patience(first.candidate))
+            await race.news(hedging.patience(first.line))
             hedge = await self._hedge(first, second(others, failures, first.candidate), race, book)
             if hedge is not None:
                 self._run(hedge, race, book)
@@ -171,7 +189,7 @@ class Router:
             return None
         if race.winner is None:
             return opened
-        self._caller.leave(candidate, opened.given)
+        self._caller.leave(opened.line, opened.given)
         await book.lose(opened.slot, Lost(winner=race.winner.candidate, total_ms=0, sent=False))
         return None
 
@@ -202,6 +220,6 @@ class Router:
         assert race.winner is not None
         assert self._hedging is not None
         seconds = elapsed() - opened.begun
-        self._hedging.heard(opened.candidate, seconds)
+        self._hedging.heard(opened.line, seconds)
         lost = Lost(winner=race.winner.candidate, total_ms=round(seconds * 1000), sent=True, completion=completion)
         await book.lose(opened.slot, lost)

@@ -29,9 +29,9 @@ _PRICE = re.compile(r"[$€£]\d+\.\d")
 _LONG_NUMBER = 3
 
 NAMES = (
-    *("characters", "tokens", "distinct share", "token length", "longest token", "sentences", "sentence length"),
+    *("characters", "tokens", "distinct share", "token length", "sentences"),
     *("numbers", "decimals", "long numbers", "prices", "parts"),
-    *("capitals", "first line"),
+    "first line",
     *(f"count of {mark}" for mark in _MARKS),
 )
 
@@ -39,26 +39,17 @@ NAMES = (
 def traits(text: str, words: Sequence[str]) -> list[float]:
     """One number a name in `NAMES`; `words` are the text's tokens (`ngrams.tokens`)."""
     text = ends(text)
-    return [
-        *_sizes(text, words),
-        *_numbers(text, words),
-        sum(map(str.istitle, text.split())),
-        _first_line(text),
-        *map(float, map(text.count, _MARKS)),
-    ]
+    return [*_sizes(text, words), *_numbers(text, words), _first_line(text), *map(float, map(text.count, _MARKS))]
 
 
 def _sizes(text: str, words: Sequence[str]) -> tuple[float, ...]:
     count = max(1, len(words))
-    sentences = max(1, text.count(". ") + text.count("? ") + text.count("! ") + text.count("\n"))
     return (
         math.log1p(len(text)),
         math.log1p(len(words)),
         len(set(words)) / count,
         len("".join(words)) / count,
-        max(map(len, words), default=0),
-        sentences,
-        count / sentences,
+        max(1, text.count(". ") + text.count("? ") + text.count("! ") + text.count("\n")),
     )
 
 

@@ -10,7 +10,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.wire import Wire
-from vel_tutor_mcp.store import admission
+from vel_tutor_mcp.store import admission, integrations
 from vel_tutor_mcp.store.admission import Bounds
 from vel_tutor_mcp.store.database import Transaction
 
@@ -42,11 +42,11 @@ class Admission:
             providers=tools.catalog.limits,
         )
 
-    def refuse_without_providers(self) -> None:
+    async def refuse_without_providers(self, tx: Transaction, owner_id: str) -> None:
         """Raises:
-        NoCandidate: no provider can be called at all.
+        NoCandidate: no provider can be called at all, not even with a key of the owner's own.
         """
-        if not self._configured:
+        if not self._configured and not await integrations.of_owner(tx, owner_id):
             raise NoCandidate(
                 "No model can be asked; no provider has a key; set OPENAI_API_KEY, GROQ_API_KEY or PERPLEXITY_API_KEY, "
                 "or VEL_TUTOR_LOCAL_BASE_URL, in this server's environment and start it again."

@@ -1,6 +1,6 @@
 """Agents: save, change with every version kept, delete softly, and test whether one can work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import (
     Agent,
@@ -28,6 +29,7 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import MAX_WAIT_SECONDS
 from vel_tutor_mcp.services.inputs import check_budget, check_text
 from vel_tutor_mcp.services.lookup import agent_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.routes import Routes
@@ -70,6 +72,7 @@ class Agents:
         self._tasks = tasks
         self._conductor = conductor
 
+    @allows(Operation.AGENT_WRITE)
     @unbroken
     async def create(self, principal: Principal, name: str, agent_type: AgentType, config: AgentConfig) -> Agent:
         """Save a new agent.
@@ -82,6 +85,7 @@ class Agents:
             await _refuse_taken(tx, principal, name)
             return await insert(tx, principal, name, agent_type, config)
 
+    @allows(Operation.AGENT_READ)
     @unbroken
     async def list(
         self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: str | None = None
@@ -89,6 +93,7 @@ class Agents:
         async with self._database.read() as tx:
             return await agents.page(tx, principal, status, limit, cursor)
 
+    @allows(Operation.AGENT_READ)
     @unbroken
     async def get(self, principal: Principal, id_or_name: str) -> tuple[Agent, dict[int, datetime]]:
         """The agent, and when each of its versions was made.
@@ -100,6 +105,7 @@ class Agents:
             agent = await agent_of(tx, principal, id_or_name)
             return agent, await agents.versions(tx, agent.id)
 
+    @allows(Operation.AGENT_WRITE)
     @unbroken
     async def update(
         self,
@@ -141,6 +147,7 @@ class Agents:
             await audit.append(tx, principal, "agent_updated", f"agent:{agent.id}", payload, new.updated_at)
         return new
 
+    @allows(Operation.AGENT_WRITE)
     @unbroken
     async def delete(self, principal: Principal, id_or_name: str) -> tuple[Agent, int]:
         """Take the agent away, keeping what it did; returns it and how many pending tasks were cancelled with it.
@@ -163,6 +170,7 @@ class Agents:
         self._conductor.follow_up(after)
         return agent, cancelled
 
+    @allows(Operation.AGENT_READ)
     async def test(self, principal: Principal, id_or_name: str, prompt: str, *, live: bool = False) -> AgentTest:
         """Look whether the agent could do the prompt; free, unless `live`, which runs it as a task.
 
@@ -172,7 +180,7 @@ class Agents:
         agent, _ = await self.get(principal, id_or_name)
         request = await self._routes.request_for(principal, prompt, agent.config)
         decision = self._routes.decide(request)
-        checks = [*self._configuration_checks(agent), _route_check(decision)]
+        checks = [*self._configuration_checks(agent, request.configured), _route_check(decision)]
         told = await self._live(principal, agent, prompt) if live and decision.candidates else None
         if told is not None:
             checks.append(_live_check(told))
@@ -190,14 +198,14 @@ class Agents:
         task = await self._tasks.submit(principal, TaskRequest(prompt=prompt, agent=agent.id))
         return await self._tasks.follow(principal, task.id, MAX_WAIT_SECONDS)
 
-    def _configuration_checks(self, agent: Agent) -> Sequence[Check]:
+    def _configuration_checks(self, agent: Agent, configured: Collection[str]) -> Sequence[Check]:
         try:
             self._check(agent.name, agent.config)
             valid = ("configuration", True, f"version {agent.version} is valid")
         except InputError as problem:
             valid = ("configuration", False, str(problem))
         active = agent.status is AgentStatus.ACTIVE
-        keys = ", ".join(sorted(self._routes.configured)) or "none"
+        keys = ", ".join(sorted(configured)) or "none"
         return [
             valid,
             (
@@ -205,7 +213,7 @@ class Agents:
                 active,
                 agent.status.value if active else f"{agent.status.value}: activate it with agent_update",
             ),
-            ("keys", bool(self._routes.configured), f"providers with a key: {keys}"),
+            ("keys", bool(configured), f"providers with a key: {keys}"),
         ]
 
     def _check(self, name: str, config: AgentConfig) -> None:

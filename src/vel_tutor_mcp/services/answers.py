@@ -7,6 +7,7 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,12 +23,14 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
-from vel_tutor_mcp.store import agents, attempts, history, people, tasks
+from vel_tutor_mcp.store import agents, attempts, history, integrations, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Transaction, unbroken
+from vel_tutor_mcp.store.integrations import Integration
 
 MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
@@ -53,6 +56,7 @@ class Job:
     config: AgentConfig
     decision: Decision
     earlier: tuple[Attempt, ...]
+    own: tuple[Integration, ...]
     book: Booking
 
 
@@ -68,7 +72,9 @@ class Answers:
         calls: Calls,
         conductor: Conductor,
         admission: Admission,
+        lines: Lines,
     ) -> None:
+        self._lines = lines
         self._calls = calls
         self._conductor = conductor
         self._admission = admission
@@ -215,7 +221,8 @@ class Answers:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
         config = await agents.config(tx, task.agent_id, task.agent_version)
         standings = await funds.standings(tx, Payer.of(task), self._tools.settings, record.now())
-        request = funds.at_best(await self._request(tx, task, config), standings)
+        own = await integrations.of_owner(tx, task.owner_id)
+        request = funds.at_best(await self._request(tx, task, config, own), standings)
         made = await history.decision(tx, task.id, task.attempt_set)
         if made is None and (held := funds.held(self._routes, task, request, standings)):
             await self._wait(tx, subject, held)
@@ -226,11 +233,15 @@ class Answers:
             why = no_candidate_sentence(decision) + funds.refused(decision, standings)
             await self._fail(tx, subject, TaskError(code=NoCandidate.code, message=why))
             return None
-        return Job(subject, config, decision, tuple(earlier), Booking(self._tools, subject, config, request))
+        return Job(
+            subject, config, decision, tuple(earlier), tuple(own), Booking(self._tools, subject, config, request)
+        )
 
-    async def _request(self, tx: Transaction, task: Task, config: AgentConfig) -> RouteRequest:
+    async def _request(
+        self, tx: Transaction, task: Task, config: AgentConfig, own: Sequence[Integration]
+    ) -> RouteRequest:
         request = self._routes.request_of_task(task, config)
-        return await self._routes.informed(tx, task.organisation_id, request)
+        return await self._routes.informed(tx, task.organisation_id, request, own)
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""
@@ -264,7 +275,8 @@ class Answers:
             fallback=job.config.fallback,
             waited=job.subject.task.waits_for is not None,
         )
-        return await self._router.answer(order, job.book)
+        async with self._lines.held(job.own) as lines:
+            return await self._router.on(lines).answer(order, job.book)
 
     @unbroken
     async def _conclude(self, job: Job, call: "asyncio.Task[Answered[Call]]") -> str:

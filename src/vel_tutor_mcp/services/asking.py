@@ -5,7 +5,7 @@ from vel_tutor_mcp.providers.base import ChatRequest, Timeouts
 from vel_tutor_mcp.routing.catalog import ModelRow
 from vel_tutor_mcp.routing.retry import Failure
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 
 _PATIENCE = 5
 # Of an answer that is to be corrected so much is sent back.

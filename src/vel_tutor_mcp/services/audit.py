@@ -1,18 +1,49 @@
-"""The trail: what was done, by whom, to what. Searched here; each service writes it in the change's transaction."""
+"""The trail: what was done, by whom, to what. Searched, proven and exported here; services write it themselves, in the
+transaction of the change.
+"""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
-from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.auth.roles import Operation
+from vel_tutor_mcp.background import in_thread
+from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal
+from vel_tutor_mcp.services import audit_export, audit_verdict, record
+from vel_tutor_mcp.services.audit_archives import rows_of_archives
+from vel_tutor_mcp.services.audit_export import Format, Write
+from vel_tutor_mcp.services.audit_keeping import sign
+from vel_tutor_mcp.services.audit_keys import Keys, Signer
+from vel_tutor_mcp.services.audit_lines import Header, Part
+from vel_tutor_mcp.services.audit_verdict import Verdict
 from vel_tutor_mcp.services.inputs import is_text
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import audit as trail
+from vel_tutor_mcp.store import audit_reading
+from vel_tutor_mcp.store.audit import Wanted
+from vel_tutor_mcp.store.audit_chain import Row
+from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import Database, unbroken
 
 
-class Audit:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Exported(NamedTuple):
+    """What went out: entries of this part of the chain, up to this one."""
 
+    part: Part
+    last: int
+
+
+class Audit:
+    """`archives` is the folder of what was pruned, None where nothing is."""
+
+    def __init__(self, database: Database, keys: Keys, archives: Path | None = None) -> None:
+        self._database = database
+        self._keys = keys
+        self._archives = archives
+
+    @allows(Operation.AUDIT_READ)
     @unbroken
     async def search(
         self,
@@ -33,18 +64,76 @@ class Audit:
         """
         if not all(is_text(wanted) for wanted in (action, principal, subject) if wanted is not None):
             return Page((), (), more=False)
+        wanted = _wanted(action, principal, subject, since, until)
         async with self._database.read() as tx:
-            return await trail.page(
-                tx,
-                reader,
-                limit,
-                cursor,
-                action=action,
-                principal=principal,
-                subject=subject,
-                since=_moment("since", since),
-                until=_moment("until", until),
-            )
+            return await trail.page(tx, reader, limit, cursor, wanted)
+
+    @allows(Operation.AUDIT_READ)
+    async def verify(self, _reader: Principal, *, with_archives: bool = False) -> Verdict:
+        """Whether every entry in the database, and in the archives that are here, is as it was written. It tells
+        nothing that is in one.
+
+        Raises:
+            Unavailable: the database cannot be used now. ConfigurationError: a key cannot be read; says why.
+        """
+        folder = self._archives if with_archives else None
+
+        def archived(checkpoints: Sequence[Checkpoint]) -> Iterator[Row]:
+            return rows_of_archives(folder, checkpoints) if folder else iter(())
+
+        return await in_thread(lambda: audit_verdict.of_database(self._database, self._keys.known(), archived))
+
+    @allows(Operation.AUDIT_READ)
+    async def export(
+        self,
+        reader: Principal,
+        form: Format,
+        write: Write,
+        *,
+        action: str | None = None,
+        principal: str | None = None,
+        subject: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> Exported:
+        """Write the entries that the reader may see, oldest first; that it was done is the last of them. An
+        administrator of all who filters nothing gets the whole chain.
+
+        Raises:
+            InputError: a time is not ISO 8601.
+            Conflict: entries were archived meanwhile. ConfigurationError: nothing can be signed; says why.
+        """
+        wanted = _wanted(action, principal, subject, since, until)
+        told = wanted.told if reader.role == "admin" else wanted.told | {"visible to": reader.name}
+        signer, last = await self._prepared(reader, form, told)
+        part = Part.FILTERED if told else Part.WHOLE
+
+        def written() -> None:
+            there = audit_reading.standing(self._database)
+            visible = [] if reader.role == "admin" else [trail.visible_to(reader)]
+            rows = audit_reading.rows(self._database, there.first, last, [*visible, *wanted.conditions])
+            header = Header(part, there.first, told)
+            if form == "csv":
+                lines = audit_export.csv_lines(rows, header)
+            else:
+                among = [] if told else [row for row in there.checkpoints if there.first - 1 <= row.sequence <= last]
+                lines = audit_export.sealed(audit_export.json_lines(rows, header, among), signer, _now())
+            audit_export.write_lines(lines, write)
+            if audit_reading.standing(self._database).first != there.first:
+                raise Conflict("Entries were archived while they were exported; some may be missing; export again.")
+
+        await in_thread(written)
+        return Exported(part, last)
+
+    @unbroken
+    async def _prepared(self, reader: Principal, form: Format, told: dict[str, str]) -> tuple[Signer, int]:
+        """Put on record that there is an export, and sign up to there; who seals it, and the last entry of it."""
+        signer, known = await in_thread(lambda: (self._keys.signer(), self._keys.known()))
+        async with self._database.write() as tx:
+            facts = {"format": form, "filter": told}
+            await trail.append(tx, reader, "audit_exported", "audit", facts, record.now())
+            await sign(tx, signer, known)
+            return signer, (await trail.head(tx)).sequence
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
@@ -55,3 +144,19 @@ def _moment(name: str, text: str | None) -> datetime | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InputError(f"`{name}` is not a time; it must be ISO 8601; write it like 2026-11-23T08:00:00Z.") from None
+
+
+def _wanted(
+    action: str | None, principal: str | None, subject: str | None, since: str | None, until: str | None
+) -> Wanted:
+    return Wanted(
+        action=action,
+        principal=principal,
+        subject=subject,
+        since=_moment("since", since),
+        until=_moment("until", until),
+    )
+
+
+def _now() -> str:
+    return trail.as_text(record.now())

@@ -20,7 +20,7 @@ from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes,
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import funds, learning, record
+from vel_tutor_mcp.services import funds, integrations, learning, record
 from vel_tutor_mcp.services.asking import chat_request, correction
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
@@ -184,9 +184,10 @@ class Booking:
         async with self._tools.database.write() as tx:
             if not await self.is_ours(tx):
                 # What broke a call while this process was frozen says nothing of the model.
-                self._tools.health.restore(call.attempt.provider, call.attempt.model, Breaker())
+                self._tools.health.restore(self._line(call) or call.attempt.provider, call.attempt.model, Breaker())
                 raise asyncio.CancelledError
             await self.settle(tx, call, Outcome.FAILED, ended)
+            await self._doubt_key(tx, call, failure)
             await record.note(tx, self.subject, "failed_attempt", _failed(failure, call), 20)
             await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
         self._calls.pop(call.attempt.id, None)
@@ -233,10 +234,22 @@ class Booking:
         await self._learn(tx, call, ended)
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
-            state = self._tools.health.snapshot(provider, model)
-            await breakers.save(tx, provider, model, asdict(state), record.now())
-            changed = {"provider": provider, "model": model}
+            changed: dict[str, Any] = {"provider": provider, "model": model}
+            if self._line(call):
+                changed["own_key"] = True
+            else:
+                state = self._tools.health.snapshot(provider, model)
+                await breakers.save(tx, provider, model, asdict(state), record.now())
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
+
+    def _line(self, call: Call) -> str | None:
+        """The owner's own line that the call is on."""
+        return self._request.lines.get(call.attempt.provider)
+
+    async def _doubt_key(self, tx: Transaction, call: Call, failure: ProviderError) -> None:
+        line = self._line(call)
+        if line and failure.kind is FailureKind.AUTHENTICATION and failure.status is not None:
+            await integrations.refuse(tx, self.subject.owner, call.attempt.provider, line, failure.status)
 
     async def _learn(self, tx: Transaction, call: Call, ended: Ended) -> None:
         task, failure = self.subject.task, ended.failure

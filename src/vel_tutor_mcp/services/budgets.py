@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Forbidden, InputError, NotFound
 from vel_tutor_mcp.models import NanoUsd, Principal
 from vel_tutor_mcp.routing.ledger import nano_usd, usd
 from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.inputs import check_budget, is_text
 from vel_tutor_mcp.services.lookup import agent_of, run_of, task_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, budgets, people
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -59,6 +61,7 @@ class Budgets:
         self._database = database
         self._settings = settings
 
+    @allows(Operation.BUDGET_WRITE)
     @unbroken
     async def set(
         self,
@@ -94,6 +97,7 @@ class Budgets:
             _forbid(refusal)
         return told
 
+    @allows(Operation.BUDGET_WRITE)
     @unbroken
     async def remove(self, principal: Principal, scope: Scope, subject: str | None, period: Period | None) -> str:
         """Take the budget away; returns its subject's name.
@@ -113,6 +117,7 @@ class Budgets:
             _forbid(refusal)
         return name
 
+    @allows(Operation.BUDGET_READ)
     @unbroken
     async def list(self, principal: Principal) -> list[ToldBudget]:
         """The budgets that the principal may see, as they stand: an administrator the organisation's, others theirs."""
@@ -186,8 +191,6 @@ async def _refusal(tx: Transaction, principal: Principal, scope: Scope, subject_
     """Why the principal may not change this budget; None where they may."""
     if principal.role in _ADMINISTRATORS:
         return None
-    if principal.role == "viewer":
-        return "You may not set budgets; a viewer only looks; ask an administrator of your organisation."
     if scope is Scope.ORGANISATION:
         return "You may not set the organisation's budgets; its administrators do; ask one of them."
     if await budgets.set_by(tx, scope, subject_id, period) not in {None, principal.user_id}:
@@ -196,7 +199,9 @@ async def _refusal(tx: Transaction, principal: Principal, scope: Scope, subject_
 
 
 def _forbid(why: str) -> NoReturn:
-    raise Forbidden(why)
+    refusal = Forbidden(why)
+    refusal.recorded = True  # with the budget that was wanted
+    raise refusal
 
 
 async def _audit(tx: Transaction, principal: Principal, action: str, budget: Budget) -> None:

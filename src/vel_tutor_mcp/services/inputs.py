@@ -6,7 +6,7 @@ from typing import Any
 
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import MAX_USD, TaskRequest
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.workflows.model import RunRequest
 
 _MAX_KEY_CHARACTERS = 200

@@ -2,10 +2,12 @@
 
 from uuid import UUID
 
-from vel_tutor_mcp.errors import NotFound
-from vel_tutor_mcp.models import Agent, Principal, Task
+from vel_tutor_mcp.auth import roles
+from vel_tutor_mcp.auth.roles import Operation, Reach
+from vel_tutor_mcp.errors import NotFound, NotYours
+from vel_tutor_mcp.models import Account, Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import agents, runs, tasks, workflows
+from vel_tutor_mcp.store import accounts, agents, names, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.workflows.model import Run, Workflow
 
@@ -18,11 +20,28 @@ async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Ag
     """
     agent = await agents.find(tx, principal, id_or_name) if is_text(id_or_name) else None
     if agent is None:
-        raise NotFound(
+        sentence = (
             "There is no such agent; no agent of yours has this id or name; see agent_list, or make one with "
             "agent_create."
         )
+        raise await _not_found(tx, principal, "agent", id_or_name, sentence)
     return agent
+
+
+async def account_of(tx: Transaction, principal: Principal, operation: Operation, called: str) -> Account:
+    """The account of this id, e-mail or name, where the principal may do the operation to it.
+
+    Raises:
+        NotFound: there is none that they may.
+    """
+    reach = roles.reach(principal.role, operation)
+    within = None if reach is Reach.INSTALLATION else principal.organisation_id
+    account = await accounts.find(tx, within, called) if is_text(called) else None
+    if account is None or not roles.may_to(principal, operation, account.organisation_id, account.id):
+        sentence = "There is no such user; nobody that you may look after has this id, e-mail or name; see `user list`."
+        hidden = account or (await accounts.get(tx, spelt(called)) if spelt(called) else None)
+        raise NotYours(sentence, f"user:{hidden.id}") if hidden else NotFound(sentence)
+    return account
 
 
 async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
@@ -33,7 +52,8 @@ async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
     """
     task = await tasks.find(tx, principal, spelt(task_id)) if spelt(task_id) else None
     if task is None:
-        raise NotFound("There is no such task; no task of yours has this id; see task_list.")
+        sentence = "There is no such task; no task of yours has this id; see task_list."
+        raise await _not_found(tx, principal, "task", task_id, sentence)
     return task
 
 
@@ -45,7 +65,8 @@ async def run_of(tx: Transaction, principal: Principal, run_id: str) -> Run:
     """
     run = await runs.find(tx, principal, spelt(run_id)) if spelt(run_id) else None
     if run is None:
-        raise NotFound("There is no such run; no run of yours has this id; see workflow_get.")
+        sentence = "There is no such run; no run of yours has this id; see workflow_get."
+        raise await _not_found(tx, principal, "run", run_id, sentence)
     return run
 
 
@@ -57,11 +78,22 @@ async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) ->
     """
     workflow = await workflows.find(tx, principal, id_or_name) if is_text(id_or_name) else None
     if workflow is None:
-        raise NotFound(
+        sentence = (
             "There is no such workflow; no workflow of yours has this id or name; see workflow_get, or save one with "
             "workflow_save."
         )
+        raise await _not_found(tx, principal, "workflow", id_or_name, sentence)
     return workflow
+
+
+async def _not_found(
+    tx: Transaction, principal: Principal, kind: names.Kind, id_or_name: str, sentence: str
+) -> NotFound:
+    """The error, which tells the record, and nobody else, whether there is such a thing after all."""
+    thing_id = spelt(id_or_name)
+    if thing_id and await names.is_hidden(tx, kind, principal, thing_id):
+        return NotYours(sentence, f"{kind}:{thing_id}")
+    return NotFound(sentence)
 
 
 def spelt(thing_id: str) -> str:

@@ -1,26 +1,32 @@
 """Route decisions: gathers what the pure policy needs. Nothing here makes a call or costs anything."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vel_tutor_mcp import __version__
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Principal, Task, TaskType
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import BreakerState, Health
 from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.lines import as_catalogued
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
 from vel_tutor_mcp.routing.warmth import Warmth, beginnings
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.asking import composed
+from vel_tutor_mcp.services.integrations import line_of, obstacle_of
 from vel_tutor_mcp.services.lookup import agent_of
-from vel_tutor_mcp.store import budgets, evidence
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.store import budgets, evidence, integrations
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.integrations import Integration, Status
 from vel_tutor_mcp.store.standing import available
 
 if TYPE_CHECKING:
@@ -66,6 +72,7 @@ class Routes:
         self._estimates = estimates or Estimates()
         self._of_day = of_day
 
+    @allows(Operation.ROUTE_EXPLAIN)
     @unbroken
     async def explain(
         self, principal: Principal, prompt: str, agent: str, task_type: TaskType | None, policy: Policy | None
@@ -86,14 +93,16 @@ class Routes:
             payer = Payer(organisation_id=principal.organisation_id, owner_id=principal.user_id, agent_id=found.id)
             standings = await budgets.standings(tx, payer, record.now(), self._of_day)
             request = replace(request, available=_least(request.available, available(standings, at_best=True)))
-            request = await self.informed(tx, principal.organisation_id, request)
+            own = await integrations.of_owner(tx, principal.user_id)
+            request = await self.informed(tx, principal.organisation_id, request, own)
         return self.decide(request)
 
     @unbroken
     async def request_for(self, principal: Principal, prompt: str, config: AgentConfig) -> RouteRequest:
         """What is to be routed, with what is known of the models now."""
         async with self._database.read() as tx:
-            return await self.informed(tx, principal.organisation_id, self.request_of(prompt, config))
+            own = await integrations.of_owner(tx, principal.user_id)
+            return await self.informed(tx, principal.organisation_id, self.request_of(prompt, config), own)
 
     def request_of(
         self,
@@ -147,9 +156,22 @@ class Routes:
             sent=composed(task),
         )
 
-    async def informed(self, tx: Transaction, organisation_id: str, request: RouteRequest) -> RouteRequest:
-        """The request, with what the organisation's feedback says of the models."""
-        return replace(request, evidence=await evidence.of_type(tx, organisation_id, request.features.task_type))
+    async def informed(
+        self, tx: Transaction, organisation_id: str, request: RouteRequest, own: Sequence[Integration]
+    ) -> RouteRequest:
+        """The request, with what the organisation's feedback says of the models, and the owner's own lines to them."""
+        known = await evidence.of_type(tx, organisation_id, request.features.task_type)
+        lines = {row.provider: line_of(row) for row in own if row.status is Status.ACTIVE}
+        withheld = {row.provider: obstacle_of(row) for row in own if row.status is not Status.ACTIVE}
+        return replace(
+            request,
+            evidence=known,
+            configured=(request.configured | lines.keys()) - withheld.keys(),
+            lines=lines,
+            withheld=withheld,
+            warm=as_catalogued(request.warm, lines),
+            delays=as_catalogued(request.delays, lines),
+        )
 
     def decide(self, request: RouteRequest) -> Decision:
         """The decision by what is known; the same every time."""

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import Page, Principal, TaskStatus
 from vel_tutor_mcp.routing.ledger import nano_usd
@@ -14,6 +15,7 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
 from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_same, check_text, json_bytes
 from vel_tutor_mcp.services.lookup import run_of, spelt, workflow_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.run_reports import ToldRun, ToldWorkflow
@@ -50,6 +52,7 @@ class Runs:
         self._conductor = conductor
         self._following = following
 
+    @allows(Operation.RUN_START)
     @unbroken
     async def start(self, principal: Principal, request: RunRequest) -> Run:
         """Store a run of the workflow's newest version and begin it. The same key with the same request: the same run.
@@ -64,13 +67,14 @@ class Runs:
                 return earlier
             workflow = await workflow_of(tx, principal, request.workflow)
             graph = await self._conductor.graph(tx, workflow.id, workflow.version)
-            self._refuse_without_models(graph)
+            await self._refuse_without_models(tx, principal.user_id, graph)
             run = _run(principal, workflow, graph.given(request.inputs), request)
             await _store(tx, principal, run, graph, request)
             round_ = await self._conductor.round(tx, run, after)
             await round_.proceed()
         return round_.run
 
+    @allows(Operation.RUN_READ)
     @unbroken
     async def get(self, principal: Principal, run_id: str) -> Run:
         """The run.
@@ -81,6 +85,7 @@ class Runs:
         async with self._database.read() as tx:
             return await run_of(tx, principal, run_id)
 
+    @allows(Operation.RUN_READ)
     @unbroken
     async def tell(self, principal: Principal, run_id: str) -> ToldRun:
         """The run with its steps, their tasks, its cost and history.
@@ -99,6 +104,7 @@ class Runs:
                 history=await runs.events(tx, run.id),
             )
 
+    @allows(Operation.RUN_READ)
     @unbroken
     async def list(
         self,
@@ -114,6 +120,7 @@ class Runs:
             workflow_id = (await workflow_of(tx, principal, workflow)).id if workflow else None
             return await runs.page(tx, principal, limit, cursor, status=status, workflow_id=workflow_id)
 
+    @allows(Operation.RUN_READ)
     async def follow(
         self,
         principal: Principal,
@@ -135,6 +142,7 @@ class Runs:
         looks = Looks(lambda: self.get(principal, run_id), lambda: self.tell(principal, run_id))
         return await self._following.follow(spelt(run_id), seconds, looks, tell, rests)
 
+    @allows(Operation.RUN_READ)
     async def find(
         self, principal: Principal, id_or_name: str, seconds: float, tell: Tell | None = None
     ) -> ToldRun | ToldWorkflow:
@@ -160,6 +168,7 @@ class Runs:
             "workflow_get without an id."
         )
 
+    @allows(Operation.RUN_CHANGE)
     async def stop(self, principal: Principal, thing_id: str) -> Told | ToldRun:
         """Cancel the task or the run of this id; see `Tasks.cancel` and `cancel`.
 
@@ -174,6 +183,7 @@ class Runs:
             "There is no such task or run; nothing of yours has this id; see task_list, or workflow_get for runs."
         )
 
+    @allows(Operation.RUN_READ)
     @unbroken
     async def asked(self, principal: Principal, run_id: str, step_id: str) -> tuple[Run, RunStep]:
         """The approval that waits for its decision.
@@ -189,6 +199,7 @@ class Runs:
         _refuse_decided(step)
         return run, step
 
+    @allows(Operation.RUN_CHANGE)
     @unbroken
     async def decide(
         self, principal: Principal, run_id: str, step_id: str, how: How, comment: str | None = None, *, approve: bool
@@ -218,6 +229,7 @@ class Runs:
                 "--reject)."
             )
 
+    @allows(Operation.RUN_CHANGE)
     @unbroken
     async def cancel(self, principal: Principal, run_id: str) -> ToldRun:
         """End the run now; its running steps stop within a second, and what their tasks had is kept.
@@ -239,6 +251,7 @@ class Runs:
         self._conductor.follow_up(after)
         return await self.tell(principal, run.id)
 
+    @allows(Operation.RUN_CHANGE)
     @unbroken
     async def retry(self, principal: Principal, run_id: str, step_id: str | None = None) -> Run:
         """Go on with a failed or cancelled run from what failed it, and from this step; what is completed is kept.
@@ -258,7 +271,7 @@ class Runs:
             if await step_tasks.unended(tx, run.id):
                 raise Conflict(f"Run {run.id} is still stopping; a task of it has not ended; try again in a second.")
             round_ = await self._conductor.round(tx, run, after)
-            self._refuse_without_models(round_.graph)
+            await self._refuse_without_models(tx, run.owner_id, round_.graph)
             round_.begin_again(again(round_.graph, round_.steps, step_id))
             facts = {"step": step_id} if step_id else {}
             await audit.append(tx, principal, "run_retried", f"run:{run.id}", facts, record.now())
@@ -275,10 +288,10 @@ class Runs:
         self._conductor.follow_up(after)
         await self._admission.begin(admitted)
 
-    def _refuse_without_models(self, graph: Graph) -> None:
+    async def _refuse_without_models(self, tx: Transaction, owner_id: str, graph: Graph) -> None:
         """Approvals alone ask no model."""
         if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
-            self._admission.refuse_without_providers()
+            await self._admission.refuse_without_providers(tx, owner_id)
 
 
 def _check_approval(graph: Graph, step_id: str) -> None:

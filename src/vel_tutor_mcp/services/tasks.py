@@ -1,5 +1,6 @@
 """Tasks from the outside: submit, look, wait, cancel, retry, rate. `services.answers` does the work itself."""
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import Agent, Page, Principal, Task, TaskRequest, TaskStatus
@@ -11,6 +12,7 @@ from vel_tutor_mcp.services.following import Following, Looks, Tell
 from vel_tutor_mcp.services.inputs import check_same, check_text, is_text
 from vel_tutor_mcp.services.intake import usable_agent
 from vel_tutor_mcp.services.lookup import agent_of, spelt, task_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store import attempts, audit, history, tasks
@@ -36,6 +38,7 @@ class Tasks:
         self._conductor = conductor
         self._following = following
 
+    @allows(Operation.TASK_SUBMIT)
     @unbroken
     async def submit(self, principal: Principal, request: TaskRequest) -> Task:
         """Store the task and begin it, or let it wait its turn. The same key with the same request: the same task.
@@ -48,7 +51,7 @@ class Tasks:
         async with self._database.write() as tx:
             if earlier := await _same_request(tx, principal, request):
                 return earlier
-            self._admission.refuse_without_providers()
+            await self._admission.refuse_without_providers(tx, principal.user_id)
             agent = await usable_agent(tx, principal, request.agent)
             subject = Subject(intake.new_task(principal, agent, request), principal)
             await intake.store(tx, subject, request, agent)
@@ -57,6 +60,7 @@ class Tasks:
         await self._admission.begin(admitted)
         return subject.task
 
+    @allows(Operation.TASK_READ)
     @unbroken
     async def get(self, principal: Principal, task_id: str) -> Task:
         """The task.
@@ -67,6 +71,7 @@ class Tasks:
         async with self._database.read() as tx:
             return await task_of(tx, principal, task_id)
 
+    @allows(Operation.TASK_READ)
     @unbroken
     async def tell(self, principal: Principal, task_id: str) -> Told:
         """The task with its attempts, decision and history.
@@ -83,6 +88,7 @@ class Tasks:
                 history=await history.events(tx, task.id),
             )
 
+    @allows(Operation.TASK_READ)
     @unbroken
     async def list(
         self,
@@ -101,6 +107,7 @@ class Tasks:
                 return Page((), (), more=False)
             return await tasks.page(tx, principal, limit, cursor, status=status, agent_id=agent_id, text=query)
 
+    @allows(Operation.TASK_READ)
     async def follow(self, principal: Principal, task_id: str, seconds: float, tell: Tell | None = None) -> Told:
         """Wait until the task ends or the product closes, at most `seconds`, telling its news four times a second.
 
@@ -114,6 +121,7 @@ class Tasks:
             tell,
         )
 
+    @allows(Operation.TASK_CHANGE)
     @unbroken
     async def cancel(self, principal: Principal, task_id: str) -> Told:
         """Stop the task; its partial text is kept. Returns when it has stopped, or after a second.
@@ -139,6 +147,7 @@ class Tasks:
         await self._admission.begin(admitted)
         return await self.follow(principal, task.id, 1)
 
+    @allows(Operation.TASK_CHANGE)
     @unbroken
     async def retry(self, principal: Principal, task_id: str) -> Task:
         """Run a failed or cancelled task again, as a new attempt set with a fresh route. Its budget goes on.
@@ -147,9 +156,9 @@ class Tasks:
             NotFound: no such task, or its agent is gone. NoCandidate: as `submit`.
             Conflict: it has not failed or been cancelled, or its agent is not active.
         """
-        self._admission.refuse_without_providers()
         async with self._database.write() as tx:
             task = await task_of(tx, principal, task_id)
+            await self._admission.refuse_without_providers(tx, task.owner_id)
             if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
                 raise Conflict(
                     f"Task {task.id} is {task.status.value}; only a failed or cancelled one can be retried; "
@@ -167,6 +176,7 @@ class Tasks:
         await self._admission.begin(admitted)
         return await self.get(principal, task.id)
 
+    @allows(Operation.TASK_CHANGE)
     @unbroken
     async def rate(self, principal: Principal, task_id: str, rating: int, comment: str | None = None) -> Task:
         """Keep a rating of 1-5 for the answer, from which the router learns; a later one replaces it.

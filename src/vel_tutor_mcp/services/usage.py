@@ -7,12 +7,14 @@ from datetime import timedelta
 from statistics import quantiles
 from typing import Any, Literal
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.models import NanoUsd, Outcome, Principal
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.routing.priors import TIERS
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.budgets import ToldBudget, told
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import usage
 from vel_tutor_mcp.store.database import Database, unbroken
@@ -115,6 +117,7 @@ class Usage:
         self._configured = configured
         self._settings = settings
 
+    @allows(Operation.USAGE_READ)
     @unbroken
     async def report(self, principal: Principal, period: Period, group_by: Group) -> Report:
         """What the principal may see of the last day, week (7 days) or month (30 days), dearest group first."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import fmean
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.models import (
     Attempt,
     Candidate,
@@ -26,6 +27,7 @@ from vel_tutor_mcp.routing.evaluation import Logged, doubly_robust
 from vel_tutor_mcp.routing.learning import weight_of_rating
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.comparison import Comparison, Course
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.usage import PERIODS, Period
 from vel_tutor_mcp.store import decisions, evidence
@@ -61,6 +63,7 @@ class WhatIf:
         self._database = database
         self._routes = routes
 
+    @allows(Operation.USAGE_READ)
     async def compare(self, principal: Principal, period: Period, policy: Policy) -> Comparison:
         """The newest `MOST_DECISIONS` decisions of the period that the principal may see, by this policy instead.
 

@@ -5,15 +5,17 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
+from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.leaves import folder
 from vel_tutor_mcp.models import Page, Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import check_text, json_bytes
 from vel_tutor_mcp.services.lookup import agent_of, run_of, workflow_of
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.run_reports import ToldWorkflow
 from vel_tutor_mcp.store import audit, workflows
-from vel_tutor_mcp.store.audit import canonical
+from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.workflows.definition import ApprovalStep
 from vel_tutor_mcp.workflows.graph import Graph, fault, read
@@ -31,6 +33,7 @@ class Workflows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @allows(Operation.WORKFLOW_WRITE)
     @unbroken
     async def save(self, principal: Principal, name: str, definition: dict[str, Any]) -> ToldWorkflow:
         """Save a new version of the principal's workflow of this name; the same definition again makes none.
@@ -49,6 +52,7 @@ class Workflows:
             versions = await workflows.versions(tx, workflow.id)
         return ToldWorkflow(workflow=workflow, definition=definition, graph=graph, versions=versions)
 
+    @allows(Operation.WORKFLOW_READ)
     @unbroken
     async def get(self, principal: Principal, id_or_name: str) -> ToldWorkflow:
         """The workflow.
@@ -62,12 +66,14 @@ class Workflows:
             versions = await workflows.versions(tx, workflow.id)
         return ToldWorkflow(workflow=workflow, definition=definition, graph=read(definition), versions=versions)
 
+    @allows(Operation.WORKFLOW_READ)
     @unbroken
     async def list(self, principal: Principal, *, limit: int = 20, cursor: str | None = None) -> Page[Workflow]:
         """Workflows that the principal may see, newest first."""
         async with self._database.read() as tx:
             return await workflows.page(tx, principal, limit, cursor)
 
+    @allows(Operation.WORKFLOW_READ)
     @unbroken
     async def templates(self, principal: Principal) -> dict[str, Graph]:
         """The principal's templates, by name."""

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.store import audit
+from vel_tutor_mcp.store.audit_chain import follows
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.inspection import count
 from vel_tutor_mcp.store.tables import audit_logs, metadata
@@ -148,7 +148,7 @@ class _Pair:
         before: dict[str, Any] | None = None
         for entry in entries:
             content = entry._asdict()
-            if not audit.follows(content, before):
+            if not follows(content, before):
                 raise ConfigurationError(
                     f"The audit entry {entry.sequence} of {self.source.place} does not follow from the one before; it, "
                     "or what stood before it, was changed after it was written; restore a backup: nothing was copied."

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.store import schema
+from vel_tutor_mcp.store import integrations, schema
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.integrations import Integration
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import metadata
@@ -158,6 +159,18 @@ def inventory(database: Database) -> Inventory:
             begun=count(connection, _BEGUN) if _BEGUN.name in tables else 0,
             identity=_identity(database, connection),
         )
+
+
+def sealed(database: Database) -> list[Integration]:
+    """Every integration that has a key. Blocks.
+
+    Raises:
+        Unavailable, ConfigurationError: the database cannot be reached or read; says why.
+    """
+    if isinstance(database, SqliteDatabase) and not database.path.exists():
+        return []
+    with database.translated(), _to_look(database) as connection:
+        return integrations.all_with_keys(connection) if "integrations" in schema.tables(connection) else []
 
 
 def count(connection: sa.Connection, table: sa.FromClause) -> int:

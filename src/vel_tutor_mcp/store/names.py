@@ -1,12 +1,18 @@
 """Things that are found by their id or by their name."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
+
+Kind = Literal["agent", "workflow", "task", "run"]
+_TABLES: Mapping[Kind, sa.Table] = {"agent": agents, "workflow": workflows, "task": tasks, "run": runs}
 
 
 def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_name: str) -> sa.Select[Any]:
@@ -16,6 +22,13 @@ def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_n
     matches = sa.or_(table.c.id == spelt, named) if spelt else named
     own_first = (table.c.owner_id == principal.user_id).desc()
     return query.where(matches, paging.visible(table, principal)).order_by(named, own_first).limit(1)
+
+
+async def is_hidden(tx: Transaction, kind: Kind, principal: Principal, thing_id: str) -> bool:
+    """Whether there is a thing of this id that the principal may not see."""
+    table = _TABLES[kind]
+    query = sa.select(sa.true()).where(table.c.id == thing_id, sa.not_(paging.visible(table, principal)))
+    return bool(await tx.scalar(query))
 
 
 def id_in(text: str) -> str | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from vel_tutor_mcp.auth.roles import Operation, Reach, reach
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, Principal
 from vel_tutor_mcp.store.columns import Utc
@@ -18,11 +19,22 @@ from vel_tutor_mcp.store.database import Transaction
 Row = TypeVar("Row")
 
 _TOO_GREAT = 2**63
+_READS = {
+    "agents": Operation.AGENT_READ,
+    "workflows": Operation.WORKFLOW_READ,
+    "tasks": Operation.TASK_READ,
+    "runs": Operation.RUN_READ,
+    "attempts": Operation.USAGE_READ,
+    "route_decisions": Operation.TASK_READ,
+    "audit_logs": Operation.AUDIT_READ,
+}
 
 
 def visible(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
-    """What the principal may see of a table: an administrator the organisation's rows, anyone else their own."""
-    if principal.role in {"admin", "org_admin"}:
+    """What the principal may see of a table: as far as what reads it reaches for their role, and never beyond their
+    organisation.
+    """
+    if reach(principal.role, _READS[table.name]) >= Reach.ORGANISATION:
         return table.c.organisation_id == principal.organisation_id
     return sa.and_(table.c.organisation_id == principal.organisation_id, table.c.owner_id == principal.user_id)
 

@@ -36,7 +36,61 @@ users = Table(
     Column("role", sa.String(20), nullable=False),
     moment("created_at"),
     moment("updated_at"),
+    # The operating system's users have none of these: they come in without signing in.
+    Column("email", sa.String(LONGEST_NAME)),
+    Column("password_hash", sa.String(200)),
+    moment("disabled_at", nullable=True),
     UniqueConstraint("organisation_id", "name"),
+    Index("uq_users_email", "email", unique=True),
+)
+
+# What tokens are good by: a sign-in with all that was refreshed from it, or a token that was issued to a client.
+grants = Table(
+    "grants",
+    metadata,
+    row_id(),
+    *owned(),
+    Column("kind", sa.String(20), nullable=False),
+    Column("name", sa.String(100)),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("revoked_at", nullable=True),
+    Index(None, "owner_id", "created_at"),
+)
+
+# Kept as hashes, and after they were used: whoever brings one again has stolen it, or was stolen from.
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("hash", sa.String(64), primary_key=True),
+    *owned(),
+    Column("grant_id", Id, ForeignKey("grants.id"), nullable=False),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
+    Index(None, "grant_id"),
+    Index(None, "owner_id", "expires_at"),
+)
+
+# The public halves, by which every process verifies what any has signed. They belong to the installation.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("id", sa.String(40), primary_key=True),
+    Column("public", sa.LargeBinary, nullable=False),
+    moment("created_at"),
+    moment("good_until"),
+)
+
+# Of the last minute, by account and by address; nobody is signed in yet, so nobody owns them.
+tries = Table(
+    "tries",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("subject", sa.String(80), nullable=False),
+    moment("at"),
+    Column("refused", sa.Boolean, nullable=False),
+    Index(None, "subject", "at"),
+    Index(None, "at"),
 )
 
 agents = Table(
@@ -387,4 +441,14 @@ audit_logs = Table(
     Index(None, "organisation_id", "sequence"),
     Index(None, "action", "sequence"),
     Index(None, "subject", "sequence"),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=False),
+    *(Column(name, sa.String(64), nullable=False) for name in ("hash", "public_key")),
+    Column("at", sa.String(32), nullable=False),
+    Column("signature", sa.String(128), nullable=False),
+    Column("archive", sa.String(100)),
 )

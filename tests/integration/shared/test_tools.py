@@ -21,7 +21,7 @@ TOOLS = {
     *("agent_create", "agent_list", "agent_get", "agent_update", "agent_delete", "agent_test"),
     *("task_submit", "task_get", "task_list", "task_cancel", "task_retry", "task_rate"),
     *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
-    *("route_explain", "usage_report", "audit_search"),
+    *("route_explain", "usage_report", "audit_search", "audit_verify"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
@@ -391,6 +391,13 @@ async def test_audit_search_filters_by_time(client: Client) -> None:
     assert await found(until=at - second) == 0
 
 
+async def test_audit_verify_proves_the_trail(client: Client) -> None:
+    await new_agent(client)
+    text, data = await told(client, "audit_verify")
+    assert text.startswith("The audit trail is whole: ")
+    assert data == data | {"ok": True, "first": 1, "entries": data["last"], "fault": None}
+
+
 async def test_audit_search_pages_newest_first(client: Client) -> None:
     for _ in range(3):
         await new_agent(client)
@@ -458,7 +465,7 @@ async def test_every_refusal_says_what_why_and_what_to_do(client: Client, provid
         assert said.startswith(sentence)
         assert said.endswith(".")
         assert said.count("; ") >= 1
-    assert {tool for tool, _, _ in REFUSALS} - {"no_such_tool"} == TOOLS
+    assert {tool for tool, _, _ in REFUSALS} - {"no_such_tool"} == TOOLS - {"audit_verify"}  # which takes no argument
     assert (providers.groq.requests, providers.openai.requests) == ([], [])
 
 

@@ -7,7 +7,18 @@ import typer
 
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors import process
-from vel_tutor_mcp.doors.cli import budget, checks, database, routes, runs, serving, tasks
+from vel_tutor_mcp.doors.cli import (
+    accounts,
+    audit,
+    budget,
+    checks,
+    database,
+    integrations,
+    routes,
+    runs,
+    serving,
+    tasks,
+)
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import VelError
 
@@ -18,6 +29,10 @@ app.command()(checks.doctor)
 app.add_typer(tasks.commands, name="task")
 app.add_typer(runs.commands, name="run")
 app.add_typer(budget.commands, name="budget")
+app.add_typer(integrations.commands, name="integration")
+app.add_typer(audit.commands, name="audit")
+app.add_typer(accounts.users, name="user")
+app.add_typer(accounts.tokens, name="token")
 app.add_typer(database.commands, name="db")
 app.add_typer(routes.commands, name="route")
 

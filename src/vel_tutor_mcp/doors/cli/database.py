@@ -24,6 +24,10 @@ commands = typer.Typer(no_args_is_help=True, help="Look at the database, upgrade
 NOT_CURRENT = 1
 _UNFIT = EXIT_CODES[ConfigurationError]
 _COLUMNS = (Column("table"), Column("rows"), Column("compared", share=1))
+_SEALED = (
+    "The keys of integrations were copied as they are, sealed: take VEL_TUTOR_SECRET_KEY along, or the file secret.key "
+    "of VEL_TUTOR_HOME; without it they cannot be opened."
+)
 _EXIT_CODES = {"current": 0, "behind": NOT_CURRENT, "empty": NOT_CURRENT, "newer": _UNFIT, "foreign": _UNFIT}
 
 
@@ -91,6 +95,8 @@ def copy(
     else:
         output.rows(_COLUMNS, [(table, f"{number}", "all the same") for table, number in rows.items()])
     output.say(_copied(source.place, target.place, sum(rows.values())))
+    if rows["integrations"]:
+        output.say(_SEALED)
 
 
 def _database() -> "Database":

@@ -16,6 +16,7 @@ from vel_tutor_mcp.providers.visit import visit
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.services.doctor import probes, verdicts
 from vel_tutor_mcp.services.doctor.verdicts import Access, Finding
+from vel_tutor_mcp.services.integrations import secret_keys_of, unopened
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import inspection
 from vel_tutor_mcp.store.database import Database
@@ -74,6 +75,7 @@ async def _of_settings(settings: Settings, database_of: Callable[[Settings], Dat
     checks = await asyncio.gather(
         bounded("home folder", _home(settings, database_of)),
         bounded("database", _database(settings, database_of, ahead)),
+        bounded("sealed keys", _sealed(settings, database_of)),
         *(bounded(f"provider {provider.name}", _provider(provider, ahead)) for provider in providers),
     )
     return [
@@ -133,6 +135,17 @@ async def _file(database: SqliteDatabase) -> Finding:
     except (sqlite3.Error, OSError) as problem:
         return verdicts.unreadable(database.place, str(problem))
     return verdicts.of_contents(database.place, contents, revisions())
+
+
+async def _sealed(settings: Settings, database_of: Callable[[Settings], Database]) -> Findings:
+    def look() -> Findings:
+        # What is wrong with the database is told by its own check.
+        with suppress(VelError):
+            found = inspection.sealed(database_of(settings))
+            return verdicts.of_sealed(len(found), unopened(secret_keys_of(settings), found))
+        return []
+
+    return await in_thread(look)
 
 
 async def _provider(provider: Access, ahead: dict[str, float]) -> Findings:

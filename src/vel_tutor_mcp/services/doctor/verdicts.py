@@ -187,6 +187,17 @@ def _of_sound(place: str, contents: Contents) -> Finding:
     return ok(check, f"{place}: {', '.join(facts)}")
 
 
+def of_sealed(keys: int, unopened: Sequence[str]) -> list[Finding]:
+    """Whether owners' keys open here; nothing where there are none. `unopened` says why, of each that does not."""
+    check = "sealed keys"
+    if not keys:
+        return []
+    if not unopened:
+        return [ok(check, f"{keys} of integrations, all open")]
+    found, _, advice = unopened[0].rstrip(".").rpartition("; ")
+    return [failed(check, f"{len(unopened)} of {keys}: {found}", advice)]
+
+
 def of_providers(providers: Sequence[Access]) -> list[Finding]:
     """Nothing where there is one to call."""
     if any(provider.is_used for provider in providers):

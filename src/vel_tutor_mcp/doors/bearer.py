@@ -1,0 +1,107 @@
+"""Who is asking over HTTP: every request brings a bearer token, but those for what is open to all."""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.reply import sentence
+from vel_tutor_mcp.errors import Unauthenticated, VelError
+from vel_tutor_mcp.models import Caller
+
+METADATA = "/.well-known/oauth-protected-resource"
+_SCHEME = "bearer "
+
+
+class SignedIn(AuthenticatedUser):
+    """Who is asking, as the SDK knows them: it lets nobody else into the sessions that they open."""
+
+    def __init__(self, caller: Caller, issuer: str) -> None:
+        principal = caller.principal
+        known = AccessToken(  # the token itself stays out: what is not there is in no log
+            token="", client_id=principal.user_id, scopes=[], subject=principal.user_id, claims={"iss": issuer}
+        )
+        super().__init__(known)
+        self.caller = caller
+
+
+class Bearer:
+    """Lets in requests with a good token, as who it is of: `scope["user"]` is `SignedIn` then, and the desk knows them.
+
+    Args:
+        url: the server's own, for which tokens are good.
+        open_to_all: paths that need none.
+    """
+
+    def __init__(self, app: ASGIApp, desk: Desk, url: str, open_to_all: Collection[str]) -> None:
+        self._open = app
+        self._known = AuthContextMiddleware(app)
+        self._desk = desk
+        self._url = url
+        self._open_to_all = frozenset(open_to_all) | {METADATA}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._open_to_all:
+            await self._open(scope, receive, send)
+            return
+        try:
+            caller = await self._caller(scope)
+        except Unauthenticated as problem:
+            await self._unknown(scope, sentence(problem))(scope, receive, send)
+        except VelError as problem:
+            await answer(503, "UNAVAILABLE", sentence(problem), {"retry-after": "5"})(scope, receive, send)
+        else:
+            await self._known({**scope, "user": SignedIn(caller, self._url)}, receive, send)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        token = _token(scope)
+        if not token:
+            raise Unauthenticated("There is no token; every request needs one; send Authorization: Bearer ...")
+        access = (await self._desk.product()).access
+        try:
+            return await access.verify(token)
+        except Unauthenticated as problem:
+            await access.note_refusal(sentence(problem), address_of(scope))
+            raise
+
+    def _unknown(self, scope: Scope, why: str) -> Response:
+        """401, and where it says who gives tokens; the kind of error only where there was a token at all (RFC 6750)."""
+        error = f'error="invalid_token", error_description="{why}", ' if _token(scope) else ""
+        challenge = f'Bearer {error}resource_metadata="{self._url}{METADATA}"'
+        return answer(401, "AUTHENTICATION_REQUIRED", why, {"www-authenticate": challenge})
+
+
+def metadata(url: str) -> dict[str, Any]:
+    """What RFC 9728 has a server say of itself to clients that have no token yet."""
+    return {
+        "resource": url,
+        "authorization_servers": [url],
+        "bearer_methods_supported": ["header"],
+        "resource_name": "Vel Tutor",
+    }
+
+
+def address_of(scope: Scope) -> str:
+    """From where the request comes."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as all routes tell it."""
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = {"error": {"code": code, "message": message, "details": {}}, "timestamp": moment}
+    return Response(json.dumps(body), status_code=status, media_type="application/json", headers=headers)
+
+
+def _token(scope: Scope) -> str:
+    given = Headers(scope=scope).get("authorization", "")
+    return given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""

@@ -1,0 +1,180 @@
+"""`user` and `token`: accounts from the shell. The first administrator is made here, by whoever runs the server."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vel_tutor_mcp.doors.cli import output
+from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.product import with_app
+from vel_tutor_mcp.doors.cli.tasks import AsJson
+from vel_tutor_mcp.errors import InputError
+
+if TYPE_CHECKING:
+    from vel_tutor_mcp.app import App
+    from vel_tutor_mcp.models import Account, Grant, Page
+
+users = typer.Typer(no_args_is_help=True, help="Make accounts, change roles, and keep people out.")
+tokens = typer.Typer(no_args_is_help=True, help="Give clients tokens, and take them back.")
+
+_COLUMNS = (
+    Column("id"), Column("user", share=1), Column("role"), Column("organisation"), Column("state"), Column("since"),
+)  # fmt: skip
+_TOKEN_COLUMNS = (Column("id"), Column("name", share=1), Column("good until"), Column("state"))
+
+User = Annotated[str, typer.Argument(metavar="USER", help="Id, e-mail or name.")]
+RoleName = Annotated[str, typer.Option(help="admin, org_admin, agent_manager, task_executor or viewer.")]
+Limit = Annotated[int, typer.Option(min=1, max=100, help="At most so many.")]
+Cursor = Annotated[str | None, typer.Option(help="Where an earlier list ended.")]
+
+
+@users.command()
+def create(
+    email: Annotated[str, typer.Argument(metavar="EMAIL")],
+    role: RoleName = "task_executor",
+    organisation: Annotated[str | None, typer.Option(help="Its name; yours, unless given; made if new.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account. The password is asked for, or read from the first line of a pipe; it is never an argument."""
+    from vel_tutor_mcp.services.accounts import role_named
+
+    wanted, password = role_named(role), _password()
+
+    async def made(app: "App") -> "Account":
+        return await app.accounts.create(app.local_principal, email, password, wanted, organisation)
+
+    _tell(with_app(made, only_look=True), "was made", as_json=as_json)
+
+
+@users.command("list")
+def list_users(
+    role: Annotated[str | None, typer.Option(help="Only of this role.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List accounts, newest first: a table, or lines in a pipe."""
+    from vel_tutor_mcp.services.accounts import role_named
+
+    wanted = role_named(role) if role else None
+
+    async def found(app: "App") -> "Page[Account]":
+        return await app.accounts.list(app.local_principal, role=wanted, limit=limit, cursor=cursor)
+
+    output.listed("users", with_app(found, only_look=True), _COLUMNS, _cells, _shown, as_json=as_json)
+
+
+@users.command("role")
+def set_role(user: User, role: Annotated[str, typer.Argument(metavar="ROLE")], as_json: AsJson = False) -> None:
+    """Give a user another role, which holds from their next request on."""
+    from vel_tutor_mcp.services.accounts import role_named
+
+    wanted = role_named(role)
+
+    async def changed(app: "App") -> "Account":
+        return await app.accounts.set_role(app.local_principal, user, wanted)
+
+    _tell(with_app(changed, only_look=True), f"is {wanted} now", as_json=as_json)
+
+
+@users.command()
+def disable(user: User, as_json: AsJson = False) -> None:
+    """Keep a user out: every token of theirs ends, and they cannot sign in."""
+
+    async def disabled(app: "App") -> "Account":
+        return await app.accounts.disable(app.local_principal, user)
+
+    _tell(with_app(disabled, only_look=True), "is disabled", as_json=as_json)
+
+
+@tokens.command()
+def issue(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, such as cursor-at-work.")],
+    user: Annotated[str | None, typer.Option(help="For whom: id, e-mail or name; you, unless given.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long it is good.")] = 90,
+    as_json: AsJson = False,
+) -> None:
+    """Issue a token for a client, and print it: this once, for it is kept nowhere."""
+
+    async def issued(app: "App") -> tuple[dict[str, Any], str]:
+        made = await app.access.issue(app.local_principal, name, days, user)
+        return _shown_token(made.grant), made.token
+
+    grant, token = with_app(issued, only_look=True)
+    if as_json:
+        output.document(grant | {"token": token})
+        return
+    output.result(token)
+    output.say(f"Good until {grant['expires_at']}; take it back with: vel-tutor-mcp token revoke {grant['id']}")
+
+
+@tokens.command("list")
+def list_tokens(limit: Limit = 20, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List the tokens that were issued to your clients, newest first, without the tokens themselves."""
+
+    async def found(app: "App") -> "Page[Grant]":
+        return await app.access.issued(app.local_principal, limit=limit, cursor=cursor)
+
+    page = with_app(found, only_look=True)
+    output.listed("tokens", page, _TOKEN_COLUMNS, _token_cells, _shown_token, as_json=as_json)
+
+
+@tokens.command()
+def revoke(
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token issue` and `token list` tell.")],
+) -> None:
+    """Take a token back: its next request is refused."""
+
+    async def revoked(app: "App") -> "Grant":
+        return await app.access.revoke(app.local_principal, token_id)
+
+    output.say(f"The token {with_app(revoked, only_look=True).name} is good no more.")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        asked: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return asked
+    line = sys.stdin.readline()
+    if not line:
+        raise InputError("There is no password; it is asked for on a terminal, or read from a pipe; give one there.")
+    return line.rstrip("\r\n")
+
+
+def _tell(account: "Account", what: str, *, as_json: bool) -> None:
+    if as_json:
+        output.document(_shown(account))
+    output.say(f"{account.name} ({account.role}, {account.organisation}) {what}.")
+
+
+def _shown(account: "Account") -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "name": account.name,
+        "role": account.role,
+        "organisation": account.organisation,
+        "disabled": account.disabled_at is not None,
+        "created_at": account.created_at.isoformat(),
+        "updated_at": account.updated_at.isoformat(),
+    }
+
+
+def _cells(account: "Account") -> tuple[str, ...]:
+    state = "disabled" if account.disabled_at else "active" if account.email else "local"
+    return (account.id, account.name, account.role, account.organisation, state, f"{account.created_at:%Y-%m-%d}")
+
+
+def _shown_token(grant: "Grant") -> dict[str, Any]:
+    return {
+        "id": grant.id,
+        "name": grant.name,
+        "created_at": grant.created_at.isoformat(),
+        "expires_at": grant.expires_at.isoformat(),
+        "revoked": grant.revoked_at is not None,
+    }
+
+
+def _token_cells(grant: "Grant") -> tuple[str, ...]:
+    return (grant.id, grant.name or "", f"{grant.expires_at:%Y-%m-%d}", "revoked" if grant.revoked_at else "good")

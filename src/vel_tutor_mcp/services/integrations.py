@@ -1,0 +1,350 @@
+"""Integrations: owners store keys of providers, sealed; each is tested before it is used, and none is returned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from vel_tutor_mcp.auth.roles import Operation, Reach, may_to, reach
+from vel_tutor_mcp.auth.sealing import SecretKeys
+from vel_tutor_mcp.background import in_thread
+from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError, NotFound, NotYours
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.providers.visit import Visit, prove
+from vel_tutor_mcp.routing.lines import name_of
+from vel_tutor_mcp.routing.reasons import OWN_KEY
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.inputs import is_text
+from vel_tutor_mcp.services.lookup import spelt
+from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store import audit, integrations
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.integrations import Integration, Status
+
+PURPOSE = "integration"
+# Task Master is a program, no vendor: its key is kept for it, and nobody can be asked whether it is good.
+TASK_MASTER = "taskmaster"
+TEST_SECONDS = 10.0
+LONGEST_KEY, LONGEST_URL = 500, 300
+
+_NOWHERE = "There is no such integration; no key of yours is stored for this provider; store one first."
+_SHOWN_END, _LEAST_TO_SHOW = 4, 16
+_BATCH = 100
+_MARK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """How many keys were sealed anew, how many had been already, and why some were left as they are."""
+
+    sealed: int
+    current: int
+    unopened: tuple[str, ...]
+
+
+class Integrations:
+    """`base_urls` are where this installation reaches each provider."""
+
+    def __init__(self, database: Database, secret_keys: SecretKeys, base_urls: Mapping[str, str]) -> None:
+        self._database = database
+        self._secret_keys = secret_keys
+        self._base_urls = base_urls
+
+    @allows(Operation.INTEGRATION_WRITE)
+    async def put(
+        self, principal: Principal, provider: str, key: SecretStr | None, base_url: str | None = None
+    ) -> Integration:
+        """Store the principal's key, in the place of an earlier one; it is used once `test` has found it good.
+
+        A server of one's own, at `base_url`, may take no key.
+
+        Raises:
+            InputError: there is no such provider, or the key or the URL is none. Forbidden: the role
+                may not name an address of this machine. ConfigurationError: the secret key cannot be used.
+        """
+        self._check(principal, provider, base_url)
+        text = _key(key, needed=base_url is None)
+        at = record.now()
+        made = replace(integrations.new(principal, provider, at), base_url=base_url)
+        if text is not None:
+            context = made.context
+            sealed = await in_thread(lambda: self._secret_keys.seal(text.encode(), PURPOSE, context))
+            made = replace(made, sealed_key=sealed, ends=_ends(text))
+        return await self._put(principal, made)
+
+    @allows(Operation.INTEGRATION_WRITE)
+    async def test(self, principal: Principal, provider: str) -> Integration:
+        """Ask the provider whether it takes the key, which costs nothing; from then on it is active, or in error.
+
+        Raises:
+            NotFound: there is no such integration of theirs. InputError: there is nobody to ask.
+            Conflict: it was changed meanwhile. ConfigurationError: the key cannot be opened.
+        """
+        seen = await self.get(principal, provider)
+        self._check(principal, provider, None)
+        if provider == TASK_MASTER:
+            raise InputError(
+                "The key of taskmaster cannot be tested; Task Master is a program and no vendor that could be asked; "
+                "it stays pending until Task Master uses it."
+            )
+        key = await self.opened(seen)
+        error = refusal(provider, await prove(self.base_url_of(seen), key, TEST_SECONDS))
+        at = record.now()
+        status = Status.ERROR if error else Status.ACTIVE
+        return await self._judge(
+            principal, seen, replace(seen, status=status, error=error, tested_at=at, updated_at=at)
+        )
+
+    @allows(Operation.INTEGRATION_READ)
+    @unbroken
+    async def get(self, principal: Principal, provider: str) -> Integration:
+        """The principal's integration of this provider.
+
+        Raises:
+            NotFound: there is none.
+        """
+        async with self._database.read() as tx:
+            return await _of(tx, principal.user_id, provider)
+
+    @allows(Operation.INTEGRATION_READ)
+    @unbroken
+    async def list(self, principal: Principal) -> list[Integration]:
+        """The principal's; administrators have all of their organisation, those of others without the key's end."""
+        async with self._database.read() as tx:
+            if reach(principal.role, Operation.INTEGRATION_READ) < Reach.ORGANISATION:
+                return await integrations.of_owner(tx, principal.user_id)
+            found = await integrations.of_organisation(tx, principal.organisation_id)
+        return [row if row.owner_id == principal.user_id else replace(row, ends="") for row in found]
+
+    @allows(Operation.INTEGRATION_WRITE)
+    @unbroken
+    async def delete(self, principal: Principal, provider: str, owner_id: str | None = None) -> Integration:
+        """Forget the key, of one's own or, for administrators, of another owner in their organisation.
+
+        Raises:
+            NotFound: there is no such integration that they may delete.
+        """
+        owner = principal.user_id if owner_id is None else spelt(owner_id)
+        async with self._database.write() as tx:
+            found = await _of(tx, owner, provider)
+            if not may_to(principal, Operation.INTEGRATION_WRITE, found.organisation_id, found.owner_id):
+                raise NotYours(_NOWHERE, f"user:{found.owner_id}")
+            await integrations.remove(tx, found)
+            await _audit(tx, principal, "integration_deleted", found)
+        return found
+
+    @allows(Operation.INTEGRATION_ROTATE)
+    async def rotate(self, principal: Principal) -> Rotation:
+        """Seal every key anew that was not sealed by the first secret key; may be stopped and repeated at any point.
+
+        Raises:
+            Forbidden: their role is not that of an administrator of the installation.
+        """
+        sealed, current, unopened, after = 0, 0, [], None
+        while batch := await self._batch(after):
+            after = batch[-1].id
+            for seen in batch:
+                try:
+                    anew = await in_thread(partial(self._anew, seen))
+                except ConfigurationError as problem:
+                    unopened.append(f"{seen.provider} of {seen.owner_id}: {problem}")
+                    continue
+                sealed += anew is not None and await self._reseal(principal, seen, anew)
+                current += anew is None
+        return Rotation(sealed, current, tuple(unopened))
+
+    async def opened(self, integration: Integration) -> str | None:
+        """Its key; None where it has none.
+
+        Raises:
+            ConfigurationError: it cannot be opened.
+        """
+        sealed = integration.sealed_key
+        if sealed is None:
+            return None
+        return (await in_thread(lambda: self._secret_keys.open(sealed, PURPOSE, integration.context))).decode()
+
+    def base_url_of(self, integration: Integration) -> str:
+        """Where its key is sent."""
+        return integration.base_url or self._base_urls[integration.provider]
+
+    def _check(self, principal: Principal, provider: str, base_url: str | None) -> None:
+        known = [*self._base_urls, TASK_MASTER]
+        if provider not in known:
+            raise InputError(f"There is no such provider; keys are kept for {', '.join(sorted(known))}; name one.")
+        if base_url is not None and _is_here(base_url) and principal.role != "admin":
+            raise Forbidden(
+                "You may not name an address of this machine; what listens there is its administrator's; use a server "
+                "with https."
+            )
+
+    def _anew(self, seen: Integration) -> bytes | None:
+        sealed = seen.sealed_key
+        if sealed is None or self._secret_keys.is_current(sealed):
+            return None
+        return self._secret_keys.seal(self._secret_keys.open(sealed, PURPOSE, seen.context), PURPOSE, seen.context)
+
+    @unbroken
+    async def _put(self, principal: Principal, made: Integration) -> Integration:
+        async with self._database.write() as tx:
+            earlier = await integrations.find(tx, principal.user_id, made.provider)
+            if earlier is None:
+                await integrations.add(tx, made)
+            else:
+                made = replace(made, id=earlier.id, created_at=earlier.created_at)
+                await integrations.change(tx, made, earlier)
+            await _audit(tx, principal, "integration_set", made)
+        return made
+
+    @unbroken
+    async def _judge(self, principal: Principal, seen: Integration, judged: Integration) -> Integration:
+        async with self._database.write() as tx:
+            if not await integrations.change(tx, judged, seen):
+                raise Conflict("The integration was changed while it was tested; look at it again, and test it anew.")
+            await _audit(tx, principal, "integration_tested", judged)
+        return judged
+
+    @unbroken
+    async def _batch(self, after: str | None) -> Sequence[Integration]:
+        async with self._database.read() as tx:
+            return await integrations.with_keys(tx, after, _BATCH)
+
+    @unbroken
+    async def _reseal(self, principal: Principal, seen: Integration, sealed: bytes) -> bool:
+        async with self._database.write() as tx:
+            done = await integrations.reseal(tx, seen, sealed)
+            if done:
+                await _audit(tx, principal, "integration_resealed", seen)
+        return done
+
+
+def secret_keys_of(settings: Settings) -> SecretKeys:
+    """The secret keys that the settings hold, or those of the home's file; nothing is read yet."""
+    text = settings.secret_key
+    return SecretKeys(text.get_secret_value() if text else None, settings.home)
+
+
+def unopened(secret_keys: SecretKeys, integrations: Sequence[Integration]) -> list[str]:
+    """Why keys of these cannot be opened, of each that cannot. Blocks."""
+    found = []
+    for integration in integrations:
+        try:
+            secret_keys.open(integration.sealed_key or b"", PURPOSE, integration.context)
+        except ConfigurationError as problem:
+            found.append(str(problem))
+    return found
+
+
+def shown(integration: Integration) -> dict[str, Any]:
+    """What anybody who may see it is told."""
+    tested_at = integration.tested_at
+    return {
+        "provider": integration.provider,
+        "status": integration.status.value,
+        "owner_id": integration.owner_id,
+        "base_url": integration.base_url,
+        "key_ends": integration.ends,
+        "tested_at": tested_at and tested_at.isoformat(),
+        "error": integration.error,
+        "created_at": integration.created_at.isoformat(),
+        "updated_at": integration.updated_at.isoformat(),
+    }
+
+
+def refusal(provider: str, seen: Visit) -> str | None:
+    """Why a key is not taken for good, by what the provider answered; None where it is. (Pure.)"""
+    if seen.problem:
+        return f"{provider} cannot be reached: {seen.problem}; check the base URL and the network, and test it again."
+    match seen.status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return f"{provider} refuses the key ({seen.status}); store another one, and test that."
+        case HTTPStatus.PAYMENT_REQUIRED:
+            return f"{provider} takes no calls with this key (402); add credit to its account, and test it again."
+        case HTTPStatus.OK if seen.models is not None or seen.asked_to_chat:
+            return None
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY if seen.asked_to_chat:
+            return None
+    return f"{provider} answered {seen.status} to the test; check the base URL, and test it again later."
+
+
+def line_of(integration: Integration) -> str:
+    """The name of its line: another one for each key and address."""
+    parts = (integration.id, integration.base_url or "", (integration.sealed_key or b"").hex())
+    return name_of(integration.provider, sha256("\n".join(parts).encode()).hexdigest()[:_MARK])
+
+
+def obstacle_of(integration: Integration) -> str:
+    """Why one that is not active is not used, as a part of a sentence."""
+    return f"{OWN_KEY} ({integration.status}): test it, or delete it to use this server's own"
+
+
+async def refuse(tx: Transaction, principal: Principal, provider: str, line: str, status: int) -> None:
+    """The provider has refused the principal's key in use: it is not used again before a test finds it good."""
+    seen = await integrations.find(tx, principal.user_id, provider)
+    if seen is None or seen.status is not Status.ACTIVE or line_of(seen) != line:
+        return
+    why = f"{provider} refused the key in use ({status}); look at its account there, or store another key, and test it."
+    judged = replace(seen, status=Status.ERROR, error=why, updated_at=record.now())
+    if await integrations.change(tx, judged, seen):
+        await _audit(tx, principal, "integration_refused", judged)
+
+
+async def _of(tx: Transaction, owner_id: str, provider: str) -> Integration:
+    found = await integrations.find(tx, owner_id, provider) if owner_id and is_text(provider) else None
+    if found is None:
+        raise NotFound(_NOWHERE)
+    return found
+
+
+def _key(key: SecretStr | None, *, needed: bool) -> str | None:
+    text = key.get_secret_value().strip() if key is not None else ""
+    if not text and needed:
+        raise InputError("The key is missing; only a server at a base URL of its own may take none; send the key.")
+    if len(text) > LONGEST_KEY or not (text.isascii() and text.isprintable()) or " " in text:
+        raise InputError(f"The key is none; it has at most {LONGEST_KEY} letters, digits and signs; copy it anew.")
+    return text or None
+
+
+def _ends(key: str) -> str:
+    return key[-_SHOWN_END:] if len(key) >= _LEAST_TO_SHOW else ""
+
+
+def _is_here(base_url: str) -> bool:
+    """Whether the URL is of this machine itself.
+
+    Raises:
+        InputError: it is no URL that keys may be sent to.
+    """
+    try:
+        url = urlsplit(base_url)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        host, url = "", urlsplit("")
+    here = host == "localhost" or _is_loopback(host)
+    plain = not (url.username or url.password or url.query or url.fragment)
+    fits = len(base_url) <= LONGEST_URL and base_url.isascii() and base_url.isprintable() and " " not in base_url
+    if not (host and fits and plain and url.scheme in (("http", "https") if here else ("https",))):
+        raise InputError(
+            "The base URL cannot be used; keys go to https:// only, or to this machine, at an address without user, "
+            "password, ? or #; write it like https://host/v1."
+        )
+    return here
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _audit(tx: Transaction, principal: Principal, action: str, integration: Integration) -> None:
+    facts = {"provider": integration.provider, "status": integration.status.value, "owner_id": integration.owner_id}
+    await audit.append(tx, principal, action, f"integration:{integration.id}", facts, record.now())

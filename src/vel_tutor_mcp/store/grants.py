@@ -1,0 +1,99 @@
+"""What tokens are good by, and the refresh tokens that prolong a sign-in."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.models import Grant, Page, Principal
+from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.tables import grants, refresh_tokens, users
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A refresh token as it is kept."""
+
+    grant_id: str
+    owner_id: str
+    expires_at: datetime
+    used_at: datetime | None
+
+
+async def insert(tx: Transaction, grant: Grant) -> None:
+    await tx.execute(grants.insert(), asdict(grant))
+
+
+async def bearer(tx: Transaction, grant_id: str) -> Principal | None:
+    """Whose grant it is, as they are now; None where it was revoked or there is none, or they are disabled."""
+    query = (
+        sa.select(users.c.id, users.c.organisation_id, users.c.name, users.c.role)
+        .join_from(grants, users, grants.c.owner_id == users.c.id)
+        .where(grants.c.id == grant_id, grants.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
+    )
+    row = (await tx.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
+
+
+async def prolong(tx: Transaction, grant_id: str, expires_at: datetime) -> None:
+    await tx.execute(grants.update().where(grants.c.id == grant_id).values(expires_at=expires_at))
+
+
+async def revoke(tx: Transaction, grant_id: str, at: datetime) -> bool:
+    """Whether it was not revoked before."""
+    this = sa.and_(grants.c.id == grant_id, grants.c.revoked_at.is_(None))
+    return bool((await tx.execute(grants.update().where(this).values(revoked_at=at))).rowcount)
+
+
+async def revoke_all(tx: Transaction, owner_id: str, at: datetime) -> int:
+    """Revoke every grant of the user; how many were still good."""
+    theirs = sa.and_(grants.c.owner_id == owner_id, grants.c.revoked_at.is_(None), grants.c.expires_at > at)
+    return int((await tx.execute(grants.update().where(theirs).values(revoked_at=at))).rowcount)
+
+
+async def get(tx: Transaction, grant_id: str) -> Grant | None:
+    row = (await tx.execute(sa.select(grants).where(grants.c.id == grant_id))).mappings().one_or_none()
+    return None if row is None else _grant(row)
+
+
+async def page_of(tx: Transaction, owner_id: str, limit: int, cursor: str | None) -> Page[Grant]:
+    """The tokens that were issued to the user's clients, newest first."""
+    query = sa.select(grants).where(grants.c.owner_id == owner_id, grants.c.kind == "client")
+    return await paging.newest_first(tx, query, (grants.c.created_at, grants.c.id), limit, cursor, _grant)
+
+
+async def add_refresh(tx: Transaction, grant: Grant, token_hash: str) -> None:
+    row = {
+        "hash": token_hash,
+        "organisation_id": grant.organisation_id,
+        "owner_id": grant.owner_id,
+        "grant_id": grant.id,
+        "expires_at": grant.expires_at,
+    }
+    await tx.execute(refresh_tokens.insert(), row)
+
+
+async def find_refresh(tx: Transaction, token_hash: str) -> Refresh | None:
+    row = (await tx.execute(sa.select(refresh_tokens).where(refresh_tokens.c.hash == token_hash))).one_or_none()
+    return None if row is None else Refresh(row.grant_id, row.owner_id, row.expires_at, row.used_at)
+
+
+async def use_refresh(tx: Transaction, token_hash: str, at: datetime) -> None:
+    await tx.execute(refresh_tokens.update().where(refresh_tokens.c.hash == token_hash).values(used_at=at))
+
+
+async def forget_expired(tx: Transaction, owner_id: str, at: datetime) -> None:
+    """Take away what the user's tokens were good by and no token is good by any more."""
+    for table in (refresh_tokens, grants):
+        over = sa.select(grants.c.id).where(grants.c.owner_id == owner_id, grants.c.expires_at <= at)
+        column = table.c.grant_id if table is refresh_tokens else table.c.id
+        await tx.execute(table.delete().where(column.in_(over)))
+
+
+def _grant(row: sa.RowMapping) -> Grant:
+    values: dict[str, Any] = dict(row)
+    return Grant(**values)

@@ -1,0 +1,82 @@
+"""People who sign in: accounts on an open product, with hashes that cost nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+
+from vel_tutor_mcp.app import App
+from vel_tutor_mcp.auth.passwords import Passwords
+from vel_tutor_mcp.models import Account, AuditEntry, Role
+from vel_tutor_mcp.services.access import Access, SignedIn
+from vel_tutor_mcp.services.accounts import Accounts
+from vel_tutor_mcp.services.credentials import Credentials
+from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.tables import tries
+
+PASSWORD = "Planted-Passw0rd-1"
+FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+_numbers = count(1)
+
+
+class Counting(Passwords):
+    """Counts what was compared."""
+
+    compared = 0
+
+    def __init__(self) -> None:
+        super().__init__(FAST)
+
+    def fits(self, password: str, kept: str | None) -> bool:
+        self.compared += 1
+        return super().fits(password, kept)
+
+
+@dataclass(frozen=True)
+class Front:
+    """The services that people come in by, on the database of a product."""
+
+    app: App
+    database: Database
+    passwords: Counting
+    accounts: Accounts
+    access: Access
+
+    async def join(self, role: Role = "task_executor", organisation: str | None = None) -> Account:
+        """A new account, with the one password of all."""
+        email = f"{role}-{next(_numbers)}@example.org"
+        return await self.accounts.create(self.app.local_principal, email, PASSWORD, role, organisation)
+
+    async def enter(self, account: Account, password: str = PASSWORD) -> SignedIn:
+        assert account.email is not None
+        return await self.access.sign_in(account.email, password, new_address())
+
+    async def recorded(self, action: str, subject: str | None = None) -> Sequence[AuditEntry]:
+        """The entries of this action, newest first."""
+        return (await self.app.audit.search(self.app.local_principal, action=action, subject=subject)).rows
+
+    async def pass_a_minute(self) -> None:
+        async with self.database.write() as tx:
+            for row in (await tx.execute(sa.select(tries.c.sequence, tries.c.at))).all():
+                earlier = tries.update().where(tries.c.sequence == row.sequence)
+                await tx.execute(earlier.values(at=row.at - timedelta(seconds=61)))
+
+
+def front(app: App, database: Database | None = None) -> Front:
+    """`database` is one of another process, unless it is left out."""
+    parts = app._parts
+    database = database or parts.database
+    passwords = Counting()
+    credentials = Credentials(database, app.local_principal.organisation_id, passwords)
+    keyring = Keyring(database, parts.settings.home, parts.settings.public_url)
+    access = Access(database, credentials, keyring)
+    return Front(app, database, passwords, Accounts(database, credentials), access)
+
+
+def new_address() -> str:
+    number = next(_numbers)
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

@@ -1,0 +1,80 @@
+"""Who may do what: every role, operation and owner, against the table that users read."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from vel_tutor_mcp.auth.roles import Operation, may, may_give, may_to, permit
+from vel_tutor_mcp.errors import Forbidden
+from vel_tutor_mcp.models import Principal, Role
+
+PAGE = Path(__file__).parents[2] / "docs" / "accounts.md"
+ROLES: tuple[Role, ...] = get_args(Role)
+# Whose a thing is, by its organisation and owner; the asking one is `me` of `here`.
+WHOSE = {"own": ("here", "me"), "organisation": ("here", "you"), "all": ("there", "them")}
+ORDER = ["own", "organisation", "all"]
+
+
+def told() -> dict[tuple[str, str], str]:
+    """The table of the page: how far each role's operations reach."""
+    rows = [re.findall(r"[a-z_]+|(?<=\| )-", line) for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    head, *body = rows
+    return {(role, row[0]): cell for row in body for role, cell in zip(head[1:], row[1:], strict=True)}
+
+
+def asking(role: Role) -> Principal:
+    return Principal(user_id="me", organisation_id="here", name="me", role=role)
+
+
+def test_the_page_has_every_role_and_operation() -> None:
+    assert set(told()) == {(role, operation.value) for role in ROLES for operation in Operation}
+
+
+@pytest.mark.parametrize("whose", ORDER)
+@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reaches_as_far_as_the_page_says(role: Role, operation: Operation, whose: str) -> None:
+    reach = told()[role, operation]
+    expected = reach in ORDER and ORDER.index(whose) <= ORDER.index(reach)
+    assert may_to(asking(role), operation, *WHOSE[whose]) is expected
+
+
+@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("role", ROLES)
+def test_an_operation_that_a_role_has_not_is_refused_whatever_it_is_done_to(role: Role, operation: Operation) -> None:
+    if told()[role, operation] == "-":
+        assert not may(role, operation)
+        with pytest.raises(Forbidden, match=f"{role}.*{operation}"):
+            permit(asking(role), operation)
+    else:
+        permit(asking(role), operation)
+
+
+def test_a_viewer_changes_nothing_but_itself_and_its_tokens() -> None:
+    has = {operation for operation in Operation if may("viewer", operation)}
+    reads = {operation for operation in Operation if operation.endswith(("_read", "_explain"))}
+    assert has - reads == {Operation.PROFILE, Operation.TOKEN_ISSUE}
+
+
+@pytest.mark.parametrize("operation", [one for one in Operation if one.endswith(("_write", "_change", "_submit"))])
+@pytest.mark.parametrize("role", ROLES)
+def test_what_may_be_changed_may_be_seen(role: Role, operation: Operation) -> None:
+    reads = Operation(operation.rpartition("_")[0] + "_read")
+    for place in WHOSE.values():
+        assert not may_to(asking(role), operation, *place) or may_to(asking(role), reads, *place)
+
+
+@pytest.mark.parametrize(
+    ("giver", "given"),
+    [
+        ("admin", set(ROLES)),
+        ("org_admin", set(ROLES) - {"admin"}),
+        ("agent_manager", set()),
+        ("task_executor", set()),
+        ("viewer", set()),
+    ],
+)
+def test_nobody_gives_more_than_they_have(giver: Role, given: set[Role]) -> None:
+    assert {role for role in ROLES if may_give(giver, role)} == given
