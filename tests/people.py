@@ -9,14 +9,15 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.passwords import Passwords
-from vel_tutor_mcp.models import Account, AuditEntry, Role
+from vel_tutor_mcp.models import AuditEntry, Role
 from vel_tutor_mcp.services.access import Access, SignedIn
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.tables import tries
+from vel_tutor_mcp.store.people_tables import tries
 
 PASSWORD = "Planted-Passw0rd-1"
 FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

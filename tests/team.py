@@ -14,7 +14,8 @@ from stores import NewDatabase
 from world import Providers, settings_for, simulated_providers
 
 from vel_tutor_mcp.app import open_app
-from vel_tutor_mcp.models import Account, Role
+from vel_tutor_mcp.auth.accounts import Account
+from vel_tutor_mcp.models import Role
 
 # Nothing is limited for tests that ask many times, unless they say so.
 UNLIMITED = {"VEL_TUTOR_REQUESTS_PER_MINUTE": "0", "VEL_TUTOR_TASKS_PER_HOUR": "0"}

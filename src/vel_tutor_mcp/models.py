@@ -122,48 +122,6 @@ class Principal:
     user_agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A user as administrators see them; `organisation` is its name. The operating system's users have no e-mail."""
-
-    id: str
-    organisation_id: str
-    organisation: str
-    name: str
-    email: str | None
-    role: Role
-    created_at: datetime
-    updated_at: datetime
-    disabled_at: datetime | None = None
-
-    @property
-    def principal(self) -> Principal:
-        return Principal(user_id=self.id, organisation_id=self.organisation_id, name=self.name, role=self.role)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What tokens are good by until it expires or is revoked: a sign-in, or a token issued to a client by a name."""
-
-    id: str
-    owner_id: str
-    organisation_id: str
-    kind: Literal["sign_in", "client"]
-    name: str | None
-    created_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who is asking with a token, by which grant, and until when it is good."""
-
-    principal: Principal
-    grant_id: str
-    expires_at: datetime
-
-
 class AgentConfig(BaseModel):
     """How an agent answers and how its tasks are routed."""
 
@@ -412,14 +370,6 @@ class Limits:
     def __str__(self) -> str:
         told = (str(self.concurrent or ""), f"{self.per_minute} a minute" if self.per_minute else "")
         return f"limit {' and '.join(filter(None, told))}"
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """How often somebody may ask over HTTP; None where nothing is set."""
-
-    tasks_per_hour: int | None = None
-    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ from wires import ACCEPT
 from world import Era
 
 from vel_tutor_mcp.app import open_app
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
-from vel_tutor_mcp.models import Account, Role, TaskRequest
+from vel_tutor_mcp.models import Role, TaskRequest
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.settings import Settings

@@ -14,15 +14,15 @@ from stores import NewDatabase
 from world import Providers, shared_app, simulated_providers
 
 from vel_tutor_mcp.app import App, database_of
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
 from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries, Unauthenticated
-from vel_tutor_mcp.models import Account
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.store import signing_keys
-from vel_tutor_mcp.store.tables import grants, refresh_tokens, tries, users
-from vel_tutor_mcp.store.tables import signing_keys as key_rows
+from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, tries, users
+from vel_tutor_mcp.store.people_tables import signing_keys as key_rows
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,8 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries, Unauthenticated
 from vel_tutor_mcp.models import Role
 from vel_tutor_mcp.services.accounts import role_named
-from vel_tutor_mcp.store.tables import audit_logs, tries, users
+from vel_tutor_mcp.store.people_tables import tries, users
+from vel_tutor_mcp.store.tables import audit_logs
 
 pytestmark = pytest.mark.anyio
 

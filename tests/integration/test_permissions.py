@@ -14,9 +14,10 @@ from stores import NewDatabase
 from world import shared_app, simulated_providers
 
 from vel_tutor_mcp.auth import roles
+from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.auth.roles import Operation, Reach, may
 from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
-from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, RateLimits, Role, TaskRequest
+from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, Role, TaskRequest
 from vel_tutor_mcp.store.standing import Period, Scope
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.workflows.model import How, RunRequest

@@ -15,8 +15,9 @@ from stores import NewDatabase
 from world import shared_app, simulated_providers
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries
-from vel_tutor_mcp.models import Principal, RateLimits
+from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.rates import Kind, Rates, _begins, _first_of
 from vel_tutor_mcp.services.repeats import Repeats

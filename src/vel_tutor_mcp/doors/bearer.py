@@ -12,10 +12,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from vel_tutor_mcp.auth.accounts import Caller
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
 from vel_tutor_mcp.errors import Unauthenticated, VelError
-from vel_tutor_mcp.models import Caller
 
 METADATA = "/.well-known/oauth-protected-resource"
 _SCHEME = "bearer "

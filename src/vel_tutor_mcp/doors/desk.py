@@ -18,7 +18,8 @@ from vel_tutor_mcp.errors import Unauthenticated, VelError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
-    from vel_tutor_mcp.models import Caller, News, Principal
+    from vel_tutor_mcp.auth.accounts import Caller
+    from vel_tutor_mcp.models import News, Principal
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)

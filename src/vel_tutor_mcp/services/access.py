@@ -9,9 +9,10 @@ from functools import partial
 from typing import Literal
 from uuid import uuid4
 
+from vel_tutor_mcp.auth.accounts import Account, Caller, Grant
 from vel_tutor_mcp.auth.roles import Operation, may_to
 from vel_tutor_mcp.errors import InputError, NotFound, NotYours, TooManyTries, Unauthenticated
-from vel_tutor_mcp.models import Account, Caller, Grant, Page, Principal, Start
+from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.services import record, throttle
 from vel_tutor_mcp.services.credentials import Credentials, network
 from vel_tutor_mcp.services.inputs import check_text

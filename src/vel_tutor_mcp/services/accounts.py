@@ -3,9 +3,10 @@
 from typing import get_args
 from uuid import uuid4
 
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, reach
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError
-from vel_tutor_mcp.models import Account, Page, Principal, Role, Start
+from vel_tutor_mcp.models import Page, Principal, Role, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.credentials import Credentials, is_email, normal

@@ -5,9 +5,10 @@ import hashlib
 import ipaddress
 from typing import TYPE_CHECKING
 
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Unauthenticated
-from vel_tutor_mcp.models import LONGEST_NAME, Account, Principal
+from vel_tutor_mcp.models import LONGEST_NAME, Principal
 from vel_tutor_mcp.services import record, throttle
 from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.store import accounts, audit

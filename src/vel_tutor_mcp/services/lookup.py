@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from vel_tutor_mcp.auth import roles
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.roles import Operation, Reach
 from vel_tutor_mcp.errors import NotFound, NotYours
-from vel_tutor_mcp.models import Account, Agent, Principal, Task
+from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import accounts, agents, names, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction

@@ -12,9 +12,10 @@ from enum import StrEnum
 from math import ceil
 from typing import Any, Literal
 
+from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.auth.roles import Operation, Reach, reach
 from vel_tutor_mcp.errors import InputError, NotFound, NotYours, TooManyTries
-from vel_tutor_mcp.models import Principal, RateLimits
+from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.lookup import account_of

@@ -6,11 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Account, Page, Role, Start
+from vel_tutor_mcp.auth.accounts import Account
+from vel_tutor_mcp.models import Page, Role, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import id_in
-from vel_tutor_mcp.store.tables import organisations, users
+from vel_tutor_mcp.store.people_tables import organisations, users
 
 _query = sa.select(users, organisations.c.name.label("organisation")).join_from(users, organisations)
 

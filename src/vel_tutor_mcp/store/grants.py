@@ -6,10 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Grant, Page, Principal, Start
+from vel_tutor_mcp.auth.accounts import Grant
+from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import grants, refresh_tokens, users
+from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, users
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Principal, RateLimits
+from vel_tutor_mcp.auth.accounts import RateLimits
+from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import id_in
-from vel_tutor_mcp.store.tables import allowances, organisations, users
+from vel_tutor_mcp.store.people_tables import allowances, organisations, users
 
 
 async def of_user(tx: Transaction, user_id: str) -> RateLimits:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import LONGEST_NAME, Principal
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import id_in
-from vel_tutor_mcp.store.tables import organisations, users
+from vel_tutor_mcp.store.people_tables import organisations, users
 
 DEFAULT_ORGANISATION = "default"
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import repeats
+from vel_tutor_mcp.store.people_tables import repeats
 
 
 @dataclass(frozen=True, slots=True)

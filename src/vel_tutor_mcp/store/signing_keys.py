@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import signing_keys
+from vel_tutor_mcp.store.people_tables import signing_keys
 
 FOLDER = "keys"
 _PREFIX, _SUFFIX = "signing-", ".pem"

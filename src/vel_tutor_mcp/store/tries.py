@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import tries
+from vel_tutor_mcp.store.people_tables import tries
 
 
 async def of(tx: Transaction, subject: str, since: datetime) -> tuple[Sequence[datetime], bool]:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import NanoUsd, Outcome, Principal
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, route_decisions, tasks, users
+from vel_tutor_mcp.store.people_tables import users
+from vel_tutor_mcp.store.tables import attempts, route_decisions, tasks
 
 Group = Literal["provider", "model", "agent", "user", "task_type"]
 

@@ -16,7 +16,8 @@ from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Tas
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store.tables import attempts, ledger, users
+from vel_tutor_mcp.store.people_tables import users
+from vel_tutor_mcp.store.tables import attempts, ledger
 
 pytestmark = pytest.mark.anyio
 

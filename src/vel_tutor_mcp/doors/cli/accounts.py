@@ -13,7 +13,8 @@ from vel_tutor_mcp.errors import InputError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
-    from vel_tutor_mcp.models import Account, Grant, Page
+    from vel_tutor_mcp.auth.accounts import Account, Grant
+    from vel_tutor_mcp.models import Page
 
 users = typer.Typer(no_args_is_help=True, help="Make accounts, change roles, and keep people out.")
 tokens = typer.Typer(no_args_is_help=True, help="Give clients tokens, and take them back.")

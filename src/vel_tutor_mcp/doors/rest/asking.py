@@ -17,7 +17,8 @@ from vel_tutor_mcp.services.rates import Allowance, Kind
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
-    from vel_tutor_mcp.models import Caller, Principal
+    from vel_tutor_mcp.auth.accounts import Caller
+    from vel_tutor_mcp.models import Principal
 
 Row = TypeVar("Row")
 

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse
 
+from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import Id, NameOrId, Visit, is_json
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.models import RateLimits
 from vel_tutor_mcp.services.rates import Scope
 
 router = APIRouter(prefix="/api", tags=["rate limits"], responses=documented(400, 401, 403, 404, 429, 503))

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.doors.reply import answer_text
-from vel_tutor_mcp.models import Account, Agent, Task
+from vel_tutor_mcp.models import Agent, Task
 from vel_tutor_mcp.services.agents import AgentTest
 from vel_tutor_mcp.services.reports import Told, full_task, moment, short_task, shown_agent, shown_decision, usd
 
