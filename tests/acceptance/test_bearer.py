@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
 from people import PASSWORD, Front, front
 from pydantic import SecretStr
-from server import COMMAND, Server, soon
+from server import COMMAND, WAIT_SECONDS, Server, soon
 from wires import ACCEPT
 from world import Era
 
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.anyio
 URL = "http://127.0.0.1:4000"
 NO_WORK = {"VEL_TUTOR_CONCURRENCY": "0", "OPENAI_API_KEY": "unused"}
 METADATA = "/.well-known/oauth-protected-resource"
+ACCEPTS = {"accept": ACCEPT}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 HELLO = {
     "jsonrpc": "2.0",
@@ -43,7 +44,7 @@ HELLO = {
 }
 READS = {
     "agent_list", "agent_get", "agent_test", "task_get", "task_list", "workflow_get", "route_explain", "usage_report",
-    "audit_search",
+    "audit_search", "audit_verify",
 }  # fmt: skip
 
 Way = Literal["mcp", "sse"]
@@ -72,7 +73,7 @@ class Place:
                 yield client
             return
         async with (
-            httpx2.AsyncClient(headers=headers, trust_env=False) as http,
+            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=WAIT_SECONDS) as http,
             Client(streamable_http_client(f"{self.base}/mcp", http_client=http), mode=era) as client,
         ):
             yield client
@@ -104,7 +105,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         open_app(
             Settings(home=server.home, concurrency=0, openai_api_key=SecretStr("never called")), guest=True
         ) as app,
-        httpx2.AsyncClient(trust_env=False) as client,
+        httpx2.AsyncClient(trust_env=False, timeout=WAIT_SECONDS) as client,
     ):
         place = Place(server, base, front(app))
         _, token = await place.token()
@@ -114,7 +115,9 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 
 @pytest.fixture(scope="module")
 async def raw(place: Place) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=place.base, trust_env=False, headers={"accept": ACCEPT}) as client:
+    async with httpx2.AsyncClient(
+        base_url=place.base, trust_env=False, timeout=WAIT_SECONDS, headers=ACCEPTS
+    ) as client:
         yield client
 
 
@@ -288,7 +291,9 @@ async def test_over_tls_and_on_every_address_its_names_are_served_and_no_others(
     names = {"VEL_TUTOR_PUBLIC_URL": "https://tutor.example", "VEL_TUTOR_ALLOWED_HOSTS": "inside.example, 10.0.0.7"}
     async with listening(tmp_path, *options, **names) as (server, origin):
         port = origin.rpartition(":")[2]
-        async with httpx2.AsyncClient(base_url=f"https://127.0.0.1:{port}", trust_env=False, verify=False) as client:
+        async with httpx2.AsyncClient(
+            base_url=f"https://127.0.0.1:{port}", trust_env=False, verify=False, timeout=WAIT_SECONDS
+        ) as client:
             answers = {
                 host: (await client.get("/api/health", headers={"host": host})).status_code
                 for host in ("tutor.example", "inside.example:8443", "10.0.0.7", "127.0.0.1", "0.0.0.0", "evil.example")

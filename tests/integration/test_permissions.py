@@ -79,6 +79,8 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
     "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
     "audit.search": lambda _: (),
+    "audit.verify": lambda _: (),
+    "audit.export": lambda _: ("csv", len),
     "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
     "accounts.list": lambda _: (),
     "accounts.me": lambda _: (),
