@@ -301,17 +301,27 @@ class Schedule:
 
     async def _quiet(self) -> None:
         """Return when every run has ended or waits for its vendor."""
-        async with asyncio.timeout(_QUIET_SECONDS):
-            while True:
-                self._begin()
-                waiting = len({call.request.prompt for call in self.calls if not call.end.done()})
-                busy = any(call.end.done() for call in self.calls)
-                if not busy and not self._errands and waiting == len(self._runs):
-                    return
-                self.changed.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(0.02):
-                        await self.changed.wait()
+        try:
+            async with asyncio.timeout(_QUIET_SECONDS):
+                await self._all_wait()
+        except TimeoutError as problem:
+            open_calls = [call.request.prompt[:60] for call in self.calls if not call.end.done()]
+            problem.add_note(f"errands {len(self._errands)}; open calls {open_calls}")
+            for run, work in self._runs.items():
+                problem.add_note(f"{work} is at {[str(frame) for frame in run.get_stack()]}")
+            raise
+
+    async def _all_wait(self) -> None:
+        while True:
+            self._begin()
+            waiting = len({call.request.prompt for call in self.calls if not call.end.done()})
+            busy = any(call.end.done() for call in self.calls)
+            if not busy and not self._errands and waiting == len(self._runs):
+                return
+            self.changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await self.changed.wait()
 
     async def _tasks(self, status: TaskStatus) -> list[sa.Row[Any]]:
         async with self.database.read() as tx:

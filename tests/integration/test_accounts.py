@@ -51,7 +51,7 @@ async def test_a_new_account_can_begin_at_once(desk: Front) -> None:
     assert len(await desk.app.workflows.templates(account.principal)) == 3
     assert await desk.accounts.me(account.principal) == account
     (entry,) = await desk.recorded("user_created", f"user:{account.id}")
-    assert entry.payload == {"name": account.name, "role": "task_executor", "organisation": "default"}
+    assert entry.payload == {"name": "[masked e mail]", "role": "task_executor", "organisation": "default"}
 
 
 @pytest.mark.parametrize(
