@@ -12,16 +12,8 @@ from server import COVERAGE
 # Their processes run, many times, what others' do once; to measure them is half as much CPU again.
 REPEATING = frozenset(
     {
-        "cancel",
-        "crash",
-        "crash_of_runs",
-        "database_away",
-        "fallback",
-        "fleet",
-        "full_disk",
-        "limits",
-        "processes",
-        "stdout",
+        *("bad_environment", "cancel", "crash", "crash_of_runs", "database_away", "database_commands", "fallback"),
+        *("fleet", "full_disk", "limits", "openapi", "processes", "stdout"),
     }
 )
 
