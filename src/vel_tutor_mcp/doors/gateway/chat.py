@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from vel_tutor_mcp.doors.gateway import told as shown
 from vel_tutor_mcp.doors.gateway.asked import Chat, request_of
 from vel_tutor_mcp.doors.gateway.refusals import body_of, documented, refusal
-from vel_tutor_mcp.doors.rest.asking import Asked, Key, Submission, Visit, is_json
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Asked, Key, Submission, Visit
 from vel_tutor_mcp.doors.rest.streaming import HEADERS
 from vel_tutor_mcp.errors import InputError, NotFound, VelError
 from vel_tutor_mcp.models import Task, TaskRequest
@@ -30,7 +30,7 @@ _BEGUN_ANEW = (
 router = APIRouter(prefix="/v1", tags=["gateway"], responses=documented(400, 401, 403, 429, 503))
 
 
-@router.post("/chat/completions", responses=documented(404, 409, 413, 415, 502), dependencies=[Depends(is_json)])
+@router.post("/chat/completions", responses=documented(404, 409, 413, 415, 502), dependencies=TAKES_JSON)
 async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Response:
     """An answer as OpenAI's API gives it. `model` is `auto`, the name of an agent, or a model."""
     request = await _request(visit, body, key)

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Id, Key, Part, Visit, is_json, listed, once
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import shown_user
 from vel_tutor_mcp.services.access import SignedIn
@@ -19,10 +19,9 @@ auth = APIRouter(prefix="/api/auth", tags=["auth"])
 users = APIRouter(prefix="/api/users", tags=["users"], responses=documented(400, 401, 403, 429, 503))
 _WITH_BODY = documented(413, 415)
 _OF_STRANGERS = documented(400, 401, 413, 415, 429, 503)
-_takes_json = [Depends(is_json)]
 
 
-@auth.post("/login", response_model=answers.SignedIn, responses=_OF_STRANGERS, dependencies=_takes_json)
+@auth.post("/login", response_model=answers.SignedIn, responses=_OF_STRANGERS, dependencies=TAKES_JSON)
 async def login(request: Request, body: bodies.Login) -> JSONResponse:
     """Sign in: a token for 24 hours, and one that brings the next pair, once. Five tries a minute are looked at."""
     desk: Desk = request.app.state.desk
@@ -30,7 +29,7 @@ async def login(request: Request, body: bodies.Login) -> JSONResponse:
     return _signed_in(await access.sign_in(body.email, body.password.get_secret_value(), address_of(request.scope)))
 
 
-@auth.post("/refresh", response_model=answers.SignedIn, responses=_OF_STRANGERS, dependencies=_takes_json)
+@auth.post("/refresh", response_model=answers.SignedIn, responses=_OF_STRANGERS, dependencies=TAKES_JSON)
 async def refresh(request: Request, body: bodies.Refresh) -> JSONResponse:
     """The next pair of tokens. A refresh token is good once: whoever brings it again ends the sign-in."""
     desk: Desk = request.app.state.desk
@@ -52,7 +51,7 @@ async def me(visit: Visit) -> JSONResponse:
     return JSONResponse(shown_user(await visit.app.accounts.me(visit.me)))
 
 
-@users.put("/me", response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=_takes_json)
+@users.put("/me", response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=TAKES_JSON)
 async def change_me(visit: Visit, body: bodies.Me) -> JSONResponse:
     """Change one's e-mail or password, with the present password."""
     account = await visit.app.accounts.change(
@@ -66,7 +65,7 @@ async def change_me(visit: Visit, body: bodies.Me) -> JSONResponse:
 
 
 @users.post(
-    "", status_code=201, response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=_takes_json
+    "", status_code=201, response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=TAKES_JSON
 )
 async def create_user(visit: Visit, body: bodies.NewUser, key: Key = None) -> Response:
     """A new account, with an agent `default` and the shipped templates."""
@@ -91,7 +90,7 @@ async def list_users(
 
 
 @users.put(
-    "/{user}/role", response_model=answers.User, responses=_WITH_BODY | documented(404, 409), dependencies=_takes_json
+    "/{user}/role", response_model=answers.User, responses=_WITH_BODY | documented(404, 409), dependencies=TAKES_JSON
 )
 async def set_role(visit: Visit, user: Id, body: bodies.Role) -> JSONResponse:
     """Give somebody else another role, from their next request on."""

@@ -4,11 +4,11 @@ import json
 import time
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Key, NameOrId, Part, Visit, is_json, listed, once
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Key, NameOrId, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import shown_test, shown_versions
 from vel_tutor_mcp.models import AgentStatus
@@ -18,10 +18,9 @@ from vel_tutor_mcp.services.reports import shown_agent
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented(400, 401, 403, 429, 503))
 _WITH_BODY = documented(409, 413, 415)
 _OF_ONE = documented(404)
-_takes_json = [Depends(is_json)]
 
 
-@router.post("", status_code=201, response_model=answers.Agent, responses=_WITH_BODY, dependencies=_takes_json)
+@router.post("", status_code=201, response_model=answers.Agent, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def create_agent(visit: Visit, body: bodies.NewAgent, key: Key = None) -> Response:
     """Save a named agent: its instructions, and how its tasks are routed, limited and answered."""
 
@@ -43,7 +42,7 @@ async def get_agent(visit: Visit, agent: NameOrId) -> JSONResponse:
     return JSONResponse(shown_versions(*await visit.app.agents.get(visit.me, agent)))
 
 
-@router.put("/{agent}", response_model=answers.Agent, responses=_OF_ONE | _WITH_BODY, dependencies=_takes_json)
+@router.put("/{agent}", response_model=answers.Agent, responses=_OF_ONE | _WITH_BODY, dependencies=TAKES_JSON)
 async def update_agent(visit: Visit, agent: NameOrId, body: bodies.AgentChange) -> JSONResponse:
     """Change what is given. Earlier versions are kept; tasks already submitted run with the one they were given."""
     status = AgentStatus(body.status) if body.status else None
@@ -59,7 +58,7 @@ async def delete_agent(visit: Visit, agent: NameOrId) -> Response:
 
 
 @router.post(
-    "/{agent}/test", response_model=answers.AgentTested, responses=_OF_ONE | _WITH_BODY, dependencies=_takes_json
+    "/{agent}/test", response_model=answers.AgentTested, responses=_OF_ONE | _WITH_BODY, dependencies=TAKES_JSON
 )
 async def check_agent(visit: Visit, agent: NameOrId, body: bodies.AgentTest, key: Key = None) -> Response:
     """Check that the agent can work, and what route it would take; free, unless `dry_run` is false."""

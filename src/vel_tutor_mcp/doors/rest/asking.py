@@ -84,6 +84,9 @@ async def is_json(request: Request) -> None:
         raise HTTPException(415)
 
 
+TAKES_JSON = [Depends(is_json)]
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Which part of a list is wanted."""

@@ -1,11 +1,11 @@
 """How often people may ask: limits of users, and of each member of an organisation."""
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Id, NameOrId, Visit, is_json
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, NameOrId, Visit
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.services.rates import Scope
 
@@ -13,7 +13,6 @@ router = APIRouter(prefix="/api", tags=["rate limits"], responses=documented(400
 _OF_USER = "/users/{user}/rate-limits"
 _OF_ORGANISATION = "/organisations/{organisation}/rate-limits"
 _WITH_BODY = documented(413, 415)
-_takes_json = [Depends(is_json)]
 
 
 @router.get(_OF_USER, response_model=answers.RateLimits)
@@ -22,7 +21,7 @@ async def get_limits_of_user(visit: Visit, user: Id) -> JSONResponse:
     return JSONResponse((await visit.app.rates.get(visit.me, "user", user)).shown())
 
 
-@router.put(_OF_USER, response_model=answers.RateLimits, responses=_WITH_BODY, dependencies=_takes_json)
+@router.put(_OF_USER, response_model=answers.RateLimits, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def set_limits_of_user(visit: Visit, user: Id, body: bodies.RateLimits) -> JSONResponse:
     """Set both limits; null leaves one to the organisation, or to the settings."""
     return await _set(visit, "user", user, RateLimits(body.tasks_per_hour, body.requests_per_minute))
@@ -39,7 +38,7 @@ async def get_limits_of_organisation(visit: Visit, organisation: NameOrId) -> JS
     return JSONResponse((await visit.app.rates.get(visit.me, "organisation", organisation)).shown())
 
 
-@router.put(_OF_ORGANISATION, response_model=answers.RateLimits, responses=_WITH_BODY, dependencies=_takes_json)
+@router.put(_OF_ORGANISATION, response_model=answers.RateLimits, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def set_limits_of_organisation(visit: Visit, organisation: NameOrId, body: bodies.RateLimits) -> JSONResponse:
     """Set both limits for each member who has none of their own; null leaves one to the settings."""
     limits = RateLimits(body.tasks_per_hour, body.requests_per_minute)

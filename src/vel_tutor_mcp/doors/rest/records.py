@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Part, Visit, is_json, listed
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Part, Visit, listed
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.services.reports import shown_entry
 from vel_tutor_mcp.services.usage import Period as UsagePeriod
@@ -53,9 +53,7 @@ async def list_budgets(visit: Visit) -> JSONResponse:
     return JSONResponse({"data": [budget.shown() for budget in await visit.app.budgets.list(visit.me)]})
 
 
-@router.put(
-    "/budgets", response_model=answers.Budget, responses=documented(404, 413, 415), dependencies=[Depends(is_json)]
-)
+@router.put("/budgets", response_model=answers.Budget, responses=documented(404, 413, 415), dependencies=TAKES_JSON)
 async def set_budget(visit: Visit, body: bodies.Budget) -> JSONResponse:
     """Set the budget of a subject for a period, in the place of an earlier one."""
     told = await visit.app.budgets.set(visit.me, body.scope, body.subject, body.period, body.limit_usd, hard=body.hard)

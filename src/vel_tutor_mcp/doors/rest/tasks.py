@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Id, Key, Part, Submission, Visit, is_json, listed
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Submission, Visit, listed
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import listed_task, shown_task
 from vel_tutor_mcp.doors.rest.streaming import HEADERS, MAX_ID, TaskStream
@@ -21,10 +21,9 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}},
     204: {"description": "It has ended, and all of it was told."},
 }
-_takes_json = [Depends(is_json)]
 
 
-@router.post("", status_code=201, response_model=answers.Task, responses=_WITH_BODY, dependencies=_takes_json)
+@router.post("", status_code=201, response_model=answers.Task, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def submit_task(visit: Submission, body: bodies.NewTask, key: Key = None) -> JSONResponse:
     """Give a task to an agent. The same key with the same request: the same task."""
     if None not in {key, body.idempotency_key} and key != body.idempotency_key:
@@ -66,12 +65,7 @@ async def get_task(
     return JSONResponse(shown_task(await visit.app.tasks.follow(visit.me, task, wait_seconds)))
 
 
-@router.get(
-    "/{task}/stream",
-    response_class=StreamingResponse,
-    responses=_OF_ONE
-    | {200: {"content": {"text/event-stream": {}}}, 204: {"description": "it has ended, and all was told"}},
-)
+@router.get("/{task}/stream", response_class=StreamingResponse, responses=_OF_ONE | _STREAMED)
 async def stream_task(
     visit: Visit,
     request: Request,
@@ -99,7 +93,7 @@ async def retry_task(visit: Visit, task: Id) -> JSONResponse:
     return JSONResponse(shown_task(await visit.app.tasks.tell(visit.me, task)))
 
 
-@router.post("/{task}/rate", response_model=answers.Task, responses=_WITH_BODY, dependencies=_takes_json)
+@router.post("/{task}/rate", response_model=answers.Task, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def rate_task(visit: Visit, task: Id, body: bodies.Rating) -> JSONResponse:
     """Rate the answer; the router learns from it."""
     await visit.app.tasks.rate(visit.me, task, body.rating, body.comment)

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from starlette.responses import JSONResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import Id, Key, NameOrId, Part, Submission, Visit, is_json, listed, once
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, NameOrId, Part, Submission, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.services.run_reports import full_run, full_workflow, short_run, short_workflow
@@ -16,11 +16,10 @@ router = APIRouter(prefix="/api", tags=["workflows"], responses=documented(400, 
 _WITH_BODY = documented(404, 409, 413, 415)
 _OF_ONE = documented(404)
 _CHANGES = documented(404, 409)
-_takes_json = [Depends(is_json)]
 
 
 @router.post(
-    "/workflows", status_code=201, response_model=answers.Workflow, responses=_WITH_BODY, dependencies=_takes_json
+    "/workflows", status_code=201, response_model=answers.Workflow, responses=_WITH_BODY, dependencies=TAKES_JSON
 )
 async def save_workflow(visit: Visit, body: bodies.NewWorkflow, key: Key = None) -> Response:
     """Save a new version of a workflow. Faults are named with their place, and nothing faulty is stored."""
@@ -48,7 +47,7 @@ async def get_workflow(visit: Visit, workflow: NameOrId) -> JSONResponse:
     status_code=201,
     response_model=answers.Run,
     responses=_WITH_BODY,
-    dependencies=_takes_json,
+    dependencies=TAKES_JSON,
 )
 async def start_run(visit: Submission, workflow: NameOrId, body: bodies.NewRun, key: Key = None) -> JSONResponse:
     """Start the workflow. The same key with the same request: the same run."""
@@ -84,7 +83,7 @@ async def cancel_run(visit: Visit, run: Id) -> JSONResponse:
     return JSONResponse(full_run(await visit.app.runs.cancel(visit.me, run)))
 
 
-@router.post("/runs/{run}/retry", response_model=answers.Run, responses=_WITH_BODY, dependencies=_takes_json)
+@router.post("/runs/{run}/retry", response_model=answers.Run, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def retry_run(visit: Visit, run: Id, body: bodies.RunRetry) -> JSONResponse:
     """Go on with a failed or cancelled run; what is completed is kept."""
     await visit.app.runs.retry(visit.me, run, body.step)
@@ -92,7 +91,7 @@ async def retry_run(visit: Visit, run: Id, body: bodies.RunRetry) -> JSONRespons
 
 
 @router.post(
-    "/runs/{run}/steps/{step}/decision", response_model=answers.Run, responses=_WITH_BODY, dependencies=_takes_json
+    "/runs/{run}/steps/{step}/decision", response_model=answers.Run, responses=_WITH_BODY, dependencies=TAKES_JSON
 )
 async def decide_step(
     visit: Visit, run: Id, step: Annotated[str, Path(max_length=100)], body: bodies.Decision
