@@ -7,13 +7,13 @@ context, is authenticated with it, so that it opens nowhere else.
 
 import base64
 import binascii
-import os
 import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vel_tutor_mcp.auth import key_files
 from vel_tutor_mcp.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ KEY_BYTES = 32
 _VERSION = b"\x01"
 _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
 _HEAD_BYTES = len(_VERSION) + _ID_BYTES
-_LOCK_SECONDS = 10.0
 _OF_ID = "id"
 
 
@@ -168,28 +167,13 @@ def _read(file: Path) -> dict[bytes, bytes]:
 
 
 def _made(file: Path) -> dict[bytes, bytes]:
-    """The keys in a new file that only its owner may read; of processes that make one at once, all get the same."""
-    from filelock import FileLock, Timeout
-
+    """The keys in a new file; of processes that make one at once, all get the same."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(file.with_suffix(".key.lock"), timeout=_LOCK_SECONDS):
-            if not file.exists():
-                _write(file)
-            return _read(file)
-    except (OSError, Timeout) as problem:
+        key_files.make(file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+    except OSError as problem:
         raise _unusable(str(file), type(problem).__name__) from None
-
-
-def _write(file: Path) -> None:
-    """Under another name first: nobody finds half a key."""
-    key, draft = secrets.token_bytes(KEY_BYTES), file.with_suffix(".key.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
-        written.write(base64.b64encode(key) + b"\n")
-        written.flush()
-        os.fsync(written.fileno())
-    draft.replace(file)
+    return _read(file)
 
 
 def _unusable(place: str, why: str) -> ConfigurationError:

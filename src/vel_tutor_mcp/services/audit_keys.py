@@ -5,12 +5,11 @@ Public keys and signatures are written in hexadecimal.
 """
 
 import hashlib
-import os
 import re
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vel_tutor_mcp.auth import key_files
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 
@@ -21,7 +20,6 @@ KEY_FILE = "audit.key"
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ID_LENGTH = 16
-_LOCK_SECONDS = 10
 
 
 class Signer:
@@ -69,13 +67,11 @@ class Keys:
             raise _unusable(str(self._file), type(problem).__name__) from None
 
     def _made(self) -> str:
-        """The key in a new file that only its owner may read; of processes that make one at once, all get the same."""
-        from filelock import FileLock, Timeout
-
+        """The key in a new file; of processes that make one at once, all get the same."""
         try:
-            with FileLock(self._file.with_suffix(".key.lock"), timeout=_LOCK_SECONDS):
-                return self._stored() or _written(self._file)
-        except (OSError, Timeout) as problem:
+            key_files.make(self._file, f"{secrets.token_hex(32)}\n".encode())
+            return _checked(self._file.read_text(encoding="ascii"), str(self._file))
+        except OSError as problem:
             raise _unusable(str(self._file), type(problem).__name__) from None
 
 
@@ -109,17 +105,6 @@ def _signer(key: str) -> Signer:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Signer(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key)))
-
-
-def _written(file: Path) -> str:
-    key, draft = secrets.token_hex(32), file.with_suffix(".key.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as written:
-        written.write(key + "\n")
-        written.flush()
-        os.fsync(written.fileno())
-    draft.replace(file)
-    return key
 
 
 def _checked(text: str, place: str) -> str:

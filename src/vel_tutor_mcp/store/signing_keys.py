@@ -2,7 +2,6 @@
 that only its owner reads, and never leaves the machine: who has a copy of the database cannot sign.
 """
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from vel_tutor_mcp.auth import key_files
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.people_tables import signing_keys
@@ -62,9 +62,7 @@ def write(home: Path, key_id: str, pem: bytes) -> None:
     folder = home / FOLDER
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder / f"{_PREFIX}{key_id}{_SUFFIX}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
+        key_files.write(folder / f"{_PREFIX}{key_id}{_SUFFIX}", pem)
     except OSError as problem:
         raise ConfigurationError(
             f"The folder {folder} cannot be written; {problem.strerror}; it keeps the keys that sign tokens: make it "
