@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from people import Front, front
 from stores import NewDatabase
 from world import Providers, shared_app, simulated_providers, start_afresh
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.store.people_tables import tries
+from vel_tutor_mcp.store.tables import integrations
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +42,18 @@ async def app(
 def afresh(app: App, providers: Providers) -> Iterator[None]:
     yield
     start_afresh(app, providers)
+
+
+@pytest.fixture
+async def desk(app: App) -> Front:
+    """Where people come in; nobody has tried before."""
+    made = front(app)
+    async with made.database.write() as tx:
+        await tx.execute(tries.delete())
+    return made
+
+
+@pytest.fixture
+async def no_integrations(app: App) -> None:
+    async with app._parts.database.write() as tx:
+        await tx.execute(integrations.delete())

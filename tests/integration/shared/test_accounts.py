@@ -1,18 +1,13 @@
 """Accounts: who makes them, what with, who changes them, and what that does to those who are signed in."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 import sqlalchemy as sa
-from people import PASSWORD, Front, front
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers
+from people import PASSWORD, Front
 
-from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries, Unauthenticated
 from vel_tutor_mcp.models import Role
 from vel_tutor_mcp.services.accounts import role_named
-from vel_tutor_mcp.store.people_tables import tries, users
+from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.tables import audit_logs
 
 pytestmark = pytest.mark.anyio
@@ -21,27 +16,8 @@ NEW = "Another-Passw0rd"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def shared(
-    tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase
-) -> AsyncIterator[tuple[App, Providers]]:
-    async with (
-        simulated_providers() as providers,
-        shared_app(providers, tmp_path_factory.mktemp("home"), new_database, concurrency=0) as app,
-    ):
-        yield app, providers
-
-
-@pytest.fixture
-async def desk(shared: tuple[App, Providers]) -> Front:
-    made = front(shared[0])
-    async with made.database.write() as tx:
-        await tx.execute(tries.delete())
-    return made
+def values() -> dict[str, int]:
+    return {"concurrency": 0}
 
 
 async def test_a_new_account_can_begin_at_once(desk: Front) -> None:

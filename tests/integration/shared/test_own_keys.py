@@ -3,7 +3,6 @@
 import base64
 import logging
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.sealing import SecretKeys
@@ -27,9 +25,9 @@ from vel_tutor_mcp.services.integrations import Integrations, line_of
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.integrations import Status
-from vel_tutor_mcp.store.tables import breakers, integrations, metadata
+from vel_tutor_mcp.store.tables import breakers, metadata
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_integrations")]
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
 OURS = "gsk-test-groq"
@@ -38,31 +36,13 @@ OTHER = "gsk-another-fedcba9876543210-STUV"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+def values() -> dict[str, Any]:
+    return {"hedging": True}
 
 
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def shared(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, hedging=True) as app:
-        app._answers._router._jitter = lambda: 0.0
-        yield app
-
-
-@pytest.fixture
-async def app(shared: App, providers: Providers) -> App:
-    start_afresh(shared, providers)
-    async with shared._parts.database.write() as tx:
-        await tx.execute(integrations.delete())
-    return shared
+@pytest.fixture(autouse=True)
+def no_pauses(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app._answers._router, "_jitter", lambda: 0.0)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import base64
 import logging
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.sealing import SecretKeys
@@ -25,37 +23,10 @@ from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.integrations import Status
 from vel_tutor_mcp.store.tables import audit_logs, integrations, metadata
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_integrations")]
 
 KEY = SecretStr("sk-planted-0123456789abcdef-WXYZ")
 OTHER = SecretStr("sk-another-fedcba9876543210-STUV")
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-async def shared(
-    providers: Providers, new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[App]:
-    async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database) as app:
-        yield app
-
-
-@pytest.fixture
-async def app(shared: App, providers: Providers) -> App:
-    start_afresh(shared, providers)
-    async with shared._parts.database.write() as tx:
-        await tx.execute(integrations.delete())
-    return shared
 
 
 async def another(app: App, role: Any) -> Principal:

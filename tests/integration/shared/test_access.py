@@ -3,17 +3,14 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from people import FAST, PASSWORD, Front, front, new_address
-from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers
 
-from vel_tutor_mcp.app import App, database_of
+from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
 from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries, Unauthenticated
@@ -31,27 +28,8 @@ WRONG = "You are not signed in; e-mail or password are wrong"
 
 
 @pytest.fixture(scope="module")
-async def shared(
-    tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase
-) -> AsyncIterator[tuple[App, Providers]]:
-    async with (
-        simulated_providers() as providers,
-        shared_app(providers, tmp_path_factory.mktemp("home"), new_database, concurrency=0) as app,
-    ):
-        yield app, providers
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def desk(shared: tuple[App, Providers]) -> Front:
-    made = front(shared[0])
-    async with made.database.write() as tx:
-        await tx.execute(tries.delete())
-    return made
+def values() -> dict[str, int]:
+    return {"concurrency": 0}
 
 
 async def rows(desk: Front, table: sa.Table) -> int:
