@@ -4,7 +4,7 @@ import asyncio
 import csv
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from audit import ID, checkpoint, entries, fill_anew, harm, verdict
-from stores import NewDatabase
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ConfigurationError, InputError
@@ -23,7 +22,6 @@ from vel_tutor_mcp.services.audit_files import of_file
 from vel_tutor_mcp.services.audit_keys import Keys, key_id
 from vel_tutor_mcp.services.audit_verdict import Verdict
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.audit_chain import Flaw, row_hash
 from vel_tutor_mcp.store.audit_reading import rows
 from vel_tutor_mcp.store.database import Database
@@ -36,24 +34,16 @@ ME = Principal(user_id=ID, organisation_id=ID, name="jo", role="admin")
 FIRST = 2
 
 
-@pytest.fixture(scope="module")
-def place(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with new_database() as url:
-        place = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
-        schema.prepare(database_of(place), lambda: None)
-        yield place
-
-
 @pytest.fixture
-def database(place: Settings) -> Database:
-    database = database_of(place)
+def database(stored_in: Settings) -> Database:
+    database = database_of(stored_in)
     fill_anew(database, 9)
     return database
 
 
 @pytest.fixture
-def keys(place: Settings) -> Keys:
-    return Keys(place)
+def keys(stored_in: Settings) -> Keys:
+    return Keys(stored_in)
 
 
 @pytest.fixture

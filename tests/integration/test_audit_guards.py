@@ -1,16 +1,13 @@
 """The databases themselves refuse to change the trail, whoever asks and with whatever statement."""
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 from copies import chained, fill, writing
 from sqlalchemy.exc import DBAPIError
-from stores import NewDatabase, clear
+from stores import clear
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.database import Database
 
 ID = "917e6895-66c8-445f-b6d6-6f615c07879c"
@@ -26,24 +23,16 @@ MARKS = "UPDATE audit_checkpoints SET archive = 'audit-1-3.jsonl.gz', signature 
 ONLY = {"sqlite": "INSERT OR REPLACE INTO audit_logs SELECT * FROM audit_logs", "postgresql": "TRUNCATE audit_logs"}
 
 
-@pytest.fixture(scope="module")
-def prepared(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with new_database() as url:
-        place = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
-        database = database_of(place)
-        schema.prepare(database, lambda: None)
-        yield database
-
-
 @pytest.fixture
-def database(prepared: Database) -> Database:
+def database(stored_in: Settings) -> Database:
     """With five entries, of which three stand behind a checkpoint that is not archived yet."""
-    with writing(prepared) as connection:
+    database = database_of(stored_in)
+    with writing(database) as connection:
         clear(connection)
     rows = chained([CONTENT | {"payload": {"n": number}} for number in range(5)])
     signed = {"sequence": 3, "hash": rows[2]["hash"], "at": "then", "public_key": "", "signature": "", "archive": None}
-    fill(prepared, {"audit_logs": rows, "audit_checkpoints": [signed]})
-    return prepared
+    fill(database, {"audit_logs": rows, "audit_checkpoints": [signed]})
+    return database
 
 
 def refused(database: Database, statement: str) -> str:

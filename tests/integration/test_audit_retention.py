@@ -7,13 +7,11 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from audit import checkpoint, fill_anew, harm, kept
-from stores import NewDatabase
 
 import vel_tutor_mcp
 from vel_tutor_mcp.app import archives_of, database_of
@@ -24,7 +22,7 @@ from vel_tutor_mcp.services.audit_keeping import Keeping
 from vel_tutor_mcp.services.audit_keys import Keys
 from vel_tutor_mcp.services.audit_verdict import Verdict, of_database
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import audit_reading, schema
+from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Flaw
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.audit_reading import rows, standing
@@ -63,23 +61,15 @@ die()
 PLACES = ("while it writes", "with a draft", "with an archive", "before it commits", "when all is done")
 
 
-@pytest.fixture(scope="module")
-def place(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with new_database() as url:
-        place = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
-        schema.prepare(database_of(place), lambda: None)
-        yield place
+@pytest.fixture
+def keys(stored_in: Settings) -> Keys:
+    return Keys(stored_in)
 
 
 @pytest.fixture
-def keys(place: Settings) -> Keys:
-    return Keys(place)
-
-
-@pytest.fixture
-def database(place: Settings, keys: Keys) -> Database:
+def database(stored_in: Settings, keys: Keys) -> Database:
     """With nine entries: three that are old, three that will be soon, three that nobody signed."""
-    database = database_of(place)
+    database = database_of(stored_in)
     fill_anew(database, 9)
     checkpoint(database, keys, 3, OLD)
     checkpoint(database, keys, 6, YOUNG)
@@ -141,12 +131,12 @@ def test_without_a_folder_everything_stays(database: Database, keys: Keys) -> No
     indirect=["new_database"],
 )
 def test_who_is_killed_on_the_way_loses_and_doubles_nothing(
-    where: str, place: Settings, database: Database, keys: Keys, folder: Path
+    where: str, stored_in: Settings, database: Database, keys: Keys, folder: Path
 ) -> None:
-    url = place.database_url.get_secret_value() if place.database_url else ""
+    url = stored_in.database_url.get_secret_value() if stored_in.database_url else ""
     before = (NOW - timedelta(days=90)).isoformat()
     root = Path(vel_tutor_mcp.__file__).parents[1]
-    command = [sys.executable, "-c", DYING, where, str(place.home), str(folder), before, url]
+    command = [sys.executable, "-c", DYING, where, str(stored_in.home), str(folder), before, url]
     assert subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, timeout=60, check=False).returncode == 9
     done = where == PLACES[-1]
     assert numbers(database) == ([4, 5, 6, 7, 8, 9] if done else [1, 2, 3, 4, 5, 6, 7, 8, 9])
@@ -236,8 +226,8 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_removed(
     assert numbers(database) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
-def test_a_shared_database_archives_only_where_it_is_told_a_folder(place: Settings, tmp_path: Path) -> None:
-    own = None if place.database_url else place.home / "audit"
-    assert archives_of(place, database_of(place)) == own
-    told = place.model_copy(update={"audit_archive": tmp_path})
+def test_a_shared_database_archives_only_where_it_is_told_a_folder(stored_in: Settings, tmp_path: Path) -> None:
+    own = None if stored_in.database_url else stored_in.home / "audit"
+    assert archives_of(stored_in, database_of(stored_in)) == own
+    told = stored_in.model_copy(update={"audit_archive": tmp_path})
     assert archives_of(told, database_of(told)) == tmp_path

@@ -6,14 +6,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from audit import fill_anew, harm, hash_anew, kept, signed, verdict
 from copies import writing
-from stores import NewDatabase
 
 import vel_tutor_mcp
 from vel_tutor_mcp.app import database_of
@@ -21,7 +20,6 @@ from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.services.audit_keeping import Keeping
 from vel_tutor_mcp.services.audit_keys import Keys, key_id
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.audit_chain import Flaw
 from vel_tutor_mcp.store.audit_reading import standing
 from vel_tutor_mcp.store.database import Database
@@ -54,18 +52,10 @@ asyncio.run(appended(database, name, int(count)))
 """
 
 
-@pytest.fixture(scope="module")
-def place(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with new_database() as url:
-        place = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
-        schema.prepare(database_of(place), lambda: None)
-        yield place
-
-
 @pytest.fixture
-def database(place: Settings) -> Database:
+def database(stored_in: Settings) -> Database:
     """With nine entries."""
-    database = database_of(place)
+    database = database_of(stored_in)
     fill_anew(database, 9)
     return database
 
@@ -187,10 +177,10 @@ def test_nothing_is_signed_where_there_is_nothing(database: Database, keys: Keys
 
 
 def test_processes_that_append_at_once_make_one_chain_without_a_gap(
-    place: Settings, database: Database, keys: Keys
+    stored_in: Settings, database: Database, keys: Keys
 ) -> None:
     harm(database, "DELETE FROM audit_logs")
-    where = place.database_url.get_secret_value() if place.database_url else place.home / "vel-tutor.db"
+    where = stored_in.database_url.get_secret_value() if stored_in.database_url else stored_in.home / "vel-tutor.db"
     names = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(PROCESSES)]
     processes = [_appender(str(where), name, APPENDS // PROCESSES) for name in names]
     for process in processes:

@@ -7,7 +7,6 @@ and nothing is refused that there was money for.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 from noted import CATALOG, PRICES
 from schedules import Clock, Schedule, most_taken
-from stores import NewDatabase
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.models import Attempt, AuditEntry, FailureKind, NanoUsd, Outcome
@@ -25,7 +23,7 @@ from vel_tutor_mcp.routing.policy import SHORTEST_ANSWER, SHORTEST_REASONED_ANSW
 from vel_tutor_mcp.routing.reasons import OVER_BUDGET
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import attempts, budgets, history, schema
+from vel_tutor_mcp.store import attempts, budgets, history
 from vel_tutor_mcp.store.audit import Wanted, page
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.standing import Budget, Scope, begins
@@ -37,14 +35,6 @@ FIRST = int(os.environ.get("VEL_TEST_FIRST_SCHEDULE", "0"))
 WARNED, EXCEEDED = 80, 100
 
 SEEN: Counter[str] = Counter()
-
-
-@pytest.fixture
-def stored_in(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with new_database() as url:
-        told = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
-        schema.prepare(database_of(told), lambda: None)
-        yield told
 
 
 @pytest.mark.timeout(7200)

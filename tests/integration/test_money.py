@@ -1,7 +1,6 @@
 """Money: what a task may cost, what is set aside, what is booked, and that no sum passes a limit."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from genai_prices import Usage, calc_price
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import NewDatabase, empty
+from stores import empty
 from times import examples
 from world import Providers
 
@@ -44,7 +43,7 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import budgets, people, schema, tasks
+from vel_tutor_mcp.store import budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, available
@@ -231,14 +230,6 @@ MODELS = [row for row in CATALOG.models if row.provider in {"openai", "groq"} an
 
 shares = st.floats(0, 1) | st.none()
 moves = st.tuples(st.lists(st.sampled_from(MODELS), max_size=3), st.lists(shares, max_size=3))
-
-
-@pytest.fixture(scope="module")
-def stored_in(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with new_database() as url:
-        told = Settings.model_validate({"home": tmp_path_factory.mktemp("home"), "database_url": url})
-        schema.prepare(database_of(told), lambda: None)
-        yield told
 
 
 @settings(max_examples=examples(10), deadline=None)
