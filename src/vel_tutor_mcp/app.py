@@ -165,21 +165,7 @@ class Prepared:
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
         pace, warmth = Pace(), Warmth()
-        routes = Routes(
-            self.database,
-            self.catalog,
-            self.prices,
-            health,
-            configured,
-            allow_unpriced=self.settings.allow_unpriced,
-            learned=self.settings.learned_routing,
-            exploration=self.settings.exploration,
-            chance=self.chance,
-            pace=pace,
-            warmth=warmth,
-            estimates=self.estimates,
-            of_day=funds.of_day(self.settings),
-        )
+        routes = self._routes(health, configured, pace, warmth)
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         hedging = Hedging() if self.settings.hedging else None
         router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
@@ -225,6 +211,23 @@ class Prepared:
             _lines=lines,
             _care=care,
             _loops=tuple(map(asyncio.create_task, loops)),
+        )
+
+    def _routes(self, health: Health, configured: frozenset[str], pace: Pace, warmth: Warmth) -> Routes:
+        return Routes(
+            self.database,
+            self.catalog,
+            self.prices,
+            health,
+            configured,
+            allow_unpriced=self.settings.allow_unpriced,
+            learned=self.settings.learned_routing,
+            exploration=self.settings.exploration,
+            chance=self.chance,
+            pace=pace,
+            warmth=warmth,
+            estimates=self.estimates,
+            of_day=funds.of_day(self.settings),
         )
 
     def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from functools import cache
 from typing import Any
 
 import anyio
@@ -41,6 +42,12 @@ _ADVICE = {
 }
 # The HTTP client lets these two of its parts' errors through.
 _BREAKS = (httpx2.HTTPError, ssl.SSLError, anyio.EndOfStream)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """One for all vendors and keys: it takes longer to make than all the rest of a client."""
+    return httpx2.create_ssl_context()
 
 
 class OpenAICompatible:
@@ -80,11 +87,9 @@ class OpenAICompatible:
         limits = httpx2.Limits(
             max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
         )
-        # One for all: it takes longer to make than all the rest.
-        verify = httpx2.create_ssl_context()
         self._pools = Pools(
             max_connections,
-            lambda: openai.DefaultAsyncHttpxClient(limits=limits, verify=verify, transport=transport),
+            lambda: openai.DefaultAsyncHttpxClient(limits=limits, verify=_trusted(), transport=transport),
         )
         self._client = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY, base_url=base_url, max_retries=0, http_client=self._pools.first
