@@ -62,7 +62,7 @@ class Bearer:
             await self._known({**scope, "user": SignedIn(caller, self._url)}, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
-        token = _token(scope)
+        token = token_of(scope)
         if not token:
             raise Unauthenticated("There is no token; every request needs one; send Authorization: Bearer ...")
         access = (await self._desk.product()).access
@@ -74,7 +74,7 @@ class Bearer:
 
     def _unknown(self, scope: Scope, why: str) -> Response:
         """401, and where it says who gives tokens; the kind of error only where there was a token at all (RFC 6750)."""
-        error = f'error="invalid_token", error_description="{why}", ' if _token(scope) else ""
+        error = f'error="invalid_token", error_description="{why}", ' if token_of(scope) else ""
         challenge = f'Bearer {error}resource_metadata="{self._url}{METADATA}"'
         return answer(401, "AUTHENTICATION_REQUIRED", why, {"www-authenticate": challenge})
 
@@ -108,6 +108,7 @@ def answer(
     return Response(json.dumps(body), status_code=status, media_type="application/json", headers=headers)
 
 
-def _token(scope: Scope) -> str:
+def token_of(scope: Scope) -> str:
+    """The token that the request brings; empty where it brings none."""
     given = Headers(scope=scope).get("authorization", "")
     return given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""

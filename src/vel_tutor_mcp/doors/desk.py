@@ -117,7 +117,7 @@ class Desk:
             Unauthenticated: that is not known. ConfigurationError, Unavailable: as `product`.
         """
         app = await self.product()
-        caller = self._caller()
+        caller = self.caller()
         return app, app.local_principal if caller is None else caller.principal
 
     async def product(self) -> "App":
@@ -135,11 +135,15 @@ class Desk:
 
     def lets(self, operation: Operation) -> bool:
         """Whether the role of who is asking has the operation."""
-        caller = self._caller()
+        caller = self.caller()
         return caller is None or may(caller.principal.role, operation)
 
-    def _caller(self) -> "Caller | None":
-        """Who is asking by a token; None for the local user."""
+    def caller(self) -> "Caller | None":
+        """Who is asking by a token; None for the local user.
+
+        Raises:
+            Unauthenticated: that is not known.
+        """
         caller: Caller | None = getattr(auth_context_var.get(), "caller", None)
         if caller is None and not self._local:
             raise Unauthenticated("It is not known who is asking; there is no token; sign in.")

@@ -51,7 +51,7 @@ async def _submitting(request: Request, _: Annotated[Any, Security(_bearer)]) ->
 async def _counted(request: Request, kind: Kind) -> Asked:
     desk: Desk = request.app.state.desk
     app, me = await desk.enter()
-    asked = Asked(app, me, getattr(request.scope.get("user"), "caller", None), address_of(request.scope))
+    asked = Asked(app, me, desk.caller(), address_of(request.scope))
     request.state.allowance = await asked.count(kind)
     return asked
 

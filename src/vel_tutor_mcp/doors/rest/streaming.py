@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
+from vel_tutor_mcp.doors.bearer import token_of
 from vel_tutor_mcp.doors.rest.asking import Asked
 from vel_tutor_mcp.doors.rest.shown import shown_task
 from vel_tutor_mcp.errors import VelError
@@ -87,8 +88,7 @@ class TaskStream:
         Unauthenticated: the token was revoked or has expired since.
         """
         if self.visit.caller is not None:
-            token = self.request.headers["authorization"].partition(" ")[2].strip()
-            await self.visit.app.access.verify(token)
+            await self.visit.app.access.verify(token_of(self.request.scope))
 
 
 def _event(name: str, data: dict[str, Any], number: int | None = None) -> str:
