@@ -16,6 +16,7 @@ from vel_tutor_mcp.auth.accounts import Caller
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
 from vel_tutor_mcp.errors import Unauthenticated, VelError
+from vel_tutor_mcp.services.reports import moment
 
 METADATA = "/.well-known/oauth-protected-resource"
 _SCHEME = "bearer "
@@ -103,8 +104,10 @@ def answer(
     details: Sequence[Mapping[str, str]] = (),
 ) -> Response:
     """An error as all routes tell it; `details` say of fields what is wrong with them."""
-    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body = {"error": {"code": code, "message": message, "details": list(details)}, "timestamp": moment}
+    body = {
+        "error": {"code": code, "message": message, "details": list(details)},
+        "timestamp": moment(datetime.now(UTC)),
+    }
     return Response(json.dumps(body), status_code=status, media_type="application/json", headers=headers)
 
 

@@ -23,6 +23,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.lookup import spelt
 from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, integrations
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -244,17 +245,16 @@ def unopened(secret_keys: SecretKeys, integrations: Sequence[Integration]) -> li
 
 def shown(integration: Integration) -> dict[str, Any]:
     """What anybody who may see it is told."""
-    tested_at = integration.tested_at
     return {
         "provider": integration.provider,
         "status": integration.status.value,
         "owner_id": integration.owner_id,
         "base_url": integration.base_url,
         "key_ends": integration.ends,
-        "tested_at": tested_at and tested_at.isoformat(),
+        "tested_at": moment(integration.tested_at),
         "error": integration.error,
-        "created_at": integration.created_at.isoformat(),
-        "updated_at": integration.updated_at.isoformat(),
+        "created_at": moment(integration.created_at),
+        "updated_at": moment(integration.updated_at),
     }
 
 
