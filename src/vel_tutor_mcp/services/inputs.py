@@ -99,6 +99,8 @@ def merged(config: AgentConfig, changes: Mapping[str, Any]) -> AgentConfig:
     Raises:
         InputError: a value is not valid; names it.
     """
+    if not changes:  # as with most tasks
+        return config
     try:
         return AgentConfig.model_validate(config.model_dump(mode="json") | dict(changes))
     except ValidationError as problem:
