@@ -19,12 +19,12 @@ from databases import kinds_of_databases
 from measure import Measuring, Result, against, alone, both_in_turn, fewer
 
 from vel_tutor_mcp.app import database_of, upgrade
-from vel_tutor_mcp.services.audit_export import json_lines, sealed, write_lines
-from vel_tutor_mcp.services.audit_files import of_file
-from vel_tutor_mcp.services.audit_keeping import Keeping
-from vel_tutor_mcp.services.audit_keys import Keys
-from vel_tutor_mcp.services.audit_lines import Header, Part
-from vel_tutor_mcp.services.audit_verdict import of_database
+from vel_tutor_mcp.services.audit.export import json_lines, sealed, write_lines
+from vel_tutor_mcp.services.audit.files import of_file
+from vel_tutor_mcp.services.audit.keeping import Keeping
+from vel_tutor_mcp.services.audit.keys import Keys
+from vel_tutor_mcp.services.audit.lines import Header, Part
+from vel_tutor_mcp.services.audit.verdict import of_database
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, row_hash
 from vel_tutor_mcp.store.audit_reading import rows, standing

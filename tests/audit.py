@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from copies import chained, writing
 from stores import unguarded
 
-from vel_tutor_mcp.services.audit_keeping import Keeping
-from vel_tutor_mcp.services.audit_keys import Keys
-from vel_tutor_mcp.services.audit_verdict import Verdict, of_database
+from vel_tutor_mcp.services.audit.keeping import Keeping
+from vel_tutor_mcp.services.audit.keys import Keys
+from vel_tutor_mcp.services.audit.verdict import Verdict, of_database
 from vel_tutor_mcp.store.audit import as_text
 from vel_tutor_mcp.store.audit_chain import row_hash
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, insert

@@ -35,9 +35,9 @@ from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
 from vel_tutor_mcp.services.answers import Answers
-from vel_tutor_mcp.services.audit import Audit
-from vel_tutor_mcp.services.audit_keeping import Keeping
-from vel_tutor_mcp.services.audit_keys import Keys
+from vel_tutor_mcp.services.audit.keeping import Keeping
+from vel_tutor_mcp.services.audit.keys import Keys
+from vel_tutor_mcp.services.audit.trail import Audit
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls

@@ -16,11 +16,11 @@ from audit import ID, checkpoint, entries, fill_anew, harm, verdict
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.services.audit import Audit
-from vel_tutor_mcp.services.audit_export import Format
-from vel_tutor_mcp.services.audit_files import of_file
-from vel_tutor_mcp.services.audit_keys import Keys, key_id
-from vel_tutor_mcp.services.audit_verdict import Verdict
+from vel_tutor_mcp.services.audit.export import Format
+from vel_tutor_mcp.services.audit.files import of_file
+from vel_tutor_mcp.services.audit.keys import Keys, key_id
+from vel_tutor_mcp.services.audit.trail import Audit
+from vel_tutor_mcp.services.audit.verdict import Verdict
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import Flaw, row_hash
 from vel_tutor_mcp.store.audit_reading import rows

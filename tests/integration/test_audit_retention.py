@@ -16,11 +16,11 @@ from audit import checkpoint, fill_anew, harm, kept
 import vel_tutor_mcp
 from vel_tutor_mcp.app import archives_of, database_of
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.services.audit_archives import archive_next, rows_of_archives
-from vel_tutor_mcp.services.audit_files import of_file
-from vel_tutor_mcp.services.audit_keeping import Keeping
-from vel_tutor_mcp.services.audit_keys import Keys
-from vel_tutor_mcp.services.audit_verdict import Verdict, of_database
+from vel_tutor_mcp.services.audit.archives import archive_next, rows_of_archives
+from vel_tutor_mcp.services.audit.files import of_file
+from vel_tutor_mcp.services.audit.keeping import Keeping
+from vel_tutor_mcp.services.audit.keys import Keys
+from vel_tutor_mcp.services.audit.verdict import Verdict, of_database
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Flaw
@@ -38,8 +38,8 @@ import os, sys
 from datetime import datetime
 from pathlib import Path
 import sqlalchemy as sa
-from vel_tutor_mcp.services import audit_archives
-from vel_tutor_mcp.services.audit_keys import Keys
+from vel_tutor_mcp.services.audit import archives
+from vel_tutor_mcp.services.audit.keys import Keys
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
@@ -51,11 +51,11 @@ def die(*_, **__):
 where, home, folder, before, url = sys.argv[1:]
 database = PostgresDatabase(sa.make_url(url)) if url else SqliteDatabase(Path(home) / "vel-tutor.db")
 match where:
-    case "while it writes": audit_archives.os.fsync = die
+    case "while it writes": archives.os.fsync = die
     case "with a draft": Path.replace = die
     case "with an archive": audit_reading.prune = die
     case "before it commits": sa.Connection.commit = die
-audit_archives.archive_next(database, Keys(Settings(home=home)), Path(folder), datetime.fromisoformat(before))
+archives.archive_next(database, Keys(Settings(home=home)), Path(folder), datetime.fromisoformat(before))
 die()
 """
 PLACES = ("while it writes", "with a draft", "with an archive", "before it commits", "when all is done")

@@ -17,8 +17,8 @@ from copies import writing
 import vel_tutor_mcp
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.services.audit_keeping import Keeping
-from vel_tutor_mcp.services.audit_keys import Keys, key_id
+from vel_tutor_mcp.services.audit.keeping import Keeping
+from vel_tutor_mcp.services.audit.keys import Keys, key_id
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import Flaw
 from vel_tutor_mcp.store.audit_reading import standing

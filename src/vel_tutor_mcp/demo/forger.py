@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vel_tutor_mcp.services.audit_verdict import Verdict
+    from vel_tutor_mcp.services.audit.verdict import Verdict
 
 _LATER = 3
 
 
 def harmed(database: Path) -> "tuple[int, Verdict]":
     """The entry that was changed in the copy, and what verifying it says. Blocks."""
-    from vel_tutor_mcp.services.audit_verdict import of_database
+    from vel_tutor_mcp.services.audit.verdict import of_database
     from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
     forged = database.with_name("forged.db")

@@ -12,8 +12,8 @@ from vel_tutor_mcp.doors.cli.product import with_app
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
-    from vel_tutor_mcp.services.audit_export import Write
-    from vel_tutor_mcp.services.audit_verdict import Verdict
+    from vel_tutor_mcp.services.audit.export import Write
+    from vel_tutor_mcp.services.audit.verdict import Verdict
 
 commands = typer.Typer(no_args_is_help=True, help="Prove the audit trail, and export it.")
 
@@ -46,8 +46,8 @@ async def _verdict_of(app: "App") -> "Verdict":
 
 
 def _verdict_of_file(file: Path, keys: list[str]) -> "Verdict":
-    from vel_tutor_mcp.services.audit_files import of_file
-    from vel_tutor_mcp.services.audit_keys import public_key
+    from vel_tutor_mcp.services.audit.files import of_file
+    from vel_tutor_mcp.services.audit.keys import public_key
 
     return of_file(file, frozenset(filter(None, map(public_key, keys))) or None)
 
@@ -94,7 +94,7 @@ def _written_to(file: Path | None) -> "Iterator[Write]":
 @commands.command()
 def key(as_json: AsJson = False) -> None:
     """Print the public key by which others can check what this installation signs; made where there is none yet."""
-    from vel_tutor_mcp.services.audit_keys import Keys, key_id
+    from vel_tutor_mcp.services.audit.keys import Keys, key_id
     from vel_tutor_mcp.settings import load_settings
 
     public_key = Keys(load_settings()).signer().public_key

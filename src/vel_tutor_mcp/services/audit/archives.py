@@ -15,10 +15,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.services.audit_export import json_lines, write_lines
-from vel_tutor_mcp.services.audit_files import of_file, rows_of_archive
-from vel_tutor_mcp.services.audit_keys import Keys
-from vel_tutor_mcp.services.audit_lines import Header, Part
+from vel_tutor_mcp.services.audit.export import json_lines, write_lines
+from vel_tutor_mcp.services.audit.files import of_file, rows_of_archive
+from vel_tutor_mcp.services.audit.keys import Keys
+from vel_tutor_mcp.services.audit.lines import Header, Part
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint

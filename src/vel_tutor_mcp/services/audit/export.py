@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Literal
 
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.services.audit_keys import Signer
-from vel_tutor_mcp.services.audit_lines import (
+from vel_tutor_mcp.services.audit.keys import Signer
+from vel_tutor_mcp.services.audit.lines import (
     ENTRY,
     HEAD,
     Header,

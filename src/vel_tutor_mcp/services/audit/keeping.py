@@ -10,8 +10,8 @@ from pathlib import Path
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, VelError
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.audit_archives import archive_next
-from vel_tutor_mcp.services.audit_keys import Keys, Signer, key_id
+from vel_tutor_mcp.services.audit.archives import archive_next
+from vel_tutor_mcp.services.audit.keys import Keys, Signer, key_id
 from vel_tutor_mcp.store import audit, audit_checkpoints
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from vel_tutor_mcp.services.audit_keys import is_signed, key_id
+from vel_tutor_mcp.services.audit.keys import is_signed, key_id
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Fault, Flaw, Row, Walk, walk
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint

@@ -11,13 +11,14 @@ from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
-from vel_tutor_mcp.services import audit_export, audit_verdict, record
-from vel_tutor_mcp.services.audit_archives import rows_of_archives
-from vel_tutor_mcp.services.audit_export import Format, Write
-from vel_tutor_mcp.services.audit_keeping import sign
-from vel_tutor_mcp.services.audit_keys import Keys, Signer
-from vel_tutor_mcp.services.audit_lines import Header, Part
-from vel_tutor_mcp.services.audit_verdict import Verdict
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.audit import export, verdict
+from vel_tutor_mcp.services.audit.archives import rows_of_archives
+from vel_tutor_mcp.services.audit.export import Format, Write
+from vel_tutor_mcp.services.audit.keeping import sign
+from vel_tutor_mcp.services.audit.keys import Keys, Signer
+from vel_tutor_mcp.services.audit.lines import Header, Part
+from vel_tutor_mcp.services.audit.verdict import Verdict
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import audit as trail
@@ -81,7 +82,7 @@ class Audit:
         def archived(checkpoints: Sequence[Checkpoint]) -> Iterator[Row]:
             return rows_of_archives(folder, checkpoints) if folder else iter(())
 
-        return await in_thread(lambda: audit_verdict.of_database(self._database, self._keys.known(), archived))
+        return await in_thread(lambda: verdict.of_database(self._database, self._keys.known(), archived))
 
     @allows(Operation.AUDIT_READ)
     async def export(
@@ -114,11 +115,11 @@ class Audit:
             rows = audit_reading.rows(self._database, there.first, last, [*visible, *wanted.conditions])
             header = Header(part, there.first, told)
             if form == "csv":
-                lines = audit_export.csv_lines(rows, header)
+                lines = export.csv_lines(rows, header)
             else:
                 among = [] if told else [row for row in there.checkpoints if there.first - 1 <= row.sequence <= last]
-                lines = audit_export.sealed(audit_export.json_lines(rows, header, among), signer, _now())
-            audit_export.write_lines(lines, write)
+                lines = export.sealed(export.json_lines(rows, header, among), signer, _now())
+            export.write_lines(lines, write)
             if audit_reading.standing(self._database).first != there.first:
                 raise Conflict("Entries were archived while they were exported; some may be missing; export again.")
 

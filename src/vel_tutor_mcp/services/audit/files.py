@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.services.audit_keys import is_signed, key_id
-from vel_tutor_mcp.services.audit_lines import COLUMNS, ENTRY, HEAD, Header, Part, Seal, of_cells, parsed
-from vel_tutor_mcp.services.audit_verdict import Verdict, of_rows
+from vel_tutor_mcp.services.audit.keys import is_signed, key_id
+from vel_tutor_mcp.services.audit.lines import COLUMNS, ENTRY, HEAD, Header, Part, Seal, of_cells, parsed
+from vel_tutor_mcp.services.audit.verdict import Verdict, of_rows
 from vel_tutor_mcp.store.audit_chain import Fault, Flaw, Row, Walk, walk, walk_apart
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 
