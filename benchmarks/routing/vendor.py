@@ -85,7 +85,7 @@ def _event(chunk: Mapping[str, Any]) -> bytes:
 def provider(name: str, paced: Paced, weather: Weather | None, seed: str) -> OpenAICompatible:
     """Our real provider, on such a vendor."""
     vendor = Vendor(paced, weather, f"{seed} {name}")
-    made = OpenAICompatible(name, f"http://{name}.invalid/v1", "dummy-key", transport=vendor)
+    made = OpenAICompatible(name, f"http://{name}.invalid/v1", "dummy-key", transport=lambda: vendor)
     # The SDK looks at the platform in a thread before its first request, which no virtual clock can wait for.
     asyncio.run(made.list_models())
     return made

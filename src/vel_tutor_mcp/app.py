@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.providers.outbound import Outbound
 from vel_tutor_mcp.routing import task_types
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates, estimates
@@ -59,7 +61,7 @@ from vel_tutor_mcp.services.usage import Usage
 from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
-from vel_tutor_mcp.settings import Settings, user_name
+from vel_tutor_mcp.settings import Settings, parts_of, user_name
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
@@ -366,7 +368,12 @@ def _bad_url(why: str) -> ConfigurationError:
 def integrations_of(database: Database, settings: Settings, catalog: Catalog) -> Integrations:
     """The integrations in the database; no secret key is read yet."""
     base_urls = {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
-    return Integrations(database, secret_keys_of(settings), base_urls)
+    return Integrations(database, secret_keys_of(settings), base_urls, outbound_of(settings))
+
+
+def outbound_of(settings: Settings) -> Outbound:
+    """Where URLs may lead that come from users."""
+    return Outbound(tuple(ip_network(text) for text in parts_of(settings.private_networks)))
 
 
 def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:4000"
     allowed_hosts: str = ""
     trusted_proxies: str = ""
+    private_networks: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
     secret_key: SecretStr | None = None
     audit_days: Annotated[int, Field(ge=1)] = 90
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
             raise ValueError("must be names of hosts with commas between, without scheme, port and path")
         return names.lower()
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "private_networks")
     @classmethod
     def _are_networks(cls, addresses: str) -> str:
         try:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import httpx2
 import jwt
 import pytest
+from certificates import self_signed
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -319,32 +320,3 @@ async def test_no_secret_is_in_the_log_or_the_home(place: Place) -> None:
     assert account.name.encode() in kept
     for secret in (PASSWORD, token, issued.token, refresh):
         assert secret.encode() not in kept
-
-
-def self_signed(folder: Path, name: str) -> Path:
-    """A certificate with its key, in one PEM file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(record.now() - timedelta(days=1))
-        .not_valid_after(record.now() + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "tls.pem"
-    pem = serialization.Encoding.PEM
-    path.write_bytes(
-        certificate.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path

@@ -12,6 +12,7 @@ from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_BEGINNING_BYTES = 4 * 1024 * 1024
 
 # The end of the body mostly comes with [DONE]; reading it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
@@ -71,6 +72,17 @@ class Watch:
     def _disarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
+
+
+async def beginning(response: httpx2.Response) -> bytes:
+    """As much of a body as is looked at where it is no answer of a model: it may have no end."""
+    read = bytearray()
+    async with aclosing(response.aiter_bytes()) as packets:
+        async for packet in packets:
+            read += packet
+            if len(read) >= MAX_BEGINNING_BYTES:
+                break
+    return bytes(read[:MAX_BEGINNING_BYTES])
 
 
 class Call:

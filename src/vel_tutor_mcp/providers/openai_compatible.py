@@ -9,7 +9,6 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from functools import cache
 from typing import Any
 
 import anyio
@@ -21,11 +20,10 @@ from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
-from vel_tutor_mcp.providers.call import Call
-from vel_tutor_mcp.providers.pools import CONNECTIONS, Pools
+from vel_tutor_mcp.providers.call import Call, beginning
+from vel_tutor_mcp.providers.outbound import Carrier, trusted_by_default
+from vel_tutor_mcp.providers.pools import CONNECTIONS, KEEP_ALIVE_SECONDS, Pools
 
-# Vendors drop idle connections after a minute or more; a new one costs several times the CPU of a call.
-KEEP_ALIVE_SECONDS = 30.0
 DISCOVERY_SECONDS = 10.0
 
 _NO_KEY = "none"
@@ -44,10 +42,13 @@ _ADVICE = {
 _BREAKS = (httpx2.HTTPError, ssl.SSLError, anyio.EndOfStream)
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """One for all vendors and keys: it takes longer to make than all the rest of a client."""
-    return httpx2.create_ssl_context()
+class _Refused(Exception):
+    """The server answered, and it is no answer."""
+
+    def __init__(self, response: httpx2.Response, body: bytes) -> None:
+        super().__init__()
+        self.response = response
+        self.body = body
 
 
 class OpenAICompatible:
@@ -61,7 +62,7 @@ class OpenAICompatible:
         api_key: None for a server that asks for none.
         limit_name: what the vendor calls the most tokens that an answer may have.
         max_connections: calls at once; more wait for `Timeouts.connect` and then fail.
-        transport: what carries requests instead of the network.
+        transport: makes what carries requests instead of the network; nobody is sent on then.
         of_environment: whether the key is this process's own, whose account OPENAI_* variables may name.
 
     Raises:
@@ -76,7 +77,7 @@ class OpenAICompatible:
         *,
         limit_name: str = "max_tokens",
         max_connections: int = 100,
-        transport: httpx2.AsyncBaseTransport | None = None,
+        transport: Carrier | None = None,
         of_environment: bool = True,
     ) -> None:
         self._name = name
@@ -89,7 +90,12 @@ class OpenAICompatible:
         )
         self._pools = Pools(
             max_connections,
-            lambda: openai.DefaultAsyncHttpxClient(limits=limits, verify=_trusted(), transport=transport),
+            lambda: openai.DefaultAsyncHttpxClient(
+                limits=limits,
+                verify=trusted_by_default(),
+                transport=transport and transport(),
+                follow_redirects=transport is None,
+            ),
         )
         self._client = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY, base_url=base_url, max_retries=0, http_client=self._pools.first
@@ -182,8 +188,7 @@ class OpenAICompatible:
         response = await http.send(sent, stream=True)
         if not response.is_success:
             async with aclosing(response):
-                await response.aread()
-            raise openai.APIStatusError("", response=response, body=None)
+                raise _Refused(response, await beginning(response))
         return response
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
@@ -208,10 +213,12 @@ class OpenAICompatible:
         """Turns every failure of a call into one ProviderError, whose text and causes hold no key."""
         try:
             yield
-        except openai.APIStatusError as error:
+        except _Refused as error:
             if call is not None:
                 call.hear_limits(error.response)
-            failure = self._refusal(model, error.response)
+            failure = self._refusal(model, error.response, error.body)
+        except openai.APIStatusError as error:
+            failure = self._refusal(model, error.response, error.response.content)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
             failure.billable, failure.telling = error.billable, error.telling
@@ -225,9 +232,9 @@ class OpenAICompatible:
         # The SDK's error holds the request with its headers.
         raise failure from None
 
-    def _refusal(self, model: str, response: httpx2.Response) -> ProviderError:
+    def _refusal(self, model: str, response: httpx2.Response, body: bytes) -> ProviderError:
         status = response.status_code
-        said = wire.decode_complaint(response.content)
+        said = wire.decode_complaint(body)
         why = f"it answered {status}" + (f": {said.text}" if said.text else "")
         failure = self._failure(model, wire.kind_of_status(status, said.code), why, _advice(status, said.code))
         failure.status = status

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 import httpx2
 
 CONNECTIONS = 16
+# Vendors drop idle connections after a minute or more; a new one costs several times the CPU of a call.
+KEEP_ALIVE_SECONDS = 30.0
 
 
 class Pools:

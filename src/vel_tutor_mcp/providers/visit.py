@@ -15,6 +15,8 @@ import httpx2
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.providers import wire
+from vel_tutor_mcp.providers.call import beginning
+from vel_tutor_mcp.providers.outbound import Carrier, trusted_by_default
 
 _NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
@@ -40,16 +42,17 @@ async def visit(base_url: str, key: str | None, seconds: float) -> Visit:
     return await _asked(base_url, "/models", key, seconds, follow_redirects=True)
 
 
-async def prove(base_url: str, key: str | None, seconds: float) -> Visit:
+async def prove(base_url: str, key: str | None, seconds: float, transport: Carrier | None = None) -> Visit:
     """Ask whether the key is taken, at most so long for each of two questions, neither of which costs anything.
 
     Who lists no models is sent a chat without a message: that is refused, but a bad key is refused before it. Nobody is
-    sent on: the key is for this address alone.
+    sent on: the key is for this address alone. `transport` makes what carries the questions instead of the network.
     """
-    seen = await _asked(base_url, "/models", key, seconds)
+    seen = await _asked(base_url, "/models", key, seconds, transport=transport)
     if seen.status in _NO_LIST:
         sent = {"messages": [], "max_tokens": 1}
-        return replace(await _asked(base_url, "/chat/completions", key, seconds, sent=sent), asked_to_chat=True)
+        seen = await _asked(base_url, "/chat/completions", key, seconds, sent=sent, transport=transport)
+        return replace(seen, asked_to_chat=True)
     return seen
 
 
@@ -61,22 +64,29 @@ async def _asked(
     *,
     sent: dict[str, Any] | None = None,
     follow_redirects: bool = False,
+    transport: Carrier | None = None,
 ) -> Visit:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     method, begun = "POST" if sent else "GET", time.perf_counter()
     try:
         async with (
             asyncio.timeout(seconds),
-            httpx2.AsyncClient(follow_redirects=follow_redirects, timeout=None) as client,
+            httpx2.AsyncClient(
+                follow_redirects=follow_redirects,
+                timeout=None,
+                verify=trusted_by_default(),
+                transport=transport and transport(),
+            ) as client,
+            client.stream(method, f"{base_url.rstrip('/')}{path}", headers=headers, json=sent) as response,
         ):
-            response = await client.request(method, f"{base_url.rstrip('/')}{path}", headers=headers, json=sent)
+            body = await beginning(response)
     except TimeoutError:
         return Visit(problem=f"no answer within {seconds:g} s")
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
         return Visit(problem=wire.quote(str(problem), key).rstrip(".") or type(problem).__name__)
     return Visit(
         status=response.status_code,
-        models=_count(response),
+        models=_count(body) if response.is_success else None,
         seconds=time.perf_counter() - begun,
         seconds_ahead=seconds_ahead(response.headers.get("date", ""), datetime.now(UTC)),
     )
@@ -91,10 +101,8 @@ def seconds_ahead(date: str, now: datetime) -> float | None:
     return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
 
 
-def _count(response: httpx2.Response) -> int | None:
-    if not response.is_success:
-        return None
+def _count(body: bytes) -> int | None:
     try:
-        return len(wire.decode_models(response.content))
+        return len(wire.decode_models(body))
     except ProviderError:
         return None

@@ -5,17 +5,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from vel_tutor_mcp.auth.roles import Operation, Reach, may_to, reach
 from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError, NotFound, NotYours
+from vel_tutor_mcp.errors import ConfigurationError, Conflict, InputError, NotFound, NotYours
 from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.providers.outbound import Carrier, Outbound
 from vel_tutor_mcp.providers.visit import Visit, prove
 from vel_tutor_mcp.routing.lines import name_of
 from vel_tutor_mcp.routing.reasons import OWN_KEY
@@ -33,7 +32,7 @@ PURPOSE = "integration"
 # Task Master is a program, no vendor: its key is kept for it, and nobody can be asked whether it is good.
 TASK_MASTER = "taskmaster"
 TEST_SECONDS = 10.0
-LONGEST_KEY, LONGEST_URL = 500, 300
+LONGEST_KEY = 500
 
 _NOWHERE = "There is no such integration; no key of yours is stored for this provider; store one first."
 _SHOWN_END, _LEAST_TO_SHOW = 4, 16
@@ -51,12 +50,15 @@ class Rotation:
 
 
 class Integrations:
-    """`base_urls` are where this installation reaches each provider."""
+    """`base_urls` are where this installation reaches each provider; `outbound` bounds where owners' own may lead."""
 
-    def __init__(self, database: Database, secret_keys: SecretKeys, base_urls: Mapping[str, str]) -> None:
+    def __init__(
+        self, database: Database, secret_keys: SecretKeys, base_urls: Mapping[str, str], outbound: Outbound
+    ) -> None:
         self._database = database
         self._secret_keys = secret_keys
         self._base_urls = base_urls
+        self._outbound = outbound
 
     @allows(Operation.INTEGRATION_WRITE)
     async def put(
@@ -67,10 +69,10 @@ class Integrations:
         A server of one's own, at `base_url`, may take no key.
 
         Raises:
-            InputError: there is no such provider, or the key or the URL is none. Forbidden: the role
-                may not name an address of this machine. ConfigurationError: the secret key cannot be used.
+            InputError: there is no such provider, or the key or the URL is none. Forbidden: the URL's address
+                is none that this server calls for its users. ConfigurationError: the secret key cannot be used.
         """
-        self._check(principal, provider, base_url)
+        self._check(provider, base_url)
         text = _key(key, needed=base_url is None)
         at = record.now()
         made = replace(integrations.new(principal, provider, at), base_url=base_url)
@@ -89,14 +91,14 @@ class Integrations:
             Conflict: it was changed meanwhile. ConfigurationError: the key cannot be opened.
         """
         seen = await self.get(principal, provider)
-        self._check(principal, provider, None)
+        self._check(provider, None)
         if provider == TASK_MASTER:
             raise InputError(
                 "The key of taskmaster cannot be tested; Task Master is a program and no vendor that could be asked; "
                 "it stays pending until Task Master uses it."
             )
         key = await self.opened(seen)
-        error = refusal(provider, await prove(self.base_url_of(seen), key, TEST_SECONDS))
+        error = refusal(provider, await prove(self.base_url_of(seen), key, TEST_SECONDS, self.carrier_to(seen)))
         at = record.now()
         status = Status.ERROR if error else Status.ACTIVE
         return await self._judge(
@@ -176,15 +178,20 @@ class Integrations:
         """Where its key is sent."""
         return integration.base_url or self._base_urls[integration.provider]
 
-    def _check(self, principal: Principal, provider: str, base_url: str | None) -> None:
+    def carrier_to(self, integration: Integration) -> Carrier | None:
+        """What carries calls to an owner's own URL; None where it is the installation's."""
+        url = integration.base_url
+        return None if url is None else partial(self._outbound.transport, url)
+
+    def _check(self, provider: str, base_url: str | None) -> None:
         known = [*self._base_urls, TASK_MASTER]
         if provider not in known:
             raise InputError(f"There is no such provider; keys are kept for {', '.join(sorted(known))}; name one.")
-        if base_url is not None and _is_here(base_url) and principal.role != "admin":
-            raise Forbidden(
-                "You may not name an address of this machine; what listens there is its administrator's; use a server "
-                "with https."
-            )
+        if base_url is None:
+            return
+        if set(base_url) & {"?", "#"}:
+            raise InputError("The base URL has a ? or #; paths are put after it; write it like https://host/v1.")
+        self._outbound.check(base_url)
 
     def _anew(self, seen: Integration) -> bytes | None:
         sealed = seen.sealed_key
@@ -314,35 +321,6 @@ def _key(key: SecretStr | None, *, needed: bool) -> str | None:
 
 def _ends(key: str) -> str:
     return key[-_SHOWN_END:] if len(key) >= _LEAST_TO_SHOW else ""
-
-
-def _is_here(base_url: str) -> bool:
-    """Whether the URL is of this machine itself.
-
-    Raises:
-        InputError: it is no URL that keys may be sent to.
-    """
-    try:
-        url = urlsplit(base_url)
-        host, _ = url.hostname or "", url.port
-    except ValueError:
-        host, url = "", urlsplit("")
-    here = host == "localhost" or _is_loopback(host)
-    plain = not (url.username or url.password or url.query or url.fragment)
-    fits = len(base_url) <= LONGEST_URL and base_url.isascii() and base_url.isprintable() and " " not in base_url
-    if not (host and fits and plain and url.scheme in (("http", "https") if here else ("https",))):
-        raise InputError(
-            "The base URL cannot be used; keys go to https:// only, or to this machine, at an address without user, "
-            "password, ? or #; write it like https://host/v1."
-        )
-    return here
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _audit(tx: Transaction, principal: Principal, action: str, integration: Integration) -> None:

@@ -98,6 +98,7 @@ class Lines:
         if row is None:
             raise ConfigurationError("the catalog has no such provider any more")
         key, base_url = await self._integrations.opened(integration), self._integrations.base_url_of(integration)
+        carrier = self._integrations.carrier_to(integration)
 
         def make() -> Provider:
             return OpenAICompatible(
@@ -106,6 +107,7 @@ class Lines:
                 key,
                 limit_name=row.max_tokens_field,
                 max_connections=self._most_calls,
+                transport=carrier,
                 of_environment=False,
             )
 

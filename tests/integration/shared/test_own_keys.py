@@ -18,6 +18,7 @@ from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.errors import NoCandidate
 from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskRequest, TaskStatus
 from vel_tutor_mcp.providers.base import ChatRequest, Timeouts
+from vel_tutor_mcp.providers.outbound import Outbound
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 from vel_tutor_mcp.routing.hedge import LEAST_TIMES, Hedging
 from vel_tutor_mcp.services import lines, record
@@ -37,7 +38,7 @@ OTHER = "gsk-another-fedcba9876543210-STUV"
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, Any]:
-    return {"hedging": True}
+    return {"hedging": True, "private_networks": "127.0.0.0/8"}
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +226,7 @@ async def test_a_hedge_is_called_with_the_owners_key_too(app: App, me: Principal
 
 async def test_a_key_that_cannot_be_opened_here_is_told_and_others_are_asked(app: App, me: Principal) -> None:
     elsewhere = SecretKeys(base64.b64encode(secrets.token_bytes(32)).decode(), Path("nowhere"))
-    there = Integrations(app._parts.database, elsewhere, app.integrations._base_urls)
+    there = Integrations(app._parts.database, elsewhere, app.integrations._base_urls, Outbound())
     await there.put(me, "groq", SecretStr(KEY))
     await there.test(me, "groq")
     told = await asked(app, me)
