@@ -12,10 +12,11 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.passwords import Passwords
 from vel_tutor_mcp.models import AuditEntry, Role
-from vel_tutor_mcp.services.access import Access, SignedIn
+from vel_tutor_mcp.services.access import Access
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.people_tables import tries
 

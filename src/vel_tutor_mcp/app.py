@@ -51,6 +51,7 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
+from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
@@ -88,6 +89,7 @@ class App:
     local_principal: Principal
     accounts: Accounts
     access: Access
+    oauth: OAuth
     catalog: Catalog
     agents: Agents
     tasks: Tasks
@@ -180,7 +182,7 @@ class Prepared:
         workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
-        accounts, access = self._coming_in(principal)
+        accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
@@ -190,6 +192,7 @@ class Prepared:
             local_principal=principal,
             accounts=accounts,
             access=access,
+            oauth=oauth,
             catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
@@ -232,10 +235,12 @@ class Prepared:
             of_day=funds.of_day(self.settings),
         )
 
-    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access]:
-        credentials = Credentials(self.database, principal.organisation_id)
-        keyring = Keyring(self.database, self.settings.home, self.settings.public_url)
-        return Accounts(self.database, credentials), Access(self.database, credentials, keyring)
+    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access, OAuth]:
+        database, url = self.database, self.settings.public_url
+        credentials = Credentials(database, principal.organisation_id)
+        keyring = Keyring(database, self.settings.home, url)
+        oauth = OAuth(database, credentials, keyring, url)
+        return Accounts(database, credentials), Access(database, credentials, keyring), oauth
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""

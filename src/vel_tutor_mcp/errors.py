@@ -7,6 +7,7 @@
     |   +-- Conflict          it exists already, or its state does not allow this
     |   +-- Forbidden         the principal's role does not allow this
     |   +-- Unauthenticated   who is asking is not known: no token, or none that is good
+    |   +-- OAuthRefused      a client's request by OAuth is not in order, in the words of RFC 6749
     |   +-- TooManyTries      it was tried too often; says when to try again
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
@@ -78,9 +79,34 @@ class Forbidden(InputError):
 
 
 class Unauthenticated(InputError):
-    """It is not known who is asking; there is no valid token; sign in."""
+    """It is not known who is asking; there is no valid token; sign in.
+
+    Attributes:
+        recorded: it is in the audit trail.
+    """
 
     code = "unauthenticated"
+    recorded = False
+
+    def __init__(self, message: str | None = None, *, recorded: bool = False) -> None:
+        super().__init__(message or "It is not known who is asking; there is no valid token; sign in.")
+        self.recorded = recorded
+
+
+class OAuthRefused(InputError):
+    """The request of a client is not in order.
+
+    Attributes:
+        error: which kind of fault, as RFC 6749, 7591 and 8707 call it.
+        recorded: it is in the audit trail.
+    """
+
+    code = "oauth_refused"
+
+    def __init__(self, error: str, message: str, *, recorded: bool = False) -> None:
+        super().__init__(message)
+        self.error = error
+        self.recorded = recorded
 
 
 class TooManyTries(InputError):

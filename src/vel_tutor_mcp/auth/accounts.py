@@ -28,16 +28,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What tokens are good by until it expires or is revoked: a sign-in, or a token issued to a client by a name."""
+    """What tokens are good by until it expires or is revoked: a sign-in, a token issued to a client by a name, or what
+    somebody allowed the client `client_id` by OAuth.
+    """
 
     id: str
     owner_id: str
     organisation_id: str
-    kind: Literal["sign_in", "client"]
+    kind: Literal["sign_in", "client", "oauth"]
     name: str | None
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,10 @@ _LONGEST_TOKEN = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a token says: who may ask with it, by which grant, until when; `role` is as of its issue."""
+    """What a token says: who may ask with it, by which grant, until when; `role` is as of its issue.
+
+    `client_id` and `scope` are of clients that were allowed to come in by OAuth (RFC 9068).
+    """
 
     user_id: str
     organisation_id: str
@@ -32,6 +35,8 @@ class Claims:
     token_id: str
     issued_at: datetime
     expires_at: datetime
+    client_id: str | None = None
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,10 @@ class Tokens:
             "iss": self.url,
             "iat": int(claims.issued_at.timestamp()),
             "exp": int(claims.expires_at.timestamp()),
+            "client_id": claims.client_id,
+            "scope": claims.scope,
         }
+        content = {name: value for name, value in content.items() if value is not None}
         return jwt.encode(content, key.private, algorithm=_ALGORITHM, headers={"kid": key.id})
 
     def verified(self, token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
@@ -147,6 +155,8 @@ def _claims(content: Mapping[str, Any]) -> Claims:
         token_id=str(content["jti"]),
         issued_at=datetime.fromtimestamp(content["iat"], UTC),
         expires_at=datetime.fromtimestamp(content["exp"], UTC),
+        client_id=content.get("client_id"),
+        scope=content.get("scope"),
     )
 
 

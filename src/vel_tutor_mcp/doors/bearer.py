@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vel_tutor_mcp.auth.accounts import Caller
+from vel_tutor_mcp.auth.oauth import SCOPE
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
 from vel_tutor_mcp.errors import Unauthenticated, VelError
@@ -85,6 +86,7 @@ def metadata(url: str) -> dict[str, Any]:
     return {
         "resource": url,
         "authorization_servers": [url],
+        "scopes_supported": [SCOPE],
         "bearer_methods_supported": ["header"],
         "resource_name": "Vel Tutor",
     }

@@ -40,7 +40,7 @@ _NO_PORT = {
     errno.EACCES: "the system keeps it for administrators",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
-# What needs no token beside the metadata.
+# What needs no token beside the metadata and OAuth.
 OPEN_TO_ALL = frozenset({HEALTH, "/api/auth/login", "/api/auth/refresh"})
 _EVERY_ADDRESS = {"0.0.0.0", "[::]"}  # noqa: S104 - to keep them out
 # Longer than clients keep an idle connection (5 s is usual), so that it is theirs to close, never in mid-request.
@@ -98,13 +98,18 @@ def make_app(
 ) -> Starlette:
     """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
 
-    Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL`.
+    Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
+    which clients get one (`doors.oauth`).
     """
     routes: list[BaseRoute] = list(server.sse_app(transport_security=_CHECKED).routes)
     middleware: list[Middleware] = []
     if public_url is not None:
+        from vel_tutor_mcp.doors.oauth import routes as oauth
+
         routes.append(Route(METADATA, _metadata_of(public_url), methods=["GET"]))
-        middleware.append(Middleware(Bearer, desk=desk, url=public_url, open_to_all=OPEN_TO_ALL))
+        routes += oauth.oauth_routes(desk, public_url)
+        open_to_all = OPEN_TO_ALL | oauth.OPEN_TO_ALL
+        middleware.append(Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all))
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)

@@ -1,43 +1,27 @@
 """Coming in: signing in and out, the tokens that say so afterwards, and what they are good by."""
 
-import hashlib
-import secrets
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Literal
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account, Caller, Grant
 from vel_tutor_mcp.auth.roles import Operation, may_to
-from vel_tutor_mcp.errors import InputError, NotFound, NotYours, TooManyTries, Unauthenticated
+from vel_tutor_mcp.errors import InputError, NotFound, NotYours, Unauthenticated
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.services import record, throttle
-from vel_tutor_mcp.services.credentials import Credentials, network
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lookup import account_of, spelt
+from vel_tutor_mcp.services.pairs import SIGN_IN_LIVES, Pairs, Renewal, SignedIn, begun
 from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.refusals import Refusals
 from vel_tutor_mcp.store import accounts, audit, grants
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
-TOKEN_LIVES = timedelta(hours=24)
-SIGN_IN_LIVES = timedelta(days=30)
 MOST_DAYS = 366
 _MAX_NAME_CHARACTERS = 100
-# By which scanners of secrets know it.
-_REFRESH_PREFIX = "vtr_"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedIn:
-    """Whose sign-in it is, the token that says so until `expires_at`, and the one that brings the next pair, once."""
-
-    account: Account
-    token: str
-    expires_at: datetime
-    refresh_token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +39,8 @@ class Access:
         self._database = database
         self._credentials = credentials
         self._keyring = keyring
+        self._pairs = Pairs(database, keyring)
+        self._refusals = Refusals(database, credentials.nobody)
 
     async def sign_in(self, email: str, password: str, address: str) -> SignedIn:
         """Raises:
@@ -62,8 +48,7 @@ class Access:
         TooManyTries: of this account or from this address.
         """
         account = await self._credentials.signing_in(email, password, address)
-        grant, refresh_token = await self._begin(account, address)
-        return await self._told(account, grant, refresh_token)
+        return await self._pairs.told(await self._begin(account, address))
 
     async def refresh(self, refresh_token: str, address: str) -> SignedIn:
         """The next pair of tokens. A refresh token is good once: whoever brings it again ends the sign-in.
@@ -71,8 +56,7 @@ class Access:
         Raises:
             Unauthenticated: it is none that is good.
         """
-        account, grant, next_token = await self._exchange(refresh_token, address)
-        return await self._told(account, grant, next_token)
+        return await self._pairs.renewed(refresh_token, address)
 
     async def verify(self, token: str) -> Caller:
         """Who is asking with this token, with the role that they have now.
@@ -96,10 +80,7 @@ class Access:
 
     async def note_refusal(self, reason: str, address: str) -> None:
         """Put on record that a token was not taken; of an address five in a minute, and then that there are more."""
-        with suppress(TooManyTries):
-            often = partial(self._note, action="token_refused_often", address=address)
-            await throttle.admit(self._database, (f"token:{network(address)}",), often)
-            await self._note_alone("token_refused", address, reason)
+        await self._refusals.note("token_refused", "token", reason, address)
 
     @allows(Operation.TOKEN_ISSUE)
     async def issue(self, principal: Principal, name: str, days: int = 90, user: str | None = None) -> Issued:
@@ -115,7 +96,7 @@ class Access:
                 f"{MOST_DAYS} days; correct them."
             )
         account, grant = await self._grant_client(principal, name, timedelta(days=days), user or principal.user_id)
-        return Issued(grant=grant, token=await self._signed(account, grant, grant.expires_at))
+        return Issued(grant=grant, token=await self._pairs.signed(account, grant, grant.expires_at))
 
     @allows(Operation.PROFILE)
     @unbroken
@@ -145,75 +126,14 @@ class Access:
         return grant
 
     @unbroken
-    async def _note_alone(self, action: str, address: str, reason: str) -> None:
-        async with self._database.write() as tx:
-            await self._note(tx, action, address, reason=reason)
-
-    async def _note(self, tx: Transaction, action: str, address: str, **facts: str) -> None:
-        nobody = self._credentials.nobody
-        await audit.append(tx, nobody, action, "token", {"address": address, **facts}, record.now())
-
-    async def _told(self, account: Account, grant: Grant, refresh_token: str) -> SignedIn:
-        expires_at = record.now() + TOKEN_LIVES
-        token = await self._signed(account, grant, expires_at)
-        return SignedIn(account=account, token=token, expires_at=expires_at, refresh_token=refresh_token)
-
-    async def _signed(self, account: Account, grant: Grant, expires_at: datetime) -> str:
-        from vel_tutor_mcp.auth.tokens import Claims
-
-        claims = Claims(
-            user_id=account.id,
-            organisation_id=account.organisation_id,
-            role=account.role,
-            grant_id=grant.id,
-            token_id=str(uuid4()),
-            issued_at=record.now(),
-            expires_at=expires_at,
-        )
-        return await self._keyring.signed(claims)
-
-    @unbroken
     async def _bearer(self, grant_id: str) -> Principal | None:
         async with self._database.read() as tx:
             return await grants.bearer(tx, grant_id)
 
     @unbroken
-    async def _begin(self, account: Account, address: str) -> tuple[Grant, str]:
+    async def _begin(self, account: Account, address: str) -> Renewal:
         async with self._database.write() as tx:
-            if await accounts.get(tx, account.id) != account:
-                raise Unauthenticated("You are not signed in; the account was changed meanwhile; try again.")
-            at = record.now()
-            await grants.forget_expired(tx, account.id, at)
-            grant = _grant(account, "sign_in", None, at, SIGN_IN_LIVES)
-            await grants.insert(tx, grant)
-            await audit.append(tx, account.principal, "signed_in", f"grant:{grant.id}", {"address": address}, at)
-            return grant, await _add_refresh(tx, grant)
-
-    @unbroken
-    async def _exchange(self, refresh_token: str, address: str) -> tuple[Account, Grant, str]:
-        spent = _hash(refresh_token)
-        async with self._database.read() as tx:
-            if await grants.find_refresh(tx, spent) is None:  # a guess costs a look, not the writer's lock
-                raise _not_good()
-        async with self._database.write() as tx:
-            at = record.now()
-            found = await grants.find_refresh(tx, spent)
-            principal = await grants.bearer(tx, found.grant_id) if found else None
-            if found is None or principal is None or found.expires_at <= at:
-                raise _not_good()
-            reused = found.used_at is not None
-            if reused:
-                await grants.revoke(tx, found.grant_id, at)
-                facts = {"address": address}
-                await audit.append(tx, principal, "refresh_reused", f"grant:{found.grant_id}", facts, at)
-            else:
-                told = await _renewed(tx, principal, found.grant_id, spent, at)
-        if reused:
-            raise Unauthenticated(
-                "The refresh token is not good; it was used before, so somebody has a copy and the sign-in has ended; "
-                "sign in again."
-            )
-        return told
+            return await begun(tx, account, await signed_in(tx, account, address, SIGN_IN_LIVES))
 
     @unbroken
     async def _grant_client(
@@ -230,23 +150,20 @@ class Access:
         return account, grant
 
 
-async def _renewed(
-    tx: Transaction, principal: Principal, grant_id: str, spent: str, at: datetime
-) -> tuple[Account, Grant, str]:
-    account, grant = await accounts.get(tx, principal.user_id), await grants.get(tx, grant_id)
-    assert account is not None
-    assert grant is not None
-    await grants.use_refresh(tx, spent, at)
-    grant = replace(grant, expires_at=at + SIGN_IN_LIVES)
-    await grants.prolong(tx, grant.id, grant.expires_at)
-    await audit.append(tx, principal, "token_refreshed", f"grant:{grant.id}", {}, at)
-    return account, grant, await _add_refresh(tx, grant)
+async def signed_in(tx: Transaction, account: Account, address: str, lives: timedelta) -> Grant:
+    """What somebody comes in by whose password has just been found to be theirs.
 
-
-async def _add_refresh(tx: Transaction, grant: Grant) -> str:
-    token = f"{_REFRESH_PREFIX}{secrets.token_urlsafe(32)}"
-    await grants.add_refresh(tx, grant, _hash(token))
-    return token
+    Raises:
+        Unauthenticated: the account was changed since then.
+    """
+    if await accounts.get(tx, account.id) != account:
+        raise Unauthenticated("You are not signed in; the account was changed meanwhile; try again.")
+    at = record.now()
+    await grants.forget_expired(tx, account.id, at)
+    grant = _grant(account, "sign_in", None, at, lives)
+    await grants.insert(tx, grant)
+    await audit.append(tx, account.principal, "signed_in", f"grant:{grant.id}", {"address": address}, at)
+    return grant
 
 
 def _grant(
@@ -261,11 +178,3 @@ def _grant(
         created_at=at,
         expires_at=at + lives,
     )
-
-
-def _hash(refresh_token: str) -> str:
-    return hashlib.sha256(refresh_token.encode(errors="replace")).hexdigest()
-
-
-def _not_good() -> Unauthenticated:
-    return Unauthenticated("The refresh token is not good; it has expired, was revoked or is none of ours; sign in.")

@@ -10,7 +10,7 @@ from vel_tutor_mcp.auth.accounts import Grant
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, users
+from vel_tutor_mcp.store.people_tables import authorizations, grants, refresh_tokens, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,12 @@ async def bearer(tx: Transaction, grant_id: str) -> Principal | None:
     return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
 
 
+async def allow(tx: Transaction, grant_id: str, client_id: str, name: str) -> None:
+    """The sign-in is the client's from now on."""
+    values = {"kind": "oauth", "client_id": client_id, "name": name}
+    await tx.execute(grants.update().where(grants.c.id == grant_id).values(**values))
+
+
 async def prolong(tx: Transaction, grant_id: str, expires_at: datetime) -> None:
     await tx.execute(grants.update().where(grants.c.id == grant_id).values(expires_at=expires_at))
 
@@ -62,8 +68,8 @@ async def get(tx: Transaction, grant_id: str) -> Grant | None:
 
 
 async def page_of(tx: Transaction, owner_id: str, limit: int, cursor: Start) -> Page[Grant]:
-    """The tokens that were issued to the user's clients, newest first."""
-    query = sa.select(grants).where(grants.c.owner_id == owner_id, grants.c.kind == "client")
+    """What the user's clients have: issued tokens and what they were allowed by OAuth, newest first."""
+    query = sa.select(grants).where(grants.c.owner_id == owner_id, grants.c.kind != "sign_in")
     return await paging.newest_first(tx, query, (grants.c.created_at, grants.c.id), limit, cursor, _grant)
 
 
@@ -89,9 +95,9 @@ async def use_refresh(tx: Transaction, token_hash: str, at: datetime) -> None:
 
 async def forget_expired(tx: Transaction, owner_id: str, at: datetime) -> None:
     """Take away what the user's tokens were good by and no token is good by any more."""
-    for table in (refresh_tokens, grants):
+    for table in (authorizations, refresh_tokens, grants):
         over = sa.select(grants.c.id).where(grants.c.owner_id == owner_id, grants.c.expires_at <= at)
-        column = table.c.grant_id if table is refresh_tokens else table.c.id
+        column = table.c.id if table is grants else table.c.grant_id
         await tx.execute(table.delete().where(column.in_(over)))
 
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
 
 from vel_tutor_mcp.models import LONGEST_NAME
-from vel_tutor_mcp.store.columns import Id, Sequence, moment, owned, row_id
+from vel_tutor_mcp.store.columns import Id, Json, Sequence, moment, owned, row_id
 
 metadata = sa.MetaData(
     naming_convention={
@@ -46,7 +46,8 @@ users = Table(
     Index("uq_users_email", "email", unique=True),
 )
 
-# What tokens are good by: a sign-in with all that was refreshed from it, or a token that was issued to a client.
+# What tokens are good by: a sign-in with all that was refreshed from it, a token that was issued to a client, or what
+# somebody allowed a client by OAuth, whose `client_id` is a row of `oauth_clients` or the address of a document.
 grants = Table(
     "grants",
     metadata,
@@ -57,6 +58,7 @@ grants = Table(
     moment("created_at"),
     moment("expires_at"),
     moment("revoked_at", nullable=True),
+    Column("client_id", sa.String(300)),
     Index(None, "owner_id", "created_at"),
 )
 
@@ -71,6 +73,37 @@ refresh_tokens = Table(
     moment("used_at", nullable=True),
     Index(None, "grant_id"),
     Index(None, "owner_id", "expires_at"),
+)
+
+# Clients that registered themselves, before anybody is signed in: they belong to the installation.
+oauth_clients = Table(
+    "oauth_clients",
+    metadata,
+    row_id(),
+    Column("name", sa.String(100), nullable=False),
+    Column("redirect_uris", Json, nullable=False),
+    moment("created_at"),
+    moment("used_at", nullable=True),
+    moment("expires_at"),
+    Index(None, "used_at", "created_at"),
+    Index(None, "expires_at"),
+)
+
+# A sign-in on the page of OAuth: of a browser until its user decides, by a code once they allowed a client to come in.
+authorizations = Table(
+    "authorizations",
+    metadata,
+    Column("grant_id", Id, ForeignKey("grants.id"), primary_key=True),
+    *owned(),
+    Column("session_hash", sa.String(64)),
+    Column("code_hash", sa.String(64)),
+    Column("redirect_uri", sa.String(500)),
+    Column("challenge", sa.String(43)),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
+    Index("uq_authorizations_session_hash", "session_hash", unique=True),
+    Index("uq_authorizations_code_hash", "code_hash", unique=True),
+    Index(None, "owner_id"),
 )
 
 # The public halves, by which every process verifies what any has signed. They belong to the installation.

@@ -11,8 +11,8 @@ from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import shown_user
-from vel_tutor_mcp.services.access import SignedIn
 from vel_tutor_mcp.services.accounts import role_named
+from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.services.reports import moment
 
 auth = APIRouter(prefix="/api/auth", tags=["auth"])

@@ -1,0 +1,43 @@
+"""The one way out to addresses that strangers name: small documents of JSON."""
+
+import asyncio
+import ssl
+
+import httpx2
+
+from vel_tutor_mcp.errors import InputError
+
+_SECONDS = 5
+# What the draft of client id metadata documents recommends.
+_MOST_BYTES = 5 * 1024
+
+
+async def fetch_document(url: str, trusting: ssl.SSLContext | None = None) -> bytes:
+    """The JSON at this https address; nothing is followed, and no proxy or credential of the environment is used.
+
+    `trusting` says whose certificates are taken, None for the public ones.
+
+    Raises:
+        InputError: it is not there, is too long, no JSON, or does not come in time.
+    """
+    try:
+        async with (
+            asyncio.timeout(_SECONDS),
+            httpx2.AsyncClient(verify=trusting or True, trust_env=False) as client,
+            client.stream("GET", url, headers={"accept": "application/json"}) as answer,
+        ):
+            return await _read(answer)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
+        raise InputError("The document cannot be read; its server does not answer as it should; try later.") from None
+
+
+async def _read(answer: httpx2.Response) -> bytes:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.status_code != httpx2.codes.OK or not (kind == "application/json" or kind.endswith("+json")):
+        raise InputError("The document cannot be read; it is not there, or is no JSON; it is answered with status 200.")
+    content = b""
+    async for part in answer.aiter_bytes():
+        content += part
+        if len(content) > _MOST_BYTES:
+            raise InputError(f"The document is not read; it is longer than {_MOST_BYTES:,} bytes; shorten it.")
+    return content
