@@ -66,6 +66,9 @@ async def browser(server: Server) -> AsyncIterator[httpx2.AsyncClient]:
         ({"origin": "http://127.0.0.1"}, 200),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "http://localhost.evil.example"}, 403),
+        ({"origin": "http://localhost:1.evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:80@evil.example"}, 403),
+        ({"host": "localhost:1.evil.example"}, 421),
         ({"origin": "https://evil.example:443"}, 403),
         ({"origin": "null"}, 403),
     ],
@@ -73,8 +76,12 @@ async def browser(server: Server) -> AsyncIterator[httpx2.AsyncClient]:
 async def test_only_this_host_and_no_foreign_page_is_served(
     browser: httpx2.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
-    assert (await browser.get("/api/health", headers=headers)).status_code == status
+    reply = await browser.get("/api/health", headers=headers)
+    assert reply.status_code == status
+    assert (reply.headers["x-content-type-options"], reply.headers["cache-control"]) == ("nosniff", "no-store")
+    assert "access-control-allow-origin" not in reply.headers
     if status != 200:
+        assert reply.json()["error"]["message"]
         assert (await browser.get("/sse", headers=headers)).status_code == status
         for path in ("/mcp", "/messages/", "/nowhere"):
             assert (await browser.post(path, headers=headers, json={})).status_code == status

@@ -1,20 +1,34 @@
 """The gate before everything that is served over HTTP: who may come in, and how all are shown out at the end."""
 
 import asyncio
+import re
 from collections.abc import Collection
 from contextlib import suppress
 
 from anyio import BrokenResourceError, ClosedResourceError
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vel_tutor_mcp.doors.bounds import Refusal, beyond
+from vel_tutor_mcp.doors.refusals import refusal
 
 # What is raised in the middle of a request whose client, or whose stream of an SSE pair, has gone: no fault of ours.
 GONE = (ClientDisconnect, BrokenResourceError, ClosedResourceError)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_STOPPING = "The server is being stopped; nothing new is begun; try again when it is back."
+_PORT = re.compile(r":\d{1,5}\Z")
+_STOPPING: Refusal = (
+    503,
+    "UNAVAILABLE",
+    "The server is being stopped; nothing new is begun; try again when it is back.",
+)
+_HOST: Refusal = (
+    421, "MISDIRECTED_REQUEST", "This server has no such name; it would go into VEL_TUTOR_ALLOWED_HOSTS; use its own."
+)  # fmt: skip
+_ORIGIN: Refusal = (
+    403, "UNAUTHORIZED", "Pages of this origin may not ask; only its own are heard; use a client that is no page."
+)  # fmt: skip
 
 
 class Gate:
@@ -26,18 +40,12 @@ class Gate:
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str] = ()) -> None:
-        names = sorted({*_LOOPBACK, *hosts})
+        self._names = frozenset({*_LOOPBACK, *hosts})
+        self._origins = frozenset(origins)
         self._app = app
         self._shut = False
         self._over = asyncio.Event()
         self._inside: set[_Visit] = set()
-        # Any port: the name is what a page that was rebound to this machine cannot have, and tunnels change the port.
-        self._security = TransportSecurityMiddleware(
-            TransportSecuritySettings(
-                allowed_hosts=[*names, *(f"{name}:*" for name in names)],
-                allowed_origins=[*origins, *(f"http://{name}{port}" for name in names for port in ("", ":*"))],
-            )
-        )
 
     def shut(self) -> None:
         """Let nobody in any more; who is inside may finish."""
@@ -53,21 +61,30 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = await self._security.validate_request(Request(scope))
-        if refusal is not None:
-            await refusal(scope, receive, send)
-        elif self._shut:
-            await _stopping(scope, receive, send)
-        else:
-            visit = _Visit(self._over, scope, receive, send)
-            self._inside.add(visit)
-            try:
-                await visit.run(self._app)
-            finally:
-                self._inside.discard(visit)
+        headers = Headers(scope=scope)
+        refused = beyond(headers) or self._foreign(headers) or (_STOPPING if self._shut else None)
+        if refused is not None:
+            await refusal(scope["path"], *refused, _CLOSE)(scope, receive, send)
+            return
+        visit = _Visit(self._over, scope, receive, send)
+        self._inside.add(visit)
+        try:
+            await visit.run(self._app)
+        finally:
+            self._inside.discard(visit)
+
+    def _foreign(self, headers: Headers) -> Refusal | None:
+        # Any port: the name is what a page that was rebound to this machine cannot have, and tunnels change the port.
+        if _PORT.sub("", headers.get("host", "").lower()) not in self._names:
+            return _HOST
+        origin = headers.get("origin", "").lower()
+        if not origin or origin in self._origins:
+            return None
+        scheme, _, host = origin.partition("://")
+        return None if scheme == "http" and _PORT.sub("", host) in self._names else _ORIGIN
 
 
-_stopping = PlainTextResponse(_STOPPING, status_code=503, headers={"connection": "close"})
+_CLOSE = {"connection": "close"}
 
 
 class _Visit:
@@ -118,7 +135,7 @@ class _Visit:
             if self._begun:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
-                await _stopping(self._scope, self._receive, self._send)
+                await refusal(self._scope["path"], *_STOPPING, _CLOSE)(self._scope, self._receive, self._send)
         return {"type": "http.disconnect"}
 
     def _is_over(self) -> None:

@@ -21,11 +21,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from vel_tutor_mcp.doors import process
 from vel_tutor_mcp.doors.bearer import METADATA, Bearer, metadata
+from vel_tutor_mcp.doors.bounds import Bounds
+from vel_tutor_mcp.doors.connections import MOST_CONNECTIONS, Connection
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import GONE, Gate
+from vel_tutor_mcp.doors.headers import Headers
 from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.opening import Opening
@@ -110,6 +114,7 @@ def make_app(
         routes += oauth.oauth_routes(desk, public_url)
         open_to_all = OPEN_TO_ALL | oauth.OPEN_TO_ALL
         middleware.append(Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all))
+    middleware.append(Middleware(Bounds))  # within: nobody's body is read who is not let in
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
@@ -135,11 +140,13 @@ class _Door:
         server = make_server(desk, log_level=settings.log_level)
         app = make_app(server, desk, way.transport, public_url=settings.public_url if way.auth else None)
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [])
-        self._uvicorn = _uvicorn(self._gate, settings, way)
+        covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
+        self._uvicorn = _uvicorn(covered, settings, way)
 
     async def serve(self, listener: socket.socket, address: str) -> None:
         logging.getLogger("mcp.server.streamable_http").addFilter(_no_fault)
         process.Signals(self._stop).listen()
+        process.take_files(2 * MOST_CONNECTIONS)
         process.say(f"serving MCP at {address}")
         self._opening.begin()
         await self._uvicorn.serve(sockets=[listener])
@@ -167,12 +174,12 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _uvicorn(gate: Gate, settings: Settings, way: Way) -> _Uvicorn:
+def _uvicorn(app: ASGIApp, settings: Settings, way: Way) -> _Uvicorn:
     config = uvicorn.Config(
-        gate,
+        app,
         ssl_certfile=way.certfile,
         ssl_keyfile=way.keyfile,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,

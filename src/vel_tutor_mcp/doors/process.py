@@ -18,6 +18,7 @@ _TALKATIVE = {
     "mcp.server.sse": logging.CRITICAL,
     "mcp.server.transport_security": logging.CRITICAL,
     "sse_starlette": logging.WARNING,
+    "uvicorn.error": logging.ERROR,  # below that it tells of what strangers send, as often as they do
 }
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,19 @@ def leave(code: int = 0) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def take_files(most: int) -> None:
+    """Let this process have so many files and connections open, or as many as the system lets it."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    now, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Signals:

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from vel_tutor_mcp.doors.bearer import answer
-from vel_tutor_mcp.doors.gateway import refusals as gateway
+from vel_tutor_mcp.doors.bounds import TOO_LARGE
+from vel_tutor_mcp.doors.refusals import refusal
 from vel_tutor_mcp.doors.reply import ANSWERS, answer_to, sentence
-from vel_tutor_mcp.doors.rest.wrapping import TOO_LARGE, limit_headers
+from vel_tutor_mcp.doors.rest.wrapping import limit_headers
 from vel_tutor_mcp.errors import InputError, TooManyTries, Unauthenticated, Unavailable, VelError
 from vel_tutor_mcp.services.rates import Allowance
 from vel_tutor_mcp.services.reports import shortened
@@ -29,7 +29,7 @@ _REFUSED: Mapping[int, tuple[str, str]] = {
     400: ("VALIDATION_ERROR", "The request cannot be read; its body is no JSON; send a JSON object."),
     404: ("NOT_FOUND", "There is no such path; see /api/openapi.json for what there is."),
     405: ("METHOD_NOT_ALLOWED", "This path does not take this method; see the header Allow; use one of those."),
-    413: TOO_LARGE,
+    413: TOO_LARGE[1:],
     415: ("UNSUPPORTED_MEDIA_TYPE", "The body is not JSON; send it as Content-Type: application/json."),
 }
 _UNKNOWN = ("INTERNAL_SERVER_ERROR", "Something went wrong; the fault is the server's; its log on stderr has more.")
@@ -73,21 +73,7 @@ def problem(request: Request, error: VelError, details: Sequence[Mapping[str, st
         headers = {"retry-after": str(_RETRY_SECONDS)}
     elif isinstance(error, Unauthenticated):
         headers = {"www-authenticate": "Bearer"}
-    return _answer(request, row.status, row.code, sentence(error), headers, details)
-
-
-def _answer(
-    request: Request,
-    status: int,
-    code: str,
-    message: str,
-    headers: Mapping[str, str] | None = None,
-    details: Sequence[Mapping[str, str]] = (),
-) -> Response:
-    if request.url.path.startswith(gateway.PREFIX):
-        param = details[0]["field"] if details else None
-        return gateway.refusal(status, message, code, dict(headers or {}), param)
-    return answer(status, code, message, headers, details)
+    return refusal(request.url.path, row.status, row.code, sentence(error), headers, details)
 
 
 def _used_up(error: TooManyTries) -> dict[str, str]:
@@ -109,11 +95,11 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 async def _refused(request: Request, error: HTTPException) -> Response:
     code, message = _REFUSED.get(error.status_code, _UNKNOWN)
-    return _answer(request, error.status_code, code, message, error.headers)
+    return refusal(request.url.path, error.status_code, code, message, error.headers)
 
 
 async def _broken(request: Request, _: Exception) -> Response:
-    return _answer(request, 500, *_UNKNOWN)
+    return refusal(request.url.path, 500, *_UNKNOWN)
 
 
 HANDLERS: dict[Any, Handler] = {

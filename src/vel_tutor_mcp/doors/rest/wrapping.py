@@ -1,22 +1,18 @@
-"""What is around every route of REST and the gateway: a bound for bodies, and headers that tell of limits."""
+"""What is around every route of REST and the gateway: headers that tell of limits."""
 
 from collections.abc import MutableMapping
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vel_tutor_mcp.doors.bearer import answer
 from vel_tutor_mcp.services.rates import Allowance
 
-TOO_LARGE = ("PAYLOAD_TOO_LARGE", "The body is too large; at most 2 MB are taken; send less.")
-_LARGEST_BYTES = 2_000_000
 _OURS = ("/api/", "/v1/")
 
 
 class Wrapping:
-    """Refuses larger bodies, also where nobody says beforehand how long they are, and tells what is left of a limit."""
+    """Tells what is left of a limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,11 +20,8 @@ class Wrapping:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(_OURS):
             await self._app(scope, receive, send)
-        elif _told_length(scope) > _LARGEST_BYTES:
-            await answer(413, *TOO_LARGE)(scope, receive, send)
         else:
-            state = scope.setdefault("state", {})
-            await self._app(scope, _bounded(receive), _telling(state, send))
+            await self._app(scope, receive, _telling(scope.setdefault("state", {}), send))
 
 
 def limit_headers(allowance: Allowance) -> dict[str, str]:
@@ -48,24 +41,3 @@ def _telling(state: MutableMapping[str, Any], send: Send) -> Send:
         await send(message)
 
     return telling
-
-
-def _told_length(scope: Scope) -> int:
-    try:
-        return int(Headers(scope=scope).get("content-length", "0"))
-    except ValueError:  # h11 lets no such request in
-        return 0
-
-
-def _bounded(receive: Receive) -> Receive:
-    read = 0
-
-    async def bounded() -> Message:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > _LARGEST_BYTES:
-            raise HTTPException(413)
-        return message
-
-    return bounded

@@ -1,0 +1,136 @@
+"""Connections of clients: how many there may be, and how long one may take to ask and to hear its answer.
+
+Uvicorn has no bound for any of these but the idle time after an answer. Whoever has asked nothing gives way to whoever
+comes: idle connections keep nobody out.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from vel_tutor_mcp.doors.bearer import answer
+from vel_tutor_mcp.doors.headers import ALWAYS
+
+MOST_CONNECTIONS, MOST_OF_ADDRESS = 2000, 400
+# Until a request's head is here, and until the rest of a body is which nobody wants; until some of an answer is taken.
+HEAD_SECONDS, TAKE_SECONDS = 15.0, 60.0
+
+_FULL = (503, "UNAVAILABLE", "The server has as many connections as it takes; all are in use; try again in a minute.")
+_SLOW = (408, "REQUEST_TIMEOUT", "The request came too slowly; its headers must be here in 15 s; send it again.")
+_LARGE = (431, "HEADERS_TOO_LARGE", "The headers are too large; at most 100 and 16 kB are taken; send fewer.")
+_UNREAD = (400, "VALIDATION_ERROR", "The request cannot be read; it is no HTTP; send it anew.")
+
+
+class Connection(H11Protocol):
+    """One of `most`, and of `most_of_address` where clients connect themselves and not through a proxy."""
+
+    most = MOST_CONNECTIONS
+    most_of_address = MOST_OF_ADDRESS
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.since = self.loop.time()
+        self._late: asyncio.TimerHandle | None = None
+        self._untaken: asyncio.TimerHandle | None = None
+
+    @property
+    def address(self) -> str | None:
+        return self.client[0] if self.client else None
+
+    @property
+    def is_open(self) -> bool:
+        return not self.transport.is_closing()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return getattr(self.cycle, "response_complete", True)  # before the first request there is none
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
+        super().connection_made(transport)
+        if self._finds_room():
+            self._expect()
+        else:
+            self._refuse(*_FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_no_more()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        cycle = self.cycle
+        super().data_received(data)
+        if self.cycle is not cycle:
+            self._expect_no_more()
+        elif self.is_idle and self._late is None:
+            self._expect()
+
+    def on_response_complete(self) -> None:
+        self.since = self.loop.time()
+        super().on_response_complete()
+        if self.is_idle and (self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]):
+            self._expect()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._untaken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the base's signature
+        """In our words; the base calls this where it has caught what was wrong."""
+        status = getattr(sys.exception(), "error_status_hint", 400)
+        self._refuse(*(_LARGE if status == _LARGE[0] else _UNREAD))
+
+    def _finds_room(self) -> bool:
+        """Whether there is room for this one, or is made."""
+        if len(self.connections) <= min(self.most, self.most_of_address):
+            return True
+        open_ones = [other for other in self.connections if isinstance(other, Connection) and other.is_open]
+        others = [other for other in open_ones if other is not self]
+        beside = [] if self.config.proxy_headers else [other for other in others if other.address == self.address]
+        return _has_room(beside, self.most_of_address) and _has_room(others, self.most)
+
+    def _expect(self) -> None:
+        self._expect_no_more()
+        if self.is_open:
+            self._late = self.loop.call_later(self.head_seconds, self._end)
+
+    def _expect_no_more(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _end(self) -> None:
+        if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._refuse(*_SLOW)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            response = answer(status, code, message, {**ALWAYS, "connection": "close"})
+            head = h11.Response(status_code=status, headers=response.raw_headers)
+            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+def _has_room(others: list[Connection], most: int) -> bool:
+    """Whether fewer than `most` stay, the longest idle one closed if need be."""
+    if len(others) < most:
+        return True
+    idle = [other for other in others if other.is_idle]
+    if not idle:
+        return False
+    min(idle, key=lambda other: other.since).shutdown()
+    return True
