@@ -16,7 +16,7 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import audit
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical
 from vel_tutor_mcp.store.columns import Sequence
-from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs
@@ -63,7 +63,7 @@ async def main(database: Database) -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         kind, count = line.split()
         for _ in range(int(count)):
-            async with database.write() as tx:
+            async with database.write(INSTALLATION) as tx:
                 await kinds[kind](tx)
         print("done", flush=True)
     await database.close()

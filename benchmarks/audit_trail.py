@@ -28,7 +28,7 @@ from vel_tutor_mcp.services.audit.verdict import of_database
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, row_hash
 from vel_tutor_mcp.store.audit_reading import rows, standing
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.tables import audit_logs
 
 WRITERS, APPENDS = 8, 50
@@ -54,7 +54,7 @@ async def results(share: float) -> list[Result]:
 
 
 async def _appends(name: str, place: Settings, database: Database, rounds: int) -> Result:
-    with database.blocking_engine().begin() as connection:
+    with database.blocking_engine(INSTALLATION).begin() as connection:
         appender.plain.create(connection)
     where = place.database_url.get_secret_value() if place.database_url else str(place.home / "vel-tutor.db")
     with _writers(where) as writers:
@@ -140,7 +140,7 @@ def _fill(database: Database) -> None:
         "principal": "tester", "action": "provider_called", "subject": f"task:{appender.ID}",
         "payload": canonical(appender.PAYLOAD), "address": None, "user_agent": None,
     }  # fmt: skip
-    with database.blocking_engine().begin() as connection:
+    with database.blocking_engine(INSTALLATION).begin() as connection:
         while number < ENTRIES:
             batch = []
             for _ in range(min(_BATCH, ENTRIES - number)):

@@ -23,7 +23,7 @@ from vel_tutor_mcp.services.agents import insert
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
-from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import attempts as attempt_rows
 from vel_tutor_mcp.store.tables import ledger, ledger_sums
@@ -57,10 +57,10 @@ async def results(share: float) -> list[Result]:
 
 async def _timed(database: Database, task: Task, prepare: Callable[[Transaction, Task], Awaitable[None]]) -> float:
     """Milliseconds of one reading of all three."""
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await prepare(tx, task)
     await database.close()  # so that no statement keeps the plan that was best for the other
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         await budgets.standings(tx, Payer.of(task), _NOW)
         started = time.perf_counter()
         for _ in range(READS):
@@ -79,7 +79,7 @@ async def _drop(tx: Transaction, _: Task) -> None:
 
 async def _filled(database: Database) -> Task:
     """One task with all the calls of a month, under budgets of its agent, user and organisation."""
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         me = await people.local_principal(tx, "tester", _NOW)
         agent = await insert(tx, me, "default", AgentType.RESEARCHER, AgentConfig())
         task = intake.new_task(me, agent, TaskRequest(prompt="Say hello"))
@@ -104,7 +104,7 @@ async def _filled(database: Database) -> Task:
         await attempts.open_attempt(tx, task, first, NanoUsd(5000))
         await attempts.close(tx, first.id, attempts.Ending(outcome=Outcome.COMPLETED, cost_nanousd=NanoUsd(3000)), _NOW)
         await _copies(tx, first)
-    with database.blocking_engine().begin() as connection:
+    with database.blocking_engine(INSTALLATION).begin() as connection:
         connection.exec_driver_sql("ANALYZE")
     return task
 

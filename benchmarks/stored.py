@@ -25,7 +25,7 @@ from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import columns, tables
-from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.database import INSTALLATION, Transaction
 from vel_tutor_mcp.workflows.model import RunRequest
 
 MANY, FEW = 10_000, 10
@@ -155,11 +155,11 @@ async def _fill(settings: Settings, runs: int) -> None:
         assert told.status is TaskStatus.COMPLETED, told
     database = database_of(settings)
     try:
-        async with database.write() as tx:
+        async with database.write(INSTALLATION) as tx:
             for table in _COPIED:
                 await tx.execute(_copies(tx, table, runs - 1))
         if database.engine_schema is not None:  # PostgreSQL does so by itself, a minute later
-            async with database.write() as tx:
+            async with database.write(INSTALLATION) as tx:
                 await tx.execute(sa.text("ANALYZE"))
     finally:
         await database.close()

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def writing(database: Database) -> Iterator[sa.Connection]:
-    engine = database.blocking_engine()
+    engine = database.blocking_engine(INSTALLATION)
     try:
         with engine.begin() as connection:
             yield connection

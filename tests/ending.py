@@ -11,7 +11,7 @@ from vel_tutor_mcp.routing.book import Answered, Ended
 from vel_tutor_mcp.services.answers import Job
 from vel_tutor_mcp.services.booking import Call
 from vel_tutor_mcp.store import history
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 
 GOOD = Completion(
     text='{"a": 1}',
@@ -63,7 +63,7 @@ async def answered(services: Services, me: Principal, **wanted: Any) -> Task:
 
 
 async def decision_of(database: Database, task: Task) -> Decision:
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         decision = await history.decision(tx, task.id, 1)
     assert decision is not None
     return decision

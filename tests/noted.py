@@ -31,7 +31,7 @@ from vel_tutor_mcp.services.wire import ReadingWire
 from vel_tutor_mcp.services.workflows import Workflows
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import people
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 
 CATALOG = Catalog.load()
 PRICES = Prices(CATALOG)
@@ -115,7 +115,7 @@ def services_on(
 
 async def first_rows(database: Database) -> Principal:
     """Who is asking, with the agent that there is at the first start."""
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         me = await people.local_principal(tx, "tester", record.now())
         await ensure_default(tx, me)
     return me

@@ -1,11 +1,19 @@
-"""What the services can be asked for somebody."""
+"""What the services can be asked for somebody, and how each is asked."""
 
 import inspect
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
+from uuid import uuid4
+
+from people import PASSWORD, Front
+from pydantic import SecretStr
 
 from vel_tutor_mcp.app import App
-from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.auth.accounts import RateLimits
+from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, TaskRequest
+from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.workflows.model import How, RunRequest
 
 # They are parts of operations that were allowed already.
 WITHIN = {"tasks.cancel_pending_of", "routes.request_for"}
@@ -25,3 +33,98 @@ def operations() -> dict[str, Any]:
             if not name.startswith("_") and Principal in takes:
                 found[f"{field.name}.{name}"] = method
     return found
+
+
+NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
+ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
+
+
+@dataclass(frozen=True)
+class Things:
+    """One of each kind, of one owner; `user` is who, `grant` a token of theirs."""
+
+    agent: str = NOWHERE
+    task: str = NOWHERE
+    workflow: str = NOWHERE
+    run: str = NOWHERE
+    user: str = NOWHERE
+    grant: str = NOWHERE
+
+
+# The arguments of every operation, behind who asks: of things that they have, or of another's, or of none.
+CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
+    "rates.get": lambda things: ("user", things.user),
+    "rates.set": lambda things: ("user", things.user, RateLimits(5)),
+    "streams.read": lambda things: (things.task, 0),
+    "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
+    "tasks.get": lambda things: (things.task,),
+    "tasks.tell": lambda things: (things.task,),
+    "tasks.list": lambda _: (),
+    "tasks.follow": lambda things: (things.task, 0),
+    "tasks.cancel": lambda things: (things.task,),
+    "tasks.retry": lambda things: (things.task,),
+    "tasks.rate": lambda things: (things.task, 5),
+    "runs.start": lambda things: (RunRequest(workflow=things.workflow, inputs={}),),
+    "runs.get": lambda things: (things.run,),
+    "runs.tell": lambda things: (things.run,),
+    "runs.list": lambda _: (),
+    "runs.follow": lambda things: (things.run, 0),
+    "runs.find": lambda things: (things.run, 0),
+    "runs.stop": lambda things: (things.run,),
+    "runs.asked": lambda things: (things.run, "ok"),
+    "runs.cancel": lambda things: (things.run,),
+    "runs.retry": lambda things: (things.run,),
+    "workflows.save": lambda things: ("flow", {"run": things.run}),
+    "workflows.get": lambda things: (things.workflow,),
+    "workflows.list": lambda _: (),
+    "workflows.templates": lambda _: (),
+    "agents.create": lambda _: ("agent", AgentType.RESEARCHER, AgentConfig()),
+    "agents.list": lambda _: (),
+    "agents.get": lambda things: (things.agent,),
+    "agents.update": lambda things: (things.agent,),
+    "agents.delete": lambda things: (things.agent,),
+    "agents.test": lambda things: (things.agent, "Say hello"),
+    "routes.explain": lambda things: ("Say hello", things.agent, None, None),
+    "usage.report": lambda _: ("day", "provider"),
+    "what_if.compare": lambda _: ("day", Policy.CHEAPEST),
+    "budgets.list": lambda _: (),
+    "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
+    "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
+    "integrations.put": lambda _: ("nobody", None),
+    "integrations.test": lambda _: ("nobody",),
+    "integrations.get": lambda _: ("nobody",),
+    "integrations.list": lambda _: (),
+    "integrations.delete": lambda things: ("groq", things.user),
+    "integrations.rotate": lambda _: (),
+    "audit.search": lambda _: (),
+    "audit.verify": lambda _: (),
+    "audit.export": lambda _: ("csv", len),
+    "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
+    "accounts.list": lambda _: (),
+    "accounts.me": lambda _: (),
+    "accounts.change": lambda _: ("Wrong-Passw0rd",),
+    "accounts.set_role": lambda things: (things.user, "viewer"),
+    "accounts.disable": lambda things: (things.user,),
+    "access.issue": lambda things: ("editor", 1, things.user),
+    "access.issued": lambda _: (),
+    "access.revoke": lambda things: (things.grant,),
+}
+DECIDES = "runs.decide"  # it has a keyword
+
+
+async def call(desk: Front, name: str, who: Principal, things: Things) -> Any:
+    service, method = name.split(".")
+    if name == DECIDES:
+        return await desk.app.runs.decide(who, things.run, "ok", How.TERMINAL, approve=True)
+    return await getattr(getattr(desk.app, service), method)(who, *CALLS[name](things))
+
+
+async def owned(desk: Front, owner: Principal) -> Things:
+    app = desk.app
+    agent = await app.agents.create(owner, f"agent-{uuid4().hex}", AgentType.RESEARCHER, AgentConfig())
+    task = await app.tasks.submit(owner, TaskRequest(prompt="A secret of theirs", agent=agent.id))
+    saved = await app.workflows.save(owner, f"flow-{uuid4().hex}", ASKS)
+    run = await app.runs.start(owner, RunRequest(workflow=saved.workflow.id, inputs={}))
+    issued = await app.access.issue(owner, "theirs")
+    await app.integrations.put(owner, "groq", SecretStr("gsk-of-theirs"))
+    return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id)

@@ -17,7 +17,7 @@ from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.pairs import SignedIn
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import tries
 
 PASSWORD = "Planted-Passw0rd-1"
@@ -62,7 +62,7 @@ class Front:
         return (await self.app.audit.search(self.app.local_principal, action=action, subject=subject)).rows
 
     async def pass_a_minute(self) -> None:
-        async with self.database.write() as tx:
+        async with self.database.write(INSTALLATION) as tx:
             for row in (await tx.execute(sa.select(tries.c.sequence, tries.c.at))).all():
                 earlier = tries.update().where(tries.c.sequence == row.sequence)
                 await tx.execute(earlier.values(at=row.at - timedelta(seconds=61)))

@@ -43,10 +43,11 @@ class NoPostgresError(Exception):
 
 
 def query(url: str, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    """Run one statement in a connection of its own, and return its rows."""
+    """Run one statement in a connection of its own, and return its rows, those of all organisations."""
     import psycopg
 
-    with psycopg.connect(url, autocommit=True, connect_timeout=MAX_SECONDS) as connection:
+    everywhere = "-c vel_tutor.organisation=installation"
+    with psycopg.connect(url, autocommit=True, connect_timeout=MAX_SECONDS, options=everywhere) as connection:
         cursor = connection.execute(sql.encode(), parameters or None)
         return cursor.fetchall() if cursor.description else []
 
@@ -132,6 +133,10 @@ class PostgresServer:
     def admin(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the administrator."""
         return query(self._url(ADMIN, self._admin_password, "postgres"), sql, *parameters)
+
+    def as_admin(self, url: str) -> str:
+        """The URL of the same database for the administrator, whom no policy holds."""
+        return self._url(ADMIN, self._admin_password, _name(url))
 
     def _url(self, user: str, password: str, database: str) -> str:
         return f"postgresql://{user}:{quote(password)}@{HOST}:{self.port}/{database}"

@@ -35,7 +35,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import insert
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import people
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import tasks
 from vel_tutor_mcp.workflows.model import RunRequest
@@ -144,7 +144,7 @@ class Schedule:
         self._services = services_on(self.database, told, providers, jitter=lambda: 0.0, hedging=hedging)
         self.of_day = told.budget_usd_day
         first = await first_rows(self.database)
-        async with self.database.write() as tx:
+        async with self.database.write(INSTALLATION) as tx:
             second = await people.local_principal(tx, "another", record.now())
             self.people = [first, second]
             for owner in self.people:
@@ -249,7 +249,7 @@ class Schedule:
         await self._quiet()
         self.clock.passed += self.dice.choice([timedelta(seconds=20)] * 3 + [timedelta(days=1), timedelta(days=32)])
         self._services.health._records.clear()
-        async with self.database.write() as tx:
+        async with self.database.write(INSTALLATION) as tx:
             admitted = await self._services.admission.admit(tx)
         await self._services.admission.start(admitted)
         self._begin()
@@ -267,7 +267,7 @@ class Schedule:
             await self._check(self)
             self.clock.passed += timedelta(seconds=20)
             self._services.health._records.clear()
-            async with self.database.write() as tx:
+            async with self.database.write(INSTALLATION) as tx:
                 admitted = await self._services.admission.admit(tx)
             await self._services.admission.start(admitted)
             self._begin()
@@ -324,7 +324,7 @@ class Schedule:
                     await self.changed.wait()
 
     async def _tasks(self, status: TaskStatus) -> list[sa.Row[Any]]:
-        async with self.database.read() as tx:
+        async with self.database.read(INSTALLATION) as tx:
             query = sa.select(tasks).where(tasks.c.status == status).order_by(tasks.c.created_at)
             return list(await tx.execute(query))
 

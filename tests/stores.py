@@ -11,7 +11,7 @@ from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.store import schema
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.tables import metadata
 
 DATABASES = ("sqlite", "postgresql")
@@ -42,7 +42,7 @@ def copy_of(template: str, server: PostgresServer) -> Iterator[str]:
 
 async def empty(database: Database) -> None:
     """Delete all rows of ours: much cheaper than another database."""
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await tx.run_sync(clear)
 
 

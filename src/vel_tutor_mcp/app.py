@@ -64,7 +64,7 @@ from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, parts_of, user_name
 from vel_tutor_mcp.store import breakers, people, schema
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
@@ -256,7 +256,7 @@ class Prepared:
         return self.catalog.with_found("local", [name for name in names if _EMBEDS not in name])
 
     async def _first_rows(self, health: Health) -> Principal:
-        async with self.database.write() as tx:
+        async with self.database.write(INSTALLATION) as tx:
             principal = await people.local_principal(tx, user_name(), record.now())
             await ensure_default(tx, principal)
             await ensure_templates(tx, principal)

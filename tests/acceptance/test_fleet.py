@@ -19,6 +19,7 @@ from world import Providers
 
 from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.store import postgresql
+from vel_tutor_mcp.store.database import INSTALLATION
 
 pytestmark = pytest.mark.anyio
 
@@ -246,7 +247,7 @@ async def freeze_as_writer(worker: Server, observer: Observer, url: str) -> None
     """Stop it while it waits to become the writer, and only then let it: its session now has the lock, and sleeps."""
     waiting = "SELECT count(*) {} FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND {}"
     writer = postgresql._WRITER
-    engine = database_at(url).blocking_engine()
+    engine = database_at(url).blocking_engine(INSTALLATION)
     with engine.connect() as connection:
         connection.execute(postgresql._WRITE_ALONE)
         await observer.until(waiting.format("> 0", "NOT granted"), writer, seconds=10)

@@ -18,6 +18,7 @@ from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import people, tasks
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import attempts
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,7 @@ async def limited(settings: Settings) -> AsyncIterator[App]:
 
 
 async def user(app: App, name: str) -> Principal:
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         principal = await people.local_principal(tx, name, record.now())
         await ensure_default(tx, principal)
     return principal
@@ -117,7 +118,7 @@ async def test_a_task_begins_when_its_time_has_come_and_not_before(app: App, me:
 async def put_off(app: App, me: Principal, not_before: Any) -> Task:
     """A task that was stored with this time, before anybody could begin it."""
     sample = (await ended(app, me, await submitted(app, me, 1)))[0].task
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(
             tx,
             sample.id,
@@ -134,7 +135,10 @@ async def put_off(app: App, me: Principal, not_before: Any) -> Task:
 async def test_nobody_opens_a_transaction_to_write_for_a_task_that_is_not_due(app: App, me: Principal) -> None:
     await put_off(app, me, record.now() + timedelta(hours=1))
 
-    async with app._parts.database.write(), asyncio.timeout(SOON):  # in which another one would have to wait
+    async with (
+        app._parts.database.write(INSTALLATION),
+        asyncio.timeout(SOON),
+    ):  # in which another one would have to wait
         await app._care.once()
 
 
@@ -271,7 +275,7 @@ async def test_no_more_calls_begin_within_a_minute_than_a_provider_takes(
 
 async def a_minute_later(app: App) -> None:
     """Every call was begun a minute earlier."""
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         for row in (await tx.execute(sa.select(attempts.c.id, attempts.c.started_at))).all():
             earlier = row.started_at - timedelta(seconds=61)
             await tx.execute(attempts.update().where(attempts.c.id == row.id), {"started_at": earlier})

@@ -16,6 +16,7 @@ from vel_tutor_mcp.models import AgentConfig, AgentStatus, AgentType, Principal,
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store.audit_chain import GENESIS, entry_hash
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import audit_logs
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +69,7 @@ async def test_every_action_of_a_whole_life_is_recorded_once(app: App, me: Princ
 
 async def test_no_prompt_output_comment_or_key_is_in_the_trail(app: App, me: Principal, providers: Providers) -> None:
     await a_whole_life(app, me, providers)
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         payloads = "\n".join((await tx.execute(sa.select(audit_logs.c.payload))).scalars())
 
     assert '"outcome":"cancelled"' in payloads
@@ -81,7 +82,7 @@ async def test_the_chain_recomputes(app: App, me: Principal, providers: Provider
     await a_whole_life(app, me, providers)
     await asyncio.gather(*(answered(app, me) for _ in range(5)))
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         rows = (await tx.execute(sa.select(audit_logs).order_by(audit_logs.c.sequence))).mappings().all()
     previous = GENESIS
     for number, row in enumerate(rows, 1):

@@ -14,6 +14,7 @@ from vel_tutor_mcp.routing.reasons import OVER_BUDGET
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store import budgets, people
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import ledger, ledger_sums
 
@@ -28,7 +29,7 @@ async def asked(app: App, me: Principal, **wanted: Any) -> Told:
 
 
 async def another(app: App, role: Any) -> Principal:
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         return replace(await people.local_principal(tx, f"a {role}", record.now()), role=role)
 
 
@@ -203,7 +204,7 @@ async def test_a_kept_sum_is_dropped_where_a_clock_was_set_back(
         monkeypatch.setattr(record, "now", lambda now=moment + timedelta(hours=passed): now)
         await asked(app, me)
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         rows = (await tx.execute(sa.select(ledger))).all()
         budget = Budget(
             scope=Scope.USER, subject_id=me.user_id, period=Period.MONTH, limit_nanousd=NanoUsd(1_000_000_000)

@@ -25,6 +25,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema, tables, tasks
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import attempts, audit_logs, task_events
 
 pytestmark = pytest.mark.anyio
@@ -205,7 +206,7 @@ async def stored(app: App, me: Principal, **columns: Any) -> Task:
     """A task whose row is committed as given, and which nobody has started."""
     sample = (await answered(app, me)).task
     task = replace(sample, id=str(uuid4()), status=TaskStatus.PENDING, output=None, ended_at=None, started_at=None)
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.insert(tx, task)
         await tasks.change(tx, task.id, record.now(), **columns)
     return task
@@ -262,7 +263,7 @@ async def test_a_cancellation_in_another_process_stops_the_call_here(
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 1)
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(tx, task.id, record.now(), cancel_requested=True)
 
     async with asyncio.timeout(2):
@@ -377,7 +378,7 @@ async def test_work_that_is_handed_back_to_the_process_that_does_it_is_not_done_
 
 
 async def everything(app: App) -> list[object]:
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         found = [
             (await tx.execute(sa.select(table))).all() for table in (tables.tasks, attempts, task_events, audit_logs)
         ]
@@ -386,7 +387,7 @@ async def everything(app: App) -> list[object]:
 
 async def taken_over(app: App, task: Task) -> None:
     """As another process does it, and in a way that ours cannot hear of."""
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(tx, task.id, record.now(), executor="another")
 
 
@@ -447,7 +448,7 @@ async def test_an_earlier_run_of_a_task_that_was_retried_stores_nothing(
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 1)
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(tx, task.id, record.now(), attempt_set=2)
     before = await everything(app)
     await until_given_up(app, task)

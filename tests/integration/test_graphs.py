@@ -27,7 +27,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import runs, schema, step_tasks
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.workflows.definition import ApprovalStep, MapStep
 from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus
@@ -90,7 +90,7 @@ class Play:
     async def play(self) -> dict[str, RunStep]:
         """Until the run has ended, and all that it has begun."""
         while True:
-            async with self.on.database.read() as tx:
+            async with self.on.database.read(INSTALLATION) as tx:
                 self.run = await runs.get(tx, self.run.id)
                 steps = {step.step_id: step for step in await runs.steps(tx, self.run.id)}
                 tasks = await step_tasks.unended(tx, self.run.id)
@@ -170,13 +170,13 @@ class Play:
 
     async def end(self, task: Task, status: TaskStatus, **values: Any) -> None:
         subject = Subject(task, self.on.me)
-        async with self.on.database.write() as tx:
+        async with self.on.database.write(INSTALLATION) as tx:
             assert await self.on.services.conductor.end_task(tx, subject, status, status.value, **values)
         await self.follow_up(subject.after)
 
     async def time_out(self, step_id: str, *, due: bool = True) -> None:
         after = Aftermath()
-        async with self.on.database.write() as tx:
+        async with self.on.database.write(INSTALLATION) as tx:
             if due:
                 (step,) = (step for step in await runs.steps(tx, self.run.id) if step.step_id == step_id)
                 await runs.change_step(tx, replace(step, due_at=record.now()))
@@ -185,7 +185,7 @@ class Play:
 
     async def follow_up(self, after: Aftermath) -> None:
         self.on.services.conductor.follow_up(after)
-        async with self.on.database.write() as tx:
+        async with self.on.database.write(INSTALLATION) as tx:
             admitted = await self.on.services.admission.admit(tx)
         await self.on.services.admission.start(admitted)
 
@@ -276,12 +276,12 @@ def alone(step: dict[str, Any], inputs: dict[str, Any]) -> Flow:
 
 
 async def ended_tasks(play: Play) -> list[str]:
-    async with play.on.database.read() as tx:
+    async with play.on.database.read(INSTALLATION) as tx:
         return [task.status.value for task in await step_tasks.of_step(tx, play.run.id, "a")]
 
 
 async def in_progress(play: Play) -> list[Task]:
-    async with play.on.database.read() as tx:
+    async with play.on.database.read(INSTALLATION) as tx:
         found = await step_tasks.unended(tx, play.run.id)
     return sorted((task for task in found if task.status is TaskStatus.IN_PROGRESS), key=lambda task: task.item)
 

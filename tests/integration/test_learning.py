@@ -29,7 +29,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Job
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import evidence, history, people, schema
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.tables import ratings, route_decisions
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ async def failed(job: Job, kind: FailureKind) -> None:
 
 
 async def known(database: Database, me: Principal) -> dict[tuple[str, str], Evidence]:
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         return await evidence.of_type(tx, me.organisation_id, TaskType.GENERAL)
 
 
@@ -106,7 +106,7 @@ async def test_a_rating_of_before_there_was_evidence_takes_nothing_back(
 ) -> None:
     task, other = await answered(services, me), await answered(services, me)
     await services.tasks.rate(me, other.id, 5)
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         old = {"task_id": task.id, "owner_id": me.user_id, "organisation_id": me.organisation_id, "rating": 5}
         await tx.execute(ratings.insert(), old | {"created_at": record.now() - timedelta(days=9)})
     await services.tasks.rate(me, task.id, 1)
@@ -116,7 +116,7 @@ async def test_a_rating_of_before_there_was_evidence_takes_nothing_back(
 
 async def test_two_people_who_rate_an_answer_count_twice(services: Services, me: Principal, database: Database) -> None:
     task = await answered(services, me)
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         colleague = await people.local_principal(tx, "colleague", record.now())
     for who in (me, colleague):
         await services.tasks.rate(who, task.id, 1)
@@ -128,7 +128,7 @@ async def test_however_often_ratings_change_only_the_last_of_each_person_and_tas
     services: Services, me: Principal, database: Database
 ) -> None:
     tasks = [await answered(services, me) for _ in range(3)]
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         people_asked = [me, await people.local_principal(tx, "colleague", record.now())]
     random, last = Random(4), {}
     for _ in range(25):
@@ -234,13 +234,13 @@ async def test_a_decision_is_stored_with_its_propensity_and_an_old_one_is_still_
     usual = await decision_of(database, task)
     drawn = replace(usual, propensity=0.013, explored=True)
     plain = history._plain(drawn)
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await tx.execute(route_decisions.update(), {"decision": plain})
     assert await decision_of(database, task) == drawn
     for name in ("propensity", "explored"):
         del plain[name]
     for candidate in plain["candidates"]:
         del candidate["evidence"]
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await tx.execute(sa.update(route_decisions), {"decision": plain})
     assert await decision_of(database, task) == usual

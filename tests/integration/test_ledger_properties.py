@@ -25,7 +25,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, history
 from vel_tutor_mcp.store.audit import Wanted, page
-from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.database import INSTALLATION, Transaction
 from vel_tutor_mcp.store.standing import Budget, Scope, begins
 from vel_tutor_mcp.store.tables import agents, ledger, ledger_sums, tasks
 from vel_tutor_mcp.store.tables import budgets as limits
@@ -107,7 +107,7 @@ class Book:
 
 async def check(schedule: Schedule) -> None:
     """What holds at every moment; computed outside of the transaction, which a database ends that waits too long."""
-    async with schedule.database.read() as tx:
+    async with schedule.database.read(INSTALLATION) as tx:
         book = await Book.read(tx, schedule)
         standings = await budgets.stand(tx, book.budgets, record.now())
     for standing in standings:
@@ -120,7 +120,7 @@ async def check(schedule: Schedule) -> None:
 
 
 async def check_end(schedule: Schedule) -> None:
-    async with schedule.database.read() as tx:
+    async with schedule.database.read(INSTALLATION) as tx:
         book = await Book.read(tx, schedule)
         made = [
             attempt for task in await tx.scalars(sa.select(tasks.c.id)) for attempt in await attempts.of_task(tx, task)

@@ -45,7 +45,7 @@ from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
-from vel_tutor_mcp.store.database import Database, Transaction
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, available
 from vel_tutor_mcp.store.tables import ledger
 
@@ -148,7 +148,7 @@ async def test_the_cost_is_genai_prices_for_the_tokens_that_were_reported(
 async def test_what_was_set_aside_and_not_used_is_given_back(app: App, me: Principal) -> None:
     told = await asked(app, me, max_cost_usd=0.01)
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         (row,) = (await tx.execute(sa.select(ledger).where(ledger.c.task_id == told.task.id))).all()
         left = await left_of(tx, told.task)
     assert row.reserved_nanousd > row.settled_nanousd == told.attempts[0].cost_nanousd
@@ -251,7 +251,7 @@ async def played(stored_in: Settings, limit: NanoUsd, script: Any) -> None:
             if waiting:
                 await settling(database, book, *waiting.pop(0), share)
                 await balanced(database, book.subject.task.id, limit)
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await book.close_open(tx, Outcome.CUT)
     await balanced(database, book.subject.task.id, limit)
     await database.close()
@@ -259,7 +259,7 @@ async def played(stored_in: Settings, limit: NanoUsd, script: Any) -> None:
 
 async def booked(database: Database, limit: NanoUsd) -> Booking:
     at = record.now()
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         me = await people.local_principal(tx, "tester", at)
         agent = await insert(tx, me, "default", AgentType.RESEARCHER, AgentConfig())
         task = Task(
@@ -318,12 +318,12 @@ async def settling(database: Database, book: Booking, call: Call, request: ChatR
         total_ms=0,
     )
     ended = Ended(completion=completion, failure=None, total_ms=0, breaker=None)
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await book.settle(tx, call, Outcome.COMPLETED, ended)
 
 
 async def balanced(database: Database, task_id: str, limit: NanoUsd) -> None:
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         rows = (await tx.execute(sa.select(ledger.c.reserved_nanousd, ledger.c.settled_nanousd))).all()
         task = await tasks.get(tx, task_id)
         assert task is not None

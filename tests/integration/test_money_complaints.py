@@ -19,6 +19,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.ledger import prompt_bytes, usd
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.standing import Period, Scope
 from vel_tutor_mcp.store.tables import ledger
 from vel_tutor_mcp.workflows.model import RunRequest
@@ -43,7 +44,7 @@ async def asked(app: App, me: Principal, agent: str, times: int) -> list[Told]:
 
 
 async def rows_of(app: App, agent: str) -> list[sa.Row[Any]]:
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         return list(await tx.execute(sa.select(ledger).where(ledger.c.agent_id == agent)))
 
 
@@ -179,7 +180,7 @@ async def test_work_in_the_background_is_under_one_limit_for_all_of_it(
         await app.workflows.save(me, "background", flow)
         run = await app.runs.start(me, RunRequest(workflow="background", inputs={"many": list(range(12))}))
         ended = await app.runs.follow(me, run.id, 50)
-        async with app._parts.database.read() as tx:
+        async with app._parts.database.read(INSTALLATION) as tx:
             rows = list(await tx.execute(sa.select(ledger)))
         (budget,) = await app.budgets.list(me)
 

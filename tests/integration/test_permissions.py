@@ -1,105 +1,27 @@
 """What each role may ask of each service, and that nobody finds what is another's: refused, and on record once."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import get_args
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from operations import WITHIN, operations
-from people import PASSWORD, Front, front
-from pydantic import SecretStr
+from operations import CALLS, DECIDES, WITHIN, Things, call, operations, owned
+from people import Front, front
 from stores import NewDatabase
 from world import shared_app, simulated_providers
 
 from vel_tutor_mcp.auth import roles
-from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.auth.roles import Operation, Reach, may
 from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
-from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, Role, TaskRequest
-from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, Role
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import audit_logs
-from vel_tutor_mcp.workflows.model import How, RunRequest
 
 pytestmark = pytest.mark.anyio
 
 ROLES: tuple[Role, ...] = get_args(Role)
-NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
-ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
-
-
-@dataclass(frozen=True)
-class Things:
-    """One of each kind, of one owner; `user` is who, `grant` a token of theirs."""
-
-    agent: str = NOWHERE
-    task: str = NOWHERE
-    workflow: str = NOWHERE
-    run: str = NOWHERE
-    user: str = NOWHERE
-    grant: str = NOWHERE
-
-
-# The arguments of every operation, behind who asks: of things that they have, or of another's, or of none.
-CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
-    "rates.get": lambda things: ("user", things.user),
-    "rates.set": lambda things: ("user", things.user, RateLimits(5)),
-    "streams.read": lambda things: (things.task, 0),
-    "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
-    "tasks.get": lambda things: (things.task,),
-    "tasks.tell": lambda things: (things.task,),
-    "tasks.list": lambda _: (),
-    "tasks.follow": lambda things: (things.task, 0),
-    "tasks.cancel": lambda things: (things.task,),
-    "tasks.retry": lambda things: (things.task,),
-    "tasks.rate": lambda things: (things.task, 5),
-    "runs.start": lambda things: (RunRequest(workflow=things.workflow, inputs={}),),
-    "runs.get": lambda things: (things.run,),
-    "runs.tell": lambda things: (things.run,),
-    "runs.list": lambda _: (),
-    "runs.follow": lambda things: (things.run, 0),
-    "runs.find": lambda things: (things.run, 0),
-    "runs.stop": lambda things: (things.run,),
-    "runs.asked": lambda things: (things.run, "ok"),
-    "runs.cancel": lambda things: (things.run,),
-    "runs.retry": lambda things: (things.run,),
-    "workflows.save": lambda things: ("flow", {"run": things.run}),
-    "workflows.get": lambda things: (things.workflow,),
-    "workflows.list": lambda _: (),
-    "workflows.templates": lambda _: (),
-    "agents.create": lambda _: ("agent", AgentType.RESEARCHER, AgentConfig()),
-    "agents.list": lambda _: (),
-    "agents.get": lambda things: (things.agent,),
-    "agents.update": lambda things: (things.agent,),
-    "agents.delete": lambda things: (things.agent,),
-    "agents.test": lambda things: (things.agent, "Say hello"),
-    "routes.explain": lambda things: ("Say hello", things.agent, None, None),
-    "usage.report": lambda _: ("day", "provider"),
-    "what_if.compare": lambda _: ("day", Policy.CHEAPEST),
-    "budgets.list": lambda _: (),
-    "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
-    "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
-    "integrations.put": lambda _: ("nobody", None),
-    "integrations.test": lambda _: ("nobody",),
-    "integrations.get": lambda _: ("nobody",),
-    "integrations.list": lambda _: (),
-    "integrations.delete": lambda things: ("groq", things.user),
-    "integrations.rotate": lambda _: (),
-    "audit.search": lambda _: (),
-    "audit.verify": lambda _: (),
-    "audit.export": lambda _: ("csv", len),
-    "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
-    "accounts.list": lambda _: (),
-    "accounts.me": lambda _: (),
-    "accounts.change": lambda _: ("Wrong-Passw0rd",),
-    "accounts.set_role": lambda things: (things.user, "viewer"),
-    "accounts.disable": lambda things: (things.user,),
-    "access.issue": lambda things: ("editor", 1, things.user),
-    "access.issued": lambda _: (),
-    "access.revoke": lambda things: (things.grant,),
-}
-DECIDES = "runs.decide"  # it has a keyword
 # By what the thing is found that these name, which is not their own operation.
 FOUND_BY = {
     "tasks.submit": Operation.AGENT_READ,
@@ -127,14 +49,6 @@ async def desk(tmp_path_factory: pytest.TempPathFactory, new_database: NewDataba
         yield fast
 
 
-async def call(desk: Front, name: str, who: Principal, things: Things) -> None:
-    service, method = name.split(".")
-    if name == DECIDES:
-        await desk.app.runs.decide(who, things.run, "ok", How.TERMINAL, approve=True)
-    else:
-        await getattr(getattr(desk.app, service), method)(who, *CALLS[name](things))
-
-
 async def is_forbidden(desk: Front, name: str, who: Principal) -> bool:
     try:
         await call(desk, name, who, Things())
@@ -155,21 +69,10 @@ async def answer(desk: Front, name: str, who: Principal, things: Things) -> str:
 
 async def refusals(desk: Front, who: Principal) -> list[str]:
     """The subjects of what was refused to them."""
-    async with desk.database.read() as tx:
+    async with desk.database.read(INSTALLATION) as tx:
         theirs = (audit_logs.c.owner_id == who.user_id, audit_logs.c.action == "refused")
         query = sa.select(audit_logs.c.subject).where(*theirs).order_by(audit_logs.c.sequence)
         return list(await tx.scalars(query))
-
-
-async def owned(desk: Front, owner: Principal) -> Things:
-    app = desk.app
-    agent = await app.agents.create(owner, f"agent-{uuid4().hex}", AgentType.RESEARCHER, AgentConfig())
-    task = await app.tasks.submit(owner, TaskRequest(prompt="A secret of theirs", agent=agent.id))
-    saved = await app.workflows.save(owner, f"flow-{uuid4().hex}", ASKS)
-    run = await app.runs.start(owner, RunRequest(workflow=saved.workflow.id, inputs={}))
-    issued = await app.access.issue(owner, "theirs")
-    await app.integrations.put(owner, "groq", SecretStr("gsk-of-theirs"))
-    return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id)
 
 
 def test_every_operation_is_tried() -> None:

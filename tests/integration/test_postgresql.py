@@ -28,7 +28,7 @@ from vel_tutor_mcp.execution.liveness import (
 from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
 from vel_tutor_mcp.store import database as store
 from vel_tutor_mcp.store import postgresql, schema
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.postgresql import SCHEMA, PostgresDatabase
 
 pytestmark = pytest.mark.anyio
@@ -170,7 +170,7 @@ async def test_a_full_pool_is_told(postgres_url: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(postgresql, "POOL_WAIT_SECONDS", 0.1)
     async with opened(postgres_url) as database, AsyncExitStack() as stack:
         for _ in range(postgresql._CONNECTIONS):
-            await stack.enter_async_context(database.read())
+            await stack.enter_async_context(database.read(INSTALLATION))
         with pytest.raises(Unavailable, match="All connections to") as problem:
             await database.ping()
     assert is_one_sentence(problem.value, postgres_url)
@@ -181,18 +181,18 @@ async def test_a_writer_who_waits_too_long_for_another_is_told(postgres_url: str
     async with opened(postgres_url) as database, opened(postgres_url) as other:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(postgresql, "_SESSION", postgresql._SESSION | impatient)  # type: ignore[operator]
-            async with other.write():
+            async with other.write(INSTALLATION):
                 with pytest.raises(Unavailable, match="is locked") as problem:
-                    async with database.write():
+                    async with database.write(INSTALLATION):
                         pass
     assert is_one_sentence(problem.value, postgres_url)
 
 
 async def test_tables_that_were_removed_are_told(database: PostgresDatabase) -> None:
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await tx.execute(sa.text(f"DROP SCHEMA {SCHEMA} CASCADE"))
     with pytest.raises(ConfigurationError, match="lacks our tables"):
-        async with database.read() as tx:
+        async with database.read(INSTALLATION) as tx:
             await tx.execute(sa.text("SELECT * FROM tasks"))
 
 
@@ -203,41 +203,41 @@ async def test_a_pooler_that_changes_connections_is_told(database: PostgresDatab
 
 
 async def executed(database: PostgresDatabase, statements: list[str]) -> None:
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         for statement in statements:
             await tx.execute(sa.text(statement))
 
 
 async def test_what_the_database_cannot_keep_is_the_requests_fault(database: PostgresDatabase) -> None:
     with pytest.raises(InputError, match="NUL"):
-        async with database.write() as tx:
+        async with database.write(INSTALLATION) as tx:
             await tx.execute(sa.text("SELECT CAST(:text AS text)"), {"text": "a\x00b"})
 
 
 async def test_a_fault_of_the_database_never_shows_what_was_asked(database: PostgresDatabase) -> None:
     with pytest.raises(Exception, match="no_such_function") as problem:
-        async with database.read() as tx:
+        async with database.read(INSTALLATION) as tx:
             await tx.execute(sa.text("SELECT no_such_function(:text)"), {"text": "a secret prompt"})
     assert "secret prompt" not in str(problem.value)
 
 
 async def test_readers_change_nothing(database: PostgresDatabase) -> None:
     with pytest.raises(Unavailable, match="read-only"):
-        async with database.read() as tx:
+        async with database.read(INSTALLATION) as tx:
             await tx.execute(sa.text("DELETE FROM tasks"))
 
 
 async def test_writers_take_turns_also_from_two_processes(database: PostgresDatabase, postgres_url: str) -> None:
     async def add(to: Database) -> None:
-        async with to.write() as tx:
+        async with to.write(INSTALLATION) as tx:
             number = await tx.scalar(sa.text("SELECT count(*) FROM counted"))
             await tx.execute(sa.text("INSERT INTO counted VALUES (:number)"), {"number": number})
 
     async with opened(postgres_url) as other:
-        async with database.write() as tx:
+        async with database.write(INSTALLATION) as tx:
             await tx.execute(sa.text("CREATE TABLE counted (number integer PRIMARY KEY)"))
         await asyncio.gather(*(add(to) for to in (database, other) * 20))
-        async with database.read() as tx:
+        async with database.read(INSTALLATION) as tx:
             assert await tx.scalar(sa.text("SELECT max(number) FROM counted")) == 39
 
 
@@ -344,13 +344,13 @@ async def test_a_transaction_that_sleeps_is_ended_and_its_process_goes_on(
         with pytest.raises(Unavailable, match="cannot be reached") as problem:
             await sleep_as_writer(database, other)
         assert is_one_sentence(problem.value, postgres_url)
-        async with database.write() as tx:
+        async with database.write(INSTALLATION) as tx:
             assert await tx.scalar(sa.text("SELECT 1")) == 1
 
 
 async def sleep_as_writer(database: Database, other: Database) -> None:
-    async with database.write() as tx:
-        async with other.write():  # which begins when the first one's session was ended
+    async with database.write(INSTALLATION) as tx:
+        async with other.write(INSTALLATION):  # which begins when the first one's session was ended
             pass
         await tx.execute(sa.text("SELECT 1"))
 

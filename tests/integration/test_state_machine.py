@@ -36,6 +36,7 @@ from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import history, schema, tasks
 from vel_tutor_mcp.store.audit_chain import GENESIS, entry_hash
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 
@@ -101,7 +102,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
     async def end_now(self, task: Task, work: Work, status: TaskStatus) -> None:
         error = TaskError(code="no_answer", message="No model answered.") if status is TaskStatus.FAILED else None
         subject = Subject(replace(task, attempt_set=work.attempt_set), self.me)
-        async with self.database.write() as tx:
+        async with self.database.write(INSTALLATION) as tx:
             first = await record.end(tx, subject, status, status.value, error=error)
             assert bool(first) is (work not in self.ended)
             admitted = await self.admission.admit(tx)
@@ -120,7 +121,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         self.note_if_ended(task_id)
 
     async def ask_to_cancel(self, task_id: str) -> None:
-        async with self.database.write() as tx:
+        async with self.database.write(INSTALLATION) as tx:
             await tasks.change(tx, task_id, record.now(), cancel_requested=True)
 
     @rule(task_id=submitted)
@@ -158,7 +159,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         assert running == AT_ONCE or not counts.get(TaskStatus.PENDING)
 
     async def counts(self) -> dict[str, int]:
-        async with self.database.read() as tx:
+        async with self.database.read(INSTALLATION) as tx:
             query = sa.select(rows.c.status, sa.func.count().label("many")).group_by(rows.c.status)
             return {row.status: row.many for row in await tx.execute(query)}
 
@@ -184,7 +185,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
             previous = told
 
     async def chain(self) -> list[dict[str, Any]]:
-        async with self.database.read() as tx:
+        async with self.database.read(INSTALLATION) as tx:
             found = (await tx.execute(sa.select(audit_logs).order_by(audit_logs.c.sequence))).mappings().all()
         return [{name: value for name, value in row.items() if value is not None} for row in found]
 
@@ -196,7 +197,7 @@ class TasksInAnyOrder(RuleBasedStateMachine):
         self.told = now
 
     async def histories(self) -> dict[str, list[TaskEvent]]:
-        async with self.database.read() as tx:
+        async with self.database.read(INSTALLATION) as tx:
             ids = (await tx.execute(sa.select(rows.c.id))).scalars().all()
             return {task_id: await history.events(tx, task_id) for task_id in ids}
 

@@ -16,6 +16,7 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.workflows import ensure_templates
 from vel_tutor_mcp.store import people
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import audit_logs, workflow_versions, workflows
 from vel_tutor_mcp.workflows.graph import read
 from vel_tutor_mcp.workflows.model import RunRequest
@@ -32,13 +33,13 @@ def asking(prompt: str = "Do you?", **more: Any) -> dict[str, Any]:
 
 async def rows(app: App) -> dict[str, int]:
     tables = (workflows, workflow_versions, audit_logs)
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         return {table.name: await tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0 for table in tables}
 
 
 async def neighbour(app: App, me: Principal) -> Principal:
     """Another user of my organisation, who sees their own things only."""
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         made = await people.local_principal(tx, "neighbour", record.now())
     assert made.organisation_id == me.organisation_id
     return replace(made, role="task_executor")
@@ -166,7 +167,7 @@ async def test_the_shipped_templates_are_there_at_the_first_start(app: App, me: 
 
 async def test_a_template_that_was_changed_is_left_alone(app: App, me: Principal) -> None:
     await app.workflows.save(me, "write-review-revise", asking())
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await ensure_templates(tx, me)
 
     assert (await app.workflows.get(me, "write-review-revise")).definition == asking()
@@ -246,6 +247,6 @@ async def said_of(app: App, workflow_id: str) -> Iterable[tuple[str, Any]]:
     import json
 
     query = sa.select(audit_logs).where(audit_logs.c.subject == f"workflow:{workflow_id}")
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         found = (await tx.execute(query.order_by(audit_logs.c.sequence))).all()
     return [(row.action, json.loads(row.payload) if isinstance(row.payload, str) else row.payload) for row in found]

@@ -26,6 +26,7 @@ from vel_tutor_mcp.app import FILE_NAME, database_of, open_app, prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import metadata
 
 REVISIONS = schema.revisions()
@@ -121,7 +122,7 @@ def file(tmp_path: Path) -> Path:
 def connected(place: Settings) -> Iterator[sa.Connection]:
     database = database_of(place)
     database.make()
-    engine = database.blocking_engine()
+    engine = database.blocking_engine(INSTALLATION)
     with engine.begin() as connection:
         yield connection
     engine.dispose()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.audit import Wanted, append, page
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
@@ -100,11 +101,11 @@ def test_the_hash_of_a_known_entry_never_changes() -> None:
 @pytest.mark.anyio
 async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "audit.db")
-    engine = database.blocking_engine()
+    engine = database.blocking_engine(INSTALLATION)
     metadata.create_all(engine, [audit_logs])
     there = replace(ME, address="10.0.0.1", user_agent="curl/8 (jo@example.com)")
     for number, (who, action) in enumerate([(ME, "task_submitted"), (ME, "route_decided"), (there, "task_completed")]):
-        async with database.write() as tx:
+        async with database.write(INSTALLATION) as tx:
             await append(tx, who, action, "task:1", {"ä": number, "nested": {"b": 1.5}}, NOW + timedelta(number))
     with engine.connect() as connection:
         rows = [dict(row) for row in connection.execute(sa.select(audit_logs).order_by("sequence")).mappings()]
@@ -119,7 +120,7 @@ async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
         ("10.0.0.1", "curl/8 ([masked e mail])"),
     ]
 
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         shown = (await page(tx, ME, 10, None, Wanted())).rows
     engine.dispose()
     await database.close()

@@ -15,7 +15,7 @@ from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.columns import Id, Sequence, Utc
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ numbered = sa.Table("numbered", sa.MetaData(), sa.Column("number", Sequence, pri
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """Five things, two of one moment each but the newest, and numbers from 1 to 5."""
     database = SqliteDatabase(tmp_path / "paging.db")
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         for table in (things, numbered):
             await tx.run_sync(table.create)
         rows = [{"id": thing(number), "at": NOW + timedelta(number // 2)} for number in range(5)]
@@ -52,12 +52,12 @@ def cursor(values: Any) -> str:
 
 async def listed(database: Database, limit: int, cursor: Start = None) -> Page[int]:
     keys = (things.c.at, things.c.id)
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         return await paging.newest_first(tx, sa.select(things), keys, limit, cursor, lambda row: UUID(row["id"]).int)
 
 
 async def numbers(database: Database, cursor: str | None = None) -> Page[int]:
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         return await paging.newest_first(
             tx, sa.select(numbered), (numbered.c.number,), 2, cursor, lambda row: int(row["number"])
         )
@@ -76,7 +76,7 @@ async def test_pages_together_are_the_list(database: Database, limit: int) -> No
 
 async def test_a_new_row_shifts_no_page(database: Database) -> None:
     page = await listed(database, 2)
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         await tx.execute(things.insert(), {"id": thing(9), "at": NOW + timedelta(9)})
     assert (await listed(database, 2, page.cursor)).rows == (2, 1)
 

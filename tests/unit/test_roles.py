@@ -54,7 +54,7 @@ def test_an_operation_that_a_role_has_not_is_refused_whatever_it_is_done_to(role
 
 def test_a_viewer_changes_nothing_but_itself_and_its_tokens() -> None:
     has = {operation for operation in Operation if may("viewer", operation)}
-    reads = {operation for operation in Operation if operation.endswith(("_read", "_explain"))}
+    reads = {operation for operation in Operation if operation.endswith(("_read", "_explain", "_export"))}
     assert has - reads == {Operation.PROFILE, Operation.TOKEN_ISSUE}
 
 

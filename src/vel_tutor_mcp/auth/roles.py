@@ -41,6 +41,7 @@ class Operation(StrEnum):
     INTEGRATION_WRITE = "integration_write"
     INTEGRATION_ROTATE = "integration_rotate"
     AUDIT_READ = "audit_read"
+    AUDIT_EXPORT = "audit_export"
     PROFILE = "profile"
     USER_READ = "user_read"
     USER_WRITE = "user_write"
@@ -78,6 +79,7 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.INTEGRATION_WRITE: _WRITE_OWN,
     Operation.INTEGRATION_ROTATE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     Operation.AUDIT_READ: _READ_OWN,
+    Operation.AUDIT_EXPORT: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.PROFILE: (_OWN, _OWN, _OWN, _OWN, _OWN),
     Operation.TOKEN_ISSUE: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.USER_READ: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),

@@ -13,9 +13,9 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
-from vel_tutor_mcp.services.lookup import account_of, spelt
+from vel_tutor_mcp.services.lookup import account_of, missing, spelt
 from vel_tutor_mcp.services.pairs import SIGN_IN_LIVES, Pairs, Renewal, SignedIn, begun
-from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.refusals import Refusals
 from vel_tutor_mcp.store import accounts, audit, grants
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -65,7 +65,7 @@ class Access:
             Unauthenticated: it is none that is good; says why.
         """
         claims = await self._keyring.verified(token)
-        principal = await self._bearer(claims.grant_id)
+        principal = await self._bearer(claims.organisation_id, claims.grant_id)
         if principal is None or principal.user_id != claims.user_id:
             raise Unauthenticated("The token was revoked; its sign-in has ended, or the account is disabled; sign in.")
         return Caller(principal=principal, grant_id=claims.grant_id, expires_at=claims.expires_at)
@@ -73,7 +73,7 @@ class Access:
     @unbroken
     async def sign_out(self, caller: Caller) -> None:
         """End what the caller's token is good by, with all tokens of that sign-in."""
-        async with self._database.write() as tx:
+        async with self._database.write(caller.principal.organisation_id) as tx:
             at = record.now()
             if await grants.revoke(tx, caller.grant_id, at):
                 await audit.append(tx, caller.principal, "signed_out", f"grant:{caller.grant_id}", {}, at)
@@ -102,7 +102,7 @@ class Access:
     @unbroken
     async def issued(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Grant]:
         """The tokens that were issued to the principal's clients, without the tokens themselves, newest first."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await grants.page_of(tx, principal.user_id, limit, cursor)
 
     @allows(Operation.TOKEN_ISSUE)
@@ -113,12 +113,14 @@ class Access:
         Raises:
             NotFound: there is no such grant that the principal may end.
         """
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
             at = record.now()
-            grant = await grants.get(tx, spelt(grant_id)) if spelt(grant_id) else None
             sentence = "There is no such token; none of yours has this id; see `token list`."
-            if grant is None:
+            if not (known := spelt(grant_id)):
                 raise NotFound(sentence)
+            grant = await grants.get(tx, known)
+            if grant is None:
+                raise await missing(tx, sentence, f"grant:{known}", lambda: grants.get(tx, known))
             if not may_to(principal, Operation.TOKEN_ISSUE, grant.organisation_id, grant.owner_id):
                 raise NotYours(sentence, f"grant:{grant.id}")
             if await grants.revoke(tx, grant.id, at):
@@ -126,20 +128,20 @@ class Access:
         return grant
 
     @unbroken
-    async def _bearer(self, grant_id: str) -> Principal | None:
-        async with self._database.read() as tx:
+    async def _bearer(self, within: str, grant_id: str) -> Principal | None:
+        async with self._database.read(within) as tx:
             return await grants.bearer(tx, grant_id)
 
     @unbroken
     async def _begin(self, account: Account, address: str) -> Renewal:
-        async with self._database.write() as tx:
+        async with self._database.write(account.organisation_id) as tx:
             return await begun(tx, account, await signed_in(tx, account, address, SIGN_IN_LIVES))
 
     @unbroken
     async def _grant_client(
         self, principal: Principal, name: str, lives: timedelta, user: str
     ) -> tuple[Account, Grant]:
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
             account = await account_of(tx, principal, Operation.TOKEN_ISSUE, user)
             at = record.now()
             await grants.forget_expired(tx, account.id, at)

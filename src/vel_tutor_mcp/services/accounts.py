@@ -12,10 +12,11 @@ from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.credentials import Credentials, is_email, normal
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.lookup import account_of
-from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.workflows import ensure_templates
 from vel_tutor_mcp.store import accounts, audit, grants, people
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.isolation import everywhere
 
 _MAX_NAME_CHARACTERS = 100
 # What the original called it.
@@ -52,7 +53,7 @@ class Accounts:
         self, principal: Principal, *, role: Role | None = None, limit: int = 20, cursor: Start = None
     ) -> Page[Account]:
         """The accounts that the principal looks after, newest first."""
-        async with self._database.read() as tx:
+        async with self._database.read(acts_for(principal, Operation.USER_READ)) as tx:
             return await accounts.page(tx, _within(principal), role, limit, cursor)
 
     @allows(Operation.USER_WRITE)
@@ -65,7 +66,7 @@ class Accounts:
             Conflict: it is the principal themselves.
         """
         _check_giving(principal, role)
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
             account = await self._other(tx, principal, user)
             at = record.now()
             await accounts.update(tx, account.id, role=role, updated_at=at)
@@ -81,7 +82,7 @@ class Accounts:
         Raises:
             NotFound: no such user. Forbidden: their role is beyond the principal's. Conflict: see `set_role`.
         """
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
             account = await self._other(tx, principal, user)
             at = record.now()
             if account.disabled_at is None:
@@ -94,7 +95,7 @@ class Accounts:
     @unbroken
     async def me(self, principal: Principal) -> Account:
         """The principal's own account."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await account_of(tx, principal, Operation.PROFILE, principal.user_id)
 
     @allows(Operation.PROFILE)
@@ -122,7 +123,7 @@ class Accounts:
     async def _insert(
         self, principal: Principal, email: str, password_hash: str, role: Role, organisation: str | None
     ) -> Account:
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
             at = record.now()
             await _refuse_taken(tx, email)
             organisation_id, name = await self._organisation(tx, principal, organisation)
@@ -174,7 +175,7 @@ class Accounts:
     async def _change(
         self, principal: Principal, account: Account, email: str | None, password_hash: str | None
     ) -> Account:
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             at = record.now()
             if email is not None and email != account.email:
                 await _refuse_taken(tx, email)
@@ -218,7 +219,9 @@ def _checked(email: str) -> str:
 
 
 async def _refuse_taken(tx: Transaction, email: str) -> None:
-    if await accounts.with_password(tx, email=email) is not None:
+    async with everywhere(tx):
+        found = await accounts.with_password(tx, email=email)
+    if found is not None:
         raise Conflict("This e-mail has an account already; one is enough; change it, or use another e-mail.")
 
 

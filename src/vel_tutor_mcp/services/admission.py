@@ -13,6 +13,7 @@ from vel_tutor_mcp.services.wire import Wire
 from vel_tutor_mcp.store import admission, integrations
 from vel_tutor_mcp.store.admission import Bounds
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.isolation import everywhere
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ class Admission:
         """Claim the tasks whose turn it is and that this process has room for; `start` them after the commit."""
         if self.resting:
             return []
-        return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
+        async with everywhere(tx):  # it is one line for the tasks of all
+            return await admission.admit(tx, self._engine.executor, record.now(), self._bounds, self._only)
 
     async def could_admit(self, tx: Transaction) -> bool:
         """Whether `admit` would claim anything; for a transaction that only reads."""

@@ -80,7 +80,7 @@ class Agents:
             Conflict: the name is taken. InputError: the configuration names what is not in the catalogue.
         """
         self._check(name, config)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             await _refuse_taken(tx, principal, name)
             return await insert(tx, principal, name, agent_type, config)
 
@@ -89,7 +89,7 @@ class Agents:
     async def list(
         self, principal: Principal, *, status: AgentStatus | None = None, limit: int = 20, cursor: Start = None
     ) -> Page[Agent]:
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await agents.page(tx, principal, status, limit, cursor)
 
     @allows(Operation.AGENT_READ)
@@ -100,7 +100,7 @@ class Agents:
         Raises:
             NotFound: there is none of this id or name that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             agent = await agent_of(tx, principal, id_or_name)
             return agent, await agents.versions(tx, agent.id)
 
@@ -121,7 +121,7 @@ class Agents:
             NotFound: no such agent. Conflict: the name is taken. InputError: the changed configuration is not valid.
         """
         check_text("name", name)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             agent = await agent_of(tx, principal, id_or_name)
             changed = merged(agent.config, config or {})
             if name is not None and name != agent.name:
@@ -155,7 +155,7 @@ class Agents:
             NotFound: no such agent. Conflict: it is the default one.
         """
         after = Aftermath()
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             agent = await agent_of(tx, principal, id_or_name)
             if agent.name == DEFAULT_AGENT:
                 raise Conflict(

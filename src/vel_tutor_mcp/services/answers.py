@@ -31,8 +31,9 @@ from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import agents, attempts, history, integrations, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
-from vel_tutor_mcp.store.database import Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Transaction, unbroken
 from vel_tutor_mcp.store.integrations import Integration
+from vel_tutor_mcp.store.isolation import act_for
 
 MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
@@ -176,7 +177,7 @@ class Answers:
 
     @unbroken
     async def _give_up(self, work: Work, reason: TaskError, mine: set[str], *, breaks_run: bool = False) -> str:
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(INSTALLATION) as tx:
             subject = await self._subject(tx, work, mine)
             if subject is not None:
                 await close_open(tx, subject, self._tools.settings, Outcome.FAILED)
@@ -187,7 +188,7 @@ class Answers:
 
     @unbroken
     async def _begin(self, work: Work, mine: set[str]) -> Job | None:
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(INSTALLATION) as tx:
             subject = await self._subject(tx, work, mine)
             if subject is None:
                 return None
@@ -204,6 +205,7 @@ class Answers:
             return None
         if task.executor and task.executor not in mine:
             raise _OfAnotherError(task.executor)
+        await act_for(tx, task.organisation_id)
         return Subject(task, await people.principal(tx, task.owner_id))
 
     async def _job(self, tx: Transaction, subject: Subject) -> Job | None:
@@ -287,7 +289,7 @@ class Answers:
             # Nothing is recorded by the engine for what does not return: the work stays, and is run again.
             raise asyncio.CancelledError
         job.subject.after.clear()  # of an earlier try to store this, which was rolled back
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(job.subject.task.organisation_id) as tx:
             if not await job.book.is_ours(tx):
                 return _TAKEN_OVER
             if call.cancelled():
@@ -370,7 +372,7 @@ class Answers:
 
     async def _release(self, job: Job) -> None:
         """This process closes in good order: book the cut call, and do not count it as a crash."""
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(job.subject.task.organisation_id) as tx:
             if not await job.book.is_ours(tx):
                 return
             await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")

@@ -31,6 +31,7 @@ from vel_tutor_mcp.store.attempts import Ending
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.evidence import Arm
+from vel_tutor_mcp.store.isolation import everywhere
 from vel_tutor_mcp.store.standing import Standing, available
 
 _PROGRESS_SECONDS = 0.25
@@ -98,7 +99,7 @@ class Booking:
     ) -> tuple[Call, int]:
         row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
         self.subject.after.clear()  # of an earlier try, as in the methods below
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             task = await tasks.get(tx, self.subject.task.id)
             if task is None or task.cancel_requested or not tasks.has(task, self.subject.work, self._tools.executor):
                 # Asked for after this run began, before it could be reached; or another process took the task over.
@@ -162,8 +163,11 @@ class Booking:
             NoPlace: there is none.
         """
         limits, at = self._tools.catalog.limits.get(provider), record.now()
-        if limits and not await admission.free_places(tx, provider, limits, at, beside=task.id):
-            raise NoPlace(provider, limits)
+        if limits is not None:
+            async with everywhere(tx):  # others' calls take places too
+                free = await admission.free_places(tx, provider, limits, at, beside=task.id)
+            if not free:
+                raise NoPlace(provider, limits)
         if task.waits_for is not None:
             await tasks.change(tx, task.id, at, waits_for=None)
 
@@ -181,7 +185,7 @@ class Booking:
         failure = ended.failure
         assert failure is not None
         self.subject.after.clear()
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             if not await self.is_ours(tx):
                 # What broke a call while this process was frozen says nothing of the model.
                 self._tools.health.restore(self._line(call) or call.attempt.provider, call.attempt.model, Breaker())
@@ -199,7 +203,7 @@ class Booking:
     @unbroken
     async def _lose(self, call: Call, lost: Lost) -> None:
         self.subject.after.clear()
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
             await _close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost))
@@ -216,7 +220,7 @@ class Booking:
         name = step.candidate.name
         reason = f"for the rate limit of {name}" if step.limited else f"before asking {name} again"
         message = f"waiting {step.seconds:.1f} s {reason}"
-        async with self._tools.database.write() as tx:
+        async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
             await record.note(tx, self.subject, "waiting", message, 20)

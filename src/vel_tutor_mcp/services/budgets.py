@@ -83,7 +83,7 @@ class Budgets:
         """
         check_budget("The limit", limit_usd)
         period, at = _period(scope, period), record.now()
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             subject_id, name = await _subject(tx, principal, scope, subject)
             refusal = await _refusal(tx, principal, scope, subject_id, period)
             budget = Budget(
@@ -106,7 +106,7 @@ class Budgets:
             NotFound: no such subject, or it has no such budget. Forbidden: it is not theirs.
         """
         period = _period(scope, period)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             subject_id, name = await _subject(tx, principal, scope, subject)
             refusal = await _refusal(tx, principal, scope, subject_id, period)
             budget = Budget(scope=scope, subject_id=subject_id, period=period, limit_nanousd=NanoUsd(0))
@@ -121,7 +121,7 @@ class Budgets:
     @unbroken
     async def list(self, principal: Principal) -> list[ToldBudget]:
         """The budgets that the principal may see, as they stand: an administrator the organisation's, others theirs."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await told(tx, principal, self._settings, everyone=principal.role in _ADMINISTRATORS)
 
 

@@ -16,7 +16,7 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import runs, tasks
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
 _EVERY_SECONDS = 1.0
@@ -80,7 +80,7 @@ class Care:
         Unavailable: the database cannot be used now.
         """
         running = self._calls.tasks  # as it was before: whoever begins meanwhile is not among the claimed
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             claimed = await tasks.claimed(tx)
             in_turn = await self._admission.could_admit(tx)
             ended = {*await tasks.ended_of(tx, self._hub.listened), *await runs.ended_of(tx, self._hub.listened)}
@@ -113,7 +113,7 @@ class Care:
         await self._admission.start(await self._engine.not_begun(idle))
 
     async def _admit(self) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             admitted = await self._admission.admit(tx)
         await self._admission.start(admitted)
 
@@ -121,7 +121,7 @@ class Care:
         """End the step's time; a fault in it must not keep from others what is theirs."""
         after = Aftermath()
         try:
-            async with self._database.write() as tx:
+            async with self._database.write(INSTALLATION) as tx:
                 await self._conductor.time_out(tx, run_id, step_id, after)
         except VelError:
             raise

@@ -11,6 +11,7 @@ from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.services.round import Round
 from vel_tutor_mcp.store import people, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.isolation import act_for
 from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import Run
 
@@ -78,6 +79,7 @@ class Conductor:
         run = await runs.get(tx, run_id)
         if run.status.ended:
             return
+        await act_for(tx, run.organisation_id)
         round_ = await self.round(tx, run, after)
         await round_.time_out(step_id)
         await round_.proceed()

@@ -12,7 +12,7 @@ from vel_tutor_mcp.models import LONGEST_NAME, Principal
 from vel_tutor_mcp.services import record, throttle
 from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.store import accounts, audit
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.auth.passwords import Passwords
@@ -52,7 +52,7 @@ class Credentials:
         """
         email = normal(email)
         await self._admit(email, address)
-        return await self._checked(await self._kept(email=email), password, address)
+        return await self._checked(await self._kept(INSTALLATION, email=email), password, address)
 
     async def confirmed(self, principal: Principal, password: str, address: str) -> Account:
         """The principal's account, where this is its password.
@@ -60,7 +60,7 @@ class Credentials:
         Raises:
             Unauthenticated: it is not. TooManyTries: of this account, or from this address.
         """
-        kept = await self._kept(user_id=principal.user_id)
+        kept = await self._kept(principal.organisation_id, user_id=principal.user_id)
         await self._admit((kept and kept[0].email) or principal.user_id, address)
         return await self._checked(kept, password, address)
 
@@ -98,20 +98,22 @@ class Credentials:
         return account
 
     @unbroken
-    async def _kept(self, *, email: str | None = None, user_id: str | None = None) -> tuple[Account, str | None] | None:
-        async with self._database.read() as tx:
+    async def _kept(
+        self, within: str, *, email: str | None = None, user_id: str | None = None
+    ) -> tuple[Account, str | None] | None:
+        async with self._database.read(within) as tx:
             return await accounts.with_password(tx, email=email, user_id=user_id)
 
     @unbroken
     async def _record_failure(self, account: Account | None, address: str) -> None:
         who = account.principal if account else self._nobody
         subject = f"user:{account.id}" if account else "sign_in"
-        async with self._database.write() as tx:
+        async with self._database.write(who.organisation_id) as tx:
             await audit.append(tx, who, "sign_in_failed", subject, {"address": address}, record.now())
 
     @unbroken
     async def _keep_anew(self, account: Account, password_hash: str) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(account.organisation_id) as tx:
             await accounts.update(tx, account.id, password_hash=password_hash)
 
 

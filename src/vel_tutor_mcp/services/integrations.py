@@ -20,8 +20,8 @@ from vel_tutor_mcp.routing.lines import name_of
 from vel_tutor_mcp.routing.reasons import OWN_KEY
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.services.lookup import spelt
-from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.lookup import missing, spelt
+from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, integrations
@@ -113,14 +113,14 @@ class Integrations:
         Raises:
             NotFound: there is none.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await _of(tx, principal.user_id, provider)
 
     @allows(Operation.INTEGRATION_READ)
     @unbroken
     async def list(self, principal: Principal) -> list[Integration]:
         """The principal's; administrators have all of their organisation, those of others without the key's end."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             if reach(principal.role, Operation.INTEGRATION_READ) < Reach.ORGANISATION:
                 return await integrations.of_owner(tx, principal.user_id)
             found = await integrations.of_organisation(tx, principal.organisation_id)
@@ -135,7 +135,7 @@ class Integrations:
             NotFound: there is no such integration that they may delete.
         """
         owner = principal.user_id if owner_id is None else spelt(owner_id)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             found = await _of(tx, owner, provider)
             if not may_to(principal, Operation.INTEGRATION_WRITE, found.organisation_id, found.owner_id):
                 raise NotYours(_NOWHERE, f"user:{found.owner_id}")
@@ -151,7 +151,7 @@ class Integrations:
             Forbidden: their role is not that of an administrator of the installation.
         """
         sealed, current, unopened, after = 0, 0, [], None
-        while batch := await self._batch(after):
+        while batch := await self._batch(principal, after):
             after = batch[-1].id
             for seen in batch:
                 try:
@@ -201,7 +201,7 @@ class Integrations:
 
     @unbroken
     async def _put(self, principal: Principal, made: Integration) -> Integration:
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             earlier = await integrations.find(tx, principal.user_id, made.provider)
             if earlier is None:
                 await integrations.add(tx, made)
@@ -213,20 +213,20 @@ class Integrations:
 
     @unbroken
     async def _judge(self, principal: Principal, seen: Integration, judged: Integration) -> Integration:
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             if not await integrations.change(tx, judged, seen):
                 raise Conflict("The integration was changed while it was tested; look at it again, and test it anew.")
             await _audit(tx, principal, "integration_tested", judged)
         return judged
 
     @unbroken
-    async def _batch(self, after: str | None) -> Sequence[Integration]:
-        async with self._database.read() as tx:
+    async def _batch(self, principal: Principal, after: str | None) -> Sequence[Integration]:
+        async with self._database.read(acts_for(principal, Operation.INTEGRATION_ROTATE)) as tx:
             return await integrations.with_keys(tx, after, _BATCH)
 
     @unbroken
     async def _reseal(self, principal: Principal, seen: Integration, sealed: bytes) -> bool:
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.INTEGRATION_ROTATE)) as tx:
             done = await integrations.reseal(tx, seen, sealed)
             if done:
                 await _audit(tx, principal, "integration_resealed", seen)
@@ -304,9 +304,11 @@ async def refuse(tx: Transaction, principal: Principal, provider: str, line: str
 
 
 async def _of(tx: Transaction, owner_id: str, provider: str) -> Integration:
-    found = await integrations.find(tx, owner_id, provider) if owner_id and is_text(provider) else None
-    if found is None:
+    if not owner_id or not is_text(provider):
         raise NotFound(_NOWHERE)
+    found = await integrations.find(tx, owner_id, provider)
+    if found is None:
+        raise await missing(tx, _NOWHERE, f"user:{owner_id}", lambda: integrations.find(tx, owner_id, provider))
     return found
 
 

@@ -9,7 +9,7 @@ from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Unauthenticated
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import signing_keys
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,21 +98,21 @@ class Keyring:
 
     @unbroken
     async def _find(self, key_id: str) -> bytes | None:
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             return await signing_keys.public(tx, key_id)
 
     @unbroken
     async def _newest(self, key_ids: list[str]) -> "tuple[str, datetime] | None":
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             return await signing_keys.newest_since(tx, key_ids, record.now() - SIGNS_FOR)
 
     @unbroken
     async def _add(self, key_id: str, public: bytes, at: "datetime") -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             await signing_keys.forget_expired(tx, at)
             await signing_keys.add(tx, key_id, public, at, at + SIGNS_FOR + _SPARE)
 
     @unbroken
     async def _keep_until(self, key_id: str, moment: "datetime") -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             await signing_keys.keep_until(tx, key_id, moment)

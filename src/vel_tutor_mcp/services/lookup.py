@@ -1,5 +1,6 @@
 """Things by the id or name that a caller gave, for those who may see them."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from vel_tutor_mcp.auth import roles
@@ -10,6 +11,7 @@ from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import accounts, agents, names, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.isolation import everywhere
 from vel_tutor_mcp.workflows.model import Run, Workflow
 
 
@@ -40,8 +42,11 @@ async def account_of(tx: Transaction, principal: Principal, operation: Operation
     account = await accounts.find(tx, within, called) if is_text(called) else None
     if account is None or not roles.may_to(principal, operation, account.organisation_id, account.id):
         sentence = "There is no such user; nobody that you may look after has this id, e-mail or name; see `user list`."
-        hidden = account or (await accounts.get(tx, spelt(called)) if spelt(called) else None)
-        raise NotYours(sentence, f"user:{hidden.id}") if hidden else NotFound(sentence)
+        if account is not None:
+            raise NotYours(sentence, f"user:{account.id}")
+        if not (user_id := spelt(called)):
+            raise NotFound(sentence)
+        raise await missing(tx, sentence, f"user:{user_id}", lambda: accounts.get(tx, user_id))
     return account
 
 
@@ -90,11 +95,17 @@ async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) ->
 async def _not_found(
     tx: Transaction, principal: Principal, kind: names.Kind, id_or_name: str, sentence: str
 ) -> NotFound:
-    """The error, which tells the record, and nobody else, whether there is such a thing after all."""
     thing_id = spelt(id_or_name)
-    if thing_id and await names.is_hidden(tx, kind, principal, thing_id):
-        return NotYours(sentence, f"{kind}:{thing_id}")
-    return NotFound(sentence)
+    if not thing_id:
+        return NotFound(sentence)
+    return await missing(tx, sentence, f"{kind}:{thing_id}", lambda: names.is_hidden(tx, kind, principal, thing_id))
+
+
+async def missing(tx: Transaction, sentence: str, subject: str, look: Callable[[], Awaitable[object]]) -> NotFound:
+    """The error, which tells the record, and nobody else, whether there is such a thing after all, as `look` finds."""
+    async with everywhere(tx):
+        there = await look()
+    return NotYours(sentence, subject) if there else NotFound(sentence)
 
 
 def spelt(thing_id: str) -> str:

@@ -18,7 +18,8 @@ from vel_tutor_mcp.services.pairs import Pairs, Renewal, SignedIn, hashed, prolo
 from vel_tutor_mcp.services.refusals import Refusals
 from vel_tutor_mcp.store import audit, authorizations, grants
 from vel_tutor_mcp.store.authorizations import Authorization
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
+from vel_tutor_mcp.store.isolation import act_for
 
 SESSION_LIVES = timedelta(minutes=10)
 CODE_LIVES = timedelta(seconds=60)
@@ -110,7 +111,7 @@ class OAuth:
     @unbroken
     async def visitor(self, session: str) -> Principal | None:
         """Whose session it is; None where it is not good."""
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             found = await self._visitor(tx, session)
         return found[1] if found else None
 
@@ -122,7 +123,7 @@ class OAuth:
             Unauthenticated: the session is not good.
         """
         code, client = secrets.token_urlsafe(32), asked.client
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             grant_id, principal = await self._deciding(tx, session)
             at = record.now()
             await authorizations.give_code(
@@ -144,7 +145,7 @@ class OAuth:
         Raises:
             Unauthenticated: the session is not good.
         """
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             grant_id, principal = await self._deciding(tx, session)
             at = record.now()
             await authorizations.end_session(tx, hashed(session))
@@ -202,24 +203,26 @@ class OAuth:
         found = await self._visitor(tx, session)
         if found is None:
             raise Unauthenticated("You are not signed in any more; ten minutes are given to decide; sign in again.")
+        await act_for(tx, found[1].organisation_id)
         return found
 
     @unbroken
     async def _begin(self, account: Account, session: str, address: str) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(account.organisation_id) as tx:
             grant = await signed_in(tx, account, address, SESSION_LIVES)
             await authorizations.begin(tx, grant, hashed(session))
 
     @unbroken
     async def _redeemed(self, form: Form, address: str) -> Renewal:
         code_hash = hashed(_needed(form, "code"))
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             at = record.now()
             found = await authorizations.of_code(tx, code_hash)
             grant = await grants.get(tx, found.grant_id) if found else None
             principal = await grants.bearer(tx, found.grant_id) if found else None
             if found is None or grant is None or principal is None:
                 raise _no_code()
+            await act_for(tx, principal.organisation_id)
             first = await authorizations.use_code(tx, code_hash, at)
             fault = _fault(form, found, grant) if first else "it was used before"
             if fault is None:
@@ -248,20 +251,23 @@ class OAuth:
 
     @unbroken
     async def _refresh_grant(self, token: str) -> str | None:
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             found = await grants.find_refresh(tx, hashed(token))
         return found.grant_id if found else None
 
     @unbroken
     async def _end(self, grant_id: str, client_id: str) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             at = record.now()
             grant, principal = await grants.get(tx, grant_id), await grants.bearer(tx, grant_id)
             if grant is not None and grant.client_id != client_id:
                 raise OAuthRefused(
                     "invalid_client", "The token is not revoked; it is of another client; name the one that it is of."
                 )
-            if principal is not None and await grants.revoke(tx, grant_id, at):
+            if principal is None:
+                return
+            await act_for(tx, principal.organisation_id)
+            if await grants.revoke(tx, grant_id, at):
                 await audit.append(tx, principal, "client_left", f"grant:{grant_id}", {}, at)
 
 

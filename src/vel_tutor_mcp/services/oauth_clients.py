@@ -108,7 +108,7 @@ class Clients:
 
     @unbroken
     async def _insert(self, client: Client, address: str) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(self._nobody.organisation_id) as tx:
             at = record.now()
             await oauth_clients.forget(tx, at, _MOST_UNUSED - 1)
             await oauth_clients.insert(tx, client, at, at + UNUSED_LIVES)
@@ -117,7 +117,7 @@ class Clients:
 
     @unbroken
     async def _get(self, client_id: str) -> Client | None:
-        async with self._database.read() as tx:
+        async with self._database.read(self._nobody.organisation_id) as tx:
             return await oauth_clients.get(tx, client_id, record.now())
 
 

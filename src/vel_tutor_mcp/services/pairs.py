@@ -13,7 +13,7 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.store import accounts, audit, grants
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 from vel_tutor_mcp.store.grants import Refresh
 
 TOKEN_LIVES = timedelta(hours=24)
@@ -82,10 +82,11 @@ class Pairs:
     @unbroken
     async def _exchanged(self, refresh_token: str, address: str, client_id: str | None) -> Renewal:
         spent = hashed(refresh_token)
-        async with self._database.read() as tx:
-            if await grants.find_refresh(tx, spent) is None:  # a guess costs a look, not the writer's lock
-                raise _not_good()
-        async with self._database.write() as tx:
+        async with self._database.read(INSTALLATION) as tx:
+            kept = await grants.find_refresh(tx, spent)
+        if kept is None:  # a guess costs a look, not the writer's lock
+            raise _not_good()
+        async with self._database.write(kept.organisation_id) as tx:
             at = record.now()
             found, principal, grant = await _standing(tx, spent, client_id, at)
             if found.used_at is None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from vel_tutor_mcp.auth.roles import Operation, permit
+from vel_tutor_mcp.auth.roles import Operation, Reach, permit, reach
 from vel_tutor_mcp.errors import Forbidden, NotYours
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import audit
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 
 
 class HasDatabase(Protocol):
@@ -48,11 +48,16 @@ def allows(operation: Operation) -> Callable[[Method[S, P, R]], Method[S, P, R]]
     return guard
 
 
+def acts_for(principal: Principal, operation: Operation) -> str:
+    """For whom a transaction of the operation is: the principal's organisation, unless it reaches beyond it."""
+    return INSTALLATION if reach(principal.role, operation) is Reach.INSTALLATION else principal.organisation_id
+
+
 @unbroken
 async def _record(
     database: Database, principal: Principal, operation: Operation, refusal: Forbidden | NotYours
 ) -> None:
     facts = {"operation": operation.value, "role": principal.role}
     subject = refusal.subject if isinstance(refusal, NotYours) else f"user:{principal.user_id}"
-    async with database.write() as tx:
+    async with database.write(principal.organisation_id) as tx:
         await audit.append(tx, principal, "refused", subject, facts, record.now())

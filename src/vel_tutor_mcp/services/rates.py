@@ -19,10 +19,11 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.lookup import account_of
-from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, limits
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.isolation import everywhere
 
 Scope = Literal["user", "organisation"]
 
@@ -129,7 +130,7 @@ class Rates:
         Raises:
             NotFound: there is none that the principal may look at.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(acts_for(principal, Operation.LIMIT_READ)) as tx:
             return await self._told(tx, scope, await _subject(tx, principal, Operation.LIMIT_READ, scope, subject))
 
     @allows(Operation.LIMIT_WRITE)
@@ -144,7 +145,7 @@ class Rates:
             limit = getattr(given, name)
             if limit is not None and not 1 <= limit <= MAX_LIMIT:
                 raise InputError(f"`{name}` is out of range; it must be 1 to {MAX_LIMIT:,}; correct it.")
-        async with self._database.write() as tx:
+        async with self._database.write(acts_for(principal, Operation.LIMIT_WRITE)) as tx:
             subject_id = await _subject(tx, principal, Operation.LIMIT_WRITE, scope, subject)
             await (limits.set_of_user if scope == "user" else limits.set_of_organisation)(tx, subject_id, given)
             facts = {"tasks_per_hour": given.tasks_per_hour, "requests_per_minute": given.requests_per_minute}
@@ -179,7 +180,7 @@ class Rates:
     @unbroken
     async def _take(self, principal: Principal, kind: Kind, at: datetime) -> _Lot:
         begins_at = _begins(kind, at)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             own = await limits.of_user(tx, principal.user_id)
             above = await limits.of_organisation(tx, principal.organisation_id)
             limit = kind.limit_in(_first_of(own, above, self._defaults)) or 0
@@ -211,9 +212,15 @@ def _first_of(*given: RateLimits) -> RateLimits:
 async def _subject(tx: Transaction, principal: Principal, operation: Operation, scope: Scope, subject: str) -> str:
     if scope == "user":
         return (await account_of(tx, principal, operation, subject)).id
-    found = await limits.organisation(tx, subject) if is_text(subject) else None
+    sentence = "There is no such organisation; none that you look after has this id or name; see your own."
+    if not is_text(subject):
+        raise NotFound(sentence)
+    found = await limits.organisation(tx, subject)
+    if found is None:
+        async with everywhere(tx):
+            elsewhere = await limits.organisation(tx, subject)
+        raise NotYours(sentence, f"organisation:{elsewhere}") if elsewhere else NotFound(sentence)
     far = reach(principal.role, operation)
-    if found is None or far < Reach.ORGANISATION or (far is Reach.ORGANISATION and found != principal.organisation_id):
-        sentence = "There is no such organisation; none that you look after has this id or name; see your own."
-        raise NotYours(sentence, f"organisation:{found}") if found else NotFound(sentence)
+    if far < Reach.ORGANISATION or (far is Reach.ORGANISATION and found != principal.organisation_id):
+        raise NotYours(sentence, f"organisation:{found}")
     return found

@@ -29,7 +29,7 @@ class Refusals:
 
     @unbroken
     async def _alone(self, action: str, subject: str, reason: str, address: str) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(self._nobody.organisation_id) as tx:
             await self._append(tx, action, subject, address, reason=reason)
 
     async def _append(self, tx: Transaction, action: str, subject: str, address: str, **facts: str) -> None:

@@ -35,7 +35,7 @@ class Repeats:
         """
         check_key(key)
         body_hash = hashlib.sha256(canonical(request).encode()).hexdigest()
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             at = record.now()
             await repeats.forget_before(tx, at - KEPT)
             earlier = await repeats.find(tx, principal, key)
@@ -54,11 +54,11 @@ class Repeats:
     @unbroken
     async def end(self, principal: Principal, key: str, status: int, answer: str) -> None:
         """Keep the answer."""
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             await repeats.end(tx, principal, key, status, answer)
 
     @unbroken
     async def forget(self, principal: Principal, key: str) -> None:
         """The request was not done: it may be tried again with its key."""
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             await repeats.forget(tx, principal, key)

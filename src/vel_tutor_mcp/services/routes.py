@@ -84,7 +84,7 @@ class Routes:
         Raises:
             NotFound: there is no such agent that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             found = await agent_of(tx, principal, agent)
             config = found.config
             if policy is not None:
@@ -100,7 +100,7 @@ class Routes:
     @unbroken
     async def request_for(self, principal: Principal, prompt: str, config: AgentConfig) -> RouteRequest:
         """What is to be routed, with what is known of the models now."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             own = await integrations.of_owner(tx, principal.user_id)
             return await self.informed(tx, principal.organisation_id, self.request_of(prompt, config), own)
 

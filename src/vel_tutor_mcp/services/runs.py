@@ -62,7 +62,7 @@ class Runs:
             NotFound: no such workflow. NoCandidate: it asks models, and no provider can be called at all.
         """
         _check(request)
-        async with self._going_on() as (tx, after):
+        async with self._going_on(principal) as (tx, after):
             if earlier := await _same_request(tx, principal, request):
                 return earlier
             workflow = await workflow_of(tx, principal, request.workflow)
@@ -82,7 +82,7 @@ class Runs:
         Raises:
             NotFound: there is none of this id that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await run_of(tx, principal, run_id)
 
     @allows(Operation.RUN_READ)
@@ -93,7 +93,7 @@ class Runs:
         Raises:
             NotFound: there is none of this id that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             run = await run_of(tx, principal, run_id)
             return ToldRun(
                 run=run,
@@ -116,7 +116,7 @@ class Runs:
         cursor: Start = None,
     ) -> Page[Run]:
         """Runs that the principal may see, newest first."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             workflow_id = (await workflow_of(tx, principal, workflow)).id if workflow else None
             return await runs.page(tx, principal, limit, cursor, status=status, workflow_id=workflow_id)
 
@@ -191,7 +191,7 @@ class Runs:
         Raises:
             NotFound: no such run. InputError: it has no such approval. Conflict: it does not wait for one now.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             run = await run_of(tx, principal, run_id)
             graph = await self._conductor.graph(tx, run.workflow_id, run.workflow_version)
             _check_approval(graph, step_id)
@@ -210,7 +210,7 @@ class Runs:
             NotFound, InputError, Conflict: as `asked`; or the step takes a person's own word only, and this is relayed.
         """
         _check_comment(comment)
-        async with self._going_on() as (tx, after):
+        async with self._going_on(principal) as (tx, after):
             run = await run_of(tx, principal, run_id)
             round_ = await self._conductor.round(tx, run, after)
             _check_approval(round_.graph, step_id)
@@ -238,7 +238,7 @@ class Runs:
             NotFound: no such run. Conflict: it has ended already.
         """
         after = Aftermath()
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             run = await run_of(tx, principal, run_id)
             if run.status.ended:
                 raise Conflict(
@@ -261,7 +261,7 @@ class Runs:
             Conflict: it has not failed or been cancelled, something of it still stops, the step has not failed, or
                 another one has begun with what it saw of it.
         """
-        async with self._going_on() as (tx, after):
+        async with self._going_on(principal) as (tx, after):
             run = await run_of(tx, principal, run_id)
             if run.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
                 raise Conflict(
@@ -279,10 +279,10 @@ class Runs:
         return round_.run
 
     @asynccontextmanager
-    async def _going_on(self) -> AsyncIterator[tuple[Transaction, Aftermath]]:
+    async def _going_on(self, principal: Principal) -> AsyncIterator[tuple[Transaction, Aftermath]]:
         """A writer's transaction in which a run goes on: what is due then is begun after its commit."""
         after = Aftermath()
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             yield tx, after
             admitted = await self._admission.admit(tx)
         self._conductor.follow_up(after)

@@ -37,7 +37,7 @@ class Streams:
         Raises:
             NotFound: there is no such task that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             task = await task_of(tx, principal, task_id)
             return Chapter(task, await history.numbered(tx, task.id, after))
 

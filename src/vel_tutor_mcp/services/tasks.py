@@ -48,7 +48,7 @@ class Tasks:
             NotFound: no such agent. Conflict: the agent is not active. NoCandidate: no provider can be called at all.
         """
         intake.check(request)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             if earlier := await _same_request(tx, principal, request):
                 return earlier
             await self._admission.refuse_without_providers(tx, principal.user_id)
@@ -68,7 +68,7 @@ class Tasks:
         Raises:
             NotFound: there is none of this id that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await task_of(tx, principal, task_id)
 
     @allows(Operation.TASK_READ)
@@ -79,7 +79,7 @@ class Tasks:
         Raises:
             NotFound: there is none of this id that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             task = await task_of(tx, principal, task_id)
             return Told(
                 task=task,
@@ -101,7 +101,7 @@ class Tasks:
         cursor: Start = None,
     ) -> Page[Task]:
         """Tasks that the principal may see, newest first; `query` is looked for in the prompts."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             agent_id = (await agent_of(tx, principal, agent)).id if agent else None
             if query and not is_text(query):
                 return Page((), (), more=False, total=0)
@@ -129,7 +129,7 @@ class Tasks:
         Raises:
             NotFound: no such task. Conflict: it has ended already.
         """
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             task = await task_of(tx, principal, task_id)
             subject = Subject(task, principal)
             if task.status.ended:
@@ -156,7 +156,7 @@ class Tasks:
             NotFound: no such task, or its agent is gone. NoCandidate: as `submit`.
             Conflict: it has not failed or been cancelled, or its agent is not active.
         """
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             task = await task_of(tx, principal, task_id)
             await self._admission.refuse_without_providers(tx, task.owner_id)
             if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
@@ -188,7 +188,7 @@ class Tasks:
         if rating not in range(1, 6):
             raise InputError("The rating is out of range; it must be a whole number from 1 (useless) to 5 (perfect).")
         check_text("comment", comment)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             task = await task_of(tx, principal, task_id)
             if task.status is not TaskStatus.COMPLETED:
                 raise Conflict(

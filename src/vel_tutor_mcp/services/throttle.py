@@ -8,7 +8,7 @@ from math import ceil
 from vel_tutor_mcp.errors import TooManyTries
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import tries
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 
 LIMIT = 5
 WINDOW = timedelta(seconds=60)
@@ -41,7 +41,7 @@ class _Standing:
 
 @unbroken
 async def _look(database: Database, subjects: Sequence[str]) -> _Standing:
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         return await _standing(tx, subjects, record.now())
 
 
@@ -49,7 +49,7 @@ async def _look(database: Database, subjects: Sequence[str]) -> _Standing:
 async def _count(
     database: Database, subjects: Sequence[str], refused: Callable[[Transaction], Awaitable[None]]
 ) -> _Standing:
-    async with database.write() as tx:
+    async with database.write(INSTALLATION) as tx:
         at = record.now()
         await tries.forget(tx, at - WINDOW)
         standing = await _standing(tx, subjects, at)

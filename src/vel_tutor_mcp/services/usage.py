@@ -121,7 +121,7 @@ class Usage:
     @unbroken
     async def report(self, principal: Principal, period: Period, group_by: Group) -> Report:
         """What the principal may see of the last day, week (7 days) or month (30 days), dearest group first."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             used = await usage.since(tx, principal, record.now() - PERIODS[period], group_by)
             applying = await told(tx, principal, self._settings, everyone=False)
         groups: defaultdict[str, list[Used]] = defaultdict(list)

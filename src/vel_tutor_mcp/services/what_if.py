@@ -84,12 +84,12 @@ class WhatIf:
 
     @unbroken
     async def _known(self, principal: Principal) -> Known:
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await evidence.of_organisation(tx, principal.organisation_id)
 
     @unbroken
     async def _page(self, principal: Principal, start: datetime, cursor: str | None) -> Page[Made]:
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await decisions.page(tx, principal, start, _AT_ONCE, cursor)
 
     def _again(self, made: Made, policy: Policy, known: Known) -> Replayed:

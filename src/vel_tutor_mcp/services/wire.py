@@ -17,7 +17,7 @@ from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.models import ENDED, News, TaskStatus
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import history, runs
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.notifications import Notifications
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.workflows.model import RunEvent
@@ -127,7 +127,7 @@ class ReadingWire:
     @unbroken
     async def _look(self, ears: Ears, known: "_Known | None") -> "_Known":
         """Tell what is newer than the events `known`; returns the newest."""
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             if known is None:  # who begins to wait has just read how it stood
                 before = record.now() - _JUST_READ
                 known = _Known(await history.last_sequence(tx, before), await runs.last_sequence(tx, before))

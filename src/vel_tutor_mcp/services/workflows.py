@@ -44,7 +44,7 @@ class Workflows:
             InputError: the definition is not valid, with the place of the fault. NotFound: there is no such run.
         """
         _check_name(name)
-        async with self._database.write() as tx:
+        async with self._database.write(principal.organisation_id) as tx:
             definition = await self._of_run(tx, principal, definition)
             graph = _checked(definition)
             await _check_agents(tx, principal, graph)
@@ -60,7 +60,7 @@ class Workflows:
         Raises:
             NotFound: there is none of this id or name that the principal may see.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             workflow = await workflow_of(tx, principal, id_or_name)
             definition = await workflows.definition(tx, workflow.id, workflow.version)
             versions = await workflows.versions(tx, workflow.id)
@@ -70,14 +70,14 @@ class Workflows:
     @unbroken
     async def list(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Workflow]:
         """Workflows that the principal may see, newest first."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             return await workflows.page(tx, principal, limit, cursor)
 
     @allows(Operation.WORKFLOW_READ)
     @unbroken
     async def templates(self, principal: Principal) -> dict[str, Graph]:
         """The principal's templates, by name."""
-        async with self._database.read() as tx:
+        async with self._database.read(principal.organisation_id) as tx:
             found = await workflows.templates(tx, principal)
         return {workflow.name: read(definition) for workflow, definition in found}
 

@@ -18,6 +18,10 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import audit_logs
 
 _LAST = sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
+# A transaction sees entries of its organisation alone.
+_LAST_OF_ALL = sa.select(*(sa.column(name, audit_logs.c[name].type) for name in ("sequence", "hash"))).select_from(
+    sa.func.audit_head()
+)
 _INSERT = audit_logs.insert()
 # Of the transactions that have appended: many append twice.
 _heads: WeakKeyDictionary[Transaction, Link] = WeakKeyDictionary()
@@ -54,8 +58,9 @@ async def head(tx: Transaction) -> Link:
     """The last entry; the writer's transaction sees to it that it stays the last."""
     if tx in _heads:
         return _heads[tx]
-    last = (await tx.execute(_LAST)).one_or_none()
-    return Link(last.sequence, last.hash) if last else BEGINNING
+    query = _LAST_OF_ALL if tx.dialect.name == "postgresql" else _LAST
+    last = (await tx.execute(query)).one_or_none()
+    return Link(last.sequence, last.hash) if last and last.sequence else BEGINNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

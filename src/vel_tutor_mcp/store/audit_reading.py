@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from vel_tutor_mcp.store.audit_chain import BEGINNING, Link, Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, every
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.tables import audit_checkpoints, audit_logs
 
 _BATCH = 1000
@@ -30,7 +30,7 @@ class Standing:
 
 
 def standing(database: Database) -> Standing:
-    with _opened(database) as engine, database.translated(), engine.connect() as connection:
+    with _opened(database, INSTALLATION) as engine, database.translated(), engine.connect() as connection:
         checkpoints = every(connection)
         ends = sa.select(sa.func.min(audit_logs.c.sequence), sa.func.max(audit_logs.c.sequence))
         first, last = connection.execute(ends).one()
@@ -40,13 +40,19 @@ def standing(database: Database) -> Standing:
         return Standing(first, Link(last, str(found)), checkpoints)
 
 
-def rows(database: Database, first: int, last: int, wanted: Sequence[sa.ColumnElement[bool]] = ()) -> Generator[Row]:
+def rows(
+    database: Database,
+    first: int,
+    last: int,
+    wanted: Sequence[sa.ColumnElement[bool]] = (),
+    acts_for: str = INSTALLATION,
+) -> Generator[Row]:
     """The rows from `first` to `last` for which all that is `wanted` is so.
 
     Each batch is a statement of its own: whoever reads slowly holds up nobody.
     """
     after, found = first - 1, True
-    with _opened(database) as engine:
+    with _opened(database, acts_for) as engine:
         while found and after < last:
             among = audit_logs.c.sequence > after, audit_logs.c.sequence <= last
             query = sa.select(*_COLUMNS).where(*among, *wanted).order_by(audit_logs.c.sequence).limit(_BATCH)
@@ -60,7 +66,7 @@ def rows(database: Database, first: int, last: int, wanted: Sequence[sa.ColumnEl
 def prune(database: Database, first: int, noted: Checkpoint) -> bool:
     """Note where the entries from `first` to the checkpoint went, and delete them; False where others did so before."""
     place = audit_checkpoints.c.sequence == noted.sequence
-    with _opened(database) as engine, database.translated(), engine.connect() as connection:
+    with _opened(database, INSTALLATION) as engine, database.translated(), engine.connect() as connection:
         database.lock_blocking(connection)
         kept = connection.scalar(sa.select(sa.func.min(audit_logs.c.sequence)))
         archive = connection.scalar(sa.select(audit_checkpoints.c.archive).where(place))
@@ -82,8 +88,8 @@ def _plain(row: sa.RowMapping) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(database: Database) -> Iterator[sa.Engine]:
-    engine = database.blocking_engine()
+def _opened(database: Database, acts_for: str) -> Iterator[sa.Engine]:
+    engine = database.blocking_engine(acts_for)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _read_any_bytes)
     try:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.store.audit_chain import follows
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.inspection import count
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
@@ -70,7 +70,7 @@ def copy(
 @contextmanager
 def _held(database: Database) -> Iterator[sa.Connection]:
     """A connection in a transaction that is rolled back unless it was committed; meanwhile nobody else writes."""
-    engine = database.blocking_engine()
+    engine = database.blocking_engine(INSTALLATION)
     try:
         with database.translated():
             connection = engine.connect()

@@ -1,5 +1,8 @@
 """One database, two ways in: `read()` sees a snapshot, `write()` is the only writer from its first statement.
 
+Each transaction says for which organisation it is, or that it is for the installation; on PostgreSQL row-level security
+holds it to the rows of that organisation (`store.isolation`).
+
 Nothing may be awaited inside a transaction but the transaction's own statements: others wait for it, in this process
 and in all others. Whoever opens one is `unbroken`.
 """
@@ -20,6 +23,9 @@ Transaction = AsyncConnection
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# For whom a transaction is that is of no single organisation; a test lists the places that open one.
+INSTALLATION = "installation"
 
 LOCK_WAIT_SECONDS = 30
 POOL_WAIT_SECONDS = 30
@@ -71,19 +77,20 @@ class Database(ABC):
         self._writing = asyncio.Lock()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
-        """A transaction that changes nothing.
+    async def read(self, acts_for: str) -> AsyncIterator[Transaction]:
+        """A transaction that changes nothing, for the organisation of this id, or for the `INSTALLATION`.
 
         Raises:
             Unavailable: the database cannot be used now. ConfigurationError: not without a person's help.
         """
         with self.translated():
             async with self._engine.begin() as connection:
+                self._begins_for(connection, acts_for)
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        """A transaction that no other writer's overlaps, so that what it reads is still so when it writes.
+    async def write(self, acts_for: str) -> AsyncIterator[Transaction]:
+        """A transaction that no other writer's overlaps, so that what it reads is still so when it writes; see `read`.
 
         Raises:
             Unavailable: the database cannot be used now; nothing was written, unless the connection was lost in the
@@ -92,6 +99,7 @@ class Database(ABC):
         async with self._writing:
             with self.translated():
                 async with self._writer.begin() as connection:
+                    self._begins_for(connection, acts_for)
                     await self._lock(connection)
                     yield connection
 
@@ -100,7 +108,7 @@ class Database(ABC):
         """Raises:
         Unavailable: the database does not answer. ConfigurationError: it refuses us.
         """
-        async with self.read() as tx:
+        async with self.read(INSTALLATION) as tx:
             await tx.execute(sa.text("SELECT 1"))
 
     async def close(self) -> None:
@@ -125,6 +133,10 @@ class Database(ABC):
             raise told from None
 
     @abstractmethod
+    def _begins_for(self, connection: Transaction, acts_for: str) -> None:
+        """Have the transaction say for whom it is, with the statement that begins it."""
+
+    @abstractmethod
     async def _lock(self, connection: Transaction) -> None:
         """Become the only writer, where beginning the transaction has not done that already."""
 
@@ -141,6 +153,10 @@ class Database(ABC):
         """Make what the tables live in, where it is missing. Blocks."""
 
     @abstractmethod
+    def secure(self, connection: sa.Connection) -> None:
+        """See to it that transactions cannot see more than they say, as far as the database lets us."""
+
+    @abstractmethod
     def alone(self) -> AbstractContextManager[None]:
         """While it lasts, no other process makes or changes tables. Blocks until it is our turn.
 
@@ -149,5 +165,7 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def blocking_engine(self) -> sa.Engine:
-        """An engine for code that blocks: the migrations and the execution engine's own tables."""
+    def blocking_engine(self, acts_for: str | None = None) -> sa.Engine:
+        """An engine for code that blocks. Its transactions are for nobody, as those of the execution engine, which has
+        tables of its own, or for whom it says.
+        """

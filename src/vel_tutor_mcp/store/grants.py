@@ -18,6 +18,7 @@ class Refresh:
     """A refresh token as it is kept."""
 
     grant_id: str
+    organisation_id: str
     owner_id: str
     expires_at: datetime
     used_at: datetime | None
@@ -86,7 +87,9 @@ async def add_refresh(tx: Transaction, grant: Grant, token_hash: str) -> None:
 
 async def find_refresh(tx: Transaction, token_hash: str) -> Refresh | None:
     row = (await tx.execute(sa.select(refresh_tokens).where(refresh_tokens.c.hash == token_hash))).one_or_none()
-    return None if row is None else Refresh(row.grant_id, row.owner_id, row.expires_at, row.used_at)
+    return (
+        None if row is None else Refresh(row.grant_id, row.organisation_id, row.owner_id, row.expires_at, row.used_at)
+    )
 
 
 async def use_refresh(tx: Transaction, token_hash: str, at: datetime) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from vel_tutor_mcp.store import integrations, schema
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.integrations import Integration
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
@@ -34,7 +34,7 @@ class Contents:
     """What stands in a database that was reached: `revision` is its schema's, `tables` counts all tables.
 
     `damage` is what SQLite's check complains of, `unfinished` where it took too long; `journal` is SQLite's mode,
-    `version` PostgreSQL's major version.
+    `version` PostgreSQL's major version, `isolated` whether row-level security holds us, `role` as whom we connect.
     """
 
     revision: str | None = None
@@ -44,6 +44,8 @@ class Contents:
     journal: str | None = None
     writable: bool = True
     version: int | None = None
+    isolated: bool | None = None
+    role: str | None = None
 
 
 def sqlite(path: Path) -> Contents:
@@ -105,20 +107,22 @@ async def postgresql(database: Database) -> tuple[Contents, float]:
     Raises:
         Unavailable, ConfigurationError: it cannot be reached; says why.
     """
-    async with database.read() as tx:
+    async with database.read(INSTALLATION) as tx:
         asked = await tx.exec_driver_sql(
             "SELECT current_setting('server_version_num')::int AS version, "
             "extract(epoch FROM clock_timestamp())::float8 AS now, "
             "(SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() "
             "AND tablename <> 'alembic_version') AS tables, "
-            "to_regclass('alembic_version') IS NOT NULL AS ours"
+            "to_regclass('alembic_version') IS NOT NULL AS ours, "
+            "row_security_active(to_regclass('tasks')) AS isolated, session_user::text AS role"
         )
         row = asked.one()
         ahead = row.now - time.time()
         revision = None
         if row.ours:
             revision = (await tx.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
-    return Contents(revision, row.tables, version=row.version // 10_000), ahead
+    version = row.version // 10_000
+    return Contents(revision, row.tables, version=version, isolated=row.isolated, role=row.role), ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ def _engine_to_look(database: Database) -> sa.Engine:
         )
     # First by asyncpg, which can tell a wrong password from a dead server; psycopg has only libpq's text.
     asyncio.run(_reach(database))
-    return database.blocking_engine()
+    return database.blocking_engine(INSTALLATION)
 
 
 async def _reach(database: Database) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
+from vel_tutor_mcp.store import isolation
 from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction, capital
 
 SCHEMA = "vel_tutor"
@@ -82,7 +83,7 @@ class PostgresDatabase(Database):
         self._async_dsn = plain.difference_update_query(_ONLY_LIBPQ).render_as_string(hide_password=False)
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self.connect,
+            async_creator=self._connect_obedient,
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
@@ -92,6 +93,9 @@ class PostgresDatabase(Database):
         reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         super().__init__(reader, engine)
 
+    def _begins_for(self, connection: Transaction, acts_for: str) -> None:
+        isolation.driver_of(connection).acts_for = acts_for
+
     async def _lock(self, connection: Transaction) -> None:
         await connection.execute(_WRITE_ALONE)
 
@@ -99,10 +103,20 @@ class PostgresDatabase(Database):
         connection.execute(_BE_SLOW)  # a copy is idle here while it works on the other database
         connection.execute(_WRITE_ALONE)
 
-    async def connect(self, *_: Any, **__: Any) -> Any:
+    async def _connect_obedient(self, *_: Any, **__: Any) -> Any:
+        connection = await self.connect()
+        try:
+            await connection.execute(isolation.OBEY)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def connect(self) -> Any:
         """A connection of asyncpg's own, with our schema and limits."""
         return await asyncpg.connect(
             self._async_dsn,
+            connection_class=isolation.Connection,
             timeout=_CONNECT_SECONDS,
             command_timeout=_STATEMENT_SECONDS,
             server_settings=dict(_SESSION),
@@ -128,6 +142,9 @@ class PostgresDatabase(Database):
         finally:
             await connection.close()
 
+    def secure(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql(isolation.MAKE_ROLE)
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         # By trying: a session that waits for a lock holds a snapshot, which the engine's CREATE INDEX CONCURRENTLY
@@ -140,10 +157,10 @@ class PostgresDatabase(Database):
                 time.sleep(_LOOK_SECONDS)
             yield
 
-    def blocking_engine(self) -> sa.Engine:
+    def blocking_engine(self, acts_for: str | None = None) -> sa.Engine:
         engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=self._connect,
+            creator=lambda: self._connect_for(acts_for),
             pool_size=_ENGINE_CONNECTIONS,
             max_overflow=0,
             pool_timeout=2 * POOL_WAIT_SECONDS,
@@ -163,6 +180,14 @@ class PostgresDatabase(Database):
                 "VEL_TUTOR_DATABASE_URL is right: a server tries again by itself, and nothing that was saved is lost."
             )
         return None
+
+    def _connect_for(self, acts_for: str | None) -> "psycopg.Connection[tuple[Any, ...]]":
+        connection = self._connect()
+        if acts_for is not None:
+            connection.autocommit = True  # or it would be rolled back
+            isolation.hold(connection, acts_for)
+            connection.autocommit = False
+        return connection
 
     def _connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
         options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items() if name != "application_name")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable
 from vel_tutor_mcp.leaves import folder
-from vel_tutor_mcp.store.database import Database, capital
+from vel_tutor_mcp.store.database import INSTALLATION, Database, capital
 
 # Of Alembic; what stands in it says whose tables these are.
 _REVISION_TABLE = "alembic_version"
@@ -90,7 +90,7 @@ def tables(connection: sa.Connection) -> tuple[str, ...]:
 
 
 def _migrate(database: Database) -> None:
-    engine = database.blocking_engine()
+    engine = database.blocking_engine(INSTALLATION)
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "sqlite":
@@ -99,6 +99,7 @@ def _migrate(database: Database) -> None:
                 # pysqlite begins only before it changes rows: a reader could see half of the tables.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             _upgrade(connection, database.place)
+            database.secure(connection)
             connection.commit()
     finally:
         engine.dispose()

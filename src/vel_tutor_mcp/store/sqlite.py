@@ -34,6 +34,9 @@ class SqliteDatabase(Database):
         # The same pool; a writer takes the lock first, so that what it reads is still so when it writes.
         super().__init__(engine, engine.execution_options(begin="BEGIN IMMEDIATE"))
 
+    def _begins_for(self, connection: Transaction, acts_for: str) -> None:
+        """SQLite has no row-level security."""
+
     async def _lock(self, connection: Transaction) -> None:
         """BEGIN IMMEDIATE has done it."""
 
@@ -49,13 +52,16 @@ class SqliteDatabase(Database):
         finally:
             engine.dispose()
 
+    def secure(self, connection: sa.Connection) -> None:
+        """As `_begins_for`."""
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         _make_folder(self.path.parent)
         with FileLock(self.path.with_suffix(".migrate.lock"), timeout=_MIGRATION_WAIT_SECONDS):
             yield
 
-    def blocking_engine(self) -> sa.Engine:
+    def blocking_engine(self, acts_for: str | None = None) -> sa.Engine:  # noqa: ARG002 - as `_begins_for`
         engine = sa.create_engine(
             self.engine_url,
             pool_size=_ENGINE_CONNECTIONS,

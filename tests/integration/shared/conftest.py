@@ -9,6 +9,7 @@ from stores import NewDatabase
 from world import Providers, shared_app, simulated_providers, start_afresh
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import tries
 from vel_tutor_mcp.store.tables import integrations
 
@@ -48,12 +49,12 @@ def afresh(app: App, providers: Providers) -> Iterator[None]:
 async def desk(app: App) -> Front:
     """Where people come in; nobody has tried before."""
     made = front(app)
-    async with made.database.write() as tx:
+    async with made.database.write(INSTALLATION) as tx:
         await tx.execute(tries.delete())
     return made
 
 
 @pytest.fixture
 async def no_integrations(app: App) -> None:
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tx.execute(integrations.delete())

@@ -18,6 +18,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.store import signing_keys
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, tries, users
 from vel_tutor_mcp.store.people_tables import signing_keys as key_rows
 
@@ -33,7 +34,7 @@ def values() -> dict[str, int]:
 
 
 async def rows(desk: Front, table: sa.Table) -> int:
-    async with desk.database.read() as tx:
+    async with desk.database.read(INSTALLATION) as tx:
         return int(await tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
 
 
@@ -162,7 +163,7 @@ async def test_no_other_text_refreshes(desk: Front, token: str) -> None:
 
 async def test_an_expired_refresh_token_is_not_good(desk: Front) -> None:
     entered = await desk.enter(await desk.join())
-    async with desk.database.write() as tx:
+    async with desk.database.write(INSTALLATION) as tx:
         of_them = refresh_tokens.c.owner_id == entered.account.id
         await tx.execute(refresh_tokens.update().where(of_them).values(expires_at=record.now()))
     with pytest.raises(Unauthenticated, match="expired"):
@@ -236,7 +237,7 @@ async def test_the_private_key_is_in_a_file_of_its_owner_alone_and_nowhere_in_th
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     key = SigningKey.of_pem("", path.read_bytes())
-    async with desk.database.read() as tx:
+    async with desk.database.read(INSTALLATION) as tx:
         kept = [row.public for row in (await tx.execute(sa.select(key_rows))).all()]
     assert key.public in kept
     assert all(key.private.private_bytes_raw() not in row for row in kept)
@@ -247,7 +248,7 @@ async def test_a_key_signs_for_a_month_and_verifies_as_long_as_what_it_signed_is
     home = desk.app._parts.settings.home
     old = await desk.access.issue(account.principal, "long", days=366)
     (before,) = signing_keys.files(home)
-    async with desk.database.write() as tx:
+    async with desk.database.write(INSTALLATION) as tx:
         aged = record.now() - timedelta(days=31)
         await tx.execute(key_rows.update().where(key_rows.c.id == before).values(created_at=aged))
 
@@ -298,20 +299,20 @@ async def test_what_has_expired_is_forgotten_at_the_next_sign_in(desk: Front) ->
     for _ in range(3):
         await desk.enter(account)
     theirs = (sa.select(sa.func.count()).where(table.c.owner_id == account.id) for table in (grants, refresh_tokens))
-    async with desk.database.write() as tx:
+    async with desk.database.write(INSTALLATION) as tx:
         await tx.execute(grants.update().where(grants.c.owner_id == account.id).values(expires_at=record.now()))
     await desk.enter(account)
-    async with desk.database.read() as tx:
+    async with desk.database.read(INSTALLATION) as tx:
         assert [await tx.scalar(count) for count in theirs] == [1, 1]
 
 
 async def test_a_hash_of_lower_cost_is_made_anew_at_the_next_sign_in(desk: Front) -> None:
     account = await desk.join()
     cheap = type(FAST)(time_cost=1, memory_cost=16, parallelism=1).hash(PASSWORD)
-    async with desk.database.write() as tx:
+    async with desk.database.write(INSTALLATION) as tx:
         await tx.execute(users.update().where(users.c.id == account.id).values(password_hash=cheap))
     await desk.enter(account)
-    async with desk.database.read() as tx:
+    async with desk.database.read(INSTALLATION) as tx:
         kept = await tx.scalar(sa.select(users.c.password_hash).where(users.c.id == account.id))
     assert kept != cheap
     assert (await desk.enter(account)).account == account

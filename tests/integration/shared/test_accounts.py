@@ -7,6 +7,7 @@ from people import PASSWORD, Front
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries, Unauthenticated
 from vel_tutor_mcp.models import Role
 from vel_tutor_mcp.services.accounts import role_named
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.tables import audit_logs
 
@@ -178,7 +179,7 @@ async def test_no_password_is_anywhere_in_the_rows(desk: Front) -> None:
     issued = await desk.access.issue(account.principal, "editor")
     with pytest.raises(Unauthenticated):
         await desk.enter(account, NEW)
-    async with desk.database.read() as tx:
+    async with desk.database.read(INSTALLATION) as tx:
         kept = [*(await tx.execute(sa.select(users))).all(), *(await tx.execute(sa.select(audit_logs))).all()]
     text = repr(kept)
     assert account.name in text

@@ -25,6 +25,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import OPEN_SECONDS, Breaker, BreakerState
 from vel_tutor_mcp.routing.ledger import prompt_bytes
 from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import attempts
 
 pytestmark = pytest.mark.anyio
@@ -299,7 +300,7 @@ async def test_a_model_that_answers_under_another_name_is_recorded_not_refused(
     providers.groq.always = Fault(kind="wrong_model")
     told = await asked(app, me)
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         served = await tx.scalar(sa.select(attempts.c.served_model).where(attempts.c.task_id == told.task.id))
     assert (told.task.model, served) == (FIRST, f"not-{FIRST}")
     assert len(told.attempts) == 1

@@ -14,6 +14,7 @@ from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 from vel_tutor_mcp.routing.hedge import LEAST_TIMES, Hedging
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store import attempts
+from vel_tutor_mcp.store.database import INSTALLATION
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +72,7 @@ def outcomes(told: Told) -> list[tuple[str, Outcome]]:
 
 
 async def reserved_for(app: App, attempt_id: str) -> int:
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         return await attempts.reserved(tx, attempt_id)
 
 

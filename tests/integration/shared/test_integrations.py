@@ -21,6 +21,7 @@ from vel_tutor_mcp.providers.outbound import Outbound
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.integrations import Integrations, shown
 from vel_tutor_mcp.store import people
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.integrations import Status
 from vel_tutor_mcp.store.tables import audit_logs, integrations, metadata
 
@@ -37,12 +38,12 @@ def values() -> dict[str, Any]:
 
 
 async def another(app: App, role: Any) -> Principal:
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         return replace(await people.local_principal(tx, f"a {role}", record.now()), role=role)
 
 
 async def everything_stored(app: App) -> str:
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         rows = [row for table in metadata.sorted_tables for row in (await tx.execute(sa.select(table))).all()]
     return "\n".join(repr(tuple(row)) for row in rows)
 
@@ -217,7 +218,7 @@ async def test_a_new_secret_key_seals_anew_and_the_old_one_may_go(app: App, me: 
     assert (lost.sealed, lost.current, len(lost.unopened)) == (0, 0, 2)
     assert "which is not here" in lost.unopened[0]
     # A stop in the middle: one is sealed anew, the other not yet.
-    first = (await before._batch(None))[0]
+    first = (await before._batch(me, None))[0]
     assert await both._reseal(me, first, both._anew(first) or b"")
     rotation = await both.rotate(me)
     assert (rotation.sealed, rotation.current, rotation.unopened) == (1, 1, ())
@@ -231,7 +232,7 @@ async def test_a_sealed_key_that_is_moved_to_another_row_does_not_open(app: App,
     await app.integrations.put(me, "openai", KEY)
     theirs = await app.integrations.put(user, "openai", OTHER)
     stolen = (await app.integrations.get(me, "openai")).sealed_key
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         await tx.execute(integrations.update().where(integrations.c.id == theirs.id).values(sealed_key=stolen))
     with pytest.raises(Exception, match="belongs to something else"):
         await app.integrations.test(user, "openai")
@@ -241,6 +242,6 @@ async def test_the_trail_of_a_rotation_names_what_was_sealed(app: App, me: Princ
     keys = [base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(2)]
     stored = await rekeyed(app, keys[0]).put(me, "openai", KEY)
     await rekeyed(app, ",".join(reversed(keys))).rotate(me)
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         query = sa.select(audit_logs.c.subject).where(audit_logs.c.action == "integration_resealed")
         assert f"integration:{stored.id}" in (await tx.scalars(query)).all()

@@ -16,6 +16,7 @@ from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Tas
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.tables import attempts, ledger
 
@@ -71,7 +72,7 @@ async def test_the_name_of_the_model_that_answered_is_cut(app: App, me: Principa
     providers.groq.faults = [Fault(kind="wrong_model")]
     told = await answered(app, me, agent=await agent_with(app, me, providers=("local",)))
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         served = await tx.scalar(sa.select(attempts.c.served_model).where(attempts.c.task_id == told.task.id))
     assert told.task.model == LONG
     assert served == f"not-{LONG}"[:160]
@@ -86,7 +87,7 @@ async def test_what_a_fault_of_ours_leaves_open_is_settled(app: App, me: Princip
     reason = TaskError(code="internal", message="A fault.")
     await app._answers._give_up(Work(task.id, 1), reason, {app._parts.engine.executor})
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         (booked,) = (await tx.execute(sa.select(ledger).where(ledger.c.task_id == task.id))).all()
     (attempt,) = (await app.tasks.tell(me, task.id)).attempts
     assert attempt.outcome is Outcome.FAILED
@@ -191,5 +192,5 @@ async def test_a_users_name_may_be_anything(
         for _ in range(2):
             async with open_app(settings) as app:
                 assert app.local_principal.name == "ann ?" + "n" * 155
-        async with open_app(settings) as app, app._parts.database.read() as tx:
+        async with open_app(settings) as app, app._parts.database.read(INSTALLATION) as tx:
             assert await tx.scalar(sa.select(sa.func.count()).select_from(users)) == 1

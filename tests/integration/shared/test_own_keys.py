@@ -25,6 +25,7 @@ from vel_tutor_mcp.services import lines, record
 from vel_tutor_mcp.services.integrations import Integrations, line_of
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store import people
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.integrations import Status
 from vel_tutor_mcp.store.tables import breakers, metadata
 
@@ -48,7 +49,7 @@ def no_pauses(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def other(app: App) -> Principal:
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         return replace(await people.local_principal(tx, "somebody else", record.now()), role="task_executor")
 
 
@@ -185,7 +186,7 @@ async def test_an_exhausted_key_slows_nobody_else(
     theirs = await app.routes.explain(other, "Say hello", agent, None, None)
     assert {candidate.p_up for candidate in theirs.candidates} == {0.99}
     assert (await asked(app, other, agent)).task.status is TaskStatus.COMPLETED
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         assert (await tx.execute(sa.select(breakers).where(breakers.c.provider.contains("@")))).all() == []
 
 
@@ -204,7 +205,7 @@ async def test_a_circuit_opens_for_the_owner_alone_and_is_told(
     assert (await app.routes.explain(other, "Say hello", await agent_of(app, other), None, None)).candidates[
         0
     ].p_up == 0.99
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         assert (await tx.execute(sa.select(breakers))).all() == []
 
 
@@ -266,7 +267,7 @@ async def test_no_part_of_a_key_is_in_anything_that_a_task_leaves(
     providers.groq.keys = {OURS}  # its refusal repeats the whole key
     failed = await asked(app, me, await agent_of(app, me, providers=("groq",)))
     assert failed.task.status is TaskStatus.FAILED
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         stored = [tuple(row) for table in metadata.sorted_tables for row in (await tx.execute(sa.select(table))).all()]
     answers = [full_task(told) for told in (done, failed)]
     words = "\n".join(map(repr, (stored, answers, done, failed, app._lines._clients)))

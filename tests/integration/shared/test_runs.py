@@ -14,6 +14,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 from vel_tutor_mcp.store import tables
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
 pytestmark = pytest.mark.anyio
@@ -493,7 +494,7 @@ async def test_what_calls_of_a_run_set_aside_at_once_is_waited_for(
 ) -> None:
     """Each of these calls could cost as much as the whole run may, and costs a thousandth of it."""
     providers.groq.latency = providers.openai.latency = 0.05
-    async with app._parts.database.write() as tx:  # what other tests have taught leads to dearer models
+    async with app._parts.database.write(INSTALLATION) as tx:  # what other tests have taught leads to dearer models
         await tx.execute(tables.evidence.delete())
     run_id = await started(app, me, over("m"), max_cost_usd=0.003, items=[*range(12)])
     told = await ended(app, me, run_id)

@@ -30,6 +30,7 @@ from vel_tutor_mcp.routing.ledger import prompt_bytes
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store import tasks
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import ratings
 
 pytestmark = pytest.mark.anyio
@@ -175,7 +176,7 @@ async def test_a_key_is_its_owners_alone(app: App, me: Principal) -> None:
     key = str(uuid4())
     mine = await answered(app, me, idempotency_key=key)
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         assert await tasks.by_key(tx, stranger(me), key) is None
         assert (await tasks.by_key(tx, me, key) or [None])[0] == mine.task.id
 
@@ -204,7 +205,7 @@ async def made_long_ago(app: App, me: Principal, agent_id: str, count: int) -> l
     """Stored tasks that ended, some of them made at the same moment."""
     sample = (await answered(app, me, agent=agent_id)).task
     ids = [str(uuid4()) for _ in range(count)]
-    async with app._parts.database.write() as tx:
+    async with app._parts.database.write(INSTALLATION) as tx:
         for number, made in enumerate(ids):
             at = record.now() - timedelta(days=1, seconds=number // 2)
             await tasks.insert(tx, replace(sample, id=made, prompt=f"{number}", created_at=at, updated_at=at))
@@ -406,7 +407,7 @@ async def test_a_rating_is_kept_and_a_later_one_replaces_it(app: App, me: Princi
     await app.tasks.rate(me, told.task.id, 2, "dull")
     await app.tasks.rate(me, told.task.id, 5)
 
-    async with app._parts.database.read() as tx:
+    async with app._parts.database.read(INSTALLATION) as tx:
         kept = (await tx.execute(sa.select(ratings).where(ratings.c.task_id == told.task.id))).all()
     assert [(row.rating, row.comment) for row in kept] == [(5, None)]
 

@@ -14,7 +14,7 @@ from vel_tutor_mcp.services.audit.archives import archive_next
 from vel_tutor_mcp.services.audit.keys import Keys, Signer, key_id
 from vel_tutor_mcp.store import audit, audit_checkpoints
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 
 # Later than all that a start has to do; those who open the product for a moment leave it to others.
 _FIRST_LOOK_SECONDS = 60.0
@@ -61,7 +61,7 @@ class Keeping:
         return archive_next(self._database, self._keys, folder, record.now() - self._keep)
 
     async def _is_due(self) -> bool:
-        async with self._database.read() as tx:
+        async with self._database.read(INSTALLATION) as tx:
             newest = await tx.run_sync(audit_checkpoints.newest)
         return newest is None or record.now() - datetime.fromisoformat(newest.at) >= _SIGN_EVERY
 
@@ -73,7 +73,7 @@ class Keeping:
             Unavailable: the database cannot be used now. ConfigurationError: nothing can be signed; says why.
         """
         signer, known = await in_thread(lambda: (self._keys.signer(), self._keys.known()))
-        async with self._database.write() as tx:
+        async with self._database.write(INSTALLATION) as tx:
             return await sign(tx, signer, known)
 
 

@@ -20,13 +20,13 @@ from vel_tutor_mcp.services.audit.keys import Keys, Signer
 from vel_tutor_mcp.services.audit.lines import Header, Part
 from vel_tutor_mcp.services.audit.verdict import Verdict
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.services.permission import allows
+from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit import Wanted
 from vel_tutor_mcp.store.audit_chain import Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 
 
 class Exported(NamedTuple):
@@ -66,7 +66,7 @@ class Audit:
         if not all(is_text(wanted) for wanted in (action, principal, subject) if wanted is not None):
             return Page((), (), more=False, total=0)
         wanted = _wanted(action, principal, subject, since, until)
-        async with self._database.read() as tx:
+        async with self._database.read(reader.organisation_id) as tx:
             return await trail.page(tx, reader, limit, cursor, wanted)
 
     @allows(Operation.AUDIT_READ)
@@ -84,7 +84,7 @@ class Audit:
 
         return await in_thread(lambda: verdict.of_database(self._database, self._keys.known(), archived))
 
-    @allows(Operation.AUDIT_READ)
+    @allows(Operation.AUDIT_EXPORT)
     async def export(
         self,
         reader: Principal,
@@ -105,14 +105,15 @@ class Audit:
             Conflict: entries were archived meanwhile. ConfigurationError: nothing can be signed; says why.
         """
         wanted = _wanted(action, principal, subject, since, until)
-        told = wanted.told if reader.role == "admin" else wanted.told | {"visible to": reader.name}
+        whose = acts_for(reader, Operation.AUDIT_EXPORT)
+        told = wanted.told if whose == INSTALLATION else wanted.told | {"visible to": reader.name}
         signer, last = await self._prepared(reader, form, told)
         part = Part.FILTERED if told else Part.WHOLE
 
         def written() -> None:
             there = audit_reading.standing(self._database)
-            visible = [] if reader.role == "admin" else [trail.visible_to(reader)]
-            rows = audit_reading.rows(self._database, there.first, last, [*visible, *wanted.conditions])
+            visible = [] if whose == INSTALLATION else [trail.visible_to(reader)]
+            rows = audit_reading.rows(self._database, there.first, last, [*visible, *wanted.conditions], whose)
             header = Header(part, there.first, told)
             if form == "csv":
                 lines = export.csv_lines(rows, header)
@@ -130,7 +131,7 @@ class Audit:
     async def _prepared(self, reader: Principal, form: Format, told: dict[str, str]) -> tuple[Signer, int]:
         """Put on record that there is an export, and sign up to there; who seals it, and the last entry of it."""
         signer, known = await in_thread(lambda: (self._keys.signer(), self._keys.known()))
-        async with self._database.write() as tx:
+        async with self._database.write(reader.organisation_id) as tx:
             facts = {"format": form, "filter": told}
             await trail.append(tx, reader, "audit_exported", "audit", facts, record.now())
             await sign(tx, signer, known)

@@ -10,6 +10,7 @@ from pathlib import Path
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.providers.visit import Visit
 from vel_tutor_mcp.store.inspection import Contents
+from vel_tutor_mcp.store.isolation import ROLE
 from vel_tutor_mcp.store.schema import State, state_of
 
 OLDEST_NODE = 20
@@ -179,6 +180,10 @@ def _of_sound(place: str, contents: Contents) -> Finding:
     if contents.journal not in {None, "wal"}:
         found = f"{place} has the journal mode {contents.journal}: readers and writers wait for each other"
         return warning(check, found, "put it on a disk of this machine, and start again: a start sets it to wal")
+    if contents.isolated is False:
+        found = f"{place}: its role goes around row-level security, so our own checks alone keep organisations apart"
+        role = f"CREATE ROLE {ROLE} NOLOGIN; GRANT {ROLE} TO {contents.role}"
+        return warning(check, found, f"as its administrator: {role}; then start again; or use a role without BYPASSRLS")
     facts = [f"revision {contents.revision}"]
     if contents.version is not None:
         facts.append(f"PostgreSQL {contents.version}")
