@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import sqlalchemy as sa
@@ -11,11 +12,14 @@ from argon2 import PasswordHasher
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.passwords import Passwords
+from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import AuditEntry, Role
 from vel_tutor_mcp.services.access import Access
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.services.oauth import OAuth
+from vel_tutor_mcp.services.oauth_clients import Clients
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import tries
@@ -40,13 +44,15 @@ class Counting(Passwords):
 
 @dataclass(frozen=True)
 class Front:
-    """The services that people come in by, on the database of a product."""
+    """The services that people come in by, on the database of a product; `documents` are what clients have to read."""
 
     app: App
     database: Database
     passwords: Counting
     accounts: Accounts
     access: Access
+    oauth: OAuth
+    documents: dict[str, bytes]
 
     async def join(self, role: Role = "task_executor", organisation: str | None = None) -> Account:
         """A new account, with the one password of all."""
@@ -76,7 +82,17 @@ def front(app: App, database: Database | None = None) -> Front:
     credentials = Credentials(database, app.local_principal.organisation_id, passwords)
     keyring = Keyring(database, parts.settings.home, parts.settings.public_url)
     access = Access(database, credentials, keyring)
-    return Front(app, database, passwords, Accounts(database, credentials), access)
+    documents: dict[str, bytes] = {}
+    clients = Clients(database, credentials.nobody, partial(read_from, documents))
+    oauth = OAuth(database, credentials, keyring, parts.settings.public_url, clients)
+    return Front(app, database, passwords, Accounts(database, credentials), access, oauth, documents)
+
+
+async def read_from(documents: dict[str, bytes], url: str) -> bytes:
+    """In place of the internet; `Outbound` and `fetch_document` are tested by themselves."""
+    if url not in documents:
+        raise InputError("The document is not there.")
+    return documents[url]
 
 
 def new_address() -> str:

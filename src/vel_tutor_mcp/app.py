@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,12 +47,14 @@ from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.credentials import Credentials
+from vel_tutor_mcp.services.documents import fetch_document
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.oauth import OAuth
+from vel_tutor_mcp.services.oauth_clients import Clients
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
@@ -239,7 +242,8 @@ class Prepared:
         database, url = self.database, self.settings.public_url
         credentials = Credentials(database, principal.organisation_id)
         keyring = Keyring(database, self.settings.home, url)
-        oauth = OAuth(database, credentials, keyring, url)
+        clients = Clients(database, credentials.nobody, partial(fetch_document, outbound_of(self.settings)))
+        oauth = OAuth(database, credentials, keyring, url, clients)
         return Accounts(database, credentials), Access(database, credentials, keyring), oauth
 
     async def _with_local_models(self) -> Catalog:

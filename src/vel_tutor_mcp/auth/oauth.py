@@ -1,7 +1,6 @@
 """What OAuth is asked with: clients, where they may be answered, proofs of possession, and for what. (Pure.)"""
 
 import hashlib
-import ipaddress
 import re
 import secrets
 from base64 import urlsafe_b64encode
@@ -115,16 +114,7 @@ def is_document(client_id: str) -> bool:
     parts = _split(client_id)
     if parts is None or parts.path in {"", "/"} or parts.fragment or "#" in client_id or "@" in parts.netloc:
         return False
-    return _is_name(parts.hostname or "") and not {".", ".."} & set(parts.path.split("/"))
-
-
-def _is_name(host: str) -> bool:
-    """Whether it is a name that is known outside: no address, and none that only this network has."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return "." in host.strip(".") and not host.endswith((".", ".localhost", ".local", ".internal"))
-    return False
+    return bool(parts.hostname) and not {".", ".."} & set(parts.path.split("/"))
 
 
 def _may_be_answered(uri: str) -> bool:

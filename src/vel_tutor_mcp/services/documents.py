@@ -1,4 +1,4 @@
-"""The one way out to addresses that strangers name: small documents of JSON."""
+"""Small documents of JSON at addresses that strangers name."""
 
 import asyncio
 import ssl
@@ -6,24 +6,24 @@ import ssl
 import httpx2
 
 from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.providers.outbound import Outbound
 
 _SECONDS = 5
 # What the draft of client id metadata documents recommends.
 _MOST_BYTES = 5 * 1024
 
 
-async def fetch_document(url: str, trusting: ssl.SSLContext | None = None) -> bytes:
-    """The JSON at this https address; nothing is followed, and no proxy or credential of the environment is used.
-
-    `trusting` says whose certificates are taken, None for the public ones.
+async def fetch_document(out: Outbound, url: str, trusted: ssl.SSLContext | None = None) -> bytes:
+    """The JSON at this address, by the way out for URLs of users; nothing is followed, and no credential goes along.
 
     Raises:
-        InputError: it is not there, is too long, no JSON, or does not come in time.
+        InputError: it is not there, is too long, no JSON, does not come in time, or its address is none that we call.
     """
+    out.check(url)
     try:
         async with (
             asyncio.timeout(_SECONDS),
-            httpx2.AsyncClient(verify=trusting or True, trust_env=False) as client,
+            httpx2.AsyncClient(transport=out.transport(url, trusted), trust_env=False) as client,
             client.stream("GET", url, headers={"accept": "application/json"}) as answer,
         ):
             return await _read(answer)

@@ -32,13 +32,13 @@ class OAuth:
     """`url` is the server's own: who issues tokens, and what they are good for."""
 
     def __init__(
-        self, database: Database, credentials: Credentials, keyring: Keyring, url: str, clients: Clients | None = None
+        self, database: Database, credentials: Credentials, keyring: Keyring, url: str, clients: Clients
     ) -> None:
         self._database = database
         self._credentials = credentials
         self._keyring = keyring
         self._url = url
-        self._clients = clients or Clients(database, credentials.nobody)
+        self._clients = clients
         self._pairs = Pairs(database, keyring)
         self._refusals = Refusals(database, credentials.nobody)
 

@@ -12,7 +12,6 @@ from vel_tutor_mcp.errors import InputError, OAuthRefused
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record, throttle
 from vel_tutor_mcp.services.credentials import network
-from vel_tutor_mcp.services.documents import fetch_document
 from vel_tutor_mcp.services.lookup import spelt
 from vel_tutor_mcp.store import audit, oauth_clients
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -43,7 +42,7 @@ class _Known:
 class Clients:
     """`fetch` reads documents; `nobody` is in whose name registrations are on record."""
 
-    def __init__(self, database: Database, nobody: Principal, fetch: Fetch = fetch_document) -> None:
+    def __init__(self, database: Database, nobody: Principal, fetch: Fetch) -> None:
         self._database = database
         self._nobody = nobody
         self._fetch = fetch
