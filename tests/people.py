@@ -16,6 +16,7 @@ from vel_tutor_mcp.services.access import Access
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.keyring import Keyring
+from vel_tutor_mcp.services.outside import Outside
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import tries
@@ -68,15 +69,16 @@ class Front:
                 await tx.execute(earlier.values(at=row.at - timedelta(seconds=61)))
 
 
-def front(app: App, database: Database | None = None) -> Front:
-    """`database` is one of another process, unless it is left out."""
+def front(app: App, database: Database | None = None, issuer: str | None = None) -> Front:
+    """`database` is one of another process, unless it is left out; `issuer` an outside one of tokens."""
     parts = app._parts
     database = database or parts.database
     passwords = Counting()
     credentials = Credentials(database, app.local_principal.organisation_id, passwords)
     keyring = Keyring(database, parts.settings.home, parts.settings.public_url)
-    access = Access(database, credentials, keyring)
-    return Front(app, database, passwords, Accounts(database, credentials), access)
+    outside = Outside(database, issuer, parts.settings.public_url) if issuer else None
+    access = Access(database, credentials, keyring, outside)
+    return Front(app, database, passwords, Accounts(database, credentials, issuer), access)
 
 
 def new_address() -> str:

@@ -52,6 +52,7 @@ from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.oauth import OAuth
+from vel_tutor_mcp.services.outside import Outside
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
@@ -240,7 +241,9 @@ class Prepared:
         credentials = Credentials(database, principal.organisation_id)
         keyring = Keyring(database, self.settings.home, url)
         oauth = OAuth(database, credentials, keyring, url)
-        return Accounts(database, credentials), Access(database, credentials, keyring), oauth
+        issuer = self.settings.oidc_issuer
+        outside = Outside(database, issuer, url) if issuer else None
+        return Accounts(database, credentials, issuer), Access(database, credentials, keyring, outside), oauth
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""
