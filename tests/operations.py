@@ -105,6 +105,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "accounts.change": lambda _: ("Wrong-Passw0rd",),
     "accounts.set_role": lambda things: (things.user, "viewer"),
     "accounts.disable": lambda things: (things.user,),
+    "accounts.link": lambda things: (things.user, "subject"),
     "access.issue": lambda things: ("editor", 1, things.user),
     "access.issued": lambda _: (),
     "access.revoke": lambda things: (things.grant,),

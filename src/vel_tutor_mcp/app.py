@@ -55,6 +55,7 @@ from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.oauth_clients import Clients
+from vel_tutor_mcp.services.outside import Outside
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
@@ -244,7 +245,9 @@ class Prepared:
         keyring = Keyring(database, self.settings.home, url)
         clients = Clients(database, credentials.nobody, partial(fetch_document, outbound_of(self.settings)))
         oauth = OAuth(database, credentials, keyring, url, clients)
-        return Accounts(database, credentials), Access(database, credentials, keyring), oauth
+        issuer = self.settings.oidc_issuer
+        outside = Outside(database, issuer, url) if issuer else None
+        return Accounts(database, credentials, issuer), Access(database, credentials, keyring, outside), oauth
 
     async def _with_local_models(self) -> Catalog:
         """The catalogue with the models that the local server says it has, unless the user lists some."""

@@ -12,6 +12,7 @@
     +-- ConfigurationError    the installation needs attention: settings, keys, database, folder
     |   +-- NoCandidate       no model can take this task; says why for each
     +-- Unavailable           the database cannot be used at this moment: it is tried again, or try again later
+    |   +-- IssuerAway        the outside issuer of tokens does not tell its keys: who is asking cannot be known
     +-- ProviderError         one call to one model failed (facts as attributes; never a key)
     +-- NoAnswer              every candidate was tried and failed
     +-- OverBudget            the next call could cost more than the budget allows
@@ -83,14 +84,16 @@ class Unauthenticated(InputError):
 
     Attributes:
         recorded: it is in the audit trail.
+        subject: of an outside issuer's good token that is nobody's here, for the record alone.
     """
 
     code = "unauthenticated"
     recorded = False
 
-    def __init__(self, message: str | None = None, *, recorded: bool = False) -> None:
+    def __init__(self, message: str | None = None, *, recorded: bool = False, subject: str | None = None) -> None:
         super().__init__(message or "It is not known who is asking; there is no valid token; sign in.")
         self.recorded = recorded
+        self.subject = subject
 
 
 class OAuthRefused(InputError):
@@ -141,6 +144,10 @@ class Unavailable(VelError):
     """The database cannot be used at this moment; nothing was half-saved; try again."""
 
     code = "unavailable"
+
+
+class IssuerAway(Unavailable):
+    """The token cannot be checked now; its issuer does not tell its keys; try again soon."""
 
 
 class OverBudget(VelError):

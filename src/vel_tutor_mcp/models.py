@@ -17,6 +17,8 @@ NANO_PER_USD = 1_000_000_000
 MAX_PROMPT_CHARACTERS = 100_000
 # Of people and models, and of providers: PostgreSQL refuses what is longer, so others' names are cut or left out.
 LONGEST_NAME, LONGEST_PROVIDER = 160, 60
+# Of an outside issuer's address, and of those whom it names: more than OpenID Connect lets them have.
+LONGEST_ISSUER, LONGEST_SUBJECT = 300, 255
 # Of a step's id.
 LONGEST_STEP = 40
 # So that no sum of nano-US-dollars is more than a database's 64 bits hold.

@@ -13,11 +13,12 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vel_tutor_mcp.errors import ConfigurationError
-from vel_tutor_mcp.models import MAX_USD
+from vel_tutor_mcp.models import LONGEST_ISSUER, MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 _CATALOG = "catalog"
 _KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
+_PRIVATE_WAY = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/\S*)?"
 _ROUTING_TABLES = frozenset({"providers", "models"})
 
 
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     tasks_per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
     public_url: str = "http://127.0.0.1:4000"
+    oidc_issuer: str | None = None
     allowed_hosts: str = ""
     trusted_proxies: str = ""
     private_networks: str = ""
@@ -100,6 +102,15 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
             raise ValueError("must be http:// or https:// and a host, without a path")
         return url.rstrip("/").lower()
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_issuer(cls, url: str | None) -> str | None:
+        if url is not None and (not is_private_way(url) or len(url) > LONGEST_ISSUER or set("?#") & set(url)):
+            raise ValueError(
+                "must be https:// (http:// only on this machine), as the issuer's own document has it, without ? and #"
+            )
+        return url
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -173,6 +184,11 @@ class Settings(BaseSettings):
         """The base URL set for the provider, None where its own is to be used."""
         url: str | None = getattr(self, f"{provider}_base_url", None)
         return url
+
+
+def is_private_way(url: str) -> bool:
+    """Whether nobody on the way can change what is answered there."""
+    return bool(re.fullmatch(_PRIVATE_WAY, url))
 
 
 def parts_of(text: str) -> list[str]:

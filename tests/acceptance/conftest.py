@@ -1,11 +1,14 @@
 """What conversations with the real server may ask for. A test of one place only names it, with `indirect=True`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from browser import chromium
 from deployment import PLACES, Deployment
+from node_programs import NoNodeError, packages
+from playwright.async_api import Browser
 from postgresql import PostgresServer
 from server import COVERAGE
 
@@ -48,3 +51,20 @@ def _deployment(request: pytest.FixtureRequest, folder: Path) -> Iterator[Deploy
     url = server.new_database()
     yield Deployment(transport, database, folder, {"VEL_TUTOR_DATABASE_URL": url})
     server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """The folder of the programs of npm. On a machine that cannot have them the test is skipped, but never in CI."""
+    try:
+        return packages()
+    except NoNodeError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"No programs of npm here: {error}")
+
+
+@pytest.fixture(scope="module")
+async def browser(node: Path) -> AsyncIterator[Browser]:
+    async with chromium(node) as browser:
+        yield browser

@@ -9,7 +9,7 @@ from server import one_sentence
 
 pytestmark = pytest.mark.anyio
 
-USAGE, NOT_FOUND = 64, 66
+USAGE, NOT_FOUND, CONFIGURATION = 64, 66, 78
 
 
 async def test_the_first_administrator_is_made_from_the_shell_with_a_password_from_a_pipe(tmp_path: Path) -> None:
@@ -24,6 +24,12 @@ async def test_the_first_administrator_is_made_from_the_shell_with_a_password_fr
 
     changed = await run(tmp_path, {}, "user", "role", "boss@example.org", "user")
     assert changed.stderr == "boss@example.org (task_executor, default) is task_executor now.\n"
+    at = {"VEL_TUTOR_OIDC_ISSUER": "https://login.example"}
+    linked = await run(tmp_path, at, "user", "link", "boss@example.org", "idp|1", "--json")
+    assert (linked.json["subject"], linked.stderr) == (
+        "idp|1",
+        "boss@example.org (task_executor, default) is linked.\n",
+    )
     disabled = await run(tmp_path, {}, "user", "disable", boss[0])
     assert disabled.code == 0
     assert [
@@ -53,8 +59,9 @@ async def test_a_token_is_printed_once_and_can_be_taken_back(tmp_path: Path) -> 
         (("user", "create", "x@example.org"), b"", USAGE, "There is no password"),
         (("user", "create", "x@example.org"), b"secret\n", USAGE, "The password is not taken"),
         (("user", "disable", "nobody"), b"", NOT_FOUND, "There is no such user"),
+        (("user", "unlink", "nobody"), b"", CONFIGURATION, "Nobody can be linked"),
     ],
-    ids=["no password", "poor password", "no user"],
+    ids=["no password", "poor password", "no user", "no issuer"],
 )
 async def test_what_cannot_be_is_told_in_a_sentence(
     tmp_path: Path, arguments: tuple[str, ...], stdin: bytes, code: int, words: str

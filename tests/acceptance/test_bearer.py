@@ -151,6 +151,7 @@ async def test_a_token_that_is_not_good_is_refused_and_on_record(place: Place, r
     ended = await place.desk.enter(account)
     await place.desk.access.sign_out(await place.desk.access.verify(ended.token))
     grant = (await place.desk.access.verify(good)).grant_id
+    assert grant is not None
     keyring = Keyring(place.desk.database, place.server.home, "https://other.example")
     claims = Claims(
         user_id=account.id, organisation_id=account.organisation_id, role="admin", grant_id=grant, token_id="t",

@@ -44,7 +44,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory, new_database: NewDataba
         simulated_providers() as providers,
         shared_app(providers, tmp_path_factory.mktemp("home"), new_database, concurrency=0) as app,
     ):
-        fast = front(app)
+        fast = front(app, issuer="https://login.example")
         app.accounts, app.access = fast.accounts, fast.access
         yield fast
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import sqlalchemy as sa
-from postgresql import HOST, PostgresServer
+from ports import HOST
+from postgresql import PostgresServer
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import App, database_at, open_app

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import postgresql
 import psycopg
 import pytest
-from postgresql import HOST, PostgresServer, query
+from ports import HOST
+from postgresql import PostgresServer, query
 
 MAX_SECONDS = 30
 TRUE_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")

@@ -9,7 +9,10 @@ from vel_tutor_mcp.models import Principal, Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A user as administrators see them; `organisation` is its name. The operating system's users have no e-mail."""
+    """A user as administrators see them; `organisation` is its name. The operating system's users have no e-mail.
+
+    `subject` is what an outside issuer calls them.
+    """
 
     id: str
     organisation_id: str
@@ -20,6 +23,7 @@ class Account:
     created_at: datetime
     updated_at: datetime
     disabled_at: datetime | None = None
+    subject: str | None = None
 
     @property
     def principal(self) -> Principal:
@@ -45,10 +49,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is asking with a token, by which grant, and until when it is good."""
+    """Who is asking with a token, by which grant (an outside issuer's token is by none), and until when it is good."""
 
     principal: Principal
-    grant_id: str
+    grant_id: str | None
     expires_at: datetime
 
 

@@ -16,7 +16,7 @@ from vel_tutor_mcp.auth.accounts import Caller
 from vel_tutor_mcp.auth.oauth import SCOPE
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
-from vel_tutor_mcp.errors import Unauthenticated, VelError
+from vel_tutor_mcp.errors import IssuerAway, Unauthenticated, VelError
 from vel_tutor_mcp.services.reports import moment
 
 METADATA = "/.well-known/oauth-protected-resource"
@@ -70,8 +70,9 @@ class Bearer:
         access = (await self._desk.product()).access
         try:
             return await access.verify(token)
-        except Unauthenticated as problem:
-            await access.note_refusal(sentence(problem), address_of(scope))
+        except (Unauthenticated, IssuerAway) as problem:
+            subject = problem.subject if isinstance(problem, Unauthenticated) else None
+            await access.note_refusal(sentence(problem), address_of(scope), subject)
             raise
 
     def _unknown(self, scope: Scope, why: str) -> Response:
@@ -81,12 +82,15 @@ class Bearer:
         return answer(401, "AUTHENTICATION_REQUIRED", why, {"www-authenticate": challenge})
 
 
-def metadata(url: str) -> dict[str, Any]:
-    """What RFC 9728 has a server say of itself to clients that have no token yet."""
+def metadata(url: str, issuer: str | None) -> dict[str, Any]:
+    """What RFC 9728 has a server say of itself to clients that have no token yet; `issuer` is an outside one.
+
+    Providers of OpenID Connect give nothing to clients that ask for no scope, and know none of ours.
+    """
     return {
         "resource": url,
-        "authorization_servers": [url],
-        "scopes_supported": [SCOPE],
+        "authorization_servers": [issuer or url],
+        "scopes_supported": ["openid" if issuer else SCOPE],
         "bearer_methods_supported": ["header"],
         "resource_name": "Vel Tutor",
     }

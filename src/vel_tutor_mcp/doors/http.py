@@ -99,20 +99,21 @@ def make_app(
     transport: Transport,
     idle_seconds: float = _SESSION_IDLE_SECONDS,
     public_url: str | None = None,
+    issuer: str | None = None,
 ) -> Starlette:
     """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
-    which clients get one (`doors.oauth`).
+    which clients get one (`doors.oauth`), unless an outside `issuer` gives them.
     """
     routes: list[BaseRoute] = list(server.sse_app(transport_security=_CHECKED).routes)
     middleware: list[Middleware] = []
     if public_url is not None:
         from vel_tutor_mcp.doors.oauth import routes as oauth
 
-        routes.append(Route(METADATA, _metadata_of(public_url), methods=["GET"]))
-        routes += oauth.oauth_routes(desk, public_url)
-        open_to_all = OPEN_TO_ALL | oauth.OPEN_TO_ALL
+        routes.append(Route(METADATA, _metadata_of(public_url, issuer), methods=["GET"]))
+        routes += [] if issuer else oauth.oauth_routes(desk, public_url)
+        open_to_all = OPEN_TO_ALL | (frozenset() if issuer else oauth.OPEN_TO_ALL)
         middleware.append(Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all))
     middleware.append(Middleware(Bounds))  # within: nobody's body is read who is not let in
     if transport == "sse":
@@ -138,7 +139,8 @@ class _Door:
         self._settings = settings
         self._opening = Opening(settings, desk)
         server = make_server(desk, log_level=settings.log_level)
-        app = make_app(server, desk, way.transport, public_url=settings.public_url if way.auth else None)
+        public_url = settings.public_url if way.auth else None
+        app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [])
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
         self._uvicorn = _uvicorn(covered, settings, way)
@@ -192,9 +194,9 @@ def _uvicorn(app: ASGIApp, settings: Settings, way: Way) -> _Uvicorn:
     return _Uvicorn(config)
 
 
-def _metadata_of(url: str) -> Callable[[Request], Awaitable[JSONResponse]]:
+def _metadata_of(url: str, issuer: str | None) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def told(_: Request) -> JSONResponse:
-        return JSONResponse(metadata(url))
+        return JSONResponse(metadata(url, issuer))
 
     return told
 

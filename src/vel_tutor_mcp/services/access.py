@@ -7,13 +7,14 @@ from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account, Caller, Grant
 from vel_tutor_mcp.auth.roles import Operation, may_to
-from vel_tutor_mcp.errors import InputError, NotFound, NotYours, Unauthenticated
+from vel_tutor_mcp.errors import Conflict, InputError, NotFound, NotYours, Unauthenticated
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lookup import account_of, missing, spelt
+from vel_tutor_mcp.services.outside import Outside
 from vel_tutor_mcp.services.pairs import SIGN_IN_LIVES, Pairs, Renewal, SignedIn, begun
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.refusals import Refusals
@@ -35,10 +36,13 @@ class Issued:
 class Access:
     """How callers come in, for every door that asks who they are."""
 
-    def __init__(self, database: Database, credentials: Credentials, keyring: Keyring) -> None:
+    def __init__(
+        self, database: Database, credentials: Credentials, keyring: Keyring, outside: Outside | None = None
+    ) -> None:
         self._database = database
         self._credentials = credentials
         self._keyring = keyring
+        self._outside = outside
         self._pairs = Pairs(database, keyring)
         self._refusals = Refusals(database, credentials.nobody)
 
@@ -62,8 +66,10 @@ class Access:
         """Who is asking with this token, with the role that they have now.
 
         Raises:
-            Unauthenticated: it is none that is good; says why.
+            Unauthenticated: it is none that is good; says why. IssuerAway: an outside issuer's cannot be checked now.
         """
+        if self._outside is not None and self._outside.issued(token):
+            return await self._outside.verify(token)
         claims = await self._keyring.verified(token)
         principal = await self._bearer(claims.organisation_id, claims.grant_id)
         if principal is None or principal.user_id != claims.user_id:
@@ -72,15 +78,25 @@ class Access:
 
     @unbroken
     async def sign_out(self, caller: Caller) -> None:
-        """End what the caller's token is good by, with all tokens of that sign-in."""
+        """End what the caller's token is good by, with all tokens of that sign-in.
+
+        Raises:
+            Conflict: it is good by an outside issuer's word.
+        """
+        if caller.grant_id is None:
+            raise Conflict("You are not signed out; your sign-in is an outside issuer's; sign out there.")
         async with self._database.write(caller.principal.organisation_id) as tx:
             at = record.now()
             if await grants.revoke(tx, caller.grant_id, at):
                 await audit.append(tx, caller.principal, "signed_out", f"grant:{caller.grant_id}", {}, at)
 
-    async def note_refusal(self, reason: str, address: str) -> None:
-        """Put on record that a token was not taken; of an address five in a minute, and then that there are more."""
-        await self._refusals.note("token_refused", "token", reason, address)
+    async def note_refusal(self, reason: str, address: str, subject: str | None = None) -> None:
+        """Put on record that a token was not taken; of an address five in a minute, and then that there are more.
+
+        `subject` is whom an outside issuer's good token names, who is nobody here.
+        """
+        facts = {"subject": subject} if subject else {}
+        await self._refusals.note("token_refused", "token", reason, address, facts)
 
     @allows(Operation.TOKEN_ISSUE)
     async def issue(self, principal: Principal, name: str, days: int = 90, user: str | None = None) -> Issued:

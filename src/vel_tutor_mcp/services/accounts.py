@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, reach
-from vel_tutor_mcp.errors import Conflict, Forbidden, InputError
-from vel_tutor_mcp.models import Page, Principal, Role, Start
+from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError
+from vel_tutor_mcp.models import LONGEST_SUBJECT, Page, Principal, Role, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.credentials import Credentials, is_email, normal
@@ -24,11 +24,12 @@ _ALIASES: dict[str, Role] = {"user": "task_executor"}
 
 
 class Accounts:
-    """What the product does with accounts, for every door."""
+    """What the product does with accounts, for every door; `issuer` is whose tokens are taken beside our own."""
 
-    def __init__(self, database: Database, credentials: Credentials) -> None:
+    def __init__(self, database: Database, credentials: Credentials, issuer: str | None = None) -> None:
         self._database = database
         self._credentials = credentials
+        self._issuer = issuer
 
     @allows(Operation.USER_WRITE)
     async def create(
@@ -89,6 +90,32 @@ class Accounts:
                 await accounts.update(tx, account.id, disabled_at=at, updated_at=at)
                 revoked = await grants.revoke_all(tx, account.id, at)
                 await audit.append(tx, principal, "user_disabled", f"user:{account.id}", {"revoked": revoked}, at)
+            return await _again(tx, account)
+
+    @allows(Operation.USER_WRITE)
+    @unbroken
+    async def link(self, principal: Principal, user: str, subject: str | None) -> Account:
+        """Let whom the outside issuer calls so come in as the user; with None nobody any more.
+
+        Raises:
+            ConfigurationError: there is no outside issuer. InputError: it cannot call anyone so.
+            NotFound: no such user. Forbidden: their role is beyond the principal's.
+            Conflict: another account is linked with it, or see `set_role`.
+        """
+        if self._issuer is None:
+            raise ConfigurationError(
+                "Nobody can be linked; there is no outside issuer; name it with VEL_TUTOR_OIDC_ISSUER."
+            )
+        if subject is not None:
+            _check_subject(subject)
+        async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
+            account = await self._other(tx, principal, user)
+            if subject is not None:
+                await _refuse_linked(tx, self._issuer, subject, account)
+            issuer, at = None if subject is None else self._issuer, record.now()
+            await accounts.update(tx, account.id, oidc_issuer=issuer, oidc_subject=subject, updated_at=at)
+            what, facts = ("user_unlinked", {}) if subject is None else ("user_linked", {"subject": subject})
+            await audit.append(tx, principal, what, f"user:{account.id}", facts, at)
             return await _again(tx, account)
 
     @allows(Operation.PROFILE)
@@ -218,11 +245,24 @@ def _checked(email: str) -> str:
     return kept
 
 
+def _check_subject(subject: str) -> None:
+    check_text("subject", subject)
+    if not 0 < len(subject) <= LONGEST_SUBJECT:
+        raise InputError(f"The subject is out of bounds; it has 1 to {LONGEST_SUBJECT} characters; see the issuer's.")
+
+
 async def _refuse_taken(tx: Transaction, email: str) -> None:
     async with everywhere(tx):
         found = await accounts.with_password(tx, email=email)
     if found is not None:
         raise Conflict("This e-mail has an account already; one is enough; change it, or use another e-mail.")
+
+
+async def _refuse_linked(tx: Transaction, issuer: str, subject: str, account: Account) -> None:
+    async with everywhere(tx):
+        found = await accounts.linked(tx, issuer, subject)
+    if found is not None and found.id != account.id:
+        raise Conflict("Another account is linked with this subject; one is enough; unlink that one first.")
 
 
 async def _again(tx: Transaction, account: Account) -> Account:

@@ -48,6 +48,13 @@ async def with_password(
     return None if row is None else (_account(row), row["password_hash"])
 
 
+async def linked(tx: Transaction, issuer: str, subject: str) -> Account | None:
+    """The account that is linked with whom the outside issuer calls so."""
+    this = sa.and_(users.c.oidc_issuer == issuer, users.c.oidc_subject == subject)
+    row = (await tx.execute(_query.where(this))).mappings().one_or_none()
+    return None if row is None else _account(row)
+
+
 async def find(tx: Transaction, organisation_id: str | None, called: str) -> Account | None:
     """The user of this id, e-mail or name, in the organisation or, with None, in any."""
     named = sa.or_(users.c.id == id_in(called), users.c.email == called, users.c.name == called)
@@ -89,4 +96,5 @@ def _account(row: Mapping[Any, Any]) -> Account:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         disabled_at=row["disabled_at"],
+        subject=row["oidc_subject"],
     )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
 
-from vel_tutor_mcp.models import LONGEST_NAME
+from vel_tutor_mcp.models import LONGEST_ISSUER, LONGEST_NAME, LONGEST_SUBJECT
 from vel_tutor_mcp.store.columns import Id, Json, Sequence, moment, owned, row_id
 
 metadata = sa.MetaData(
@@ -42,8 +42,12 @@ users = Table(
     moment("disabled_at", nullable=True),
     Column("tasks_per_hour", sa.Integer),
     Column("requests_per_minute", sa.Integer),
+    # By what an outside issuer's tokens name them.
+    Column("oidc_issuer", sa.String(LONGEST_ISSUER)),
+    Column("oidc_subject", sa.String(LONGEST_SUBJECT)),
     UniqueConstraint("organisation_id", "name"),
     Index("uq_users_email", "email", unique=True),
+    Index("uq_users_oidc", "oidc_issuer", "oidc_subject", unique=True),
 )
 
 # What tokens are good by: a sign-in with all that was refreshed from it, a token that was issued to a client, or what

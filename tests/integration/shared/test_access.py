@@ -8,12 +8,23 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from issuer import Issuer
 from people import FAST, PASSWORD, Front, front, new_address
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
-from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries, Unauthenticated
+from vel_tutor_mcp.errors import (
+    ConfigurationError,
+    Conflict,
+    Forbidden,
+    InputError,
+    NotFound,
+    TooManyTries,
+    Unauthenticated,
+    VelError,
+)
+from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.keyring import Keyring
@@ -25,6 +36,7 @@ from vel_tutor_mcp.store.people_tables import signing_keys as key_rows
 pytestmark = pytest.mark.anyio
 
 GUESSES = int(os.environ.get("VEL_TEST_GUESSES", "500"))
+US = "http://127.0.0.1:4000"
 WRONG = "You are not signed in; e-mail or password are wrong"
 
 
@@ -272,6 +284,7 @@ async def test_a_process_with_another_home_signs_with_a_key_of_its_own_that_all_
     entered = await desk.enter(account)
     caller = await desk.access.verify(entered.token)
     elsewhere = Keyring(desk.database, tmp_path, "http://127.0.0.1:4000")
+    assert caller.grant_id is not None
     claims = Claims(
         user_id=account.id, organisation_id=account.organisation_id, role="admin", grant_id=caller.grant_id,
         token_id="t", issued_at=record.now(), expires_at=record.now() + timedelta(hours=1),
@@ -282,6 +295,7 @@ async def test_a_process_with_another_home_signs_with_a_key_of_its_own_that_all_
 async def test_a_token_of_a_key_that_is_not_ours_or_for_a_grant_of_another_is_refused(desk: Front) -> None:
     mine, theirs = await desk.enter(await desk.join()), await desk.enter(await desk.join())
     grant_id = (await desk.access.verify(theirs.token)).grant_id
+    assert grant_id is not None
     claims = Claims(
         user_id=mine.account.id, organisation_id=mine.account.organisation_id, role="admin", grant_id=grant_id,
         token_id="t", issued_at=record.now(), expires_at=record.now() + timedelta(hours=1),
@@ -339,3 +353,72 @@ def test_an_account_says_who_asks_with_it() -> None:
         updated_at=now,
     )
     assert (account.principal.user_id, account.principal.role) == ("u", "viewer")
+
+
+async def test_a_token_of_an_outside_issuer_is_of_the_account_that_is_linked_with_whom_it_names(desk: Front) -> None:
+    async with Issuer() as issuer:
+        desk = front(desk.app, issuer=issuer.url)
+        admin, account = desk.app.local_principal, await desk.join("agent_manager")
+        token = issuer.token(US, sub="idp|1", email=account.email, email_verified=True, role="admin")
+        with pytest.raises(Unauthenticated, match="no account is linked") as refusal:
+            await desk.access.verify(token)
+        assert (refusal.value.subject, "idp" in str(refusal.value)) == ("idp|1", False)
+
+        assert (await desk.accounts.link(admin, account.name, "idp|1")).subject == "idp|1"
+        caller = await desk.access.verify(token)
+        assert (caller.principal, caller.grant_id) == (account.principal, None)
+        await desk.access.verify((await desk.enter(account)).token)  # ours are as good as before
+        with pytest.raises(Conflict, match="sign out there"):
+            await desk.access.sign_out(caller)
+
+        await desk.accounts.set_role(admin, account.id, "viewer")
+        assert (await desk.access.verify(token)).principal.role == "viewer"
+        await desk.accounts.disable(admin, account.id)
+        with pytest.raises(Unauthenticated, match="account is disabled"):
+            await desk.access.verify(token)
+        for odd in ("idp|1 ", "IDP|1", "nul\0", "half\ud800"):
+            with pytest.raises(Unauthenticated, match="no account is linked"):
+                await desk.access.verify(issuer.token(US, sub=odd))
+    (entry,) = await desk.recorded("user_linked", f"user:{account.id}")
+    assert entry.payload == {"subject": "idp|1"}
+
+
+async def test_a_link_is_of_one_issuer_with_one_account_until_it_is_undone(desk: Front) -> None:
+    async with Issuer() as issuer, Issuer() as next_issuer:
+        desk, later = front(desk.app, issuer=issuer.url), front(desk.app, issuer=next_issuer.url)
+        admin, one, other = desk.app.local_principal, await desk.join(), await desk.join("admin")
+        await desk.accounts.link(admin, one.id, "same")
+        with pytest.raises(Conflict, match="Another account"):
+            await desk.accounts.link(admin, other.id, "same")
+        await later.accounts.link(admin, other.id, "same")  # another's word for somebody else
+        assert (await desk.access.verify(issuer.token(US, sub="same"))).principal == one.principal
+        assert (await later.access.verify(next_issuer.token(US, sub="same"))).principal == other.principal
+        for server, token in ((desk, next_issuer.token(US, sub="same")), (later, issuer.token(US, sub="same"))):
+            with pytest.raises(Unauthenticated):
+                await server.access.verify(token)
+
+        await desk.accounts.link(admin, one.id, "renamed")
+        await desk.accounts.link(admin, one.id, None)
+        for subject in ("same", "renamed"):
+            with pytest.raises(Unauthenticated, match="no account is linked"):
+                await desk.access.verify(issuer.token(US, sub=subject))
+
+
+async def test_only_administrators_link_and_none_what_is_beyond_them(desk: Front) -> None:
+    linking = front(desk.app, issuer="https://login.example").accounts
+    boss, helper, user = await desk.join("admin"), await desk.join("org_admin"), await desk.join("agent_manager")
+    refusals: list[tuple[Principal, str, str | None, type[VelError]]] = [
+        (user.principal, helper.id, "x", Forbidden),
+        (helper.principal, boss.id, "x", Forbidden),
+        (boss.principal, boss.id, "x", Conflict),
+        (boss.principal, "nobody", "x", NotFound),
+        (boss.principal, user.id, "", InputError),
+        (boss.principal, user.id, "x" * 256, InputError),
+        (boss.principal, user.id, "nul\0", InputError),
+    ]
+    for who, whom, subject, kind in refusals:
+        with pytest.raises(kind):
+            await linking.link(who, whom, subject)
+    with pytest.raises(ConfigurationError, match="VEL_TUTOR_OIDC_ISSUER"):
+        await desk.accounts.link(boss.principal, user.id, "x")
+    assert (await linking.link(helper.principal, user.id, "x")).subject == "x"

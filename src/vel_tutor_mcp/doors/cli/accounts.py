@@ -12,6 +12,8 @@ from vel_tutor_mcp.doors.cli.tasks import AsJson
 from vel_tutor_mcp.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from vel_tutor_mcp.app import App
     from vel_tutor_mcp.auth.accounts import Account, Grant
     from vel_tutor_mcp.models import Page
@@ -89,6 +91,22 @@ def disable(user: User, as_json: AsJson = False) -> None:
     _tell(with_app(disabled, only_look=True), "is disabled", as_json=as_json)
 
 
+@users.command()
+def link(
+    user: User,
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Who they are to the outside issuer: `sub`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let whom the outside issuer calls SUBJECT come in as the user."""
+    _tell(with_app(_linking(user, subject), only_look=True), "is linked", as_json=as_json)
+
+
+@users.command()
+def unlink(user: User, as_json: AsJson = False) -> None:
+    """Take the outside issuer's word for the user no more, from their next request on."""
+    _tell(with_app(_linking(user, None), only_look=True), "is not linked any more", as_json=as_json)
+
+
 @tokens.command()
 def issue(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, such as cursor-at-work.")],
@@ -133,6 +151,10 @@ def revoke(
     output.say(f"The token {with_app(revoked, only_look=True).name} is good no more.")
 
 
+def _linking(user: str, subject: str | None) -> "Callable[[App], Awaitable[Account]]":
+    return lambda app: app.accounts.link(app.local_principal, user, subject)
+
+
 def _password() -> str:
     if sys.stdin.isatty():
         asked: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
@@ -157,6 +179,7 @@ def _shown(account: "Account") -> dict[str, Any]:
         "role": account.role,
         "organisation": account.organisation,
         "disabled": account.disabled_at is not None,
+        "subject": account.subject,
         "created_at": account.created_at.isoformat(),
         "updated_at": account.updated_at.isoformat(),
     }

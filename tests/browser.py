@@ -1,0 +1,40 @@
+"""A real browser for tests: the chromium that `node_programs` installs, driven by Playwright, on loopback alone."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+
+WAIT_MILLISECONDS = 30_000
+_OPTIONS = (
+    "--no-sandbox",  # as root, which CI is, there is none
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
+
+
+@asynccontextmanager
+async def chromium(folder: Path) -> AsyncIterator[Browser]:
+    """`folder` is that of `node_programs.packages`."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=folder / "chromium", args=_OPTIONS, env={"LD_LIBRARY_PATH": str(folder / "lib")}
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def page_of(browser: Browser, **options: Any) -> AsyncIterator[Page]:
+    """A page of somebody who was never there; `options` are Playwright's for a context."""
+    context = await browser.new_context(**options)
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    try:
+        yield await context.new_page()
+    finally:
+        await context.close()
