@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
 
-.PHONY: setup demo test check bench soak lock clean
+.PHONY: setup demo test check audit sbom bench soak lock clean
 
 setup: $(READY)
 
@@ -33,6 +33,16 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/dependencies.py audit
+
+# Known vulnerabilities of what is locked; told as skipped where no advisories can be had. `make check` asks too, but with
+# CI=true, where a run depends on nothing but what was submitted.
+audit: $(READY)
+	CI= $(BIN)/python .ci/dependencies.py audit
+
+# At a release: the bill of materials (CycloneDX) of what users install.
+sbom: $(READY)
+	$(BIN)/python .ci/dependencies.py sbom dist/sbom.cdx.json
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
@@ -53,7 +63,8 @@ soak: $(READY)
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:audit --output-file requirements-audit.lock
 
 clean:
-	rm -rf $(VENV) dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-audit dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,12 +4,24 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from vel_tutor_mcp.doors.bounds import MOST_BODY_BYTES, MOST_LEVELS, MOST_VALUES, Bounds, beyond, tangle
+from vel_tutor_mcp.doors.bounds import (
+    BODY_SECONDS,
+    MOST_BODY_BYTES,
+    MOST_HEADER_BYTES,
+    MOST_HEADERS,
+    MOST_LEVELS,
+    MOST_VALUES,
+    Bounds,
+    beyond,
+    tangle,
+)
+from vel_tutor_mcp.doors.connections import HEAD_SECONDS, MOST_CONNECTIONS, MOST_OF_ADDRESS, TAKE_SECONDS
 from vel_tutor_mcp.doors.gate import Gate
 
 NESTED = b"[" * MOST_LEVELS + b"]" * MOST_LEVELS
@@ -69,6 +81,19 @@ def test_what_stands_in_strings_is_not_counted(text: str) -> None:
 def test_how_large_a_head_may_be(headers: Sequence[tuple[str, str]], is_beyond: bool) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers]
     assert (beyond(Headers(raw=raw)) is not None) == is_beyond
+
+
+def test_the_bounds_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
+    for row in (
+        f"| headers | {MOST_HEADERS}, and {MOST_HEADER_BYTES // 1024} kB with their names | 431 |",
+        f"| body | {MOST_BODY_BYTES // 1_000_000} MB, ",
+        f"| JSON | {MOST_LEVELS} levels, and {MOST_VALUES:,} commas, ",
+        f"| time | {HEAD_SECONDS:.0f} s for the headers, {BODY_SECONDS:.0f} s for the body | 408 |",
+        f"takes none of it for {TAKE_SECONDS:.0f} s",
+        f"| connections | {MOST_CONNECTIONS:,}, and {MOST_OF_ADDRESS} of one address",
+    ):
+        assert row in page
 
 
 class Asked:

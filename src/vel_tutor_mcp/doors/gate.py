@@ -64,7 +64,7 @@ class Gate:
         headers = Headers(scope=scope)
         refused = beyond(headers) or self._foreign(headers) or (_STOPPING if self._shut else None)
         if refused is not None:
-            await refusal(scope["path"], *refused, _CLOSE)(scope, receive, send)
+            await refusal(scope["path"], *refused, _CLOSE if self._shut else None)(scope, receive, send)
             return
         visit = _Visit(self._over, scope, receive, send)
         self._inside.add(visit)

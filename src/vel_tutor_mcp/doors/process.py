@@ -21,17 +21,45 @@ _TALKATIVE = {
     "uvicorn.error": logging.ERROR,  # below that it tells of what strangers send, as often as they do
 }
 
+_LONGEST_LINE = 4000
+
 _log = logging.getLogger(__name__)
 
 
 def say(words: str) -> None:
     """Tell the person who started the process: on stderr, for stdout may belong to the protocol."""
-    print(f"vel-tutor-mcp: {words}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of the doors
+    print(f"vel-tutor-mcp: {seen(words)}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of the doors
+
+
+def seen(text: str) -> str:
+    """On one line, with what cannot be seen written out: a stranger's words begin no line, and command no terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+class LogLine(logging.Formatter):
+    """A message is one line, of bounded length; the lines of a traceback are indented."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.BASIC_FORMAT)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base's name
+        line = seen(super().formatMessage(record))
+        return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the base's name
+        return "\n".join(f"    {seen(line)}" for line in super().formatException(ei).splitlines())
+
+
+def log(settings: Settings) -> None:
+    """Log to stderr from now on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogLine())
+    logging.basicConfig(handlers=[handler], level=settings.log_level)
 
 
 def run(settings: Settings, door: Coroutine[Any, Any, None]) -> NoReturn:
     """Run the door to its end, and leave."""
-    logging.basicConfig(stream=sys.stderr, level=settings.log_level)
+    log(settings)
     for name, level in _TALKATIVE.items():
         logging.getLogger(name).setLevel(level)
     loop = asyncio.new_event_loop()

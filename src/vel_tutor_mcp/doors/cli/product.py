@@ -1,10 +1,10 @@
 """The product, opened in the command's own process for as long as the command takes."""
 
 import asyncio
-import logging
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
+
+from vel_tutor_mcp.doors import process
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -26,7 +26,7 @@ def with_app(work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = Fa
     settings = load_settings()
     if only_look:
         settings = settings.model_copy(update={"concurrency": 0})
-    logging.basicConfig(stream=sys.stderr, level=settings.log_level)
+    process.log(settings)
 
     async def opened() -> Result:
         async with open_app(settings, guest=guest or only_look) as app:
