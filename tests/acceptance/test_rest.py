@@ -18,6 +18,7 @@ from stores import NewDatabase
 from team import Member, Team, team
 
 from vel_tutor_mcp.models import AgentConfig, AgentType
+from vel_tutor_mcp.services.audit.files import of_file
 from vel_tutor_mcp.workflows.model import RunRequest
 
 pytestmark = pytest.mark.anyio
@@ -376,6 +377,83 @@ async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:
     await user.asks("PUT", "/api/budgets", 403, json=budget | {"scope": "organisation"})
     await user.asks("DELETE", "/api/budgets", 204, params={"scope": "user", "period": "day"})
     await user.asks("DELETE", "/api/budgets", 404, params={"scope": "user", "period": "day"})
+
+
+async def test_a_key_of_ones_own_comes_in_is_tested_and_is_never_told(place: Team, user: Member, admin: Member) -> None:
+    path, key = "/api/integrations/groq", "gsk-planted-0123456789-WXYZ"
+    place.providers.groq.keys = {key}
+    try:
+        stored = await user.asks("PUT", path, json={"key": key})
+        assert (stored["status"], stored["key_ends"], stored["owner_id"]) == ("pending", "WXYZ", user.account.id)
+        assert (await user.asks("POST", f"{path}/test"))["status"] == "active"
+        told = [await user.asks("GET", path), (await user.asks("GET", "/api/integrations"))["data"][0]]
+        assert told[0] == told[1]
+        seen = (await admin.asks("GET", "/api/integrations"))["data"]
+        assert [row["key_ends"] for row in seen if row["owner_id"] == user.account.id] == [""]
+        await user.asks("PUT", path, json={"key": f"{key}-other"})
+        refused = await user.asks("POST", f"{path}/test")
+        assert (refused["status"], refused["error"].partition(" (")[0]) == ("error", "groq refuses the key")
+    finally:
+        place.providers.groq.keys = None
+    await user.asks("POST", "/api/integrations/rotate", 403)
+    assert (await admin.asks("POST", "/api/integrations/rotate"))["unopened"] == []
+    assert key not in str([stored, told, seen, refused])
+    planted = await user.asks("PUT", path, 400, json={"key": "sk-planted key"})
+    assert "planted" not in str(planted)
+    await admin.asks("DELETE", path, 204, params={"owner_id": user.account.id})
+    await user.asks("GET", path, 404)
+    await user.asks("PUT", "/api/integrations/nobody", 400, json={"key": key})
+
+
+async def test_a_client_is_given_a_token_that_is_told_once_and_taken_back(
+    place: Team, user: Member, admin: Member
+) -> None:
+    key, body = {"Idempotency-Key": unique("token")}, {"name": "editor", "days": 7}
+    issued = await user.asks("POST", "/api/tokens", 201, json=body, headers=key)
+    again = await user.asks("POST", "/api/tokens", 409, json=body, headers=key)
+    assert again["error"]["message"].startswith("The token was issued for the first request")
+    async with place.client(issued["token"]) as client:
+        assert (await client.get("/api/users/me")).json()["id"] == user.account.id
+        listed = await user.asks("GET", "/api/tokens")
+        assert [row["name"] for row in listed["data"]] == ["editor"]
+        assert (await admin.asks("GET", "/api/tokens", params={"user": user.account.id}))["data"] == listed["data"]
+        revoked = await admin.asks("DELETE", f"/api/tokens/{issued['id']}")
+        assert revoked["revoked_at"] is not None
+        assert (await client.get("/api/users/me")).status_code == 401
+    assert issued["token"] not in str([again, listed, revoked])
+
+    given = await admin.asks("POST", "/api/tokens", 201, json={"name": "theirs", "user": user.account.email})
+    assert given["owner_id"] == user.account.id
+    await user.asks("POST", "/api/tokens", 400, json={"name": "long", "days": 367})
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+async def test_the_trail_is_exported_as_a_file_that_can_be_proven(
+    place: Team, admin: Member, user: Member, tmp_path: Path, form: str
+) -> None:
+    await user.asks("POST", "/api/agents", 201, json={"name": unique("exported")})
+    file = tmp_path / f"audit.{form}"
+    exported = await admin.http.get("/api/audit/export", params={"format": form})
+    assert exported.headers["content-type"].startswith(("application/x-ndjson", "text/csv"))
+    assert exported.headers["content-disposition"] == f'attachment; filename="audit.{form}"'
+    file.write_bytes(exported.content)
+    verdict = await asyncio.to_thread(of_file, file, None)
+    total = (await place.desk.app.audit.search(place.desk.app.local_principal, cursor=0)).total or 0
+    assert (verdict.ok, verdict.entries + 10 > total) == (True, True), verdict
+
+    wanted = {"format": form, "action": "agent_created"}
+    file.write_bytes((await user.http.get("/api/audit/export", params=wanted)).content)
+    assert {user.account.name.encode() in line for line in file.read_bytes().splitlines() if b"created" in line} == {
+        True
+    }
+    await user.asks("GET", "/api/audit/export", 400, params={"since": "yesterday"})
+    await user.asks("GET", "/api/audit/export", 400, params={"format": "xml"})
+
+
+async def test_the_trail_is_proven_for_whoever_asks(user: Member) -> None:
+    told = await asyncio.gather(*(user.asks("GET", "/api/audit/verify") for _ in range(3)))
+    assert [row["ok"] for row in told] == [True] * 3
+    assert told[0]["entries"] > 10
 
 
 async def test_what_is_anothers_is_not_there_on_any_route_and_asking_for_it_is_on_record(

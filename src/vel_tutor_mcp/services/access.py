@@ -1,8 +1,8 @@
 """Coming in: signing in and out, the tokens that say so afterwards, and what they are good by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account, Caller, Grant
@@ -17,6 +17,7 @@ from vel_tutor_mcp.services.lookup import account_of, missing, spelt
 from vel_tutor_mcp.services.pairs import SIGN_IN_LIVES, Pairs, Renewal, SignedIn, begun
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.refusals import Refusals
+from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.store import accounts, audit, grants
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
@@ -98,12 +99,20 @@ class Access:
         account, grant = await self._grant_client(principal, name, timedelta(days=days), user or principal.user_id)
         return Issued(grant=grant, token=await self._pairs.signed(account, grant, grant.expires_at))
 
-    @allows(Operation.PROFILE)
+    @allows(Operation.TOKEN_ISSUE)
     @unbroken
-    async def issued(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Grant]:
-        """The tokens that were issued to the principal's clients, without the tokens themselves, newest first."""
-        async with self._database.read(principal.organisation_id) as tx:
-            return await grants.page_of(tx, principal.user_id, limit, cursor)
+    async def issued(
+        self, principal: Principal, user: str | None = None, *, limit: int = 20, cursor: Start = None
+    ) -> Page[Grant]:
+        """The tokens that were issued to clients of the principal or, for administrators, of another user, without the
+        tokens themselves, newest first.
+
+        Raises:
+            NotFound: no such user.
+        """
+        async with self._database.read(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
+            account = await account_of(tx, principal, Operation.TOKEN_ISSUE, user or principal.user_id)
+            return await grants.page_of(tx, account.id, limit, cursor)
 
     @allows(Operation.TOKEN_ISSUE)
     @unbroken
@@ -125,6 +134,7 @@ class Access:
                 raise NotYours(sentence, f"grant:{grant.id}")
             if await grants.revoke(tx, grant.id, at):
                 await audit.append(tx, principal, "token_revoked", f"grant:{grant.id}", {"name": grant.name}, at)
+                grant = replace(grant, revoked_at=at)
         return grant
 
     @unbroken
@@ -150,6 +160,19 @@ class Access:
             facts = {"name": name, "user": account.name, "expires_at": grant.expires_at.isoformat()}
             await audit.append(tx, principal, "token_issued", f"grant:{grant.id}", facts, at)
         return account, grant
+
+
+def shown(grant: Grant) -> dict[str, Any]:
+    """What a token is good by, as whoever may see it is told; the token itself is told by `issue` alone, once."""
+    return {
+        "id": grant.id,
+        "kind": grant.kind,
+        "name": grant.name,
+        "owner_id": grant.owner_id,
+        "created_at": moment(grant.created_at),
+        "expires_at": moment(grant.expires_at),
+        "revoked_at": moment(grant.revoked_at),
+    }
 
 
 async def signed_in(tx: Transaction, account: Account, address: str, lives: timedelta) -> Grant:
