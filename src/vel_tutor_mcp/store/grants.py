@@ -31,14 +31,14 @@ async def insert(tx: Transaction, grant: Grant) -> None:
 async def bearer(tx: Transaction, grant_id: str) -> Principal | None:
     """Whose grant it is, as they are now; None where it was revoked or there is none, or they are disabled."""
     query = (
-        sa.select(users.c.id, users.c.organisation_id, users.c.name, users.c.role)
+        sa.select(users.c.id, users.c.organisation_id, users.c.name, users.c.role, grants.c.kind)
         .join_from(grants, users, grants.c.owner_id == users.c.id)
         .where(grants.c.id == grant_id, grants.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
     )
     row = (await tx.execute(query)).one_or_none()
     if row is None:
         return None
-    return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
+    return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role, by=row.kind)
 
 
 async def allow(tx: Transaction, grant_id: str, client_id: str, name: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from people import FAST, PASSWORD, Front, front, new_address
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
-from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries, Unauthenticated
+from vel_tutor_mcp.errors import Forbidden, InputError, NotFound, TooManyTries, Unauthenticated
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.keyring import Keyring
@@ -197,7 +198,7 @@ async def test_who_is_disabled_or_changed_while_they_sign_in_does_not_come_in(de
 async def test_a_client_is_issued_a_token_that_can_be_taken_back(desk: Front) -> None:
     account = await desk.join()
     issued = await desk.access.issue(account.principal, "editor", days=300)
-    assert (await desk.access.verify(issued.token)).principal == account.principal
+    assert (await desk.access.verify(issued.token)).principal == replace(account.principal, by="client")
     assert [grant.name for grant in (await desk.access.issued(account.principal)).rows] == ["editor"]
 
     await desk.access.revoke(account.principal, issued.grant.id)
@@ -214,9 +215,24 @@ async def test_another_ones_token_is_neither_made_nor_taken_back(desk: Front) ->
             await desk.access.revoke(stranger, issued.grant.id)
         with pytest.raises(NotFound, match="no such user"):
             await desk.access.issue(stranger, "spy", user=one.id)
-    assert (await desk.access.verify(issued.token)).principal == one.principal
+    client = replace(one.principal, by="client")
+    assert (await desk.access.verify(issued.token)).principal == client
     by_admin = await desk.access.issue(desk.app.local_principal, "kiosk", user=one.name)
-    assert (await desk.access.verify(by_admin.token)).principal == one.principal
+    assert (await desk.access.verify(by_admin.token)).principal == client
+
+
+async def test_a_clients_token_makes_no_other_one_and_no_account_and_changes_no_password(desk: Front) -> None:
+    admin = await desk.join("admin")
+    client = (await desk.access.verify((await desk.access.issue(admin.principal, "editor")).token)).principal
+    for refused in (
+        desk.access.issue(client, "another"),
+        desk.accounts.create(client, "friend@example.org", PASSWORD, "admin"),
+        desk.accounts.change(client, PASSWORD, password=f"{PASSWORD}-2"),
+    ):
+        with pytest.raises(Forbidden, match="a client's token"):
+            await refused
+    assert len(await desk.recorded("refused", f"user:{admin.id}")) == 3
+    assert (await desk.accounts.me(client)).id == admin.id
 
 
 @pytest.mark.parametrize(
@@ -262,7 +278,7 @@ async def test_a_key_signs_for_a_month_and_verifies_as_long_as_what_it_signed_is
     assert after != before
     for token in (old.token, new.token):
         for process in (desk, restarted):
-            assert (await process.access.verify(token)).principal == account.principal
+            assert (await process.access.verify(token)).principal.user_id == account.id
 
 
 async def test_a_process_with_another_home_signs_with_a_key_of_its_own_that_all_verify(
@@ -276,7 +292,7 @@ async def test_a_process_with_another_home_signs_with_a_key_of_its_own_that_all_
         user_id=account.id, organisation_id=account.organisation_id, role="admin", grant_id=caller.grant_id,
         token_id="t", issued_at=record.now(), expires_at=record.now() + timedelta(hours=1),
     )  # fmt: skip
-    assert (await desk.access.verify(await elsewhere.signed(claims))).principal == account.principal
+    assert (await desk.access.verify(await elsewhere.signed(claims))).principal.user_id == account.id
 
 
 async def test_a_token_of_a_key_that_is_not_ours_or_for_a_grant_of_another_is_refused(desk: Front) -> None:
