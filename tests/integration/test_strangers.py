@@ -19,6 +19,7 @@ from world import connected, shared_app, simulated_providers
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.doors.bearer import SignedIn
 from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.gate import Gate
 from vel_tutor_mcp.doors.http import make_app
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import AgentConfig, AgentType, TaskRequest
@@ -239,7 +240,7 @@ async def stranger(desk: Front) -> AsyncIterator[Stranger]:
     token = (await desk.enter(account)).token
     inside = Desk(local=False)
     inside.opened(desk.app)
-    transport = httpx2.ASGITransport(make_app(make_server(inside), inside, "http", public_url=URL))
+    transport = httpx2.ASGITransport(Gate(make_app(make_server(inside), inside, "http", public_url=URL), ()))
     headers = {"authorization": f"Bearer {token}"}
     async with httpx2.AsyncClient(transport=transport, base_url=URL, headers=headers) as http:
         yield Stranger(desk, account, http, token)

@@ -1,5 +1,6 @@
 """Coming in: signing in and out, the tokens that say so afterwards, and what they are good by."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.refusals import Refusals
 from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.store import accounts, audit, grants
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 
 MOST_DAYS = 366
 _MAX_NAME_CHARACTERS = 100
@@ -70,6 +71,18 @@ class Access:
         if principal is None or principal.user_id != claims.user_id:
             raise Unauthenticated("The token was revoked; its sign-in has ended, or the account is disabled; sign in.")
         return Caller(principal=principal, grant_id=claims.grant_id, expires_at=claims.expires_at)
+
+    @unbroken
+    async def ended(self, callers: Collection[Caller]) -> frozenset[Caller]:
+        """Those of them who would not come in as who they are any more: their token was revoked or has expired, their
+        account is disabled, or has another role.
+        """
+        at = record.now()
+        async with self._database.read(INSTALLATION) as tx:
+            standing = await grants.bearers(tx, {caller.grant_id for caller in callers})
+        return frozenset(
+            caller for caller in callers if caller.expires_at <= at or standing.get(caller.grant_id) != caller.principal
+        )
 
     @unbroken
     async def sign_out(self, caller: Caller) -> None:
