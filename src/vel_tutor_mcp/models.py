@@ -110,6 +110,10 @@ class FailureKind(StrEnum):
 
 
 Role = Literal["admin", "org_admin", "agent_manager", "task_executor", "viewer"]
+By = Literal["sign_in", "oauth", "client"]
+"""What somebody came in by: their own sign-in, to the operating system too; a client that they let in in the browser;
+or a token that was issued to a client.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,7 @@ class Principal:
     organisation_id: str
     name: str
     role: Role
+    by: By = "sign_in"
     address: str | None = None
     user_agent: str | None = None
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,8 +17,7 @@ from server import soon
 from stores import NewDatabase
 from team import Member, Team, team
 
-from vel_tutor_mcp.models import AgentConfig, AgentType
-from vel_tutor_mcp.workflows.model import RunRequest
+from vel_tutor_mcp.services.audit.files import of_file
 
 pytestmark = pytest.mark.anyio
 
@@ -30,19 +29,6 @@ KEYED: dict[str, dict[str, Any]] = {
 PAGE = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
 PLANTED = {"prompt": "x", "priority": "sk-planted"}
 ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
-# What routes of a thing take, by method and the end of the path.
-BODIES: dict[tuple[str, str], Any] = {
-    ("PUT", "role"): {"role": "viewer"},
-    ("PUT", "rate-limits"): {"tasks_per_hour": 1},
-    ("PUT", "{agent}"): {"name": "stolen"},
-    ("POST", "test"): {},
-    ("POST", "rate"): {"rating": 1},
-    ("POST", "runs"): {},
-    ("POST", "retry"): {},
-    ("POST", "decision"): {"approve": True},
-}
-# An administrator's alone, of whomever the thing is.
-OF_ADMINS = {(method, "/api/users/{user}/rate-limits") for method in ("PUT", "DELETE")}
 JSON, TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
 
 
@@ -353,10 +339,17 @@ async def test_a_workflow_is_saved_run_decided_and_run_again(user: Member) -> No
     assert [row["id"] for row in runs["data"]] == [run["id"]]
 
 
-async def test_a_person_who_is_signed_in_decides_where_a_persons_word_is_needed(user: Member) -> None:
+async def test_a_person_who_is_signed_in_decides_where_a_persons_word_is_needed_and_no_client(
+    place: Team, user: Member
+) -> None:
     human = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?", "human": True}]}
     await user.asks("POST", "/api/workflows", 201, json={"name": "human", "definition": human})
     run = await user.asks("POST", "/api/workflows/human/runs", 201, json={"wait_seconds": 20})
+    issued = await user.asks("POST", "/api/tokens", 201, json={"name": "relay"})
+    async with place.client(issued["token"]) as client:
+        relayed = await client.post(f"/api/runs/{run['id']}/steps/ok/decision", json={"approve": True})
+        further = await client.post("/api/tokens", json={"name": "further"})
+    assert (relayed.status_code, further.status_code) == (409, 403)
     await user.asks("POST", f"/api/runs/{run['id']}/steps/ok/decision", json={"approve": True})
     assert (await user.asks("GET", f"/api/runs/{run['id']}", params={"wait_seconds": 20}))["status"] == "completed"
 
@@ -378,37 +371,81 @@ async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:
     await user.asks("DELETE", "/api/budgets", 404, params={"scope": "user", "period": "day"})
 
 
-async def test_what_is_anothers_is_not_there_on_any_route_and_asking_for_it_is_on_record(
+async def test_a_key_of_ones_own_comes_in_is_tested_and_is_never_told(place: Team, user: Member, admin: Member) -> None:
+    path, key = "/api/integrations/groq", "gsk-planted-0123456789-WXYZ"
+    place.providers.groq.keys = {key}
+    try:
+        stored = await user.asks("PUT", path, json={"key": key})
+        assert (stored["status"], stored["key_ends"], stored["owner_id"]) == ("pending", "WXYZ", user.account.id)
+        assert (await user.asks("POST", f"{path}/test"))["status"] == "active"
+        told = [await user.asks("GET", path), (await user.asks("GET", "/api/integrations"))["data"][0]]
+        assert told[0] == told[1]
+        seen = (await admin.asks("GET", "/api/integrations"))["data"]
+        assert [row["key_ends"] for row in seen if row["owner_id"] == user.account.id] == [""]
+        await user.asks("PUT", path, json={"key": f"{key}-other"})
+        refused = await user.asks("POST", f"{path}/test")
+        assert (refused["status"], refused["error"].partition(" (")[0]) == ("error", "groq refuses the key")
+    finally:
+        place.providers.groq.keys = None
+    await user.asks("POST", "/api/integrations/rotate", 403)
+    assert (await admin.asks("POST", "/api/integrations/rotate"))["unopened"] == []
+    assert key not in str([stored, told, seen, refused])
+    planted = await user.asks("PUT", path, 400, json={"key": "sk-planted key"})
+    assert "planted" not in str(planted)
+    await admin.asks("DELETE", path, 204, params={"owner_id": user.account.id})
+    await user.asks("GET", path, 404)
+    await user.asks("PUT", "/api/integrations/nobody", 400, json={"key": key})
+
+
+async def test_a_client_is_given_a_token_that_is_told_once_and_taken_back(
     place: Team, user: Member, admin: Member
 ) -> None:
-    app, me = place.desk.app, user.account.principal
-    saved = await app.workflows.save(me, "asks", ASKS)
-    run = await app.runs.start(me, RunRequest(workflow=saved.workflow.id, inputs={}))
-    theirs = {
-        "agent": (await app.agents.create(me, unique("mine"), AgentType.RESEARCHER, AgentConfig())).id,
-        "task": (await user.asks("POST", "/api/tasks", 201, json={"prompt": "Mine", "wait_seconds": 20}))["id"],
-        "workflow": run.workflow_id,
-        "run": run.id,
-        "user": me.user_id,
+    key, body = {"Idempotency-Key": unique("token")}, {"name": "editor", "days": 7}
+    issued = await user.asks("POST", "/api/tokens", 201, json=body, headers=key)
+    again = await user.asks("POST", "/api/tokens", 409, json=body, headers=key)
+    assert again["error"]["message"].startswith("The token was issued for the first request")
+    async with place.client(issued["token"]) as client:
+        assert (await client.get("/api/users/me")).json()["id"] == user.account.id
+        listed = await user.asks("GET", "/api/tokens")
+        assert listed["data"][0]["name"] == "editor"
+        assert (await admin.asks("GET", "/api/tokens", params={"user": user.account.id}))["data"] == listed["data"]
+        revoked = await admin.asks("DELETE", f"/api/tokens/{issued['id']}")
+        assert revoked["revoked_at"] is not None
+        assert (await client.get("/api/users/me")).status_code == 401
+    assert issued["token"] not in str([again, listed, revoked])
+
+    given = await admin.asks("POST", "/api/tokens", 201, json={"name": "theirs", "user": user.account.email})
+    assert given["owner_id"] == user.account.id
+    await user.asks("POST", "/api/tokens", 400, json={"name": "long", "days": 367})
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+async def test_the_trail_is_exported_as_a_file_that_can_be_proven(
+    place: Team, admin: Member, user: Member, tmp_path: Path, form: str
+) -> None:
+    await user.asks("POST", "/api/agents", 201, json={"name": unique("exported")})
+    file = tmp_path / f"audit.{form}"
+    exported = await admin.http.get("/api/audit/export", params={"format": form})
+    assert exported.headers["content-type"].startswith(("application/x-ndjson", "text/csv"))
+    assert exported.headers["content-disposition"] == f'attachment; filename="audit.{form}"'
+    file.write_bytes(exported.content)
+    verdict = await asyncio.to_thread(of_file, file, None)
+    total = (await place.desk.app.audit.search(place.desk.app.local_principal, cursor=0)).total or 0
+    assert (verdict.ok, verdict.entries + 10 > total) == (True, True), verdict
+
+    wanted = {"format": form, "action": "agent_created"}
+    file.write_bytes((await user.http.get("/api/audit/export", params=wanted)).content)
+    assert {user.account.name.encode() in line for line in file.read_bytes().splitlines() if b"created" in line} == {
+        True
     }
-    document, tried = await admin.asks("GET", "/api/openapi.json"), 0
-    async with place.member("org_admin", "Others") as stranger:
-        for method, path, kind in routes_of_things(document):
-            if (method, path) in OF_ADMINS:
-                continue
-            body = BODIES.get((method, path.rpartition("/")[2]))
-            told = await stranger.asks(method, path.format(**theirs, step="ok"), 404, json=body)
-            assert told["error"]["code"] == "NOT_FOUND"
-            refused = await app.audit.search(stranger.account.principal, action="refused", limit=100)
-            assert len(refused.rows) == (tried := tried + 1), (method, path)
-            assert refused.rows[0].subject == f"{kind}:{theirs[kind]}"
+    await user.asks("GET", "/api/audit/export", 400, params={"since": "yesterday"})
+    await user.asks("GET", "/api/audit/export", 400, params={"format": "xml"})
 
 
-def routes_of_things(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Every method and path that names a thing, with the kind of thing."""
-    for path, operations in document["paths"].items():
-        for kind in re.findall(r"{(agent|task|workflow|run|user)}", path):
-            yield from ((method.upper(), path, kind) for method in operations)
+async def test_the_trail_is_proven_for_whoever_asks(user: Member) -> None:
+    told = await asyncio.gather(*(user.asks("GET", "/api/audit/verify") for _ in range(3)))
+    assert [row["ok"] for row in told] == [True] * 3
+    assert told[0]["entries"] > 10
 
 
 async def test_the_page_names_every_route_and_no_other(admin: Member) -> None:

@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from vel_tutor_mcp.auth.roles import Operation, may, may_give, may_to, permit
+from vel_tutor_mcp.auth.roles import Operation, is_own_word, may, may_give, may_to, permit
 from vel_tutor_mcp.errors import Forbidden
-from vel_tutor_mcp.models import Principal, Role
+from vel_tutor_mcp.models import By, Principal, Role
 
 PAGE = Path(__file__).parents[2] / "docs" / "accounts.md"
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -24,8 +24,8 @@ def told() -> dict[tuple[str, str], str]:
     return {(role, row[0]): cell for row in body for role, cell in zip(head[1:], row[1:], strict=True)}
 
 
-def asking(role: Role) -> Principal:
-    return Principal(user_id="me", organisation_id="here", name="me", role=role)
+def asking(role: Role, by: By = "sign_in") -> Principal:
+    return Principal(user_id="me", organisation_id="here", name="me", role=role, by=by)
 
 
 def test_the_page_has_every_role_and_operation() -> None:
@@ -52,10 +52,25 @@ def test_an_operation_that_a_role_has_not_is_refused_whatever_it_is_done_to(role
         permit(asking(role), operation)
 
 
+@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("by", get_args(By))
+def test_what_lets_somebody_in_is_for_people_who_signed_in_themselves(by: By, operation: Operation) -> None:
+    if by != "sign_in" and operation in {"profile_write", "token_issue", "user_write"}:
+        with pytest.raises(Forbidden, match="a client's token"):
+            permit(asking("admin", by), operation)
+    else:
+        permit(asking("admin", by), operation)
+
+
+@pytest.mark.parametrize(("by", "own"), [("sign_in", True), ("oauth", True), ("client", False)])
+def test_a_program_with_an_issued_token_has_no_word_of_its_own(by: By, own: bool) -> None:
+    assert is_own_word(asking("admin", by)) is own
+
+
 def test_a_viewer_changes_nothing_but_itself_and_its_tokens() -> None:
     has = {operation for operation in Operation if may("viewer", operation)}
     reads = {operation for operation in Operation if operation.endswith(("_read", "_explain", "_export"))}
-    assert has - reads == {Operation.PROFILE, Operation.TOKEN_ISSUE}
+    assert has - reads == {Operation.PROFILE_WRITE, Operation.TOKEN_ISSUE}
 
 
 @pytest.mark.parametrize("operation", [one for one in Operation if one.endswith(("_write", "_change", "_submit"))])

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from vel_tutor_mcp.models import Principal, Role
+from vel_tutor_mcp.models import By, Principal, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class Grant:
     id: str
     owner_id: str
     organisation_id: str
-    kind: Literal["sign_in", "client", "oauth"]
+    kind: By
     name: str | None
     created_at: datetime
     expires_at: datetime

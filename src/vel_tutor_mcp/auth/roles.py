@@ -42,7 +42,8 @@ class Operation(StrEnum):
     INTEGRATION_ROTATE = "integration_rotate"
     AUDIT_READ = "audit_read"
     AUDIT_EXPORT = "audit_export"
-    PROFILE = "profile"
+    PROFILE_READ = "profile_read"
+    PROFILE_WRITE = "profile_write"
     USER_READ = "user_read"
     USER_WRITE = "user_write"
     LIMIT_READ = "limit_read"
@@ -80,7 +81,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.INTEGRATION_ROTATE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     Operation.AUDIT_READ: _READ_OWN,
     Operation.AUDIT_EXPORT: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
-    Operation.PROFILE: (_OWN, _OWN, _OWN, _OWN, _OWN),
+    Operation.PROFILE_READ: (_OWN, _OWN, _OWN, _OWN, _OWN),
+    Operation.PROFILE_WRITE: (_OWN, _OWN, _OWN, _OWN, _OWN),
     Operation.TOKEN_ISSUE: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.USER_READ: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
     Operation.USER_WRITE: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
@@ -93,6 +95,8 @@ _GIVES: Mapping[Role, frozenset[Role]] = {
     "admin": frozenset(_COLUMNS),
     "org_admin": frozenset(_COLUMNS) - {"admin"},
 }
+# What lets somebody in, or keeps them in: no client may do so, whatever the role of whom it speaks for.
+_IN_PERSON = frozenset({Operation.PROFILE_WRITE, Operation.TOKEN_ISSUE, Operation.USER_WRITE})
 
 
 def reach(role: Role, operation: Operation) -> Reach:
@@ -124,13 +128,23 @@ def may_give(giver: Role, role: Role) -> bool:
 
 
 def permit(principal: Principal, operation: Operation) -> None:
-    """Go on only where the principal's role has the operation.
+    """Go on only where the principal's role has the operation, and they came in by what it needs.
 
     Raises:
-        Forbidden: it has not.
+        Forbidden: it has not, or they did not.
     """
     if not may(principal.role, operation):
         raise Forbidden(
             f"You may not do this; the role {principal.role} has no {operation}; ask an administrator of your "
             "organisation."
         )
+    if operation in _IN_PERSON and principal.by != "sign_in":
+        raise Forbidden(
+            f"You may not do this with a client's token; {operation} is for people, and a client only speaks for one; "
+            "sign in with your password."
+        )
+
+
+def is_own_word(principal: Principal) -> bool:
+    """Whether what the principal decides is their own word: else a program says it, with a token that it was given."""
+    return principal.by != "client"

@@ -16,6 +16,7 @@ from vel_tutor_mcp.auth.accounts import Caller
 from vel_tutor_mcp.auth.oauth import SCOPE
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
+from vel_tutor_mcp.doors.watch import LOOK_SECONDS, Watch
 from vel_tutor_mcp.errors import IssuerAway, Unauthenticated, VelError
 from vel_tutor_mcp.services.reports import moment
 
@@ -41,13 +42,17 @@ class Bearer:
     Args:
         url: the server's own, for which tokens are good.
         open_to_all: paths that need none.
+        look_seconds: how often it is looked whether the tokens of open requests are still good.
     """
 
-    def __init__(self, app: ASGIApp, desk: Desk, url: str, open_to_all: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, desk: Desk, url: str, open_to_all: Collection[str], look_seconds: float = LOOK_SECONDS
+    ) -> None:
         self._open = app
         self._known = AuthContextMiddleware(app)
         self._desk = desk
         self._url = url
+        self._watch = Watch(desk, look_seconds)
         self._open_to_all = frozenset(open_to_all) | {METADATA}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +66,8 @@ class Bearer:
         except VelError as problem:
             await answer(503, "UNAVAILABLE", sentence(problem), {"retry-after": "5"})(scope, receive, send)
         else:
-            await self._known({**scope, "user": SignedIn(caller, self._url)}, receive, send)
+            with self._watch.over(caller, scope):
+                await self._known({**scope, "user": SignedIn(caller, self._url)}, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
         token = token_of(scope)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vel_tutor_mcp.doors.bounds import Refusal, beyond
 from vel_tutor_mcp.doors.refusals import refusal
+from vel_tutor_mcp.doors.watch import SHOW_OUT
 
 # What is raised in the middle of a request whose client, or whose stream of an SSE pair, has gone: no fault of ours.
 GONE = (ClientDisconnect, BrokenResourceError, ClosedResourceError)
@@ -44,7 +45,6 @@ class Gate:
         self._origins = frozenset(origins)
         self._app = app
         self._shut = False
-        self._over = asyncio.Event()
         self._inside: set[_Visit] = set()
 
     def shut(self) -> None:
@@ -53,7 +53,8 @@ class Gate:
 
     async def empty(self, seconds: float) -> None:
         """End what is still open, such as streams that have no end of their own; wait so long for slow readers."""
-        self._over.set()
+        for visit in self._inside:
+            visit.show_out(_STOPPING)
         if self._inside:
             await asyncio.wait({visit.over for visit in self._inside}, timeout=seconds)
 
@@ -66,7 +67,7 @@ class Gate:
         if refused is not None:
             await refusal(scope["path"], *refused, _CLOSE if self._shut else None)(scope, receive, send)
             return
-        visit = _Visit(self._over, scope, receive, send)
+        visit = _Visit(scope, receive, send)
         self._inside.add(visit)
         try:
             await visit.run(self._app)
@@ -88,19 +89,24 @@ _CLOSE = {"connection": "close"}
 
 
 class _Visit:
-    """One request. When all are shown out, the client gets a proper end of its answer, and the app sees it go.
+    """One request. Where it is shown out, the client gets a proper end of its answer, and the app sees it go.
 
     `over` is done once the client has its answer, or is gone: the app may still be busy after that.
     """
 
-    def __init__(self, all_out: asyncio.Event, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._all_out = all_out
-        self._scope = scope
+        self._out: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+        self._scope = {**scope, SHOW_OUT: self.show_out}
         self._receive = receive
         self._send = send
         self._begun = False
         self._dismissed = False
+
+    def show_out(self, why: Refusal) -> None:
+        """End it where it waits for its client; `why` is told where nothing was answered yet."""
+        if not self._out.done():
+            self._out.set_result(why)
 
     async def run(self, app: ASGIApp) -> None:
         try:
@@ -111,13 +117,11 @@ class _Visit:
 
     async def receive(self) -> Message:
         coming = asyncio.ensure_future(self._receive())
-        all_out = asyncio.ensure_future(self._all_out.wait())
         try:
-            await asyncio.wait({coming, all_out}, return_when=asyncio.FIRST_COMPLETED)
-            message = coming.result() if coming.done() else await self._dismiss()
+            await asyncio.wait((coming, self._out), return_when=asyncio.FIRST_COMPLETED)
+            message = coming.result() if coming.done() else await self._dismiss(self._out.result())
         finally:
             coming.cancel()
-            all_out.cancel()
         if message["type"] == "http.disconnect":
             self._is_over()
         return message
@@ -129,13 +133,13 @@ class _Visit:
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 self._is_over()
 
-    async def _dismiss(self) -> Message:
+    async def _dismiss(self, why: Refusal) -> Message:
         if not self._dismissed and not self.over.done():
             self._dismissed = True
             if self._begun:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
-                await refusal(self._scope["path"], *_STOPPING, _CLOSE)(self._scope, self._receive, self._send)
+                await refusal(self._scope["path"], *why, _CLOSE)(self._scope, self._receive, self._send)
         return {"type": "http.disconnect"}
 
     def _is_over(self) -> None:

@@ -33,6 +33,7 @@ from vel_tutor_mcp.doors.headers import Headers
 from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.opening import Opening
+from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.settings import Settings, parts_of
 
@@ -100,11 +101,13 @@ def make_app(
     idle_seconds: float = _SESSION_IDLE_SECONDS,
     public_url: str | None = None,
     issuer: str | None = None,
+    look_seconds: float = LOOK_SECONDS,
 ) -> Starlette:
     """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
-    which clients get one (`doors.oauth`), unless an outside `issuer` gives them.
+    which clients get one (`doors.oauth`), unless an outside `issuer` gives them; the tokens of open requests are looked
+    at anew each `look_seconds`.
     """
     routes: list[BaseRoute] = list(server.sse_app(transport_security=_CHECKED).routes)
     middleware: list[Middleware] = []
@@ -114,7 +117,9 @@ def make_app(
         routes.append(Route(METADATA, _metadata_of(public_url, issuer), methods=["GET"]))
         routes += [] if issuer else oauth.oauth_routes(desk, public_url)
         open_to_all = OPEN_TO_ALL | (frozenset() if issuer else oauth.OPEN_TO_ALL)
-        middleware.append(Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all))
+        middleware.append(
+            Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all, look_seconds=look_seconds)
+        )
     middleware.append(Middleware(Bounds))  # within: nobody's body is read who is not let in
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))

@@ -1,8 +1,9 @@
 """Coming in: signing in and out, the tokens that say so afterwards, and what they are good by."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account, Caller, Grant
@@ -14,12 +15,13 @@ from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lookup import account_of, missing, spelt
-from vel_tutor_mcp.services.outside import Outside
+from vel_tutor_mcp.services.outside import Outside, from_outside
 from vel_tutor_mcp.services.pairs import SIGN_IN_LIVES, Pairs, Renewal, SignedIn, begun
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.refusals import Refusals
+from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.store import accounts, audit, grants
-from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 
 MOST_DAYS = 366
 _MAX_NAME_CHARACTERS = 100
@@ -77,6 +79,26 @@ class Access:
         return Caller(principal=principal, grant_id=claims.grant_id, expires_at=claims.expires_at)
 
     @unbroken
+    async def ended(self, callers: Collection[Caller]) -> frozenset[Caller]:
+        """Those of them who would not come in as who they are any more: their token was revoked or has expired, their
+        account is disabled, or has another role.
+        """
+        at = record.now()
+        async with self._database.read(INSTALLATION) as tx:
+            granted = await grants.bearers(tx, {caller.grant_id for caller in callers if caller.grant_id})
+            linked = await accounts.still_linked(
+                tx, {caller.principal.user_id for caller in callers if caller.grant_id is None}
+            )
+        by_issuer = {account.id: from_outside(account) for account in linked}
+
+        def standing(caller: Caller) -> Principal | None:
+            return granted.get(caller.grant_id) if caller.grant_id else by_issuer.get(caller.principal.user_id)
+
+        return frozenset(
+            caller for caller in callers if caller.expires_at <= at or standing(caller) != caller.principal
+        )
+
+    @unbroken
     async def sign_out(self, caller: Caller) -> None:
         """End what the caller's token is good by, with all tokens of that sign-in.
 
@@ -114,12 +136,20 @@ class Access:
         account, grant = await self._grant_client(principal, name, timedelta(days=days), user or principal.user_id)
         return Issued(grant=grant, token=await self._pairs.signed(account, grant, grant.expires_at))
 
-    @allows(Operation.PROFILE)
+    @allows(Operation.TOKEN_ISSUE)
     @unbroken
-    async def issued(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Grant]:
-        """The tokens that were issued to the principal's clients, without the tokens themselves, newest first."""
-        async with self._database.read(principal.organisation_id) as tx:
-            return await grants.page_of(tx, principal.user_id, limit, cursor)
+    async def issued(
+        self, principal: Principal, user: str | None = None, *, limit: int = 20, cursor: Start = None
+    ) -> Page[Grant]:
+        """The tokens that were issued to clients of the principal or, for administrators, of another user, without the
+        tokens themselves, newest first.
+
+        Raises:
+            NotFound: no such user.
+        """
+        async with self._database.read(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
+            account = await account_of(tx, principal, Operation.TOKEN_ISSUE, user or principal.user_id)
+            return await grants.page_of(tx, account.id, limit, cursor)
 
     @allows(Operation.TOKEN_ISSUE)
     @unbroken
@@ -141,6 +171,7 @@ class Access:
                 raise NotYours(sentence, f"grant:{grant.id}")
             if await grants.revoke(tx, grant.id, at):
                 await audit.append(tx, principal, "token_revoked", f"grant:{grant.id}", {"name": grant.name}, at)
+                grant = replace(grant, revoked_at=at)
         return grant
 
     @unbroken
@@ -166,6 +197,19 @@ class Access:
             facts = {"name": name, "user": account.name, "expires_at": grant.expires_at.isoformat()}
             await audit.append(tx, principal, "token_issued", f"grant:{grant.id}", facts, at)
         return account, grant
+
+
+def shown(grant: Grant) -> dict[str, Any]:
+    """What a token is good by, as whoever may see it is told; the token itself is told by `issue` alone, once."""
+    return {
+        "id": grant.id,
+        "kind": grant.kind,
+        "name": grant.name,
+        "owner_id": grant.owner_id,
+        "created_at": moment(grant.created_at),
+        "expires_at": moment(grant.expires_at),
+        "revoked_at": moment(grant.revoked_at),
+    }
 
 
 async def signed_in(tx: Transaction, account: Account, address: str, lives: timedelta) -> Grant:

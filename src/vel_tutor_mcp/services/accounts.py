@@ -118,14 +118,14 @@ class Accounts:
             await audit.append(tx, principal, what, f"user:{account.id}", facts, at)
             return await _again(tx, account)
 
-    @allows(Operation.PROFILE)
+    @allows(Operation.PROFILE_READ)
     @unbroken
     async def me(self, principal: Principal) -> Account:
         """The principal's own account."""
         async with self._database.read(principal.organisation_id) as tx:
-            return await account_of(tx, principal, Operation.PROFILE, principal.user_id)
+            return await account_of(tx, principal, Operation.PROFILE_READ, principal.user_id)
 
-    @allows(Operation.PROFILE)
+    @allows(Operation.PROFILE_WRITE)
     async def change(
         self,
         principal: Principal,

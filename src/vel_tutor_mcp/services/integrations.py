@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from vel_tutor_mcp.auth.roles import Operation, Reach, may_to, reach
+from vel_tutor_mcp.auth.roles import Operation, may_to
 from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, Conflict, InputError, NotFound, NotYours
-from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.providers.outbound import Carrier, Outbound
 from vel_tutor_mcp.providers.visit import Visit, prove
 from vel_tutor_mcp.routing.lines import name_of
@@ -118,13 +118,14 @@ class Integrations:
 
     @allows(Operation.INTEGRATION_READ)
     @unbroken
-    async def list(self, principal: Principal) -> list[Integration]:
-        """The principal's; administrators have all of their organisation, those of others without the key's end."""
+    async def list(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Integration]:
+        """The principal's, newest first; administrators have all of their organisation, those of others without the
+        key's end.
+        """
         async with self._database.read(principal.organisation_id) as tx:
-            if reach(principal.role, Operation.INTEGRATION_READ) < Reach.ORGANISATION:
-                return await integrations.of_owner(tx, principal.user_id)
-            found = await integrations.of_organisation(tx, principal.organisation_id)
-        return [row if row.owner_id == principal.user_id else replace(row, ends="") for row in found]
+            page = await integrations.page(tx, principal, limit, cursor)
+        rows = (row if row.owner_id == principal.user_id else replace(row, ends="") for row in page.rows)
+        return replace(page, rows=tuple(rows))
 
     @allows(Operation.INTEGRATION_WRITE)
     @unbroken

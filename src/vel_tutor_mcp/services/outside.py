@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.auth.accounts import Account, Caller
 from vel_tutor_mcp.errors import IssuerAway, Unauthenticated
+from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.store import accounts
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
@@ -62,7 +64,7 @@ class Outside:
             )
         if account.disabled_at is not None:
             raise Unauthenticated("The token is not taken; your account is disabled; ask an administrator.")
-        return Caller(principal=account.principal, grant_id=None, expires_at=identity.expires_at)
+        return Caller(principal=from_outside(account), grant_id=None, expires_at=identity.expires_at)
 
     async def verified(self, token: str) -> "Identity":
         """Whom the token names.
@@ -108,3 +110,8 @@ class Outside:
             _log.warning("%s", problem)
         else:
             self._fetched_at, self._problem = self._clock(), None
+
+
+def from_outside(account: Account) -> Principal:
+    """Who the account's user is with a token of the issuer, which was given to a client that they let in there."""
+    return replace(account.principal, by="oauth")

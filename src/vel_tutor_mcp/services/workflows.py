@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.errors import InputError, NotFound
+from vel_tutor_mcp.errors import InputError, NotFound, NotYours
 from vel_tutor_mcp.leaves import folder
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.services import record
@@ -41,7 +41,8 @@ class Workflows:
         `{"run": id}` stands for the definition that a run had; other fields beside it replace that definition's own.
 
         Raises:
-            InputError: the definition is not valid, with the place of the fault. NotFound: there is no such run.
+            InputError: the definition is not valid, with the place of the fault. NotFound: there is no such run, or no
+                such agent as it names.
         """
         _check_name(name)
         async with self._database.write(principal.organisation_id) as tx:
@@ -146,10 +147,10 @@ async def _check_agents(tx: Transaction, principal: Principal, graph: Graph) -> 
             continue
         try:
             await agent_of(tx, principal, step.agent)
-        except NotFound:
-            raise fault(
-                f"steps.{name}.agent", "there is no such agent; name one of agent_list, or make it with agent_create"
-            ) from None
+        except NotFound as problem:
+            why = "there is no such agent; name one of agent_list, or make it with agent_create"
+            told = str(fault(f"steps.{name}.agent", why))
+            raise (NotYours(told, problem.subject) if isinstance(problem, NotYours) else NotFound(told)) from None
 
 
 @cache

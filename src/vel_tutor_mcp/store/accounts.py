@@ -1,6 +1,6 @@
 """Users with what they sign in by. How others see a user without that is `store.people`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,12 @@ async def linked(tx: Transaction, issuer: str, subject: str) -> Account | None:
     this = sa.and_(users.c.oidc_issuer == issuer, users.c.oidc_subject == subject)
     row = (await tx.execute(_query.where(this))).mappings().one_or_none()
     return None if row is None else _account(row)
+
+
+async def still_linked(tx: Transaction, user_ids: Collection[str]) -> list[Account]:
+    """Those of them who are linked with somebody of an outside issuer, and not disabled."""
+    query = _query.where(users.c.id.in_(user_ids), users.c.oidc_subject.is_not(None), users.c.disabled_at.is_(None))
+    return [_account(row) for row in (await tx.execute(query)).mappings()] if user_ids else []
 
 
 async def find(tx: Transaction, organisation_id: str | None, called: str) -> Account | None:

@@ -1,5 +1,6 @@
 """What tokens are good by, and the refresh tokens that prolong a sign-in."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -30,15 +31,17 @@ async def insert(tx: Transaction, grant: Grant) -> None:
 
 async def bearer(tx: Transaction, grant_id: str) -> Principal | None:
     """Whose grant it is, as they are now; None where it was revoked or there is none, or they are disabled."""
+    return (await bearers(tx, [grant_id])).get(grant_id)
+
+
+async def bearers(tx: Transaction, grant_ids: Collection[str]) -> dict[str, Principal]:
+    """As `bearer`, of many; those who have none are left out."""
     query = (
-        sa.select(users.c.id, users.c.organisation_id, users.c.name, users.c.role)
+        sa.select(grants.c.id.label("grant_id"), grants.c.kind, users)
         .join_from(grants, users, grants.c.owner_id == users.c.id)
-        .where(grants.c.id == grant_id, grants.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
+        .where(grants.c.id.in_(grant_ids), grants.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
     )
-    row = (await tx.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
+    return {row.grant_id: _principal(row) for row in await tx.execute(query)}
 
 
 async def allow(tx: Transaction, grant_id: str, client_id: str, name: str) -> None:
@@ -102,6 +105,10 @@ async def forget_expired(tx: Transaction, owner_id: str, at: datetime) -> None:
         over = sa.select(grants.c.id).where(grants.c.owner_id == owner_id, grants.c.expires_at <= at)
         column = table.c.id if table is grants else table.c.grant_id
         await tx.execute(table.delete().where(column.in_(over)))
+
+
+def _principal(row: sa.Row[Any]) -> Principal:
+    return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role, by=row.kind)
 
 
 def _grant(row: sa.RowMapping) -> Grant:

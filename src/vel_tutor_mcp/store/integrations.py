@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.models import Page, Principal, Start
+from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import integrations
 
@@ -65,8 +66,11 @@ async def of_owner(tx: Transaction, owner_id: str) -> list[Integration]:
     return await _found(tx, integrations.c.owner_id == owner_id)
 
 
-async def of_organisation(tx: Transaction, organisation_id: str) -> list[Integration]:
-    return await _found(tx, integrations.c.organisation_id == organisation_id)
+async def page(tx: Transaction, reader: Principal, limit: int, cursor: Start) -> Page[Integration]:
+    """What the reader may see, newest first."""
+    query = sa.select(integrations).where(paging.visible(integrations, reader))
+    keys = (integrations.c.created_at, integrations.c.id)
+    return await paging.newest_first(tx, query, keys, limit, cursor, _integration)
 
 
 async def find(tx: Transaction, owner_id: str, provider: str) -> Integration | None:
@@ -79,12 +83,12 @@ async def with_keys(tx: Transaction, after: str | None, most: int) -> list[Integ
     query = sa.select(integrations).where(_HAS_KEY)
     if after is not None:
         query = query.where(integrations.c.id > after)
-    return [_integration(row) for row in await tx.execute(query.order_by(integrations.c.id).limit(most))]
+    return [_integration(row) for row in (await tx.execute(query.order_by(integrations.c.id).limit(most))).mappings()]
 
 
 def all_with_keys(connection: sa.Connection) -> list[Integration]:
     """Of anybody, for who only looks. Blocks."""
-    return [_integration(row) for row in connection.execute(sa.select(integrations).where(_HAS_KEY))]
+    return [_integration(row) for row in connection.execute(sa.select(integrations).where(_HAS_KEY)).mappings()]
 
 
 async def add(tx: Transaction, integration: Integration) -> None:
@@ -110,8 +114,8 @@ async def remove(tx: Transaction, integration: Integration) -> None:
 
 
 async def _found(tx: Transaction, wanted: sa.ColumnElement[bool]) -> list[Integration]:
-    query = sa.select(integrations).where(wanted)
-    return [_integration(row) for row in await tx.execute(query.order_by(integrations.c.provider, integrations.c.id))]
+    query = sa.select(integrations).where(wanted).order_by(integrations.c.provider, integrations.c.id)
+    return [_integration(row) for row in (await tx.execute(query)).mappings()]
 
 
 def _row(integration: Integration) -> dict[str, Any]:
@@ -126,19 +130,19 @@ def _row(integration: Integration) -> dict[str, Any]:
     return {name: getattr(integration, name) for name in plain} | {"status": integration.status.value, "config": config}
 
 
-def _integration(row: sa.Row[Any]) -> Integration:
-    config = row.config
+def _integration(row: sa.RowMapping) -> Integration:
+    config = row["config"]
     return Integration(
-        id=row.id,
-        organisation_id=row.organisation_id,
-        owner_id=row.owner_id,
-        provider=row.provider,
-        status=Status(row.status),
-        sealed_key=row.sealed_key,
+        id=row["id"],
+        organisation_id=row["organisation_id"],
+        owner_id=row["owner_id"],
+        provider=row["provider"],
+        status=Status(row["status"]),
+        sealed_key=row["sealed_key"],
         ends=config["ends"],
         base_url=config["base_url"],
         tested_at=datetime.fromisoformat(config["tested_at"]) if config["tested_at"] else None,
         error=config["error"],
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
     )

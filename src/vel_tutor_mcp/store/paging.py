@@ -27,6 +27,7 @@ _READS = {
     "attempts": Operation.USAGE_READ,
     "route_decisions": Operation.TASK_READ,
     "audit_logs": Operation.AUDIT_READ,
+    "integrations": Operation.INTEGRATION_READ,
 }
 
 

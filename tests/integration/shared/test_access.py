@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -209,7 +210,7 @@ async def test_who_is_disabled_or_changed_while_they_sign_in_does_not_come_in(de
 async def test_a_client_is_issued_a_token_that_can_be_taken_back(desk: Front) -> None:
     account = await desk.join()
     issued = await desk.access.issue(account.principal, "editor", days=300)
-    assert (await desk.access.verify(issued.token)).principal == account.principal
+    assert (await desk.access.verify(issued.token)).principal == replace(account.principal, by="client")
     assert [grant.name for grant in (await desk.access.issued(account.principal)).rows] == ["editor"]
 
     await desk.access.revoke(account.principal, issued.grant.id)
@@ -226,9 +227,24 @@ async def test_another_ones_token_is_neither_made_nor_taken_back(desk: Front) ->
             await desk.access.revoke(stranger, issued.grant.id)
         with pytest.raises(NotFound, match="no such user"):
             await desk.access.issue(stranger, "spy", user=one.id)
-    assert (await desk.access.verify(issued.token)).principal == one.principal
+    client = replace(one.principal, by="client")
+    assert (await desk.access.verify(issued.token)).principal == client
     by_admin = await desk.access.issue(desk.app.local_principal, "kiosk", user=one.name)
-    assert (await desk.access.verify(by_admin.token)).principal == one.principal
+    assert (await desk.access.verify(by_admin.token)).principal == client
+
+
+async def test_a_clients_token_makes_no_other_one_and_no_account_and_changes_no_password(desk: Front) -> None:
+    admin = await desk.join("admin")
+    client = (await desk.access.verify((await desk.access.issue(admin.principal, "editor")).token)).principal
+    for refused in (
+        desk.access.issue(client, "another"),
+        desk.accounts.create(client, "friend@example.org", PASSWORD, "admin"),
+        desk.accounts.change(client, PASSWORD, password=f"{PASSWORD}-2"),
+    ):
+        with pytest.raises(Forbidden, match="a client's token"):
+            await refused
+    assert len(await desk.recorded("refused", f"user:{admin.id}")) == 3
+    assert (await desk.accounts.me(client)).id == admin.id
 
 
 @pytest.mark.parametrize(
@@ -274,7 +290,7 @@ async def test_a_key_signs_for_a_month_and_verifies_as_long_as_what_it_signed_is
     assert after != before
     for token in (old.token, new.token):
         for process in (desk, restarted):
-            assert (await process.access.verify(token)).principal == account.principal
+            assert (await process.access.verify(token)).principal.user_id == account.id
 
 
 async def test_a_process_with_another_home_signs_with_a_key_of_its_own_that_all_verify(
@@ -289,7 +305,7 @@ async def test_a_process_with_another_home_signs_with_a_key_of_its_own_that_all_
         user_id=account.id, organisation_id=account.organisation_id, role="admin", grant_id=caller.grant_id,
         token_id="t", issued_at=record.now(), expires_at=record.now() + timedelta(hours=1),
     )  # fmt: skip
-    assert (await desk.access.verify(await elsewhere.signed(claims))).principal == account.principal
+    assert (await desk.access.verify(await elsewhere.signed(claims))).principal.user_id == account.id
 
 
 async def test_a_token_of_a_key_that_is_not_ours_or_for_a_grant_of_another_is_refused(desk: Front) -> None:
@@ -366,21 +382,28 @@ async def test_a_token_of_an_outside_issuer_is_of_the_account_that_is_linked_wit
 
         assert (await desk.accounts.link(admin, account.name, "idp|1")).subject == "idp|1"
         caller = await desk.access.verify(token)
-        assert (caller.principal, caller.grant_id) == (account.principal, None)
+        # The issuer gave it to a client of theirs.
+        assert (caller.principal, caller.grant_id) == (replace(account.principal, by="oauth"), None)
+        assert await desk.access.ended({caller}) == set()
         await desk.access.verify((await desk.enter(account)).token)  # ours are as good as before
         with pytest.raises(Conflict, match="sign out there"):
             await desk.access.sign_out(caller)
 
         await desk.accounts.set_role(admin, account.id, "viewer")
-        assert (await desk.access.verify(token)).principal.role == "viewer"
+        assert await desk.access.ended({caller}) == {caller}
+        caller = await desk.access.verify(token)
+        assert (caller.principal.role, await desk.access.ended({caller})) == ("viewer", set())
+        await desk.accounts.link(admin, account.id, None)
+        assert await desk.access.ended({caller}) == {caller}
+        await desk.accounts.link(admin, account.id, "idp|1")
         await desk.accounts.disable(admin, account.id)
+        assert await desk.access.ended({caller}) == {caller}
         with pytest.raises(Unauthenticated, match="account is disabled"):
             await desk.access.verify(token)
         for odd in ("idp|1 ", "IDP|1", "nul\0", "half\ud800"):
             with pytest.raises(Unauthenticated, match="no account is linked"):
                 await desk.access.verify(issuer.token(US, sub=odd))
-    (entry,) = await desk.recorded("user_linked", f"user:{account.id}")
-    assert entry.payload == {"subject": "idp|1"}
+    assert {entry.payload["subject"] for entry in await desk.recorded("user_linked", f"user:{account.id}")} == {"idp|1"}
 
 
 async def test_a_link_is_of_one_issuer_with_one_account_until_it_is_undone(desk: Front) -> None:
@@ -391,8 +414,8 @@ async def test_a_link_is_of_one_issuer_with_one_account_until_it_is_undone(desk:
         with pytest.raises(Conflict, match="Another account"):
             await desk.accounts.link(admin, other.id, "same")
         await later.accounts.link(admin, other.id, "same")  # another's word for somebody else
-        assert (await desk.access.verify(issuer.token(US, sub="same"))).principal == one.principal
-        assert (await later.access.verify(next_issuer.token(US, sub="same"))).principal == other.principal
+        assert (await desk.access.verify(issuer.token(US, sub="same"))).principal.user_id == one.id
+        assert (await later.access.verify(next_issuer.token(US, sub="same"))).principal.user_id == other.id
         for server, token in ((desk, next_issuer.token(US, sub="same")), (later, issuer.token(US, sub="same"))):
             with pytest.raises(Unauthenticated):
                 await server.access.verify(token)

@@ -111,7 +111,7 @@ async def test_what_cannot_be_stored_is_refused_without_a_word_of_it(
     with pytest.raises(InputError, match=told) as refusal:
         await app.integrations.put(me, provider, None if key is None else SecretStr(key), base_url)
     assert "sk-1" not in str(refusal.value)
-    assert not await app.integrations.list(me)
+    assert not (await app.integrations.list(me)).rows
 
 
 async def test_nobody_sees_or_uses_another_owners_integration(app: App, me: Principal) -> None:
@@ -119,8 +119,8 @@ async def test_nobody_sees_or_uses_another_owners_integration(app: App, me: Prin
     await app.integrations.put(me, "openai", KEY)
     theirs = await app.integrations.put(user, "openai", OTHER)
 
-    assert await app.integrations.list(user) == [theirs]
-    assert [(row.owner_id, row.ends) for row in await app.integrations.list(me)] in (
+    assert (await app.integrations.list(user)).rows == (theirs,)
+    assert [(row.owner_id, row.ends) for row in (await app.integrations.list(me)).rows] in (
         [(me.user_id, "WXYZ"), (user.user_id, "")],
         [(user.user_id, ""), (me.user_id, "WXYZ")],
     )
@@ -149,7 +149,7 @@ async def test_an_administrator_deletes_the_keys_of_their_organisation_only(app:
         with pytest.raises(NotFound):
             await app.integrations.get(me, nobody)
     await app.integrations.delete(me, "openai", user.user_id)
-    assert not await app.integrations.list(me)
+    assert not (await app.integrations.list(me)).rows
     with pytest.raises(NotFound):
         await app.integrations.delete(me, "openai")
 
@@ -182,7 +182,7 @@ async def test_every_step_is_on_record_and_no_part_of_the_key_is_anywhere(
     caplog.set_level(logging.DEBUG)
     providers.openai.keys = set()  # its refusal repeats the key
     stored = await app.integrations.put(me, "openai", KEY)
-    told = [stored, await app.integrations.test(me, "openai"), *await app.integrations.list(me)]
+    told = [stored, await app.integrations.test(me, "openai"), *(await app.integrations.list(me)).rows]
     told.append(await app.integrations.delete(me, "openai"))
 
     entries = (await app.audit.search(me, subject=f"integration:{stored.id}")).rows
@@ -224,7 +224,7 @@ async def test_a_new_secret_key_seals_anew_and_the_old_one_may_go(app: App, me: 
     assert (rotation.sealed, rotation.current, rotation.unopened) == (1, 1, ())
     assert (await both.rotate(me)).sealed == 0
     assert await after.opened(await after.get(me, "openai")) == KEY.get_secret_value()
-    assert len(await app.integrations.list(me)) == 3
+    assert len((await app.integrations.list(me)).rows) == 3
 
 
 async def test_a_sealed_key_that_is_moved_to_another_row_does_not_open(app: App, me: Principal) -> None:

@@ -117,8 +117,10 @@ def issue(
     """Issue a token for a client, and print it: this once, for it is kept nowhere."""
 
     async def issued(app: "App") -> tuple[dict[str, Any], str]:
+        from vel_tutor_mcp.services.access import shown
+
         made = await app.access.issue(app.local_principal, name, days, user)
-        return _shown_token(made.grant), made.token
+        return shown(made.grant), made.token
 
     grant, token = with_app(issued, only_look=True)
     if as_json:
@@ -129,14 +131,20 @@ def issue(
 
 
 @tokens.command("list")
-def list_tokens(limit: Limit = 20, cursor: Cursor = None, as_json: AsJson = False) -> None:
-    """List the tokens that were issued to your clients, newest first, without the tokens themselves."""
+def list_tokens(
+    user: Annotated[str | None, typer.Option(help="Whose: id, e-mail or name; yours, unless given.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tokens that were issued to clients, newest first, without the tokens themselves."""
+    from vel_tutor_mcp.services.access import shown
 
     async def found(app: "App") -> "Page[Grant]":
-        return await app.access.issued(app.local_principal, limit=limit, cursor=cursor)
+        return await app.access.issued(app.local_principal, user, limit=limit, cursor=cursor)
 
     page = with_app(found, only_look=True)
-    output.listed("tokens", page, _TOKEN_COLUMNS, _token_cells, _shown_token, as_json=as_json)
+    output.listed("tokens", page, _TOKEN_COLUMNS, _token_cells, shown, as_json=as_json)
 
 
 @tokens.command()
@@ -188,16 +196,6 @@ def _shown(account: "Account") -> dict[str, Any]:
 def _cells(account: "Account") -> tuple[str, ...]:
     state = "disabled" if account.disabled_at else "active" if account.email else "local"
     return (account.id, account.name, account.role, account.organisation, state, f"{account.created_at:%Y-%m-%d}")
-
-
-def _shown_token(grant: "Grant") -> dict[str, Any]:
-    return {
-        "id": grant.id,
-        "name": grant.name,
-        "created_at": grant.created_at.isoformat(),
-        "expires_at": grant.expires_at.isoformat(),
-        "revoked": grant.revoked_at is not None,
-    }
 
 
 def _token_cells(grant: "Grant") -> tuple[str, ...]:

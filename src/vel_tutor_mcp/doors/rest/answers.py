@@ -169,3 +169,54 @@ class Budget(Open):
 
 class Budgets(BaseModel):
     data: list[Budget]
+
+
+class Verdict(BaseModel):
+    """`fault` names the first entry that is not as it was written; `proof` says on what the verdict rests."""
+
+    ok: bool
+    entries: int
+    first: int | None
+    last: int | None
+    signed_through: int | None
+    keys: list[str]
+    fault: dict[str, Any] | None
+    proof: str
+
+
+class Integration(Open):
+    """`key_ends` are the last characters of one's own key; of another's it is empty."""
+
+    provider: str
+    status: str
+    owner_id: str
+    base_url: str | None
+    key_ends: str
+    tested_at: str | None
+    error: str | None
+
+
+class Rotation(BaseModel):
+    """How many keys were sealed anew, how many had been already, and why some could not be opened."""
+
+    sealed: int
+    current: int
+    unopened: list[str]
+
+
+class Token(Open):
+    """`kind` is `client` for an issued one, `oauth` for what somebody allowed a client in the browser."""
+
+    id: str
+    kind: str
+    name: str | None
+    owner_id: str
+    created_at: str
+    expires_at: str
+    revoked_at: str | None
+
+
+class IssuedToken(Token):
+    """With the token itself, which is kept nowhere."""
+
+    token: str

@@ -10,7 +10,7 @@ from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gateway import chat
 from vel_tutor_mcp.doors.health import HEALTH, health_of
-from vel_tutor_mcp.doors.rest import accounts, agents, answers, limits, records, tasks, workflows
+from vel_tutor_mcp.doors.rest import accounts, agents, answers, integrations, limits, records, tasks, tokens, workflows
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
 from vel_tutor_mcp.doors.rest.wrapping import Wrapping
 
@@ -24,6 +24,8 @@ _ROUTERS = (
     tasks.router,
     workflows.router,
     records.router,
+    integrations.router,
+    tokens.router,
     chat.router,
 )
 _DESCRIPTION = (

@@ -57,9 +57,14 @@ async def _counted(request: Request, kind: Kind) -> Asked:
 
 
 async def once(
-    visit: Asked, key: str | None, path: str, body: BaseModel, do: Callable[[], Awaitable[JSONResponse]]
+    visit: Asked,
+    key: str | None,
+    path: str,
+    body: BaseModel,
+    do: Callable[[], Awaitable[JSONResponse]],
+    again: Response | None = None,
 ) -> Response:
-    """Do it, or where the same request was done with this key, answer as then."""
+    """Do it, or where the same request was done with this key, answer as then, or `again` if that may not be kept."""
     if key is None:
         return await do()
     # Secrets are masked in the dump: no hash of them is kept.
@@ -71,7 +76,8 @@ async def once(
     except Exception:
         await visit.app.repeats.forget(visit.me, key)
         raise
-    await visit.app.repeats.end(visit.me, key, response.status_code, bytes(response.body).decode())
+    kept = again or response
+    await visit.app.repeats.end(visit.me, key, kept.status_code, bytes(kept.body).decode())
     return response
 
 

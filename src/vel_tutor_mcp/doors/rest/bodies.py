@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, MAX_USD, AgentConfig, AgentType, Priority, TaskType
+from vel_tutor_mcp.services.access import MOST_DAYS
+from vel_tutor_mcp.services.integrations import LONGEST_KEY
 from vel_tutor_mcp.store.standing import Period, Scope
 
 _LONGEST = 200
@@ -166,3 +168,18 @@ class Budget(Body):
 class Rating(Body):
     rating: Annotated[int, Field(ge=1, le=5, description="1: useless, 5: perfect")]
     comment: Annotated[str | None, Field(max_length=2000)] = None
+
+
+class ProviderKey(Body):
+    """A key comes in and never goes out. Only a server of one's own, at `base_url`, may take none."""
+
+    key: Annotated[SecretStr | None, Field(max_length=LONGEST_KEY, examples=["the-key-of-your-account"])] = None
+    base_url: Annotated[str | None, Field(description="the provider's own address, if left out")] = None
+
+
+class NewToken(Body):
+    name: Annotated[Name, Field(examples=["cursor-at-work"], description="what it is for")]
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS, description="how long it is good")] = 90
+    user: Annotated[str | None, Field(max_length=_LONGEST, description="id, e-mail or name; oneself, if left out")] = (
+        None
+    )

@@ -1,13 +1,17 @@
 """What was done and what it cost: the audit trail, usage, budgets."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Depends, Query, Response
+from starlette.responses import JSONResponse, StreamingResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Part, Visit, listed
+from vel_tutor_mcp.doors.rest.piping import piped
 from vel_tutor_mcp.doors.rest.problems import documented
+from vel_tutor_mcp.services.audit.export import Format
 from vel_tutor_mcp.services.reports import shown_entry
 from vel_tutor_mcp.services.usage import Period as UsagePeriod
 from vel_tutor_mcp.store.standing import Period, Scope
@@ -15,31 +19,48 @@ from vel_tutor_mcp.store.usage import Group
 
 router = APIRouter(prefix="/api", tags=["records"], responses=documented(400, 401, 403, 429, 503))
 Moment = Annotated[str | None, Query(max_length=40, description="ISO 8601")]
+_KINDS: Mapping[Format, str] = {"jsonl": "application/x-ndjson", "csv": "text/csv"}
+_EXPORTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _KINDS.values()}}}
 Subject = Annotated[str | None, Query(max_length=200, description="id or name; oneself, if left out")]
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries are wanted."""
+
+    action: Annotated[str | None, Query(max_length=50, description="such as task_submitted")] = None
+    principal: Annotated[str | None, Query(max_length=200)] = None
+    subject: Annotated[str | None, Query(max_length=200, description="such as task:<id>")] = None
+    since: Moment = None
+    until: Moment = None
+
+
+Wanted = Annotated[Filter, Depends()]
+
+
 @router.get("/audit", response_model=answers.Listed[answers.Entry])
-async def search_audit(
-    visit: Visit,
-    part: Part,
-    action: Annotated[str | None, Query(max_length=50, description="such as task_submitted")] = None,
-    principal: Annotated[str | None, Query(max_length=200)] = None,
-    subject: Annotated[str | None, Query(max_length=200, description="such as task:<id>")] = None,
-    since: Moment = None,
-    until: Moment = None,
-) -> JSONResponse:
+async def search_audit(visit: Visit, part: Part, wanted: Wanted) -> JSONResponse:
     """Who did what to what, and when, newest first."""
-    page = await visit.app.audit.search(
-        visit.me,
-        action=action,
-        principal=principal,
-        subject=subject,
-        since=since,
-        until=until,
-        limit=part.limit,
-        cursor=part.offset,
-    )
+    page = await visit.app.audit.search(visit.me, **asdict(wanted), limit=part.limit, cursor=part.offset)
     return listed(page, part, shown_entry)
+
+
+@router.get("/audit/verify", response_model=answers.Verdict)
+async def verify_audit(visit: Visit) -> JSONResponse:
+    """Prove that no entry in the database was changed, removed, swapped or added; else name the first that was."""
+    return JSONResponse((await visit.app.audit.verify(visit.me)).shown())
+
+
+@router.get("/audit/export", response_class=StreamingResponse, responses=_EXPORTED)
+async def export_audit(
+    visit: Visit,
+    wanted: Wanted,
+    form: Annotated[Format, Query(alias="format", description="jsonl can be proven; csv is for tables")] = "jsonl",
+) -> StreamingResponse:
+    """The entries that one may see, oldest first, as a file. An answer that was cut off is not whole."""
+    text = await piped(lambda write: visit.app.audit.export(visit.me, form, write, **asdict(wanted)))
+    headers = {"content-disposition": f'attachment; filename="audit.{form}"', "cache-control": "no-store"}
+    return StreamingResponse(text, media_type=_KINDS[form], headers=headers)
 
 
 @router.get("/usage", response_model=answers.Usage)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
@@ -68,13 +68,12 @@ async def get_task(
 @router.get("/{task}/stream", response_class=StreamingResponse, responses=_OF_ONE | _STREAMED)
 async def stream_task(
     visit: Visit,
-    request: Request,
     task: Id,
     last_event_id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="where there can be no header")] = None,
     of_header: Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=MAX_ID)] = None,
 ) -> Response:
     """The task's history and progress as server-sent events until it ends, from behind the last one that one has."""
-    stream = TaskStream(visit, request, task, of_header or last_event_id or 0)
+    stream = TaskStream(visit, task, of_header or last_event_id or 0)
     if not await stream.begins():
         return Response(status_code=204)  # which tells browsers not to come again
     return StreamingResponse(stream.lines(), media_type="text/event-stream", headers=HEADERS)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from starlette.responses import JSONResponse
 
+from vel_tutor_mcp.auth.roles import is_own_word
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, NameOrId, Part, Submission, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
@@ -96,7 +97,9 @@ async def retry_run(visit: Visit, run: Id, body: bodies.RunRetry) -> JSONRespons
 async def decide_step(
     visit: Visit, run: Id, step: Annotated[str, Path(max_length=100)], body: bodies.Decision
 ) -> JSONResponse:
-    """Decide an approval; the first decision counts. Without a token it is taken as relayed."""
-    how = How.SIGNED_IN if visit.caller else How.RELAYED
+    """Decide an approval; the first decision counts. From a program it is taken as relayed: one that has an issued
+    token, or none.
+    """
+    how = How.SIGNED_IN if visit.caller and is_own_word(visit.me) else How.RELAYED
     await visit.app.runs.decide(visit.me, run, step, how, body.comment, approve=body.approve)
     return JSONResponse(full_run(await visit.app.runs.tell(visit.me, run)))

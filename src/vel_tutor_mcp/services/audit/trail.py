@@ -2,14 +2,16 @@
 transaction of the change.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import Conflict, InputError
+from vel_tutor_mcp.errors import Conflict, InputError, TooManyTries
 from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.audit import export, verdict
@@ -19,7 +21,7 @@ from vel_tutor_mcp.services.audit.keeping import sign
 from vel_tutor_mcp.services.audit.keys import Keys, Signer
 from vel_tutor_mcp.services.audit.lines import Header, Part
 from vel_tutor_mcp.services.audit.verdict import Verdict
-from vel_tutor_mcp.services.inputs import is_text
+from vel_tutor_mcp.services.inputs import check_text, is_text
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store import audit_reading
@@ -27,6 +29,9 @@ from vel_tutor_mcp.store.audit import Wanted
 from vel_tutor_mcp.store.audit_chain import Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
+
+# At once, in a process; each has a thread for as long as whoever reads it takes.
+MOST_EXPORTS = 4
 
 
 class Exported(NamedTuple):
@@ -43,6 +48,8 @@ class Audit:
         self._database = database
         self._keys = keys
         self._archives = archives
+        self._proving = asyncio.Lock()  # each reads all there is, on a processor of its own
+        self._exports = 0
 
     @allows(Operation.AUDIT_READ)
     @unbroken
@@ -72,7 +79,7 @@ class Audit:
     @allows(Operation.AUDIT_READ)
     async def verify(self, _reader: Principal, *, with_archives: bool = False) -> Verdict:
         """Whether every entry in the database, and in the archives that are here, is as it was written. It tells
-        nothing that is in one.
+        nothing that is in one. Whoever asks while it is proven for others waits for their turn.
 
         Raises:
             Unavailable: the database cannot be used now. ConfigurationError: a key cannot be read; says why.
@@ -82,7 +89,8 @@ class Audit:
         def archived(checkpoints: Sequence[Checkpoint]) -> Iterator[Row]:
             return rows_of_archives(folder, checkpoints) if folder else iter(())
 
-        return await in_thread(lambda: verdict.of_database(self._database, self._keys.known(), archived))
+        async with self._proving:
+            return await in_thread(lambda: verdict.of_database(self._database, self._keys.known(), archived))
 
     @allows(Operation.AUDIT_EXPORT)
     async def export(
@@ -101,10 +109,16 @@ class Audit:
         administrator of all who filters nothing gets the whole chain.
 
         Raises:
-            InputError: a time is not ISO 8601.
+            InputError: a time is not ISO 8601, or a name is no text. TooManyTries: it is exported too often at once.
             Conflict: entries were archived meanwhile. ConfigurationError: nothing can be signed; says why.
         """
+        for name, sought in (("action", action), ("principal", principal), ("subject", subject)):
+            check_text(name, sought)
         wanted = _wanted(action, principal, subject, since, until)
+        with self._one_more_export():
+            return await self._export(reader, form, write, wanted)
+
+    async def _export(self, reader: Principal, form: Format, write: Write, wanted: Wanted) -> Exported:
         whose = acts_for(reader, Operation.AUDIT_EXPORT)
         told = wanted.told if whose == INSTALLATION else wanted.told | {"visible to": reader.name}
         signer, last = await self._prepared(reader, form, told)
@@ -126,6 +140,19 @@ class Audit:
 
         await in_thread(written)
         return Exported(part, last)
+
+    @contextmanager
+    def _one_more_export(self) -> Iterator[None]:
+        if self._exports == MOST_EXPORTS:
+            raise TooManyTries(
+                f"The audit trail is being exported {MOST_EXPORTS} times already; each takes a thread; try again in a "
+                "minute."
+            )
+        self._exports += 1
+        try:
+            yield
+        finally:
+            self._exports -= 1
 
     @unbroken
     async def _prepared(self, reader: Principal, form: Format, told: dict[str, str]) -> tuple[Signer, int]:
