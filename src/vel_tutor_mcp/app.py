@@ -124,6 +124,11 @@ class App:
         """
         await self._parts.database.ping()
 
+    async def warm(self) -> None:
+        """Load what the first call of a provider needs: for a process that stays, once it answers."""
+        for provider in self._parts.providers.values():
+            await provider.connected()
+
     async def stop(self) -> bool:
         """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them.
 
@@ -254,6 +259,7 @@ class Prepared:
         local = self.providers.get("local")
         if local is None or any(row.provider == "local" for row in self.catalog.models):
             return self.catalog
+        await local.connected()
         try:
             async with asyncio.timeout(_DISCOVERY_SECONDS):
                 names = await local.list_models()

@@ -72,6 +72,7 @@ class Opening:
             self._prepared = await in_thread(lambda: _prepare(self._settings))
         self._app = await self._prepared.launch()
         self._desk.opened(self._app)
+        self._warming = asyncio.create_task(self._app.warm())
 
     def _refuse(self, problem: VelError) -> None:
         self._desk.failed(problem)

@@ -14,19 +14,17 @@ from typing import Any
 import anyio
 import httpx2
 import msgspec
-import openai
 
+from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 from vel_tutor_mcp.providers.call import Call, beginning
-from vel_tutor_mcp.providers.outbound import Carrier, trusted_by_default
-from vel_tutor_mcp.providers.pools import CONNECTIONS, KEEP_ALIVE_SECONDS, Pools
+from vel_tutor_mcp.providers.connection import Connection, connect
+from vel_tutor_mcp.providers.outbound import Carrier
 
 DISCOVERY_SECONDS = 10.0
-
-_NO_KEY = "none"
 
 _ADVICE = {
     FailureKind.AUTHENTICATION: "check its key and what that key may use",
@@ -54,7 +52,7 @@ class _Refused(Exception):
 class OpenAICompatible:
     """One vendor, by the same connections for its life.
 
-    The constructor loads what is slow to load, so that a thread can run it in advance.
+    The connections are made by the first call, or by `connected` in advance.
 
     Args:
         name: the provider's name, as in messages.
@@ -85,33 +83,17 @@ class OpenAICompatible:
         self._key = (api_key or "").strip() or None
         if self._key and not (self._key.isascii() and self._key.isprintable()):
             raise ConfigurationError(f"The key of {name} holds a character that no key can hold; set it again.")
-        limits = httpx2.Limits(
-            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
-        )
-        self._pools = Pools(
-            max_connections,
-            lambda: openai.DefaultAsyncHttpxClient(
-                limits=limits,
-                verify=trusted_by_default(),
-                transport=transport and transport(),
-                follow_redirects=transport is None,
-            ),
-        )
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key or _NO_KEY, base_url=base_url, max_retries=0, http_client=self._pools.first
-        )
-        if name != "openai" or not of_environment:
-            self._forget_openai_account()
-        self._url = httpx2.URL(f"{self._client.base_url}chat/completions")
-        headers = {**self._client.default_headers, "Authorization": f"Bearer {self._client.api_key}"}
-        self._headers = self._pools.first.headers.copy()
-        self._headers.update({header: value for header, value in headers.items() if isinstance(value, str)})
-        self._list = self._client.models.with_raw_response.list
+        self._making = asyncio.Lock()
+        self._connection: Connection | None = None
+        own_account = name == "openai" and of_environment
+        self._connect = lambda: connect(base_url, self._key, max_connections, transport, own_account=own_account)
 
-    def _forget_openai_account(self) -> None:
-        """The SDK takes these from OPENAI_* variables, which may hold secrets, and would send them to every vendor."""
-        self._client.organization = self._client.project = None
-        self._client._custom_headers = {}  # noqa: SLF001 - there is no public way
+    async def connected(self) -> Connection:
+        """What calls go through. Made in a thread: the SDK takes half a second to import."""
+        async with self._making:
+            if self._connection is None:
+                self._connection = await in_thread(self._connect)
+            return self._connection
 
     async def complete(self, request: ChatRequest, on_delta: Delta, on_limits: Hear | None = None) -> Completion:
         """See `Provider.complete`.
@@ -121,18 +103,19 @@ class OpenAICompatible:
         asked for what one declined. `first_token_ms` is None where the answer came in one piece. An answer whose
         `finish_reason` has arrived stands, whatever happens to the connection after it.
         """
+        connection = await self.connected()
         call = Call(request, on_delta, on_limits)
         with self._told(f"{self._name}/{request.model}", call):
-            await self._exchange(request, call)
+            await self._exchange(connection, request, call)
             return call.completion()
 
-    async def _exchange(self, request: ChatRequest, call: Call) -> None:
+    async def _exchange(self, connection: Connection, request: ChatRequest, call: Call) -> None:
         try:
             async with asyncio.timeout(None) as timer:
                 with call.watch.over(timer):
                     async with (
-                        self._pools.client(request.timeouts.connect) as http,
-                        aclosing(await self._sent(request, http)) as response,
+                        connection.pools.client(request.timeouts.connect) as http,
+                        aclosing(await self._sent(connection, request, http)) as response,
                     ):
                         await call.read(response)
         except TimeoutError:
@@ -157,20 +140,25 @@ class OpenAICompatible:
         Raises:
             ProviderError: as `complete`.
         """
+        connection = await self.connected()
+        asked = httpx2.Request("GET", connection.models, headers=connection.headers)
         with self._told(self._name):
             try:
-                async with asyncio.timeout(DISCOVERY_SECONDS):
-                    response = await self._list()
+                async with (
+                    asyncio.timeout(DISCOVERY_SECONDS),
+                    aclosing(await _answered(asked, connection.pools.first)) as response,
+                ):
+                    return wire.decode_models(await beginning(response))
             except TimeoutError:
                 why = f"it took more than {DISCOVERY_SECONDS:g} s to list its models"
                 raise ProviderError(why, kind=FailureKind.TIMEOUT) from None
-            return wire.decode_models(response.content)
 
     async def close(self) -> None:
         """Close the connections; calls in flight fail."""
-        await self._pools.close()
+        if self._connection is not None:
+            await self._connection.pools.close()
 
-    async def _sent(self, request: ChatRequest, http: httpx2.AsyncClient) -> httpx2.Response:
+    async def _sent(self, connection: Connection, request: ChatRequest, http: httpx2.AsyncClient) -> httpx2.Response:
         """The answer's head, its body still to be read.
 
         The SDK, and its client, would build the same request anew out of their options, for a third of a call's CPU.
@@ -178,18 +166,14 @@ class OpenAICompatible:
         connect = request.timeouts.connect
         sent = httpx2.Request(
             "POST",
-            self._url,
-            headers=self._headers,
+            connection.completions,
+            headers=connection.headers,
             cookies=http.cookies,
             content=msgspec.json.encode(self._body(request)),
             # A read has no limit of its own: a heartbeat would satisfy it.
             extensions={"timeout": httpx2.Timeout(None, connect=connect, pool=connect).as_dict()},
         )
-        response = await http.send(sent, stream=True)
-        if not response.is_success:
-            async with aclosing(response):
-                raise _Refused(response, await beginning(response))
-        return response
+        return await _answered(sent, http)
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         system = [{"role": "system", "content": request.system}] if request.system else []
@@ -217,19 +201,17 @@ class OpenAICompatible:
             if call is not None:
                 call.hear_limits(error.response)
             failure = self._refusal(model, error.response, error.body)
-        except openai.APIStatusError as error:
-            failure = self._refusal(model, error.response, error.response.content)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
             failure.billable, failure.telling = error.billable, error.telling
-        except (openai.APIConnectionError, *_BREAKS) as error:
+        except _BREAKS as error:
             failure = self._broken(model, error)
         else:
             return
         if call is not None:
             failure.partial = call.text
             failure.first_token_ms = call.first_token_ms
-        # The SDK's error holds the request with its headers.
+        # The client's error holds the request with its headers.
         raise failure from None
 
     def _refusal(self, model: str, response: httpx2.Response, body: bytes) -> ProviderError:
@@ -243,19 +225,31 @@ class OpenAICompatible:
         return failure
 
     def _broken(self, model: str, error: Exception) -> ProviderError:
-        cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
-        if isinstance(error, openai.APITimeoutError):
+        if isinstance(error, httpx2.TimeoutException):
             return self._failure(model, FailureKind.TIMEOUT, "it took too long to connect")
         if isinstance(error, httpx2.DecodingError):
             return self._failure(model, FailureKind.MALFORMED, "its answer cannot be decompressed")
-        why = str(cause) or "the server broke it off"
+        why = str(error) or "the server broke it off"
         failure = self._failure(model, FailureKind.CONNECTION, f"the connection failed: {why}")
-        failure.billable = not isinstance(cause, httpx2.ConnectError)
+        failure.billable = not isinstance(error, httpx2.ConnectError)
         return failure
 
     def _failure(self, model: str, kind: FailureKind, why: str, advice: str = "") -> ProviderError:
         said = wire.quote(why, self._key).rstrip(".")
         return ProviderError(f"{model} failed; {said}; {advice or _ADVICE[kind]}.", kind=kind)
+
+
+async def _answered(sent: httpx2.Request, http: httpx2.AsyncClient) -> httpx2.Response:
+    """The answer's head, its body still to be read.
+
+    Raises:
+        _Refused: its status is none of success.
+    """
+    response = await http.send(sent, stream=True)
+    if not response.is_success:
+        async with aclosing(response):
+            raise _Refused(response, await beginning(response))
+    return response
 
 
 def _advice(status: int, code: str) -> str:
