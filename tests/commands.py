@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heard import note
 from server import WAIT_SECONDS, environment, soon
 
 # Ctrl-C is ignored by what a shell starts in the background, as a test run may be.
@@ -36,8 +37,9 @@ class Ended:
 class Command:
     """A command that runs."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, words: tuple[str, ...]) -> None:
         self._process = process
+        self._words = words
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -49,10 +51,13 @@ class Command:
         """Wait until these words are in a line on stderr, which then is not in what the command leaves behind."""
         assert self._process.stderr is not None
         while words.encode() not in (line := await soon(self._process.stderr.readline())):
+            note(line)
             assert line, f"it ended without a word of {words!r}"
 
     async def ended(self, stdin: bytes = b"", seconds: float = WAIT_SECONDS) -> Ended:
         out, err = await soon(self._process.communicate(stdin), seconds)
+        note(out, of=" ".join(self._words[:2]))
+        note(err or b"")
         assert self._process.returncode is not None
         return Ended(self._process.returncode, *(text.decode().replace("\r\n", "\n") for text in (out, err or b"")))
 
@@ -71,7 +76,7 @@ async def started(
         env=environment(folder, values),
     )
     try:
-        yield Command(process)
+        yield Command(process, arguments)
     finally:
         if process.returncode is None:
             process.kill()

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
+import heard
 import hypothesis
 import pytest
+from leaks import leaks
 from mcp import Client
 from postgresql import NoPostgresError, PostgresServer
 from stores import DATABASES, NewDatabase, copy_of, migrated
@@ -31,6 +33,22 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     without_settings(monkeypatch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_comes_to_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that this worker's tests were told or left behind has a secret in it that they planted."""
+    folder = tmp_path_factory.getbasetemp()
+    with heard.keeping(folder / "heard"):
+        yield
+    found = leaks(folder)
+    assert not found, "\n".join(found)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What was logged and printed in this process."""
+    for _, text in report.sections:
+        heard.note(text)
 
 
 @pytest.fixture
@@ -77,12 +95,20 @@ async def client(app: App, request: pytest.FixtureRequest) -> AsyncIterator[Clie
         yield client
 
 
+class Watched(PostgresServer):
+    """What was in a database is heard of when it goes."""
+
+    def drop(self, url: str) -> None:
+        heard.note("\n".join(self.all_rows(url)))
+        super().drop(url)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """This worker's own server. On a machine that cannot run one the test is skipped, but never in CI."""
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(PostgresServer())
+            server = stack.enter_context(Watched())
         except NoPostgresError as error:
             if os.environ.get("CI") == "true":
                 raise

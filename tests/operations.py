@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
-from people import PASSWORD, Front
+from people import Front
+from planted import OTHER_PASSWORD, PASSWORD, key
 from pydantic import SecretStr
 
 from vel_tutor_mcp.app import App
@@ -102,7 +103,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
     "accounts.list": lambda _: (),
     "accounts.me": lambda _: (),
-    "accounts.change": lambda _: ("Wrong-Passw0rd",),
+    "accounts.change": lambda _: (OTHER_PASSWORD,),
     "accounts.set_role": lambda things: (things.user, "viewer"),
     "accounts.disable": lambda things: (things.user,),
     "accounts.link": lambda things: (things.user, "subject"),
@@ -127,5 +128,5 @@ async def owned(desk: Front, owner: Principal) -> Things:
     saved = await app.workflows.save(owner, f"flow-{uuid4().hex}", ASKS)
     run = await app.runs.start(owner, RunRequest(workflow=saved.workflow.id, inputs={}))
     issued = await app.access.issue(owner, "theirs")
-    await app.integrations.put(owner, "groq", SecretStr("gsk-of-theirs"))
+    await app.integrations.put(owner, "groq", SecretStr(key("gsk")))
     return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id)

@@ -8,6 +8,7 @@ from itertools import count
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
+from planted import PASSWORD
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import Account
@@ -25,7 +26,6 @@ from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import tries
 
-PASSWORD = "Planted-Passw0rd-1"
 FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 _numbers = count(1)
 

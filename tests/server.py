@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from heard import note
+from planted import key
 from wires import Message, SsePair, StreamableHttp
 
 import vel_tutor_mcp
@@ -84,7 +86,7 @@ def one_sentence(text: str) -> bool:
 def alone(provider: SimulatedProvider) -> dict[str, str]:
     """The variables of a server that knows this one vendor."""
     name = provider.name.upper()
-    return {f"{name}_API_KEY": "sk-test-alone", f"{name}_BASE_URL": provider.base_url}
+    return {f"{name}_API_KEY": key("sk-alone"), f"{name}_BASE_URL": provider.base_url}
 
 
 class Server:
@@ -233,6 +235,7 @@ class Server:
         self.close_stdin()
         if self._wire is not None:
             await self._wire.close()
+        note(bytes(self.stdout) + bytes(self.stderr))
         self._process._transport.close()  # type: ignore[attr-defined]  # else it is closed, with a warning, at some later time
         return code
 

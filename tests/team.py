@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from people import PASSWORD, Front, front
+from people import Front, front
+from planted import PASSWORD
 from server import COMMAND, Server, soon
 from stores import NewDatabase
 from world import Providers, settings_for, simulated_providers

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from mcp import Client
+from planted import key
 from stores import NewDatabase
 
 from vel_tutor_mcp.app import App, open_app
@@ -30,9 +31,9 @@ class Providers:
 
     def environment(self) -> dict[str, str]:
         return {
-            "OPENAI_API_KEY": "sk-test-openai",
+            "OPENAI_API_KEY": key("sk"),
             "OPENAI_BASE_URL": self.openai.base_url,
-            "GROQ_API_KEY": "gsk-test-groq",
+            "GROQ_API_KEY": key("gsk"),
             "GROQ_BASE_URL": self.groq.base_url,
         }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import run
-from people import PASSWORD
+from planted import PASSWORD
 from server import one_sentence
 
 pytestmark = pytest.mark.anyio

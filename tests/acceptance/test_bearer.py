@@ -17,7 +17,8 @@ from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
-from people import PASSWORD, Front, front
+from people import Front, front
+from planted import PASSWORD
 from pydantic import SecretStr
 from server import COMMAND, WAIT_SECONDS, Server, soon
 from wires import ACCEPT

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from commands import Ended, run
+from planted import MARK
 from server import alone
 from world import Providers
 
@@ -22,7 +23,7 @@ async def test_all_is_well(tmp_path: Path, providers: Providers) -> None:
     assert (ended.code, ended.stderr) == (0, "")
     assert "failed" not in verdicts(ended).values()
     assert verdicts(ended)["provider groq"] == "ok"
-    assert "sk-test-alone" not in ended.stdout
+    assert MARK not in ended.stdout
     assert not (tmp_path / "home").exists()
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from deployment import Deployment
+from planted import MARK, key
 from server import Server, one_sentence
 from world import Providers, simulated_providers
 
@@ -39,7 +40,7 @@ IMPATIENT = dict.fromkeys(
     ),
     "2",
 )
-OPENAI_KEY, GROQ_KEY = "sk-proj-0123456789abcdefghijABCDEFGHIJ", "a key of no known form 0123456789"
+OPENAI_KEY, GROQ_KEY = key("sk-proj"), f"a key of no known form {MARK}"
 UNAVAILABLE = Fault(kind="status", status=503)
 A, B = "gpt-4o", "gpt-4o-mini"  # the fifth failure of one model in a minute would close it to the next test
 LIMITED = "gpt-4.1-mini"  # is not asked again for as long as it says
@@ -86,7 +87,7 @@ async def test_a_task_that_nobody_answers_fails_with_one_helpful_sentence(
     sentence = task["error"]["message"]
     assert one_sentence(sentence)
     assert all(part in sentence for part in ("openai/", "groq/", "retry the task"))
-    assert "sk-test" not in sentence
+    assert MARK not in sentence
 
 
 async def test_a_key_shows_nowhere_though_providers_repeat_it(deployment: Deployment, providers: Providers) -> None:

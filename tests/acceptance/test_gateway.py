@@ -5,7 +5,7 @@ from typing import Any
 
 import openai
 import pytest
-from people import PASSWORD
+from planted import PASSWORD
 from stores import NewDatabase
 from team import Team, team
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import run
+from planted import key
 from pydantic import SecretStr
 from server import alone
 from world import Providers, settings_for
@@ -15,7 +16,7 @@ from vel_tutor_mcp.app import open_app
 pytestmark = pytest.mark.anyio
 
 NOT_ALL = 1
-KEY = "gsk-planted-0123456789abcdef-WXYZ"
+KEY = key("gsk-own")
 
 
 async def test_another_secret_key_takes_the_place_of_the_file(tmp_path: Path, providers: Providers) -> None:

@@ -17,7 +17,8 @@ from mcp import Client
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-from people import PASSWORD, Front, front
+from people import Front, front
+from planted import PASSWORD
 from pydantic import AnyUrl
 from server import COMMAND, WAIT_SECONDS, Server, soon
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from people import PASSWORD
+from planted import OTHER_PASSWORD, PASSWORD
 from server import soon
 from stores import NewDatabase
 from team import Member, Team, team
@@ -21,7 +21,6 @@ from vel_tutor_mcp.services.audit.files import of_file
 
 pytestmark = pytest.mark.anyio
 
-OTHER = "Another-Passw0rd-2"
 KEYED: dict[str, dict[str, Any]] = {
     "/api/agents": {"name": "keyed"},
     "/api/users": {"email": "keyed@example.org", "password": PASSWORD, "role": "viewer"},
@@ -81,7 +80,7 @@ async def test_an_account_is_made_signs_in_goes_on_and_leaves(place: Team, admin
     assert listed["meta"]["total"] >= 1
 
     async with place.client() as http:
-        wrong = await http.post("/api/auth/login", json={"email": email, "password": OTHER})
+        wrong = await http.post("/api/auth/login", json={"email": email, "password": OTHER_PASSWORD})
         signed_in = (await http.post("/api/auth/login", json={"email": email, "password": PASSWORD})).json()
         refreshed = await http.post("/api/auth/refresh", json={"refresh_token": signed_in["refresh_token"]})
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "AUTHENTICATION_REQUIRED")
@@ -98,9 +97,11 @@ async def test_an_account_is_made_signs_in_goes_on_and_leaves(place: Team, admin
 async def test_a_person_changes_their_own_account_with_their_password(place: Team) -> None:
     async with place.member() as member:
         changed = f"{unique('eve')}@example.org"
-        wrong = await member.asks("PUT", "/api/users/me", 401, json={"current_password": OTHER, "email": changed})
+        wrong = await member.asks(
+            "PUT", "/api/users/me", 401, json={"current_password": OTHER_PASSWORD, "email": changed}
+        )
         assert wrong["error"]["code"] == "AUTHENTICATION_REQUIRED"
-        body = {"current_password": PASSWORD, "email": changed, "password": OTHER}
+        body = {"current_password": PASSWORD, "email": changed, "password": OTHER_PASSWORD}
         assert (await member.asks("PUT", "/api/users/me", json=body))["email"] == changed
         await member.asks("GET", "/api/users/me", 401)  # a new password ends every sign-in
 

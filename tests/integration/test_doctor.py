@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from planted import key
 from pydantic import SecretStr
 from world import Providers, settings_for
 
@@ -26,7 +27,7 @@ from vel_tutor_mcp.store.schema import revisions
 
 pytestmark = pytest.mark.anyio
 
-SECRET = "gsk-not-to-be-shown-0123456789"
+SECRET = key("gsk")
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 on_posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
 

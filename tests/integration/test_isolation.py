@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from operations import CALLS, DECIDES, WITHIN, Things, call, operations, owned
-from people import PASSWORD, Front, front
+from people import Front, front
+from planted import PASSWORD
 from postgresql import PostgresServer, query
 from sqlalchemy.exc import DBAPIError
 from stores import NewDatabase

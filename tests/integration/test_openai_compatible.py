@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from planted import key
 from pydantic import SecretStr
 
 from vel_tutor_mcp.app import _providers
@@ -20,7 +21,7 @@ from vel_tutor_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-KEY = "my-very-own-key-0123456789"
+KEY = key("my-very-own")
 AMPLE = Timeouts(connect=5, first_token=5, between_tokens=5, total=10)
 ASK = ChatRequest(model="llama", system="", prompt="How many?", max_output_tokens=50, timeouts=AMPLE)
 

@@ -2,7 +2,8 @@
 
 import pytest
 import sqlalchemy as sa
-from people import PASSWORD, Front
+from people import Front
+from planted import OTHER_PASSWORD, PASSWORD
 
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries, Unauthenticated
 from vel_tutor_mcp.models import Role
@@ -12,8 +13,6 @@ from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.tables import audit_logs
 
 pytestmark = pytest.mark.anyio
-
-NEW = "Another-Passw0rd"
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +120,13 @@ async def test_who_is_disabled_is_out_at_once(desk: Front) -> None:
 async def test_a_new_password_ends_all_that_the_old_one_opened(desk: Front) -> None:
     account = await desk.join()
     entered, issued = await desk.enter(account), await desk.access.issue(account.principal, "editor")
-    await desk.accounts.change(account.principal, PASSWORD, password=NEW)
+    await desk.accounts.change(account.principal, PASSWORD, password=OTHER_PASSWORD)
     for token in (entered.token, issued.token):
         with pytest.raises(Unauthenticated):
             await desk.access.verify(token)
     with pytest.raises(Unauthenticated):
         await desk.enter(account)
-    assert (await desk.enter(account, NEW)).account.id == account.id
+    assert (await desk.enter(account, OTHER_PASSWORD)).account.id == account.id
     assert len(await desk.recorded("user_password_changed", f"user:{account.id}")) == 1
 
 
@@ -135,9 +134,11 @@ async def test_without_the_current_password_nothing_is_changed_and_guessing_is_b
     account = await desk.join()
     for _ in range(5):
         with pytest.raises(Unauthenticated):
-            await desk.accounts.change(account.principal, NEW, password=NEW, email="thief@example.org")
+            await desk.accounts.change(
+                account.principal, OTHER_PASSWORD, password=OTHER_PASSWORD, email="thief@example.org"
+            )
     with pytest.raises(TooManyTries):
-        await desk.accounts.change(account.principal, PASSWORD, password=NEW)
+        await desk.accounts.change(account.principal, PASSWORD, password=OTHER_PASSWORD)
     assert await desk.accounts.me(account.principal) == account
 
 
@@ -152,7 +153,7 @@ async def test_an_e_mail_is_changed_and_signs_in_from_then_on(desk: Front) -> No
 
 async def test_the_local_user_has_no_password_that_could_be_changed_or_guessed(desk: Front) -> None:
     with pytest.raises(Unauthenticated):
-        await desk.accounts.change(desk.app.local_principal, PASSWORD, password=NEW)
+        await desk.accounts.change(desk.app.local_principal, PASSWORD, password=OTHER_PASSWORD)
     with pytest.raises(Unauthenticated):
         await desk.access.sign_in(desk.app.local_principal.name, PASSWORD, "192.0.2.99")
 
@@ -178,10 +179,10 @@ async def test_no_password_is_anywhere_in_the_rows(desk: Front) -> None:
     entered = await desk.enter(account)
     issued = await desk.access.issue(account.principal, "editor")
     with pytest.raises(Unauthenticated):
-        await desk.enter(account, NEW)
+        await desk.enter(account, OTHER_PASSWORD)
     async with desk.database.read(INSTALLATION) as tx:
         kept = [*(await tx.execute(sa.select(users))).all(), *(await tx.execute(sa.select(audit_logs))).all()]
     text = repr(kept)
     assert account.name in text
-    for secret in (PASSWORD, NEW, entered.token, entered.refresh_token, issued.token):
+    for secret in (PASSWORD, OTHER_PASSWORD, entered.token, entered.refresh_token, issued.token):
         assert secret not in text

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from planted import key
 from pydantic import SecretStr
 from world import Providers
 
@@ -27,8 +28,8 @@ from vel_tutor_mcp.store.tables import audit_logs, integrations, metadata
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_integrations")]
 
-KEY = SecretStr("sk-planted-0123456789abcdef-WXYZ")
-OTHER = SecretStr("sk-another-fedcba9876543210-STUV")
+KEY = SecretStr(key("sk-own"))
+OTHER = SecretStr(key("sk-other").replace("WXYZ", "STUV"))
 HERE = "127.0.0.1/32"
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import jwt
 import pytest
 import sqlalchemy as sa
-from people import PASSWORD, Front, front, new_address
+from people import Front, front, new_address
+from planted import PASSWORD
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from planted import key
 from pydantic import SecretStr
 from world import Providers
 
@@ -32,9 +33,7 @@ from vel_tutor_mcp.store.tables import breakers, metadata
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_integrations")]
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
-OURS = "gsk-test-groq"
-KEY = "gsk-planted-0123456789abcdef-WXYZ"
-OTHER = "gsk-another-fedcba9876543210-STUV"
+OURS, KEY, OTHER = key("gsk"), key("gsk-own"), key("gsk-other")
 
 
 @pytest.fixture(scope="module")
