@@ -111,7 +111,7 @@ async def _proofs(name: str, place: Settings, database: Database, rounds: int) -
     assert of_file(file, keys.known()).entries == ENTRIES
     taken = await both_in_turn(
         partial(_seconds_of, lambda: of_database(database, keys.known())),
-        partial(_seconds_of, lambda: [None for _ in rows(database, 1, ENTRIES)]),
+        partial(_seconds_of, lambda: [None for _ in rows(database, INSTALLATION, 1, ENTRIES)]),
         rounds=rounds,
     )
     return [
@@ -153,6 +153,6 @@ def _fill(database: Database) -> None:
 
 def _export(database: Database, keys: Keys, file: Path) -> None:
     there = standing(database)
-    lines = json_lines(rows(database, 1, ENTRIES), Header(Part.WHOLE, 1), there.checkpoints)
+    lines = json_lines(rows(database, INSTALLATION, 1, ENTRIES), Header(Part.WHOLE, 1), there.checkpoints)
     with file.open("w", encoding="utf-8") as stream:
         write_lines(sealed(lines, keys.signer(), "now"), stream.write)

@@ -18,7 +18,7 @@ from vel_tutor_mcp.store.audit import as_text
 from vel_tutor_mcp.store.audit_chain import row_hash
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, insert
 from vel_tutor_mcp.store.audit_reading import rows, standing
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.tables import audit_checkpoints, audit_logs
 
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ def harm(database: Database, *statements: str) -> None:
 def hash_anew(database: Database, first: int) -> None:
     """Give the entries from this one on the hashes that they should have: a forger's work."""
     there = standing(database)
-    with closing(rows(database, max(1, first - 1), there.last.sequence)) as found:
+    with closing(rows(database, INSTALLATION, max(1, first - 1), there.last.sequence)) as found:
         kept = list(found)
     previous = kept[0]["hash"] if first > 1 else kept[0]["previous_hash"]
     with writing(database) as connection, unguarded(connection):
@@ -67,7 +67,7 @@ def hash_anew(database: Database, first: int) -> None:
 
 def checkpoint(database: Database, keys: Keys, sequence: int, at: datetime) -> None:
     """Sign that entry, as it was done then."""
-    with closing(rows(database, sequence, sequence)) as found:
+    with closing(rows(database, INSTALLATION, sequence, sequence)) as found:
         (row,) = found
     signer = keys.signer()
     made = Checkpoint(sequence=sequence, hash=row["hash"], at=as_text(at), public_key=signer.public_key, signature="")

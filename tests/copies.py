@@ -42,7 +42,8 @@ def _of_sqlite(url: str) -> Iterator[tuple[str, list[Sequence[Any]]]]:
 
 
 def _of_postgresql(url: str) -> Iterator[tuple[str, list[Sequence[Any]]]]:
-    with psycopg.connect(url, connect_timeout=20) as connection:
+    everywhere = "-c vel_tutor.organisation=installation"
+    with psycopg.connect(url, connect_timeout=20, options=everywhere) as connection:
         for name in metadata.tables:
             rows = connection.execute(
                 sql.SQL("SELECT * FROM {} ORDER BY 1").format(sql.Identifier("vel_tutor", name))

@@ -24,7 +24,7 @@ from vel_tutor_mcp.services.audit.verdict import Verdict
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import Flaw, row_hash
 from vel_tutor_mcp.store.audit_reading import rows
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 
 Lines = list[str]
 Harm = Callable[[Lines], Lines]
@@ -273,7 +273,7 @@ def test_the_entries_are_those_of_the_database(database: Database, keys: Keys, f
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()[FIRST:-1]]
     kept = [
         {name: value for name, value in row.items() if value is not None} | {"payload": json.loads(row["payload"])}
-        for row in rows(database, 1, 10)
+        for row in rows(database, INSTALLATION, 1, 10)
     ]
     assert lines == kept
     assert [entry["hash"] for entry in lines[:9]] == [entry["hash"] for entry in entries(9)]

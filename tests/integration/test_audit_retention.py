@@ -26,7 +26,7 @@ from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Flaw
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.audit_reading import rows, standing
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 
 NOW = datetime.now(UTC)
 OLD, YOUNG = NOW - timedelta(days=91), NOW - timedelta(days=89)
@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def numbers(database: Database) -> list[int]:
-    return [row["sequence"] for row in rows(database, 1, 99)]
+    return [row["sequence"] for row in rows(database, INSTALLATION, 1, 99)]
 
 
 def archived(database: Database, folder: Path) -> list[int]:

@@ -41,7 +41,7 @@ from vel_tutor_mcp.store.sqlite import SqliteDatabase
 async def appended(database, name, count):
     me = Principal(user_id=name, organisation_id=name, name="jo", role="admin", address="10.0.0.1")
     for number in range(count):
-        async with database.write(INSTALLATION) as tx:
+        async with database.write(name) as tx:
             await audit.append(tx, me, "done", f"task:{number}", {"n": number}, datetime.now(UTC))
     await database.close()
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from vel_tutor_mcp.app import FILE_NAME, database_of, open_app, prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
+from vel_tutor_mcp.store.columns import Id, Utc
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import metadata
 
@@ -228,6 +230,21 @@ def test_all_the_way_down_leaves_nothing_and_up_again_all(place: Settings) -> No
         schema.to_revision(connection, "base")
     assert tables(place) in ([], ["alembic_version"])
     assert dump(migrated(place)) == before
+
+
+def test_the_upgrade_to_row_level_security_keeps_every_row(place: Settings) -> None:
+    with connected(place) as connection:
+        schema.to_revision(connection, "0008")
+        for number in (1, 2):
+            values = {"id": f"{number}" * 32, "name": f"organisation {number}", "at": datetime.now(UTC)}
+            row = "INSERT INTO organisations (id, name, created_at) VALUES (:id, :name, :at)"
+            connection.execute(
+                sa.text(row).bindparams(sa.bindparam("id", type_=Id), sa.bindparam("at", type_=Utc)), values
+            )
+    before = _rows(place)
+    migrated(place)
+    kept = [row for row in _rows(place) if not row.startswith("alembic_version")]
+    assert kept == [row for row in before if not row.startswith("alembic_version")] != []
 
 
 def test_revisions_follow_each_other() -> None:

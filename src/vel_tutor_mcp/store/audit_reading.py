@@ -41,13 +41,9 @@ def standing(database: Database) -> Standing:
 
 
 def rows(
-    database: Database,
-    first: int,
-    last: int,
-    wanted: Sequence[sa.ColumnElement[bool]] = (),
-    acts_for: str = INSTALLATION,
+    database: Database, acts_for: str, first: int, last: int, wanted: Sequence[sa.ColumnElement[bool]] = ()
 ) -> Generator[Row]:
-    """The rows from `first` to `last` for which all that is `wanted` is so.
+    """The rows from `first` to `last`, of an organisation or of all, for which all that is `wanted` is so.
 
     Each batch is a statement of its own: whoever reads slowly holds up nobody.
     """

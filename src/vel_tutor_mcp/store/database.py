@@ -24,7 +24,7 @@ Transaction = AsyncConnection
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# For whom a transaction is that is of no single organisation; a test lists the places that open one.
+# For whom a transaction is that is for no single organisation: docs/deploy.md says why, a test lists the places.
 INSTALLATION = "installation"
 
 LOCK_WAIT_SECONDS = 30

@@ -23,7 +23,7 @@ from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.audit_reading import Standing
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 
 _LOCK_SECONDS = 10
 
@@ -77,7 +77,7 @@ def _archived(database: Database, keys: Keys, folder: Path, there: Standing, due
 
 def _write(database: Database, draft: Path, there: Standing, due: Checkpoint) -> None:
     """The file is the same whenever it is written."""
-    rows = audit_reading.rows(database, there.first, due.sequence)
+    rows = audit_reading.rows(database, INSTALLATION, there.first, due.sequence)
     around = [row for row in there.checkpoints if row.sequence in {there.first - 1, due.sequence}]
     lines = json_lines(rows, Header(Part.ARCHIVE, there.first), around)
     with draft.open("wb") as stream:

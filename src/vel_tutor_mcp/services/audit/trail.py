@@ -127,7 +127,7 @@ class Audit:
         def written() -> None:
             there = audit_reading.standing(self._database)
             visible = [] if whose == INSTALLATION else [trail.visible_to(reader)]
-            rows = audit_reading.rows(self._database, there.first, last, [*visible, *wanted.conditions], whose)
+            rows = audit_reading.rows(self._database, whose, there.first, last, [*visible, *wanted.conditions])
             header = Header(part, there.first, told)
             if form == "csv":
                 lines = export.csv_lines(rows, header)

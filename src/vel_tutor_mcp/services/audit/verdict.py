@@ -9,7 +9,7 @@ from vel_tutor_mcp.services.audit.keys import is_signed, key_id
 from vel_tutor_mcp.store import audit_reading
 from vel_tutor_mcp.store.audit_chain import Fault, Flaw, Row, Walk, walk
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.database import INSTALLATION, Database
 
 # How often entries may be pruned while one reads them.
 _TRIES = 3
@@ -76,7 +76,7 @@ def of_database(
     """
     for _ in range(_TRIES):
         there = audit_reading.standing(database)
-        rows = audit_reading.rows(database, there.first, there.last.sequence)
+        rows = audit_reading.rows(database, INSTALLATION, there.first, there.last.sequence)
         verdict = of_rows(
             chain(archived(there.checkpoints), rows),
             there.checkpoints,
