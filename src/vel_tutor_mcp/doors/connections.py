@@ -30,6 +30,7 @@ class Connection(H11Protocol):
     most = MOST_CONNECTIONS
     most_of_address = MOST_OF_ADDRESS
     head_seconds = HEAD_SECONDS
+    take_seconds = TAKE_SECONDS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -78,7 +79,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._untaken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+        self._untaken = self.loop.call_later(self.take_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         if self._untaken is not None:
