@@ -23,9 +23,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def _app(scope: Scope, _: Receive, send: Send) -> None:
+async def _app(scope: Scope, __: Receive, send: Send) -> None:
     if scope["path"] == "/wait":
         await asyncio.Event().wait()
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        scope["state"]["given_up"].set()
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -33,15 +39,18 @@ async def _app(scope: Scope, _: Receive, send: Send) -> None:
 class Door:
     """A listening socket whose connections have these bounds."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, given_up: asyncio.Event) -> None:
         self._port = port
+        self.given_up = given_up
         self._wires = list[Wire]()
 
+    async def wire(self, data: bytes = b"") -> Wire:
+        self._wires.append(wire := await asyncio.open_connection("127.0.0.1", self._port))
+        wire[1].write(data)
+        return wire
+
     async def open(self, data: bytes = b"") -> asyncio.StreamReader:
-        reader, writer = wire = await asyncio.open_connection("127.0.0.1", self._port)
-        self._wires.append(wire)
-        writer.write(data)
-        return reader
+        return (await self.wire(data))[0]
 
     async def asked(self) -> bytes:
         async with asyncio.timeout(5):
@@ -59,14 +68,15 @@ async def door(
     class Bounded(Connection):
         pass
 
-    Bounded.most, Bounded.most_of_address, Bounded.head_seconds = most, most_of_address, head_seconds
+    Bounded.most, Bounded.most_of_address = most, most_of_address
+    Bounded.head_seconds = Bounded.take_seconds = head_seconds
     config = uvicorn.Config(_app, http=Bounded, ws="none", log_config=None, access_log=False, proxy_headers=proxy)
     config.load()
-    state = ServerState()
+    state, given_up = ServerState(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Bounded(config, state, {}), "127.0.0.1")
+    server = await loop.create_server(lambda: Bounded(config, state, {"given_up": given_up}), "127.0.0.1")
     try:
-        made = Door(server.sockets[0].getsockname()[1])
+        made = Door(server.sockets[0].getsockname()[1], given_up)
         yield made
     finally:
         made.close()
@@ -92,6 +102,21 @@ async def test_who_asks_too_slowly_is_told_and_left(begun: bytes) -> None:
         said = await told(await here.open(begun))
     assert b"HTTP/1.1 408" in said
     assert b'"REQUEST_TIMEOUT"' in said
+
+
+async def test_who_asks_once_more_too_slowly_is_told_and_left() -> None:
+    async with door(head_seconds=0.05) as here:
+        reader, writer = await here.wire(ASK)
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"\r\n\r\nok")
+        writer.write(b"GET")
+        assert b"HTTP/1.1 408" in await told(reader)
+
+
+async def test_who_takes_no_answer_is_left() -> None:
+    async with door(head_seconds=0.05) as here, asyncio.timeout(5):
+        await here.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await here.given_up.wait()
 
 
 async def test_a_body_that_nobody_wants_is_not_waited_for() -> None:

@@ -6,6 +6,7 @@ comes: idle connections keep nobody out.
 
 import asyncio
 import sys
+from functools import cached_property
 from typing import Any
 
 import h11
@@ -30,6 +31,7 @@ class Connection(H11Protocol):
     most = MOST_CONNECTIONS
     most_of_address = MOST_OF_ADDRESS
     head_seconds = HEAD_SECONDS
+    take_seconds = TAKE_SECONDS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,9 +39,12 @@ class Connection(H11Protocol):
         self._late: asyncio.TimerHandle | None = None
         self._untaken: asyncio.TimerHandle | None = None
 
-    @property
-    def address(self) -> str | None:
-        return self.client[0] if self.client else None
+    @cached_property
+    def subscriber(self) -> str:
+        """Whose it is, by the address."""
+        from vel_tutor_mcp.services.credentials import network  # which loads the store: needed once there are many
+
+        return network(self.client[0]) if self.client else ""
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +83,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._untaken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+        self._untaken = self.loop.call_later(self.take_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         if self._untaken is not None:
@@ -97,7 +102,7 @@ class Connection(H11Protocol):
             return True
         open_ones = [other for other in self.connections if isinstance(other, Connection) and other.is_open]
         others = [other for other in open_ones if other is not self]
-        beside = [] if self.config.proxy_headers else [other for other in others if other.address == self.address]
+        beside = [] if self.config.proxy_headers else [other for other in others if other.subscriber == self.subscriber]
         return _has_room(beside, self.most_of_address) and _has_room(others, self.most)
 
     def _expect(self) -> None:
