@@ -114,12 +114,20 @@ class Access:
         account, grant = await self._grant_client(principal, name, timedelta(days=days), user or principal.user_id)
         return Issued(grant=grant, token=await self._pairs.signed(account, grant, grant.expires_at))
 
-    @allows(Operation.PROFILE)
+    @allows(Operation.TOKEN_ISSUE)
     @unbroken
-    async def issued(self, principal: Principal, *, limit: int = 20, cursor: Start = None) -> Page[Grant]:
-        """The tokens that were issued to the principal's clients, without the tokens themselves, newest first."""
-        async with self._database.read(principal.organisation_id) as tx:
-            return await grants.page_of(tx, principal.user_id, limit, cursor)
+    async def issued(
+        self, principal: Principal, user: str | None = None, *, limit: int = 20, cursor: Start = None
+    ) -> Page[Grant]:
+        """What clients of the principal or, for administrators, of another user come in by: issued tokens, and what
+        they were allowed by OAuth; without the tokens themselves, newest first.
+
+        Raises:
+            NotFound: no such user.
+        """
+        async with self._database.read(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
+            account = await account_of(tx, principal, Operation.TOKEN_ISSUE, user or principal.user_id)
+            return await grants.page_of(tx, account.id, limit, cursor)
 
     @allows(Operation.TOKEN_ISSUE)
     @unbroken

@@ -129,11 +129,16 @@ def issue(
 
 
 @tokens.command("list")
-def list_tokens(limit: Limit = 20, cursor: Cursor = None, as_json: AsJson = False) -> None:
-    """List the tokens that were issued to your clients, newest first, without the tokens themselves."""
+def list_tokens(
+    user: Annotated[str | None, typer.Option(help="Whose: id, e-mail or name; yours, unless given.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what clients come in by, issued tokens and what they were allowed in a browser, newest first."""
 
     async def found(app: "App") -> "Page[Grant]":
-        return await app.access.issued(app.local_principal, limit=limit, cursor=cursor)
+        return await app.access.issued(app.local_principal, user, limit=limit, cursor=cursor)
 
     page = with_app(found, only_look=True)
     output.listed("tokens", page, _TOKEN_COLUMNS, _token_cells, _shown_token, as_json=as_json)
