@@ -108,7 +108,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "accounts.disable": lambda things: (things.user,),
     "accounts.link": lambda things: (things.user, "subject"),
     "access.issue": lambda things: ("editor", 1, things.user),
-    "access.issued": lambda _: (),
+    "access.issued": lambda things: (things.user,),
     "access.revoke": lambda things: (things.grant,),
 }
 DECIDES = "runs.decide"  # it has a keyword

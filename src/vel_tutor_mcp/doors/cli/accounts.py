@@ -137,7 +137,7 @@ def list_tokens(
     cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the tokens that were issued to clients, newest first, without the tokens themselves."""
+    """List what clients come in by, issued tokens and what they were allowed in a browser, newest first."""
     from vel_tutor_mcp.services.access import shown
 
     async def found(app: "App") -> "Page[Grant]":

@@ -10,13 +10,14 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.doors.rest.shown import shown_user
+from vel_tutor_mcp.doors.rest.shown import shown_token, shown_user
 from vel_tutor_mcp.services.accounts import role_named
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.services.reports import moment
 
 auth = APIRouter(prefix="/api/auth", tags=["auth"])
 users = APIRouter(prefix="/api/users", tags=["users"], responses=documented(400, 401, 403, 429, 503))
+tokens = APIRouter(prefix="/api", tags=["tokens"], responses=documented(400, 401, 403, 404, 429, 503))
 _WITH_BODY = documented(413, 415)
 _OF_STRANGERS = documented(400, 401, 413, 415, 429, 503)
 
@@ -101,6 +102,20 @@ async def set_role(visit: Visit, user: Id, body: bodies.Role) -> JSONResponse:
 async def disable_user(visit: Visit, user: Id) -> JSONResponse:
     """Disable the account: it is kept, all that it is signed in by ends, and it is let in no more."""
     return JSONResponse(shown_user(await visit.app.accounts.disable(visit.me, user)))
+
+
+@tokens.get("/users/{user}/tokens", response_model=answers.Listed[answers.Token])
+async def list_tokens(visit: Visit, user: Id, part: Part) -> JSONResponse:
+    """What the user's clients come in by, without the tokens themselves."""
+    page = await visit.app.access.issued(visit.me, user, limit=part.limit, cursor=part.offset)
+    return listed(page, part, shown_token)
+
+
+@tokens.delete("/tokens/{token}", status_code=204, response_class=Response)
+async def revoke_token(visit: Visit, token: Id) -> Response:
+    """Take a token back: the next request with it is refused."""
+    await visit.app.access.revoke(visit.me, token)
+    return Response(status_code=204)
 
 
 def _signed_in(signed_in: SignedIn) -> JSONResponse:

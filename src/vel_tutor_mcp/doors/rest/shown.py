@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vel_tutor_mcp.auth.accounts import Account
+from vel_tutor_mcp.auth.accounts import Account, Grant
 from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.models import Agent, Task
 from vel_tutor_mcp.services.agents import AgentTest
@@ -22,6 +22,18 @@ def shown_user(account: Account) -> User:
         "disabled_at": moment(account.disabled_at),
         "created_at": moment(account.created_at),
         "updated_at": moment(account.updated_at),
+    }
+
+
+def shown_token(grant: Grant) -> dict[str, Any]:
+    return {
+        "id": grant.id,
+        "kind": grant.kind,
+        "name": grant.name,
+        "client_id": grant.client_id,
+        "created_at": moment(grant.created_at),
+        "expires_at": moment(grant.expires_at),
+        "revoked_at": moment(grant.revoked_at),
     }
 
 
