@@ -10,8 +10,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.doors.rest.shown import shown_user
-from vel_tutor_mcp.services.accounts import role_named
+from vel_tutor_mcp.services.accounts import role_named, shown
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.services.reports import moment
 
@@ -48,7 +47,7 @@ async def logout(visit: Visit) -> Response:
 @users.get("/me", response_model=answers.User)
 async def me(visit: Visit) -> JSONResponse:
     """One's own account."""
-    return JSONResponse(shown_user(await visit.app.accounts.me(visit.me)))
+    return JSONResponse(shown(await visit.app.accounts.me(visit.me)))
 
 
 @users.put("/me", response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=TAKES_JSON)
@@ -61,7 +60,7 @@ async def change_me(visit: Visit, body: bodies.Me) -> JSONResponse:
         password=body.password.get_secret_value() if body.password else None,
         address=visit.address,
     )
-    return JSONResponse(shown_user(account))
+    return JSONResponse(shown(account))
 
 
 @users.post(
@@ -74,7 +73,7 @@ async def create_user(visit: Visit, body: bodies.NewUser, key: Key = None) -> Re
         account = await visit.app.accounts.create(
             visit.me, body.email, body.password.get_secret_value(), role_named(body.role), body.organisation
         )
-        return JSONResponse(shown_user(account), status_code=201)
+        return JSONResponse(shown(account), status_code=201)
 
     return await once(visit, key, "users", body, create)
 
@@ -86,7 +85,7 @@ async def list_users(
     """The accounts that one looks after."""
     wanted = role_named(role) if role is not None else None
     page = await visit.app.accounts.list(visit.me, role=wanted, limit=part.limit, cursor=part.offset)
-    return listed(page, part, shown_user)
+    return listed(page, part, shown)
 
 
 @users.put(
@@ -94,18 +93,18 @@ async def list_users(
 )
 async def set_role(visit: Visit, user: Id, body: bodies.Role) -> JSONResponse:
     """Give somebody else another role, from their next request on."""
-    return JSONResponse(shown_user(await visit.app.accounts.set_role(visit.me, user, role_named(body.role))))
+    return JSONResponse(shown(await visit.app.accounts.set_role(visit.me, user, role_named(body.role))))
 
 
 @users.delete("/{user}", response_model=answers.User, responses=documented(404, 409))
 async def disable_user(visit: Visit, user: Id) -> JSONResponse:
     """Disable the account: it is kept, all that it is signed in by ends, and it is let in no more."""
-    return JSONResponse(shown_user(await visit.app.accounts.disable(visit.me, user)))
+    return JSONResponse(shown(await visit.app.accounts.disable(visit.me, user)))
 
 
 def _signed_in(signed_in: SignedIn) -> JSONResponse:
     told = {
-        "user": shown_user(signed_in.account),
+        "user": shown(signed_in.account),
         "token": signed_in.token,
         "expires_at": moment(signed_in.expires_at),
         "refresh_token": signed_in.refresh_token,
