@@ -36,10 +36,10 @@ from vel_tutor_mcp.models import (
     Priority,
     Task,
     TaskError,
-    TaskEvent,
     TaskStatus,
     TaskType,
 )
+from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.reports import Told, short_task
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
