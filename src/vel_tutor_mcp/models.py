@@ -253,29 +253,6 @@ class TaskError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What is told of a task or run while it runs. `percent` 0-100; `passing` news (tokens so far) ends with the next.
-
-    `ended` says that whoever waits should look: it has ended, or a run waits for a person.
-    """
-
-    percent: float
-    message: str
-    passing: bool = False
-    ended: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEvent:
-    """One line of a task's history."""
-
-    kind: str
-    message: str
-    percent: int
-    at: datetime
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
     """What a caller asks for; `agent` is an id or a name. See `tools/task_submit.py` for what each field means.

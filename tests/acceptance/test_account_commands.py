@@ -33,7 +33,8 @@ async def test_the_first_administrator_is_made_from_the_shell_with_a_password_fr
     disabled = await run(tmp_path, {}, "user", "disable", boss[0])
     assert disabled.code == 0
     assert [
-        row["disabled"] for row in (await run(tmp_path, {}, "user", "list", "--role", "user", "--json")).json["users"]
+        row["disabled_at"]
+        for row in (await run(tmp_path, {}, "user", "list", "--role", "user", "--json")).json["users"]
     ]
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"boss@example.org" in kept
@@ -47,7 +48,7 @@ async def test_a_token_is_printed_once_and_can_be_taken_back(tmp_path: Path) -> 
     assert token not in issued.stderr
 
     (row,) = (await run(tmp_path, {}, "token", "list", "--json")).json["tokens"]
-    assert (row["name"], row["revoked"]) == ("editor", False)
+    assert (row["name"], row["revoked_at"]) == ("editor", None)
     revoked = await run(tmp_path, {}, "token", "revoke", row["id"])
     assert (revoked.code, revoked.stderr) == (0, "The token editor is good no more.\n")
     assert token.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -351,6 +351,7 @@ async def test_a_person_who_is_signed_in_decides_where_a_persons_word_is_needed_
         relayed = await client.post(f"/api/runs/{run['id']}/steps/ok/decision", json={"approve": True})
         further = await client.post("/api/tokens", json={"name": "further"})
     assert (relayed.status_code, further.status_code) == (409, 403)
+    assert further.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
     await user.asks("POST", f"/api/runs/{run['id']}/steps/ok/decision", json={"approve": True})
     assert (await user.asks("GET", f"/api/runs/{run['id']}", params={"wait_seconds": 20}))["status"] == "completed"
 

@@ -21,16 +21,8 @@ from times import examples
 
 from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
-from vel_tutor_mcp.models import (
-    ENDED,
-    Priority,
-    Task,
-    TaskError,
-    TaskEvent,
-    TaskRequest,
-    TaskStatus,
-    Work,
-)
+from vel_tutor_mcp.models import ENDED, Priority, Task, TaskError, TaskRequest, TaskStatus, Work
+from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings

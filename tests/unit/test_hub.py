@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from vel_tutor_mcp.models import News
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services.hub import Hub, Listener
 
 pytestmark = pytest.mark.anyio

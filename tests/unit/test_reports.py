@@ -21,10 +21,10 @@ from vel_tutor_mcp.models import (
     Priority,
     Task,
     TaskError,
-    TaskEvent,
     TaskStatus,
     TaskType,
 )
+from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.reports import (
     Told,
     full_task,

@@ -19,7 +19,8 @@ from vel_tutor_mcp.errors import Unauthenticated, VelError
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
     from vel_tutor_mcp.auth.accounts import Caller
-    from vel_tutor_mcp.models import News, Principal
+    from vel_tutor_mcp.models import Principal
+    from vel_tutor_mcp.news import News
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)

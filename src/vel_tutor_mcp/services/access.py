@@ -205,6 +205,7 @@ def shown(grant: Grant) -> dict[str, Any]:
         "id": grant.id,
         "kind": grant.kind,
         "name": grant.name,
+        "client_id": grant.client_id,
         "owner_id": grant.owner_id,
         "created_at": moment(grant.created_at),
         "expires_at": moment(grant.expires_at),

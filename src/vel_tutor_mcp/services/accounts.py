@@ -1,6 +1,6 @@
 """Accounts: made by administrators, changed by whom they are of."""
 
-from typing import get_args
+from typing import Any, get_args
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account
@@ -13,6 +13,7 @@ from vel_tutor_mcp.services.credentials import Credentials, is_email, normal
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.lookup import account_of
 from vel_tutor_mcp.services.permission import acts_for, allows
+from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.services.workflows import ensure_templates
 from vel_tutor_mcp.store import accounts, audit, grants, people
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -213,6 +214,22 @@ class Accounts:
                 facts = {"revoked": await grants.revoke_all(tx, account.id, at)}
                 await audit.append(tx, principal, "user_password_changed", f"user:{account.id}", facts, at)
             return await _again(tx, account)
+
+
+def shown(account: Account) -> dict[str, Any]:
+    """What whoever may see the account is told of it."""
+    return {
+        "id": account.id,
+        "email": account.email,
+        "name": account.name,
+        "role": account.role,
+        "organisation": account.organisation,
+        "organisation_id": account.organisation_id,
+        "subject": account.subject,
+        "disabled_at": moment(account.disabled_at),
+        "created_at": moment(account.created_at),
+        "updated_at": moment(account.updated_at),
+    }
 
 
 def role_named(name: str) -> Role:

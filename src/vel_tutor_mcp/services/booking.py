@@ -11,7 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 from vel_tutor_mcp.errors import ProviderError
-from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, News, Outcome, Task
+from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, Outcome, Task
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
 from vel_tutor_mcp.routing.book import Ended, Lost, NoPlace
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow

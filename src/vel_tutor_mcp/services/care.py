@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.execution.engine import Engine
-from vel_tutor_mcp.models import News
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls

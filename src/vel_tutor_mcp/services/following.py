@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from vel_tutor_mcp.errors import Unavailable
-from vel_tutor_mcp.models import News, TaskStatus
+from vel_tutor_mcp.models import TaskStatus
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services.hub import Hub, Listener
 
 MAX_WAIT_SECONDS = 50

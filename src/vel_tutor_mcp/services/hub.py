@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from vel_tutor_mcp.models import News
+from vel_tutor_mcp.news import News
 
 
 class Listener:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from vel_tutor_mcp.models import News, Principal, Task, TaskError, TaskEvent, TaskStatus, Work
+from vel_tutor_mcp.models import Principal, Task, TaskError, TaskStatus, Work
+from vel_tutor_mcp.news import News, TaskEvent
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.store import audit, history, tasks
 from vel_tutor_mcp.store.database import Transaction

@@ -14,9 +14,9 @@ from vel_tutor_mcp.models import (
     NanoUsd,
     Task,
     TaskError,
-    TaskEvent,
     TaskStatus,
 )
+from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.outputs import given_by
 
 _PROMPT_SHOWN = 500

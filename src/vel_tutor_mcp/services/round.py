@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, News, Principal, Task, TaskError, TaskRequest, TaskStatus
+from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Principal, Task, TaskError, TaskRequest, TaskStatus
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services import intake, record
 from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.services.intake import Place, usable_agent

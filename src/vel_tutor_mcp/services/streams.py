@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.models import Principal, Task, TaskEvent
+from vel_tutor_mcp.models import Principal, Task
+from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.hub import Hear, Hub, Listener
 from vel_tutor_mcp.services.lookup import spelt, task_of
 from vel_tutor_mcp.services.permission import allows

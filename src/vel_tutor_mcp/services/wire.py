@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from vel_tutor_mcp.errors import VelError
-from vel_tutor_mcp.models import ENDED, News, TaskStatus
+from vel_tutor_mcp.models import ENDED, TaskStatus
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import history, runs
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken

@@ -5,16 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import (
-    Candidate,
-    Decision,
-    Excluded,
-    NanoUsd,
-    Policy,
-    Task,
-    TaskEvent,
-    TaskType,
-)
+from vel_tutor_mcp.models import Candidate, Decision, Excluded, NanoUsd, Policy, Task, TaskType
+from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import route_decisions, task_events
 

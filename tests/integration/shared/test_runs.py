@@ -9,7 +9,8 @@ from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
-from vel_tutor_mcp.models import AgentConfig, AgentType, News, Principal, TaskStatus
+from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskStatus
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run

@@ -58,14 +58,14 @@ def list_users(
     as_json: AsJson = False,
 ) -> None:
     """List accounts, newest first: a table, or lines in a pipe."""
-    from vel_tutor_mcp.services.accounts import role_named
+    from vel_tutor_mcp.services.accounts import role_named, shown
 
     wanted = role_named(role) if role else None
 
     async def found(app: "App") -> "Page[Account]":
         return await app.accounts.list(app.local_principal, role=wanted, limit=limit, cursor=cursor)
 
-    output.listed("users", with_app(found, only_look=True), _COLUMNS, _cells, _shown, as_json=as_json)
+    output.listed("users", with_app(found, only_look=True), _COLUMNS, _cells, shown, as_json=as_json)
 
 
 @users.command("role")
@@ -174,23 +174,11 @@ def _password() -> str:
 
 
 def _tell(account: "Account", what: str, *, as_json: bool) -> None:
+    from vel_tutor_mcp.services.accounts import shown
+
     if as_json:
-        output.document(_shown(account))
+        output.document(shown(account))
     output.say(f"{account.name} ({account.role}, {account.organisation}) {what}.")
-
-
-def _shown(account: "Account") -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "email": account.email,
-        "name": account.name,
-        "role": account.role,
-        "organisation": account.organisation,
-        "disabled": account.disabled_at is not None,
-        "subject": account.subject,
-        "created_at": account.created_at.isoformat(),
-        "updated_at": account.updated_at.isoformat(),
-    }
 
 
 def _cells(account: "Account") -> tuple[str, ...]:

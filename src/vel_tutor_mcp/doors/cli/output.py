@@ -13,7 +13,7 @@ from vel_tutor_mcp.models import Page, Row
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vel_tutor_mcp.models import News
+    from vel_tutor_mcp.news import News
 
     Tell = Callable[[News], Awaitable[None]]
 

@@ -10,14 +10,12 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.doors.rest.shown import shown_token, shown_user
-from vel_tutor_mcp.services.accounts import role_named
+from vel_tutor_mcp.services.accounts import role_named, shown
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.services.reports import moment
 
 auth = APIRouter(prefix="/api/auth", tags=["auth"])
 users = APIRouter(prefix="/api/users", tags=["users"], responses=documented(400, 401, 403, 429, 503))
-tokens = APIRouter(prefix="/api", tags=["tokens"], responses=documented(400, 401, 403, 404, 429, 503))
 _WITH_BODY = documented(413, 415)
 _OF_STRANGERS = documented(400, 401, 413, 415, 429, 503)
 
@@ -49,7 +47,7 @@ async def logout(visit: Visit) -> Response:
 @users.get("/me", response_model=answers.User)
 async def me(visit: Visit) -> JSONResponse:
     """One's own account."""
-    return JSONResponse(shown_user(await visit.app.accounts.me(visit.me)))
+    return JSONResponse(shown(await visit.app.accounts.me(visit.me)))
 
 
 @users.put("/me", response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=TAKES_JSON)
@@ -62,7 +60,7 @@ async def change_me(visit: Visit, body: bodies.Me) -> JSONResponse:
         password=body.password.get_secret_value() if body.password else None,
         address=visit.address,
     )
-    return JSONResponse(shown_user(account))
+    return JSONResponse(shown(account))
 
 
 @users.post(
@@ -75,7 +73,7 @@ async def create_user(visit: Visit, body: bodies.NewUser, key: Key = None) -> Re
         account = await visit.app.accounts.create(
             visit.me, body.email, body.password.get_secret_value(), role_named(body.role), body.organisation
         )
-        return JSONResponse(shown_user(account), status_code=201)
+        return JSONResponse(shown(account), status_code=201)
 
     return await once(visit, key, "users", body, create)
 
@@ -87,7 +85,7 @@ async def list_users(
     """The accounts that one looks after."""
     wanted = role_named(role) if role is not None else None
     page = await visit.app.accounts.list(visit.me, role=wanted, limit=part.limit, cursor=part.offset)
-    return listed(page, part, shown_user)
+    return listed(page, part, shown)
 
 
 @users.put(
@@ -95,32 +93,18 @@ async def list_users(
 )
 async def set_role(visit: Visit, user: Id, body: bodies.Role) -> JSONResponse:
     """Give somebody else another role, from their next request on."""
-    return JSONResponse(shown_user(await visit.app.accounts.set_role(visit.me, user, role_named(body.role))))
+    return JSONResponse(shown(await visit.app.accounts.set_role(visit.me, user, role_named(body.role))))
 
 
 @users.delete("/{user}", response_model=answers.User, responses=documented(404, 409))
 async def disable_user(visit: Visit, user: Id) -> JSONResponse:
     """Disable the account: it is kept, all that it is signed in by ends, and it is let in no more."""
-    return JSONResponse(shown_user(await visit.app.accounts.disable(visit.me, user)))
-
-
-@tokens.get("/users/{user}/tokens", response_model=answers.Listed[answers.Token])
-async def list_tokens(visit: Visit, user: Id, part: Part) -> JSONResponse:
-    """What the user's clients come in by, without the tokens themselves."""
-    page = await visit.app.access.issued(visit.me, user, limit=part.limit, cursor=part.offset)
-    return listed(page, part, shown_token)
-
-
-@tokens.delete("/tokens/{token}", status_code=204, response_class=Response)
-async def revoke_token(visit: Visit, token: Id) -> Response:
-    """Take a token back: the next request with it is refused."""
-    await visit.app.access.revoke(visit.me, token)
-    return Response(status_code=204)
+    return JSONResponse(shown(await visit.app.accounts.disable(visit.me, user)))
 
 
 def _signed_in(signed_in: SignedIn) -> JSONResponse:
     told = {
-        "user": shown_user(signed_in.account),
+        "user": shown(signed_in.account),
         "token": signed_in.token,
         "expires_at": moment(signed_in.expires_at),
         "refresh_token": signed_in.refresh_token,

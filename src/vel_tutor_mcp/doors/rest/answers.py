@@ -51,18 +51,6 @@ class SignedIn(Open):
     refresh_token: str
 
 
-class Token(Open):
-    """What a client comes in by: `kind` is `client` where it was issued, `oauth` where it was allowed in a browser."""
-
-    id: str
-    kind: str
-    name: str | None
-    client_id: str | None
-    created_at: str
-    expires_at: str
-    revoked_at: str | None
-
-
 class RateLimits(Open):
     """`effective` is what holds, 0 for no limit; `used` is of users alone."""
 
@@ -222,6 +210,7 @@ class Token(Open):
     id: str
     kind: str
     name: str | None
+    client_id: str | None
     owner_id: str
     created_at: str
     expires_at: str

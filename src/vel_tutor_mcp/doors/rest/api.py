@@ -19,7 +19,6 @@ Answers = dict[int | str, dict[str, Any]]
 _ROUTERS = (
     accounts.auth,
     accounts.users,
-    accounts.tokens,
     limits.router,
     agents.router,
     tasks.router,

@@ -15,7 +15,7 @@ from vel_tutor_mcp.doors.bounds import TOO_LARGE
 from vel_tutor_mcp.doors.refusals import refusal
 from vel_tutor_mcp.doors.reply import ANSWERS, answer_to, sentence
 from vel_tutor_mcp.doors.rest.wrapping import limit_headers
-from vel_tutor_mcp.errors import InputError, TooManyTries, Unauthenticated, Unavailable, VelError
+from vel_tutor_mcp.errors import Forbidden, InputError, TooManyTries, Unauthenticated, Unavailable, VelError
 from vel_tutor_mcp.services.rates import Allowance
 from vel_tutor_mcp.services.reports import shortened
 
@@ -73,6 +73,8 @@ def problem(request: Request, error: VelError, details: Sequence[Mapping[str, st
         headers = {"retry-after": str(_RETRY_SECONDS)}
     elif isinstance(error, Unauthenticated):
         headers = {"www-authenticate": "Bearer"}
+    elif isinstance(error, Forbidden):
+        headers = {"www-authenticate": 'Bearer error="insufficient_scope"'}
     return refusal(request.url.path, row.status, row.code, sentence(error), headers, details)
 
 

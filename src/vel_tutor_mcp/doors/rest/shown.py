@@ -2,39 +2,10 @@
 
 from typing import Any
 
-from vel_tutor_mcp.auth.accounts import Account, Grant
 from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.models import Agent, Task
 from vel_tutor_mcp.services.agents import AgentTest
 from vel_tutor_mcp.services.reports import Told, full_task, moment, short_task, shown_agent, shown_decision, usd
-
-User = dict[str, Any]
-
-
-def shown_user(account: Account) -> User:
-    return {
-        "id": account.id,
-        "email": account.email,
-        "name": account.name,
-        "role": account.role,
-        "organisation": account.organisation,
-        "organisation_id": account.organisation_id,
-        "disabled_at": moment(account.disabled_at),
-        "created_at": moment(account.created_at),
-        "updated_at": moment(account.updated_at),
-    }
-
-
-def shown_token(grant: Grant) -> dict[str, Any]:
-    return {
-        "id": grant.id,
-        "kind": grant.kind,
-        "name": grant.name,
-        "client_id": grant.client_id,
-        "created_at": moment(grant.created_at),
-        "expires_at": moment(grant.expires_at),
-        "revoked_at": moment(grant.revoked_at),
-    }
 
 
 def listed_task(task: Task) -> dict[str, Any]:

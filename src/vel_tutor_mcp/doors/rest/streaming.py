@@ -8,7 +8,7 @@ from typing import Any
 from vel_tutor_mcp.doors.rest.asking import Asked
 from vel_tutor_mcp.doors.rest.shown import shown_task
 from vel_tutor_mcp.errors import VelError
-from vel_tutor_mcp.models import News
+from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services.streams import Chapter
 
 MAX_ID = 2**63 - 1

@@ -1,0 +1,27 @@
+"""What is told of a task or run while it runs, and what is kept of that."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is told of a task or run while it runs. `percent` 0-100; `passing` news (tokens so far) ends with the next.
+
+    `ended` says that whoever waits should look: it has ended, or a run waits for a person.
+    """
+
+    percent: float
+    message: str
+    passing: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvent:
+    """One line of a task's history."""
+
+    kind: str
+    message: str
+    percent: int
+    at: datetime
