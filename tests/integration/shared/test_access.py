@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 from people import FAST, PASSWORD, Front, front, new_address
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
 from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries, Unauthenticated
@@ -21,6 +20,7 @@ from vel_tutor_mcp.store import signing_keys
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, tries, users
 from vel_tutor_mcp.store.people_tables import signing_keys as key_rows
+from vel_tutor_mcp.store.places import database_of
 
 pytestmark = pytest.mark.anyio
 
