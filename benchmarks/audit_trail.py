@@ -18,7 +18,7 @@ import appender
 from databases import kinds_of_databases
 from measure import Measuring, Result, against, alone, both_in_turn, fewer
 
-from vel_tutor_mcp.app import database_of, upgrade
+from vel_tutor_mcp.app import upgrade
 from vel_tutor_mcp.services.audit.export import json_lines, sealed, write_lines
 from vel_tutor_mcp.services.audit.files import of_file
 from vel_tutor_mcp.services.audit.keeping import Keeping
@@ -29,6 +29,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, row_hash
 from vel_tutor_mcp.store.audit_reading import rows, standing
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.tables import audit_logs
 
 WRITERS, APPENDS = 8, 50

@@ -16,7 +16,7 @@ from uuid import uuid4
 from databases import kinds_of_databases
 from measure import Result, against, both_in_turn, fewer
 
-from vel_tutor_mcp.app import database_of, upgrade
+from vel_tutor_mcp.app import upgrade
 from vel_tutor_mcp.models import AgentConfig, AgentType, Attempt, NanoUsd, Outcome, Task, TaskRequest
 from vel_tutor_mcp.services import intake
 from vel_tutor_mcp.services.agents import insert
@@ -24,6 +24,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import attempts as attempt_rows
 from vel_tutor_mcp.store.tables import ledger, ledger_sums

@@ -19,13 +19,14 @@ from mcp import Client
 from measure import CONTROL, OURS, THEIRS, Result, against, fewer
 from upstream import upstream
 
-from vel_tutor_mcp.app import App, database_of, open_app
+from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import columns, tables
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.workflows.model import RunRequest
 
 MANY, FEW = 10_000, 10

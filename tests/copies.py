@@ -13,9 +13,9 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_at
 from vel_tutor_mcp.store.tables import audit_logs, metadata
 
 Row = dict[str, Any]

@@ -18,8 +18,8 @@ from planted import key
 from wires import Message, SsePair, StreamableHttp
 
 import vel_tutor_mcp
-from vel_tutor_mcp.app import FILE_NAME
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.store.places import FILE_NAME
 
 WAIT_SECONDS = 40.0
 COMMAND = (sys.executable, "-m", "vel_tutor_mcp")

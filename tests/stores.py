@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 import sqlalchemy as sa
 from postgresql import PostgresServer
 
-from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_at
 from vel_tutor_mcp.store.tables import metadata
 
 DATABASES = ("sqlite", "postgresql")

@@ -6,18 +6,15 @@ will run the work.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
-from vel_tutor_mcp.errors import ConfigurationError, ProviderError
+from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
@@ -69,13 +66,12 @@ from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
 from vel_tutor_mcp.settings import Settings, parts_of, user_name
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
-from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     import numpy as np
 
-FILE_NAME = "vel-tutor.db"
 _DISCOVERY_SECONDS = 2.0
 # Calls are also made by who runs no tasks, such as the tests of agents.
 _FEWEST_TASKS = 50
@@ -166,8 +162,8 @@ class Prepared:
     catalog: Catalog
     prices: Prices
     providers: dict[str, OpenAICompatible]
-    chance: "np.random.Generator"
-    estimates: Estimates
+    chance: "np.random.Generator | None"
+    estimates: Callable[[], Estimates]
 
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
@@ -279,13 +275,11 @@ class Prepared:
 
 
 def prepare(settings: Settings) -> Prepared:
-    """Everything that blocks: the folder, the database's schema, the lease, the providers' connections.
+    """Everything that blocks: the folder, the database's schema, the lease, what is read for decisions.
 
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
-    import numpy as np
-
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)
@@ -296,20 +290,30 @@ def prepare(settings: Settings) -> Prepared:
     # A library's lines would repeat prompts, or their whereabouts, in our log at INFO and DEBUG.
     for noisy in ("httpx2", "httpcore2", "openai", "alembic", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    prices = Prices(catalog)
-    prices.load()
-    if settings.learned_routing:
-        task_types.shipped()
-    return Prepared(
+    prepared = Prepared(
         settings=settings,
         database=database,
         engine=engine,
         catalog=catalog,
-        prices=prices,
+        prices=Prices(catalog),
         providers=_providers(settings, catalog),
-        chance=np.random.default_rng(),
-        estimates=estimates(catalog, settings.routing_weights, learned=settings.learned_routing),
+        chance=None,
+        estimates=cache(lambda: estimates(catalog, settings.routing_weights, learned=settings.learned_routing)),
     )
+    if settings.concurrency:
+        _read_for_decisions(prepared)
+    return prepared
+
+
+def _read_for_decisions(prepared: Prepared) -> None:
+    """In advance, so that no decision has to wait: half a second, which a process that runs no task does not pay."""
+    import numpy as np
+
+    prepared.prices.load()
+    if prepared.settings.learned_routing:
+        task_types.shipped()
+    prepared.estimates()
+    prepared.chance = np.random.default_rng()
 
 
 @asynccontextmanager
@@ -338,49 +342,10 @@ def upgrade(database: Database) -> None:
     schema.prepare(database, DbosEngine(database, lease_on(database)).migrate)
 
 
-def database_of(settings: Settings) -> Database:
-    """The database that the settings name; nothing is opened yet.
-
-    Raises:
-        ConfigurationError: VEL_TUTOR_DATABASE_URL cannot be read.
-    """
-    if settings.database_url is None:
-        return SqliteDatabase((settings.home / FILE_NAME).resolve(), settings.sqlite_synchronous)
-    return database_at(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
-
-
 def archives_of(settings: Settings, database: Database) -> Path | None:
     """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
     own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
     return settings.audit_archive or own
-
-
-def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:
-    """The database of a URL, which is never repeated in an error: it may hold a password.
-
-    Raises:
-        ConfigurationError: it is no URL of a database that we can use.
-    """
-    try:
-        url = make_url(url_text)
-    except (ArgumentError, ValueError):
-        raise _bad_url("it is no database URL") from None
-    match url.drivername.partition("+")[0]:
-        case "sqlite" if url.database:
-            return SqliteDatabase(Path(url.database).expanduser().resolve(), sqlite_synchronous)
-        case "postgresql" | "postgres":
-            if problem := unfit(url):
-                raise _bad_url(problem)
-            return PostgresDatabase(url)
-        case kind:
-            raise _bad_url(f"{kind} is not supported, or names no file")
-
-
-def _bad_url(why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The database URL cannot be used; {why}; write VEL_TUTOR_DATABASE_URL like "
-        "postgresql://user:password@host/name or sqlite:////absolute/path.db, or leave it out."
-    )
 
 
 def integrations_of(database: Database, settings: Settings, catalog: Catalog) -> Integrations:

@@ -13,8 +13,8 @@ from deployment import Deployment
 from server import COMMAND, Server, ToolRefused, alone, environment, one_sentence, serving
 from world import Providers
 
-from vel_tutor_mcp.app import FILE_NAME
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.store.places import FILE_NAME
 from vel_tutor_mcp.store.schema import revisions
 
 pytestmark = pytest.mark.anyio

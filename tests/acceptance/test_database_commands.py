@@ -17,8 +17,9 @@ from postgresql import PostgresServer, query
 from server import alone, one_sentence, serving, soon
 from world import Providers, settings_for
 
-from vel_tutor_mcp.app import FILE_NAME, database_at, open_app, upgrade
+from vel_tutor_mcp.app import open_app, upgrade
 from vel_tutor_mcp.models import TaskRequest
+from vel_tutor_mcp.store.places import FILE_NAME, database_at
 from vel_tutor_mcp.store.schema import revisions
 
 pytestmark = pytest.mark.anyio

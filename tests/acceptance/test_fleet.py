@@ -17,9 +17,9 @@ import pytest
 from server import COMMAND, RequestRefused, Server, ServerGone, ToolRefused, serving, soon
 from world import Providers
 
-from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.store import postgresql
 from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.places import database_at
 
 pytestmark = pytest.mark.anyio
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from stores import NewDatabase
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
+from vel_tutor_mcp.store.places import database_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from audit import ID, checkpoint, entries, fill_anew, harm, verdict
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services.audit.export import Format
@@ -25,6 +24,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import Flaw, row_hash
 from vel_tutor_mcp.store.audit_reading import rows
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_of
 
 Lines = list[str]
 Harm = Callable[[Lines], Lines]

@@ -6,9 +6,9 @@ from copies import chained, fill, writing
 from sqlalchemy.exc import DBAPIError
 from stores import clear
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.places import database_of
 
 ID = "917e6895-66c8-445f-b6d6-6f615c07879c"
 CONTENT = {

@@ -14,7 +14,7 @@ import pytest
 from audit import checkpoint, fill_anew, harm, kept
 
 import vel_tutor_mcp
-from vel_tutor_mcp.app import archives_of, database_of
+from vel_tutor_mcp.app import archives_of
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.services.audit.archives import archive_next, rows_of_archives
 from vel_tutor_mcp.services.audit.files import of_file
@@ -27,6 +27,7 @@ from vel_tutor_mcp.store.audit_chain import Flaw
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.audit_reading import rows, standing
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_of
 
 NOW = datetime.now(UTC)
 OLD, YOUNG = NOW - timedelta(days=91), NOW - timedelta(days=89)

@@ -15,7 +15,6 @@ from audit import fill_anew, harm, hash_anew, kept, signed, verdict
 from copies import writing
 
 import vel_tutor_mcp
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.services.audit.keeping import Keeping
 from vel_tutor_mcp.services.audit.keys import Keys, key_id
@@ -23,6 +22,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import Flaw
 from vel_tutor_mcp.store.audit_reading import standing
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.places import database_of
 
 APPENDS = int(os.environ.get("VEL_TEST_APPENDS", "240"))
 # To start takes most of their time.

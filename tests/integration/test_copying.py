@@ -20,7 +20,7 @@ from stores import DATABASES, clear, unguarded
 from times import examples
 from world import Providers, settings_for
 
-from vel_tutor_mcp.app import database_at, open_app, upgrade
+from vel_tutor_mcp.app import open_app, upgrade
 from vel_tutor_mcp.errors import Unavailable, VelError
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import TaskRequest, TaskStatus
@@ -28,6 +28,7 @@ from vel_tutor_mcp.services.moving import move
 from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.copying import Step
+from vel_tutor_mcp.store.places import database_at
 from vel_tutor_mcp.store.tables import metadata
 
 pytestmark = pytest.mark.anyio

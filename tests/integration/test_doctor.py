@@ -17,12 +17,13 @@ from planted import key
 from pydantic import SecretStr
 from world import Providers, settings_for
 
-from vel_tutor_mcp.app import FILE_NAME, database_of, open_app
+from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.services.doctor.checkup import bounded, check_up
 from vel_tutor_mcp.services.doctor.verdicts import Finding, Verdict
 from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store.places import FILE_NAME, database_of
 from vel_tutor_mcp.store.schema import revisions
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from world import Providers
 
-from vel_tutor_mcp.app import App, database_of, open_app
+from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.execution.liveness import ABSENT_SECONDS, FileLease, lease_on
@@ -26,6 +26,7 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema, tables, tasks
 from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.tables import attempts, audit_logs, task_events
 
 pytestmark = pytest.mark.anyio

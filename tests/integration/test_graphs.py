@@ -20,7 +20,6 @@ from interpreter import End, Fate, Flow, answer, interpret, is_fatal
 from noted import Services, first_rows, services_on
 from times import examples
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.models import Principal, Task, TaskError, TaskStatus
 from vel_tutor_mcp.services import record
@@ -28,6 +27,7 @@ from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import runs, schema, step_tasks
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.workflows.definition import ApprovalStep, MapStep
 from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus

@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError
 from stores import NewDatabase
 from world import shared_app, simulated_providers
 
-from vel_tutor_mcp.app import database_at
 from vel_tutor_mcp.auth import roles
 from vel_tutor_mcp.auth.roles import Reach
 from vel_tutor_mcp.errors import Conflict, VelError
@@ -32,6 +31,7 @@ from vel_tutor_mcp.store import inspection, paging, schema
 from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
 from vel_tutor_mcp.store.isolation import OF_NO_ORGANISATION, ROLE
+from vel_tutor_mcp.store.places import database_at
 from vel_tutor_mcp.store.tables import metadata
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("new_database", ["postgresql"], indirect=True)]

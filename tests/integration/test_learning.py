@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from ending import answered, begun, begun_again, concluded, decision_of, opened
 from noted import Services, first_rows, services_on
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import (
     Decision,
@@ -30,6 +29,7 @@ from vel_tutor_mcp.services.answers import Job
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import evidence, history, people, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.tables import ratings, route_decisions
 
 pytestmark = pytest.mark.anyio

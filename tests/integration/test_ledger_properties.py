@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from noted import CATALOG, PRICES
 from schedules import Clock, Schedule, most_taken
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.models import Attempt, AuditEntry, FailureKind, NanoUsd, Outcome
 from vel_tutor_mcp.routing.ledger import nano_usd, prompt_bytes
 from vel_tutor_mcp.routing.policy import SHORTEST_ANSWER, SHORTEST_REASONED_ANSWER
@@ -26,6 +25,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, history
 from vel_tutor_mcp.store.audit import Wanted, page
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Scope, begins
 from vel_tutor_mcp.store.tables import agents, ledger, ledger_sums, tasks
 from vel_tutor_mcp.store.tables import budgets as limits

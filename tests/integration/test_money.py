@@ -13,7 +13,7 @@ from stores import empty
 from times import examples
 from world import Providers
 
-from vel_tutor_mcp.app import App, database_of, open_app
+from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import (
     AgentConfig,
@@ -46,6 +46,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, available
 from vel_tutor_mcp.store.tables import ledger
 

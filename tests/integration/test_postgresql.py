@@ -14,7 +14,7 @@ from ports import HOST
 from postgresql import PostgresServer
 from world import Providers, settings_for
 
-from vel_tutor_mcp.app import App, database_at, open_app
+from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
 from vel_tutor_mcp.execution import liveness
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
@@ -30,6 +30,7 @@ from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
 from vel_tutor_mcp.store import database as store
 from vel_tutor_mcp.store import postgresql, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.places import database_at
 from vel_tutor_mcp.store.postgresql import SCHEMA, PostgresDatabase
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,6 @@ from noted import first_rows, services_on
 from stores import empty
 from times import examples
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.models import ENDED, Priority, Task, TaskError, TaskRequest, TaskStatus, Work
 from vel_tutor_mcp.news import TaskEvent
@@ -29,6 +28,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import history, schema, tasks
 from vel_tutor_mcp.store.audit_chain import GENESIS, entry_hash
 from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 

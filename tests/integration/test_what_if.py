@@ -9,7 +9,6 @@ import pytest
 from ending import answered
 from noted import Services, first_rows, services_on
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.models import Policy, Principal, Task
 from vel_tutor_mcp.routing.evaluation import FEWEST_ROWS
 from vel_tutor_mcp.services import what_if
@@ -17,6 +16,7 @@ from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.store.places import database_of
 
 pytestmark = pytest.mark.anyio
 

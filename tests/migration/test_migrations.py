@@ -23,12 +23,13 @@ from stores import DATABASES
 
 import vel_tutor_mcp
 from vel_tutor_mcp import leaves
-from vel_tutor_mcp.app import FILE_NAME, database_of, open_app, prepare
+from vel_tutor_mcp.app import open_app, prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.columns import Id, Utc
 from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.places import FILE_NAME, database_of
 from vel_tutor_mcp.store.tables import metadata
 
 REVISIONS = schema.revisions()

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from vel_tutor_mcp.errors import (
@@ -24,6 +23,9 @@ from vel_tutor_mcp.errors import (
 )
 from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import Told, full_task, shortened
+
+if TYPE_CHECKING:
+    from mcp_types import CallToolResult
 
 MAX_CHARACTERS = 20_000
 _MAX_OUTPUT_CHARACTERS = 12_000
@@ -70,20 +72,24 @@ def exit_code(error: VelError) -> int:
     return answer_to(error).exit_code
 
 
-def replied(text: str, data: dict[str, Any]) -> CallToolResult:
+def replied(text: str, data: dict[str, Any]) -> "CallToolResult":
     """A result: text for people and models, the same as data for programs."""
+    from mcp_types import CallToolResult, TextContent  # a fifth of a second, which no command pays for its exit code
+
     return CallToolResult(
         content=[TextContent(type="text", text=text[:MAX_CHARACTERS])], structured_content=_fitted(data)
     )
 
 
-def refused(message: str) -> CallToolResult:
+def refused(message: str) -> "CallToolResult":
+    from mcp_types import CallToolResult, TextContent
+
     return CallToolResult(content=[TextContent(type="text", text=message)], is_error=True)
 
 
 def listed(
     name: str, page: Page[Row], show: Callable[[Row], dict[str, Any]], line: Callable[[Row], str]
-) -> CallToolResult:
+) -> "CallToolResult":
     """A page of a list, cut to what fits an answer."""
     page = page.first(_rows_that_fit(page, show))
     data = {name: [show(row) for row in page.rows], "next_cursor": page.cursor}
@@ -102,7 +108,7 @@ def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]]) -> in
     return len(page.rows)
 
 
-def task_replied(told: Told) -> CallToolResult:
+def task_replied(told: Told) -> "CallToolResult":
     """A task: its answer where there is one, else where it stands and what to do next."""
     data = full_task(told)
     text = answer_text(data["output"])

@@ -1,7 +1,7 @@
 """Route decisions: gathers what the pure policy needs. Nothing here makes a call or costs anything."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Routes:
         chance: "np.random.Generator | None" = None,
         pace: Pace | None = None,
         warmth: Warmth | None = None,
-        estimates: Estimates | None = None,
+        estimates: Callable[[], Estimates] = Estimates,
         of_day: NanoUsd | None = None,
     ) -> None:
         self.configured = configured
@@ -69,7 +69,7 @@ class Routes:
         self._chance = chance
         self._pace = pace or Pace()
         self._warmth = warmth or Warmth()
-        self._estimates = estimates or Estimates()
+        self._estimates = estimates
         self._of_day = of_day
 
     @allows(Operation.ROUTE_EXPLAIN)
@@ -127,7 +127,7 @@ class Routes:
         whole, now = prompt if sent is None else sent, time.time()
         size = prompt_bytes(config.system_prompt, whole, *schemas)
         seen = features(prompt, task_type, learned=self._learned)
-        difficulty, learned = self._estimates.of(prompt, seen)
+        difficulty, learned = self._estimates().of(prompt, seen)
         return RouteRequest(
             features=replace(seen, difficulty=difficulty),
             learned=learned,

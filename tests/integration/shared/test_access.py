@@ -13,7 +13,6 @@ from issuer import Issuer
 from people import FAST, Front, front, new_address
 from planted import MARK, OTHER_PASSWORD, PASSWORD
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
 from vel_tutor_mcp.errors import (
@@ -34,6 +33,7 @@ from vel_tutor_mcp.store import signing_keys
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, tries, users
 from vel_tutor_mcp.store.people_tables import signing_keys as key_rows
+from vel_tutor_mcp.store.places import database_of
 
 pytestmark = pytest.mark.anyio
 

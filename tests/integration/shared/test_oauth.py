@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from people import Front, front, new_address
 from planted import PASSWORD
 
-from vel_tutor_mcp.app import database_of
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.errors import OAuthRefused, TooManyTries, Unauthenticated
 from vel_tutor_mcp.services import oauth_clients, record
@@ -22,6 +21,7 @@ from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import authorizations
 from vel_tutor_mcp.store.people_tables import oauth_clients as client_rows
+from vel_tutor_mcp.store.places import database_of
 
 pytestmark = pytest.mark.anyio
 

@@ -29,10 +29,10 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 
 async def _examine(*, as_json: bool) -> None:
-    from vel_tutor_mcp.app import database_of
     from vel_tutor_mcp.services.doctor.checkup import check_up
     from vel_tutor_mcp.services.doctor.verdicts import Verdict, worst
     from vel_tutor_mcp.settings import load_settings
+    from vel_tutor_mcp.store.places import database_of
 
     findings = await check_up(load_settings, database_of)
     verdict = worst(findings)

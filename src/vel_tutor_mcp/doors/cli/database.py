@@ -76,9 +76,9 @@ def copy(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Copy everything to another, empty database, compare every row, and leave this one as it is."""
-    from vel_tutor_mcp.app import database_at
     from vel_tutor_mcp.app import upgrade as upgrade_tables
     from vel_tutor_mcp.services.moving import move
+    from vel_tutor_mcp.store.places import database_at
 
     source = _database()
     with _told_of("--to", ""):
@@ -100,8 +100,8 @@ def copy(
 
 
 def _database() -> "Database":
-    from vel_tutor_mcp.app import database_of
     from vel_tutor_mcp.settings import load_settings
+    from vel_tutor_mcp.store.places import database_of
 
     return database_of(load_settings())
 
