@@ -1,8 +1,9 @@
 """Clients that sign in by OAuth as real ones do: the official SDKs', with a person at a browser."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +13,11 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from node_programs import Program, packages
-from pydantic import AnyUrl
-from server import WAIT_SECONDS, soon
+from pydantic import AnyUrl, SecretStr
+from server import COMMAND, WAIT_SECONDS, Server, soon
+
+from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.settings import Settings
 
 # What a person does at the address that a client sends them to, until their page says that they are `BACK`.
 Person = Callable[[str], Awaitable[None]]
@@ -22,7 +26,25 @@ BACK = "back at the client"
 SdkClient = Callable[[str, Person], Awaitable[tuple[list[str], list[str]]]]
 
 
-class _Returning:
+@asynccontextmanager
+async def served_at(url: str, folder: Path, **variables: str) -> AsyncIterator[tuple[App, httpx2.AsyncClient]]:
+    """A server that knows under which URL clients come; the product on the same home, and a client without a token."""
+    own = {"VEL_TUTOR_PUBLIC_URL": url, "VEL_TUTOR_CONCURRENCY": "0", "OPENAI_API_KEY": "never called"}
+    command = [*COMMAND, "serve", "--transport", "http", "--port", str(urlsplit(url).port)]
+    async with (
+        Server(folder, own | variables, command) as server,
+        httpx2.AsyncClient(base_url=url, trust_env=False, timeout=WAIT_SECONDS) as http,
+    ):
+        try:
+            await soon(server.address())
+            settings = Settings(home=server.home, concurrency=0, openai_api_key=SecretStr("never called"))
+            async with open_app(settings, guest=True) as app:
+                yield app, http
+        finally:
+            server.terminate()
+
+
+class Returning:
     """Where a client waits for its person: `address`, which tells in the end how they came."""
 
     async def __aenter__(self) -> Self:
@@ -70,7 +92,7 @@ class _Kept:
 
 
 async def python_sdk(address: str, person: Person) -> tuple[list[str], list[str]]:
-    async with _Returning() as returning:
+    async with Returning() as returning:
 
         async def returned() -> AuthorizationCodeResult:
             said = {name: values[0] for name, values in parse_qs(urlsplit(await returning.url()).query).items()}
@@ -94,7 +116,7 @@ async def python_sdk(address: str, person: Person) -> tuple[list[str], list[str]
 def typescript_sdk(version: str) -> SdkClient:
     async def found(address: str, person: Person) -> tuple[list[str], list[str]]:
         async with (
-            _Returning() as returning,
+            Returning() as returning,
             Program(packages(), "client", address, version, returning.address) as client,
         ):
             await person((await client.said())["authorize"])

@@ -16,12 +16,8 @@ from node_programs import Program
 from people import Front, front
 from playwright.async_api import Browser
 from ports import free_port
-from pydantic import SecretStr
-from server import COMMAND, WAIT_SECONDS, Server, soon
-from signing_in import BACK, SDKS, SdkClient
-
-from vel_tutor_mcp.app import open_app
-from vel_tutor_mcp.settings import Settings
+from server import WAIT_SECONDS, soon
+from signing_in import BACK, SDKS, SdkClient, served_at
 
 pytestmark = pytest.mark.anyio
 
@@ -61,27 +57,13 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory, node: Path) -> AsyncIterator[Place]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{free_port()}"
     async with Program(node, "provider", url) as provider:
         provider.tell({"keys": [private(RSA_KEY, "first", "RS256")]})
         issuer = (await provider.said())["issuer"]
-        variables = {
-            "VEL_TUTOR_PUBLIC_URL": url, "VEL_TUTOR_OIDC_ISSUER": issuer, "VEL_TUTOR_CONCURRENCY": "0",
-            "OPENAI_API_KEY": "never called",
-        }  # fmt: skip
-        command = [*COMMAND, "serve", "--transport", "http", "--port", str(port)]
-        async with (
-            Server(tmp_path_factory.mktemp("outside"), variables, command) as server,
-            httpx2.AsyncClient(base_url=url, trust_env=False, timeout=WAIT_SECONDS) as http,
-        ):
-            try:
-                await soon(server.address())
-                settings = Settings(home=server.home, concurrency=0, openai_api_key=SecretStr("never called"))
-                async with open_app(settings, guest=True) as app:
-                    yield Place(url, issuer, provider, front(app, issuer=issuer), http)
-            finally:
-                server.terminate()
+        folder = tmp_path_factory.mktemp("outside")
+        async with served_at(url, folder, VEL_TUTOR_OIDC_ISSUER=issuer) as (app, http):
+            yield Place(url, issuer, provider, front(app, issuer=issuer), http)
 
 
 @pytest.mark.parametrize("client", SDKS.values(), ids=SDKS)

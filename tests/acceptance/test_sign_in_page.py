@@ -1,0 +1,143 @@
+"""Our own sign-in page in a real browser: for the official SDKs' clients, by keyboard, on a phone, light and dark."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx2
+import pytest
+from browser import page_of
+from people import PASSWORD, Front, front
+from playwright.async_api import Browser, Page
+from ports import free_port
+from signing_in import BACK, SDKS, Returning, SdkClient, served_at
+
+pytestmark = pytest.mark.anyio
+
+PHONE = {"width": 360, "height": 640}
+SCHEMES = ("light", "dark")
+# Of which element the keyboard's next key is, as a person would name it.
+FOCUSED = "(document.activeElement.name || '') + ' ' + (document.activeElement.value || '')"
+WIDER_THAN_THE_SCREEN = "document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth"
+OUTLINED = "getComputedStyle(document.activeElement).outlineStyle"
+
+
+@dataclass
+class Place:
+    """A server at `url`, and beside it the product on the same home, where accounts are made."""
+
+    url: str
+    desk: Front
+    http: httpx2.AsyncClient
+
+    async def person(self) -> str:
+        """The e-mail of a new account, whose first try nobody else's tries stand against."""
+        await self.desk.pass_a_minute()
+        return str((await self.desk.join()).email)
+
+    async def asked_at(self, callback: str) -> str:
+        """The address that a new client sends its person to."""
+        registered = await self.http.post("/oauth/register", json={"client_name": "Keys", "redirect_uris": [callback]})
+        asked = {
+            "response_type": "code", "client_id": registered.json()["client_id"], "redirect_uri": callback,
+            "code_challenge": "x" * 43, "code_challenge_method": "S256", "state": "kept", "resource": self.url,
+        }  # fmt: skip
+        return f"{self.url}/oauth/authorize?{urlencode(asked)}"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with served_at(url, tmp_path_factory.mktemp("page")) as (app, http):
+        yield Place(url, front(app), http)
+
+
+async def faults(page: Page, node: Path) -> list[tuple[str, str]]:
+    """What axe finds wrong for people who use more than their eyes, with the first place."""
+    await page.evaluate((node / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+    found: dict[str, Any] = await page.evaluate("axe.run()")
+    return [(row["id"], row["nodes"][0]["html"]) for row in found["violations"]]
+
+
+@pytest.mark.parametrize("client", SDKS.values(), ids=SDKS)
+async def test_a_person_signs_in_and_allows_a_client_without_scripts(
+    place: Place, browser: Browser, client: SdkClient
+) -> None:
+    email = await place.person()
+
+    async def person(address: str) -> None:
+        assert address.startswith(f"{place.url}/oauth/authorize?")
+        async with page_of(browser, java_script_enabled=False) as page:
+            await page.goto(address)
+            await page.fill("input[name=email]", email)
+            await page.fill("input[name=password]", PASSWORD)
+            await page.click("button")
+            await page.click("button[name=decision][value=allow]")
+            await page.wait_for_selector(f"text={BACK}")
+
+    tools, agents = await client(f"{place.url}/mcp", person)
+    assert {"task_submit", "agent_list"} <= set(tools)
+    assert agents == ["default"]
+
+
+async def test_the_keyboard_and_the_width_of_a_phone_are_enough(place: Place, browser: Browser) -> None:
+    email = await place.person()
+    async with Returning() as returning, page_of(browser, viewport=PHONE) as page:
+        await page.goto(await place.asked_at(returning.address))
+        for told in (email, "Wrong-Passw0rd"):  # the first field has the focus
+            assert await page.evaluate(OUTLINED) == "solid"
+            assert not await page.evaluate(WIDER_THAN_THE_SCREEN)
+            await page.keyboard.type(told)
+            await page.keyboard.press("Tab" if told == email else "Enter")
+        await page.wait_for_selector("[role=alert]")
+        assert (await page.evaluate(FOCUSED)).strip() == "password"  # the e-mail stands there still
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("button[value=allow]")
+        assert not await page.evaluate(WIDER_THAN_THE_SCREEN)
+        passed: list[str] = []
+        while not passed or passed[-1] != "decision allow":
+            await page.keyboard.press("Tab")
+            passed.append(await page.evaluate(FOCUSED))
+            assert await page.evaluate(OUTLINED) == "solid"
+        assert passed == ["decision deny", "decision allow"]
+        await page.keyboard.press("Enter")
+        said = dict(parse_qsl(urlsplit(await returning.url()).query))
+    assert said.keys() == {"code", "iss", "state"}
+    assert (said["iss"], said["state"]) == (place.url, "kept")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_axe_finds_no_fault_on_any_page(place: Place, browser: Browser, node: Path, scheme: str) -> None:
+    email = await place.person()
+    callback = "http://127.0.0.1:9/callback"
+    async with page_of(browser, viewport=PHONE, color_scheme=scheme) as page:
+        await page.goto(await place.asked_at(callback))
+        assert await faults(page, node) == []
+        await page.fill("input[name=email]", email)
+        await page.fill("input[name=password]", "Wrong-Passw0rd")
+        await page.click("button")
+        await page.wait_for_selector("[role=alert]")
+        assert await faults(page, node) == []
+        await page.fill("input[name=password]", PASSWORD)
+        await page.click("button")
+        await page.wait_for_selector("button[value=allow]")
+        assert await faults(page, node) == []
+        await page.goto(f"{place.url}/oauth/authorize?client_id=nobody")
+        await page.wait_for_selector("[role=alert]")
+        assert await faults(page, node) == []
+
+
+async def test_a_page_that_somebody_else_shows_in_a_frame_is_not_shown(place: Place, browser: Browser) -> None:
+    async with page_of(browser) as page:
+        await page.set_content(f'<iframe src="{await place.asked_at("http://127.0.0.1:9/callback")}"></iframe>')
+        frame = page.frames[-1]
+        await frame.wait_for_load_state()
+        assert await frame.query_selector("input") is None
