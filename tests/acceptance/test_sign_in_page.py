@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx2
 import pytest
 from browser import page_of
-from people import PASSWORD, Front, front
+from people import Front, front
+from planted import PASSWORD
 from playwright.async_api import Browser, Page
 from ports import free_port
 from signing_in import BACK, SDKS, Returning, SdkClient, served_at
