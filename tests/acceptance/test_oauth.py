@@ -288,10 +288,15 @@ async def test_codes_are_good_once_and_clients_that_flood_are_held_up(team: Plac
     assert (good.status_code, good.headers["cache-control"]) == (200, "no-store")
     bearing = {"authorization": f"Bearer {good.json()['access_token']}"}
     assert (await browser.http.get("/api/users/me", headers=bearing)).json()["email"] == account.name
+    (kept,) = (await browser.http.get("/api/tokens", headers=bearing)).json()["data"]
+    assert (kept["kind"], kept["name"]) == ("oauth", "Raw")
     again = await browser.http.post("/oauth/token", data=form | {"code_verifier": VERIFIER})
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     assert answer["code"] not in again.text
     assert (await browser.http.get("/api/users/me", headers=bearing)).status_code == 401
+    pair = (await team.desk.enter(account)).token
+    gone = await browser.http.delete(f"/api/tokens/{kept['id']}", headers={"authorization": f"Bearer {pair}"})
+    assert gone.status_code == 204  # as it was already
     other = await browser.http.post("/oauth/token", data={"grant_type": "password"})
     assert (other.status_code, other.json()["error"]) == (400, "unsupported_grant_type")
 
