@@ -1,6 +1,6 @@
 """Sign-ins on the page of OAuth, from the browser's session to the code that a client takes; kept as hashes.
 
-A session is good until its user decides, and a code once: each is one update that only the first comer makes.
+A session is good until its user decides, and a code once: using it is one update that only the first comer makes.
 """
 
 from dataclasses import dataclass
@@ -47,10 +47,10 @@ async def end_session(tx: Transaction, session_hash: str) -> None:
     await tx.execute(authorizations.delete().where(authorizations.c.session_hash == session_hash))
 
 
-async def give_code(tx: Transaction, session_hash: str, **values: Any) -> bool:
-    """Put a code, with what it is bound to, in place of the session; whether it was not ended before."""
+async def give_code(tx: Transaction, session_hash: str, **values: Any) -> None:
+    """Put a code, with what it is bound to, in place of the session."""
     this = authorizations.update().where(authorizations.c.session_hash == session_hash)
-    return bool((await tx.execute(this.values(session_hash=None, **values))).rowcount)
+    await tx.execute(this.values(session_hash=None, **values))
 
 
 async def of_code(tx: Transaction, code_hash: str) -> Authorization | None:

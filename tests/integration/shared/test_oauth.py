@@ -169,13 +169,14 @@ async def test_of_two_processes_at_once_one_redeems_a_code(desk: Front) -> None:
 async def test_a_session_is_good_for_one_decision(desk: Front) -> None:
     account, query = await desk.join(), await query_of(desk)
     asked = await desk.oauth.asked(query, [], "")
-    for session in (await session_of(desk, account), await session_of(desk, account)):
-        assert await desk.oauth.visitor(session) == account.principal
-    await desk.oauth.deny(session, asked, "")
-    assert await desk.oauth.visitor(session) is None
     for decide in (desk.oauth.allow, desk.oauth.deny):
-        with pytest.raises(Unauthenticated, match="any more"):
-            await decide(session, asked, "")
+        session = await session_of(desk, account)
+        assert await desk.oauth.visitor(session) == account.principal
+        await decide(session, asked, "")
+        assert await desk.oauth.visitor(session) is None
+        for again in (desk.oauth.allow, desk.oauth.deny):
+            with pytest.raises(Unauthenticated, match="any more"):
+                await again(session, asked, "")
     assert len(await desk.recorded("client_denied")) == 1
 
 
