@@ -141,8 +141,8 @@ class Access:
     async def issued(
         self, principal: Principal, user: str | None = None, *, limit: int = 20, cursor: Start = None
     ) -> Page[Grant]:
-        """What clients of the principal or, for administrators, of another user come in by: issued tokens, and what
-        they were allowed by OAuth; without the tokens themselves, newest first.
+        """What clients of the principal or, for administrators, of another user come in by, issued or allowed by OAuth,
+        without the tokens themselves, newest first.
 
         Raises:
             NotFound: no such user.
