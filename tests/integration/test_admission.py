@@ -86,22 +86,17 @@ def peak(provider: SimulatedProvider) -> int:
 
 
 async def test_a_user_with_few_tasks_does_not_wait_for_one_with_many(settings: Settings, providers: Providers) -> None:
-    async with opened(settings, concurrency=4) as app:
+    async with opened(settings, concurrency=0) as app:
         many, few = await user(app, "many"), await user(app, "few")
-        providers.groq.faults = [STALL] * 4
-        busy = await submitted(app, many, 4)
-        await open_at(providers.groq, 4)
-        first, second = await submitted(app, many, 100), await submitted(app, few, 5)
+        await submitted(app, many, 60)
+        asked = await submitted(app, few, 5)
 
-        for task in busy:
-            await app.tasks.cancel(many, task.id)
-        assert {told.task.status for told in await ended(app, few, second)} == {TaskStatus.COMPLETED}
-        done = await app.tasks.list(many, status=TaskStatus.COMPLETED, limit=100)
-        assert len(done.rows) < 50
-        assert {told.task.status for told in await ended(app, many, first)} == {TaskStatus.COMPLETED}
+    async with opened(settings, concurrency=4) as app:
+        assert {told.task.status for told in await ended(app, few, asked)} == {TaskStatus.COMPLETED}
 
-    order = [received.prompt.split()[0] for received in providers.groq.requests[4:]]
-    assert order[:14].count("few") == 5
+    # By age theirs would be the last five of 65; in turn the last is the tenth, on a slow machine one soon after it.
+    order = [received.prompt.split()[0] for received in providers.groq.requests]
+    assert order[:40].count("few") == 5
 
 
 async def test_a_task_begins_when_its_time_has_come_and_not_before(app: App, me: Principal) -> None:
