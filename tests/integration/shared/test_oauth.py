@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -82,7 +82,7 @@ async def test_who_allows_a_client_lets_it_in_as_themselves(desk: Front) -> None
 
     caller = await desk.access.verify(pair.token)
     content = jwt.decode(pair.token, options={"verify_signature": False})
-    assert caller.principal == flow.account.principal
+    assert caller.principal == replace(flow.account.principal, by="oauth")
     assert (content["aud"], content["scope"], content["client_id"]) == (URL, "mcp", flow.form["client_id"])
     assert [grant.name for grant in (await desk.access.issued(flow.account.principal)).rows] == ["Editor"]
     for action in ("signed_in", "client_allowed", "client_connected"):
@@ -204,7 +204,7 @@ async def test_a_person_takes_back_what_a_client_has_and_the_client_gives_it_bac
     stranger = {"token": pairs[0].token, "client_id": await registered(desk)}
     with pytest.raises(OAuthRefused, match="another client"):
         await desk.oauth.revoke(stranger)
-    assert (await desk.access.verify(pairs[0].token)).principal == flows[0].account.principal
+    assert (await desk.access.verify(pairs[0].token)).principal.user_id == flows[0].account.id
 
     await desk.oauth.revoke({"token": pairs[0].token, "client_id": flows[0].form["client_id"]})
     await desk.oauth.revoke({"token": pairs[1].refresh_token, "client_id": flows[1].form["client_id"]})
@@ -291,7 +291,7 @@ async def test_a_client_is_known_by_the_document_at_its_address(desk: Front) -> 
     asked = await desk.oauth.asked(query, [], "")
     code = await desk.oauth.allow(await session_of(desk, account), asked, "")
     form = {"code": code, "client_id": DOCUMENT, "code_verifier": VERIFIER}
-    assert (await desk.access.verify((await desk.oauth.redeem(form, [], "")).token)).principal == account.principal
+    assert (await desk.access.verify((await desk.oauth.redeem(form, [], "")).token)).principal.user_id == account.id
 
 
 DOCUMENTS = {
