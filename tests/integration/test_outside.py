@@ -116,6 +116,7 @@ async def test_an_issuer_that_is_back_is_asked_after_the_floor(issuer: Issuer, d
     assert "status 503" in await refused(door, issuer.token(US))
     clock.seconds += FLOOR_SECONDS
     assert (await door.verified(issuer.token(US))).subject == "someone"
+    assert "no key of its issuer" in await refused(door, issuer.token(US, "made up"))
 
 
 DOCUMENT = "/.well-known/openid-configuration"
