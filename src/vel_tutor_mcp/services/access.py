@@ -10,6 +10,7 @@ from vel_tutor_mcp.auth.roles import Operation, may_to
 from vel_tutor_mcp.errors import InputError, NotFound, NotYours, Unauthenticated
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.bearers import Bearers
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
@@ -39,6 +40,7 @@ class Access:
         self._database = database
         self._credentials = credentials
         self._keyring = keyring
+        self._bearers = Bearers(database)
         self._pairs = Pairs(database, keyring)
         self._refusals = Refusals(database, credentials.nobody)
 
@@ -65,7 +67,7 @@ class Access:
             Unauthenticated: it is none that is good; says why.
         """
         claims = await self._keyring.verified(token)
-        principal = await self._bearer(claims.organisation_id, claims.grant_id)
+        principal = await self._bearers.of(claims.organisation_id, claims.grant_id)
         if principal is None or principal.user_id != claims.user_id:
             raise Unauthenticated("The token was revoked; its sign-in has ended, or the account is disabled; sign in.")
         return Caller(principal=principal, grant_id=claims.grant_id, expires_at=claims.expires_at)
@@ -126,11 +128,6 @@ class Access:
             if await grants.revoke(tx, grant.id, at):
                 await audit.append(tx, principal, "token_revoked", f"grant:{grant.id}", {"name": grant.name}, at)
         return grant
-
-    @unbroken
-    async def _bearer(self, within: str, grant_id: str) -> Principal | None:
-        async with self._database.read(within) as tx:
-            return await grants.bearer(tx, grant_id)
 
     @unbroken
     async def _begin(self, account: Account, address: str) -> Renewal:

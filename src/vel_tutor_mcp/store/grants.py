@@ -1,5 +1,6 @@
 """What tokens are good by, and the refresh tokens that prolong a sign-in."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -30,15 +31,20 @@ async def insert(tx: Transaction, grant: Grant) -> None:
 
 async def bearer(tx: Transaction, grant_id: str) -> Principal | None:
     """Whose grant it is, as they are now; None where it was revoked or there is none, or they are disabled."""
+    return (await bearers(tx, (grant_id,))).get(grant_id)
+
+
+async def bearers(tx: Transaction, grant_ids: Collection[str]) -> dict[str, Principal]:
+    """Whose grants these are, as `bearer` says it, by grant."""
     query = (
-        sa.select(users.c.id, users.c.organisation_id, users.c.name, users.c.role)
+        sa.select(grants.c.id.label("grant_id"), users.c.id, users.c.organisation_id, users.c.name, users.c.role)
         .join_from(grants, users, grants.c.owner_id == users.c.id)
-        .where(grants.c.id == grant_id, grants.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
+        .where(grants.c.id.in_(grant_ids), grants.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
     )
-    row = (await tx.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
+    return {
+        row.grant_id: Principal(user_id=row.id, organisation_id=row.organisation_id, name=row.name, role=row.role)
+        for row in await tx.execute(query)
+    }
 
 
 async def allow(tx: Transaction, grant_id: str, client_id: str, name: str) -> None:
