@@ -11,6 +11,7 @@ from vel_tutor_mcp.auth.roles import Operation, may_to
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound, NotYours, Unauthenticated
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.bearers import Bearers
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.inputs import check_text
 from vel_tutor_mcp.services.keyring import Keyring
@@ -45,6 +46,7 @@ class Access:
         self._credentials = credentials
         self._keyring = keyring
         self._outside = outside
+        self._bearers = Bearers(database)
         self._pairs = Pairs(database, keyring)
         self._refusals = Refusals(database, credentials.nobody)
 
@@ -73,7 +75,7 @@ class Access:
         if self._outside is not None and self._outside.issued(token):
             return await self._outside.verify(token)
         claims = await self._keyring.verified(token)
-        principal = await self._bearer(claims.organisation_id, claims.grant_id)
+        principal = await self._bearers.of(claims.organisation_id, claims.grant_id)
         if principal is None or principal.user_id != claims.user_id:
             raise Unauthenticated("The token was revoked; its sign-in has ended, or the account is disabled; sign in.")
         return Caller(principal=principal, grant_id=claims.grant_id, expires_at=claims.expires_at)
@@ -173,11 +175,6 @@ class Access:
                 await audit.append(tx, principal, "token_revoked", f"grant:{grant.id}", {"name": grant.name}, at)
                 grant = replace(grant, revoked_at=at)
         return grant
-
-    @unbroken
-    async def _bearer(self, within: str, grant_id: str) -> Principal | None:
-        async with self._database.read(within) as tx:
-            return await grants.bearer(tx, grant_id)
 
     @unbroken
     async def _begin(self, account: Account, address: str) -> Renewal:

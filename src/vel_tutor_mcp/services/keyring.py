@@ -1,5 +1,6 @@
 """The keys of tokens: this home's own signs, everyone's verify. A new one signs from month to month."""
 
+import hashlib
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 SIGNS_FOR = timedelta(days=30)
 # So much longer every key is kept: more than the life of a token of a sign-in.
 _SPARE = timedelta(days=2)
+# Tokens whose signature was good are known again by their hash, until they expire; what was revoked is not asked here.
+_MOST_VERIFIED = 10_000
 
 
 class Keyring:
@@ -35,6 +38,7 @@ class Keyring:
         self._url = url
         self._own: tuple[SigningKey, datetime] | None = None
         self._public: dict[str, Ed25519PublicKey] = {}
+        self._verified: dict[bytes, Claims] = {}
 
     async def signed(self, claims: "Claims") -> str:
         """Raises:
@@ -49,6 +53,17 @@ class Keyring:
         """Raises:
         Unauthenticated: see `Tokens.verified`.
         """
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        known = self._verified.get(digest)
+        if known is not None and known.expires_at > record.now():
+            return known
+        claims = await self._verified_anew(token)
+        if len(self._verified) >= _MOST_VERIFIED:
+            self._verified.clear()
+        self._verified[digest] = claims
+        return claims
+
+    async def _verified_anew(self, token: str) -> "Claims":
         from vel_tutor_mcp.auth.tokens import key_id, public_key
 
         named = key_id(token)

@@ -137,6 +137,17 @@ async def test_guesses_get_nobody_in_and_leave_nothing_that_grows(desk: Front) -
     assert (await desk.enter(account)).account == account
 
 
+async def test_callers_at_once_are_each_known_as_themselves_and_a_revoked_one_is_found_out(desk: Front) -> None:
+    people = [await desk.join() for _ in range(3)]
+    tokens = [(await desk.enter(account)).token for account in people]
+    callers = [await desk.access.verify(token) for token in tokens]
+    await desk.access.sign_out(callers[0])
+    answers = await asyncio.gather(*(desk.access.verify(token) for token in tokens * 4), return_exceptions=True)
+    revoked = [answer for answer in answers if isinstance(answer, Unauthenticated)]
+    assert [answer for answer in answers if answer not in revoked] == callers[1:] * 4
+    assert len(revoked) == 4
+
+
 async def test_a_refresh_token_brings_the_next_pair_once(desk: Front) -> None:
     first = await desk.enter(await desk.join())
     second = await desk.access.refresh(first.refresh_token, "")
