@@ -17,6 +17,7 @@ import durable
 import memory
 import money
 import parts
+import projects
 import provider
 import rest
 import routed
@@ -50,6 +51,7 @@ BENCHMARKS = {
     "rest": rest.results,
     "audit": audit_trail.results,
     "parts": parts.results,
+    "projects": projects.results,
     "availability": availability.results,
     "switching": switching.results,
     "trace": trace.results,

@@ -100,6 +100,8 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "audit.search": lambda _: (),
     "audit.verify": lambda _: (),
     "audit.export": lambda _: ("csv", len),
+    "projects.list": lambda _: ("/nowhere",),
+    "projects.get": lambda _: ("0123456789ab",),
     "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
     "accounts.list": lambda _: (),
     "accounts.me": lambda _: (),

@@ -53,6 +53,7 @@ from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.oauth_clients import Clients
 from vel_tutor_mcp.services.outside import Outside
+from vel_tutor_mcp.services.projects import Projects
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
@@ -101,6 +102,7 @@ class App:
     budgets: Budgets
     integrations: Integrations
     audit: Audit
+    projects: Projects
     streams: Streams
     rates: Rates
     repeats: Repeats
@@ -209,6 +211,7 @@ class Prepared:
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
             audit=Audit(self.database, keys, archives),
+            projects=Projects(self.database, self.settings.home),
             streams=Streams(self.database, hub, lambda: admission.closing),
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),

@@ -16,6 +16,7 @@ from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.models import LONGEST_ISSUER, MAX_USD
 
 PREFIX = "VEL_TUTOR_"
+TASK_MASTER = "task-master-mcp"
 _CATALOG = "catalog"
 _KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _PRIVATE_WAY = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/\S*)?"
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     private_networks: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
     secret_key: SecretStr | None = None
+    task_master_command: str = TASK_MASTER
     audit_days: Annotated[int, Field(ge=1)] = 90
     audit_archive: Path | None = None
     audit_key: SecretStr | None = None

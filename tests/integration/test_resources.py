@@ -59,6 +59,7 @@ async def test_all_are_published_with_title_description_and_type(client: Client)
         "guide://{topic}": MARKDOWN,
         "run://{id}": JSON,
         "workflow://{id}": JSON,
+        "taskmaster://{project}/tasks": JSON,
     }
     assert all(resource.title and resource.description for resource in resources)
     assert all(template.title and template.description for template in templates)

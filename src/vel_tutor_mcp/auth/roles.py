@@ -48,6 +48,7 @@ class Operation(StrEnum):
     USER_WRITE = "user_write"
     LIMIT_READ = "limit_read"
     LIMIT_WRITE = "limit_write"
+    TASKMASTER_READ = "taskmaster_read"
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an operation's name
 
 
@@ -88,6 +89,7 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.USER_WRITE: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
     Operation.LIMIT_READ: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.LIMIT_WRITE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
+    Operation.TASKMASTER_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),  # folders of the server's machine
 }
 _REACH = {(role, operation): row[column] for operation, row in _TABLE.items() for column, role in enumerate(_COLUMNS)}
 # Nobody gives a role that may do more than their own.

@@ -27,6 +27,8 @@ from vel_tutor_mcp.services.reports import Told, full_task, shortened
 if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
+    from vel_tutor_mcp.services.project_reports import ToldProject
+
 MAX_CHARACTERS = 20_000
 _MAX_OUTPUT_CHARACTERS = 12_000
 _ROOM_FOR_ENVELOPE = 500
@@ -99,8 +101,22 @@ def listed(
     return replied("\n".join(lines), data)
 
 
-def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]]) -> int:
-    left = MAX_CHARACTERS - _ROOM_FOR_ENVELOPE
+def items_listed(told: "ToldProject") -> "CallToolResult":
+    """The items of a Task Master project: how it stands as a whole, then a page of them."""
+    head, page = told.shown(), told.items
+    page = page.first(_rows_that_fit(page, told.shown_item, _size(head)))
+    data = head | {"tasks": [told.shown_item(item) for item in page.rows], "next_cursor": page.cursor}
+    counts = ", ".join(f"{count} {standing}" for standing, count in head["counts"].items() if count) or "no tasks"
+    lines = [f"Tag {head['tag']} of project {told.id}: {counts}; next: {head['next'] or 'none'}."]
+    lines += [f"Fault: {fault['text']}." for fault in head["faults"]]
+    lines += [told.line(item) for item in page.rows]
+    if page.cursor:
+        lines.append(f"There are more: pass cursor={page.cursor}")
+    return replied("\n".join(lines), data)
+
+
+def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]], taken: int = 0) -> int:
+    left = MAX_CHARACTERS - _ROOM_FOR_ENVELOPE - taken
     for count, row in enumerate(page.rows):
         left -= _size(show(row)) + 2
         if left < 0:

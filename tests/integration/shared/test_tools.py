@@ -3,12 +3,14 @@
 import asyncio
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from mcp import Client
-from mcp_types import TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import TextContent, TextResourceContents
 from world import Providers
 
 from vel_tutor_mcp.app import App
@@ -21,7 +23,7 @@ TOOLS = {
     *("agent_create", "agent_list", "agent_get", "agent_update", "agent_delete", "agent_test"),
     *("task_submit", "task_get", "task_list", "task_cancel", "task_retry", "task_rate"),
     *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
-    *("route_explain", "usage_report", "audit_search", "audit_verify"),
+    *("route_explain", "usage_report", "audit_search", "audit_verify", "taskmaster_list"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
@@ -409,6 +411,37 @@ async def test_audit_search_pages_newest_first(client: Client) -> None:
     assert len(numbers) == 3
 
 
+async def test_taskmaster_list_tells_what_is_ready_and_pages_through_the_rest(client: Client, tmp_path: Path) -> None:
+    tasks = [
+        {"id": 1, "title": "Dig", "status": "done"},
+        {"id": 2, "title": "Build", "status": "pending", "dependencies": ["1"]},
+        {"id": 3, "title": "Paint", "status": "pending", "dependencies": [2, 9]},
+    ]
+    (tmp_path / ".taskmaster" / "tasks").mkdir(parents=True)
+    (tmp_path / ".taskmaster" / "tasks" / "tasks.json").write_text(json.dumps({"house": {"tasks": tasks}}))
+    text, data = await told(client, "taskmaster_list", project=str(tmp_path), limit=2)
+    rest, more = await told(client, "taskmaster_list", project=str(tmp_path), cursor=data["next_cursor"])
+
+    assert text.splitlines() == [
+        f"Tag house of project {data['project']}: 1 ready, 1 blocked, 1 done; next: 2.",
+        "Fault: 3 depends on 9, which does not exist.",
+        "2 ready: Build",
+        "3 blocked: Paint, waits for 2, 9",
+        "There are more: pass cursor=blocked:3",
+    ]
+    assert rest.splitlines()[-1] == "1 done: Dig"
+    assert [task["id"] for task in data["tasks"] + more["tasks"]] == ["2", "3", "1"]
+    assert (data["next"], data["tags"], data["faults"][0]["kind"]) == ("2", ["house"], "missing_dependency")
+
+    (content,) = (await client.read_resource(f"taskmaster://{data['project']}/tasks")).contents
+    assert isinstance(content, TextResourceContents)
+    assert json.loads(content.text)["tasks"] == data["tasks"] + more["tasks"]
+    with pytest.raises(MCPError, match="There is no such project"):
+        await client.read_resource("taskmaster://0123456789ab/tasks")
+    assert "The cursor is not one" in await refused(client, "taskmaster_list", project=str(tmp_path), cursor="x")
+    assert "it has house" in await refused(client, "taskmaster_list", project=str(tmp_path), tag="garden")
+
+
 REFUSALS: list[tuple[str, Data, str]] = [
     ("task_submit", {}, "Bad argument `prompt` of task_submit; "),
     ("task_submit", {"prompt": ""}, "Bad argument `prompt` of task_submit; "),
@@ -454,6 +487,8 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("workflow_get", {"id": "nobody"}, "There is no such run or workflow; "),
     ("workflow_decide", {"run": NOWHERE, "step": "x", "approve": True}, "There is no such run; "),
     ("workflow_retry", {"run": NOWHERE}, "There is no such run; "),
+    ("taskmaster_list", {"project": "here"}, "The project's path is relative; "),
+    ("taskmaster_list", {"project": "/no/such/folder"}, "There is no such folder; "),
     ("no_such_tool", {}, "Unknown tool: no_such_tool; "),
 ]
 

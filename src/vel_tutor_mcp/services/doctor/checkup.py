@@ -17,7 +17,7 @@ from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.services.doctor import probes, verdicts
 from vel_tutor_mcp.services.doctor.verdicts import Access, Finding
 from vel_tutor_mcp.services.integrations import secret_keys_of, unopened
-from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.settings import TASK_MASTER, Settings
 from vel_tutor_mcp.store import inspection
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.schema import revisions
@@ -37,11 +37,13 @@ async def check_up(load: Callable[[], Settings], database_of: Callable[[Settings
         load: the settings, or a ConfigurationError.
         database_of: the database that they name, not yet connected to, or a ConfigurationError.
     """
+    command = TASK_MASTER
     try:
-        of_settings = _of_settings(load(), database_of)
+        settings = load()
+        of_settings, command = _of_settings(settings, database_of), settings.task_master_command
     except ConfigurationError as problem:
         of_settings = _without_settings(problem)
-    found = await asyncio.gather(of_settings, bounded("node", _node()), bounded("task master", _task_master()))
+    found = await asyncio.gather(of_settings, bounded("node", _node()), bounded("task master", _task_master(command)))
     return list(chain.from_iterable(found))
 
 
@@ -161,5 +163,5 @@ async def _node() -> Findings:
     return [verdicts.of_node(await probes.node_version())]
 
 
-async def _task_master() -> Findings:
-    return [verdicts.of_task_master(await in_thread(probes.task_master))]
+async def _task_master(command: str) -> Findings:
+    return [verdicts.of_task_master(await in_thread(lambda: probes.task_master(command)))]

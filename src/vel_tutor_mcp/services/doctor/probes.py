@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vel_tutor_mcp.services.doctor.verdicts import File, Folder
+from vel_tutor_mcp.taskmaster.child import words
 
 Result = TypeVar("Result")
 
@@ -72,6 +73,7 @@ async def node_version() -> str | None:
     return said.decode(errors="replace").strip() or None
 
 
-def task_master() -> str | None:
-    """Where its command is; it goes by two names."""
-    return shutil.which("task-master") or shutil.which("task-master-ai")
+def task_master(command: str) -> str | None:
+    """Where the program of this command line is; None where there is none."""
+    parts = words(command)
+    return shutil.which(parts[0]) if parts else None

@@ -12,6 +12,7 @@ from vel_tutor_mcp.providers.visit import Visit
 from vel_tutor_mcp.store.inspection import Contents
 from vel_tutor_mcp.store.isolation import ROLE
 from vel_tutor_mcp.store.schema import State, state_of
+from vel_tutor_mcp.taskmaster.child import INSTALL
 
 OLDEST_NODE = 20
 OLDEST_POSTGRESQL = 14
@@ -284,7 +285,7 @@ def of_node(version: str | None) -> Finding:
 
 def of_task_master(path: str | None) -> Finding:
     if path is None:
-        advice = f"npm install -g task-master-ai, needed {_NEEDS_MASTER}"
+        advice = f"{INSTALL}, needed {_NEEDS_MASTER}"
         return warning("task master", "not found on the PATH", advice)
     return ok("task master", path)
 

@@ -1,0 +1,115 @@
+"""What keeps a project's `tasks.json` from harm while we have it written: a lock of our own, and copies of what was.
+
+Task Master's own lock covers its writing, but not its reading before it: whoever writes through it at the same time
+loses. Ours is a lock that the operating system drops when its holder dies. All but `alone` blocks for a moment.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vel_tutor_mcp.errors import InputError, Unavailable
+from vel_tutor_mcp.taskmaster.items import Tag, natural
+from vel_tutor_mcp.taskmaster.project import FOLDER, Project
+
+KEPT_BACKUPS = 20
+MAX_OUTPUT_IN_FILE = 2_000
+_LOCK = ".vel-bridge.lock"
+_LOCK_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
+_RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+@asynccontextmanager
+async def alone(project: Project, seconds: float = _LOCK_SECONDS) -> AsyncIterator[None]:
+    """No other process of ours writes to the project meanwhile, and no other task of this one.
+
+    Raises:
+        Unavailable: others have been at it all the time. InputError: see `_inside`.
+    """
+    lock = FileLock(_inside(project, FOLDER) / _LOCK, thread_local=False)
+    deadline = time.monotonic() + seconds
+    while not _taken(lock):
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                "The project's tasks cannot be written now; another process of vel-tutor-mcp is at it; try again."
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _taken(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def back_up(project: Project, content: bytes) -> Path:
+    """Keep a copy of the file's content, and of the older ones the newest few; the copy's path."""
+    folder = _inside(project, FOLDER, "vel", "backups")
+    kept = sorted(folder.glob("tasks-*.json"))
+    if kept and kept[-1].read_bytes() == content:
+        return kept[-1]
+    path = folder / f"tasks-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.json"
+    _write(path, content)
+    for old in kept[: max(0, len(kept) + 1 - KEPT_BACKUPS)]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def keep_output(project: Project, run_id: str, output: str) -> dict[str, str]:
+    """The output as it goes into an item's metadata: itself, or where it lies if it is long."""
+    if len(output) <= MAX_OUTPUT_IN_FILE:
+        return {"output": output}
+    assert _RUN_ID.fullmatch(run_id)
+    path = _inside(project, FOLDER, "vel") / f"{run_id}.md"
+    _write(path, output.encode(errors="replace"))
+    return {"output_file": path.relative_to(project.root).as_posix()}
+
+
+def losses(before: Mapping[str, Tag], after: Mapping[str, Tag]) -> tuple[str, ...]:
+    """What was there and is no more, in words: tags, items, and what others kept in an item's metadata."""
+    found = [f"the tag {name}" for name in before if name not in after]
+    for name, tag in before.items():
+        items = after[name].items if name in after else tag.items
+        found += [f"{item_id} of {name}" for item_id in sorted(tag.items.keys() - items.keys(), key=natural)]
+        for item_id, item in tag.items.items():
+            left = items[item_id].metadata if item_id in items else item.metadata
+            found += [
+                f"metadata {json.dumps(key)} of {item_id} of {name}" for key in item.metadata.keys() - left.keys()
+            ]
+    return tuple(found)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _inside(project: Project, *parts: str) -> Path:
+    """The folder of the project, made where it is missing.
+
+    Raises:
+        InputError: a link leads out of the project.
+    """
+    folder = project.root.joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.resolve().is_relative_to(project.root):
+        raise InputError(
+            "The project's .taskmaster cannot be used; a link in it leads out of the project; replace it by a folder."
+        )
+    return folder

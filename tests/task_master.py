@@ -1,0 +1,87 @@
+"""The real Task Master, for tests: what `tests/task_master_package` locks, installed once in a cache by its hash."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+from filelock import FileLock
+
+FOLDER = Path(__file__).parent / "task_master_package"
+_INSTALL_SECONDS = 400
+# Writes down whereto each connection goes.
+_WATCH = """
+import { appendFileSync } from "node:fs";
+import net from "node:net";
+const connect = net.Socket.prototype.connect;
+net.Socket.prototype.connect = function (...given) {
+  const [first] = given.flat();
+  const target = first?.path ?? `${first?.host ?? "127.0.0.1"}:${first?.port ?? first}`;
+  appendFileSync(new URL("./connections.txt", import.meta.url), `${target}\\n`);
+  return connect.apply(this, given);
+};
+"""
+
+
+def command(watched: Path) -> str:
+    """How the server is started, so that it writes its connections to `connections.txt` in this folder."""
+    (watched / "watch.mjs").write_text(_WATCH, encoding="utf-8")
+    server = _packages() / "node_modules" / "task-master-ai" / "dist" / "mcp-server.js"
+    return f"node --import {watched / 'watch.mjs'} {server}"
+
+
+def connections(watched: Path) -> set[str]:
+    file = watched / "connections.txt"
+    return set(file.read_text(encoding="utf-8").splitlines()) if file.exists() else set()
+
+
+def new_project(root: Path, **tags: list[dict[str, Any]]) -> Path:
+    """A folder with these tasks; titles and so on are given to those that have none."""
+    (root / ".taskmaster" / "tasks").mkdir(parents=True)
+    config = {"models": {}, "global": {"userId": "1234567890"}}  # which leaves its telemetry on
+    (root / ".taskmaster" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    content = {name: {"tasks": [_whole(task) for task in tasks], "metadata": {}} for name, tasks in tags.items()}
+    file_of(root).write_text(json.dumps(content), encoding="utf-8")
+    return root
+
+
+def file_of(root: Path) -> Path:
+    return root / ".taskmaster" / "tasks" / "tasks.json"
+
+
+def _whole(task: dict[str, Any]) -> dict[str, Any]:
+    rest = {"title": "Do it", "description": "As said", "status": "pending", "dependencies": [], "priority": "medium"}
+    subtasks = [rest | subtask for subtask in task.get("subtasks", [])]
+    return rest | task | {"subtasks": subtasks}
+
+
+def _packages() -> Path:
+    """The folder with the packages. On a machine that cannot install them the test is skipped, but never in CI."""
+    lock = (FOLDER / "package-lock.json").read_bytes()
+    folder = platformdirs.user_cache_path("vel-tutor-mcp-tests") / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock", timeout=_INSTALL_SECONDS):
+        if not (folder / "ready").exists():
+            _install(folder)
+            (folder / "ready").touch()
+    return folder
+
+
+def _install(folder: Path) -> None:
+    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
+    wanted = ["npm", "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        subprocess.run(wanted, check=True, timeout=_INSTALL_SECONDS, cwd=folder, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError) as problem:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"Task Master cannot be installed here: {problem}")
+
+
+if __name__ == "__main__":  # so that CI can have it installed while other tests run
+    print(_packages())  # noqa: T201 - for whoever calls it
