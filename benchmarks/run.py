@@ -14,6 +14,7 @@ from pathlib import Path
 import audit_trail
 import decision
 import durable
+import growth
 import memory
 import money
 import parts
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "stored": stored.results,
     "money": money.results,
     "rest": rest.results,
+    "growth": growth.results,
     "audit": audit_trail.results,
     "parts": parts.results,
     "projects": projects.results,
