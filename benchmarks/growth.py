@@ -35,7 +35,7 @@ from stdio import environment
 REQUESTS, PARTS = 100_000, 10
 # A request in so many opens a session of MCP and closes it, or is a guess of a password.
 _SELDOM = 50
-_CALL = {"name": "agent_get", "arguments": {"id": "default"}}
+_CALL = {"name": "agent_get", "arguments": {"agent": "default"}}
 
 
 async def results(share: float) -> list[Result]:

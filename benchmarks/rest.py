@@ -26,7 +26,7 @@ ROUNDS = 8
 
 _BARE = (str(Path(__file__).with_name("bare_rest.py")),)
 _PATH = "/api/agents/default"
-_CALL = {"name": "agent_get", "arguments": {"id": "default"}}
+_CALL = {"name": "agent_get", "arguments": {"agent": "default"}}
 
 
 async def results(share: float) -> list[Result]:
