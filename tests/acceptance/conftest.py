@@ -10,24 +10,6 @@ from deployment import PLACES, Deployment
 from node_programs import NoNodeError, packages
 from playwright.async_api import Browser
 from postgresql import PostgresServer
-from server import COVERAGE
-
-# Their processes run, many times, what others' do once; to measure them is half as much CPU again.
-REPEATING = frozenset(
-    {
-        *("bad_environment", "cancel", "crash", "crash_of_runs", "database_away", "database_commands", "fallback"),
-        *("fleet", "full_disk", "limits", "openapi", "processes", "stdout"),
-    }
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def measured_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        if request.path.stem.removeprefix("test_") in REPEATING:
-            for name in [name for name in os.environ if name.startswith(COVERAGE)]:
-                patch.delenv(name)
-        yield
 
 
 @pytest.fixture(params=PLACES, ids="-".join)

@@ -19,7 +19,8 @@ from ports import free_port
 from server import WAIT_SECONDS, soon
 from signing_in import BACK, SDKS, SdkClient, served_at
 
-pytestmark = pytest.mark.anyio
+# The first of all may have to fetch the programs of npm.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 METADATA = "/.well-known/oauth-protected-resource"
 

@@ -15,7 +15,8 @@ from playwright.async_api import Browser, Page
 from ports import free_port
 from signing_in import BACK, SDKS, Returning, SdkClient, served_at
 
-pytestmark = pytest.mark.anyio
+# The first of all may have to fetch the programs of npm.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 PHONE = {"width": 360, "height": 640}
 SCHEMES = ("light", "dark")
