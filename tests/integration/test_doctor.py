@@ -49,7 +49,7 @@ async def vendor(answer: str, **headers: str) -> AsyncIterator[str]:
         await reader.readuntil(b"\r\n\r\n")
         told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         status, _, body = answer.partition("\n")
-        writer.write(f"HTTP/1.1 {status}\r\n{told}Connection: close\r\n\r\n{body}".encode())
+        writer.write(f"HTTP/1.1 {status}\r\n{told}Connection: close\r\nX-Simulated: 1\r\n\r\n{body}".encode())
         await writer.drain()
         writer.close()
 

@@ -61,6 +61,8 @@ def test_a_key_of_a_home_is_found_anywhere_but_there(folder: Path, name: str) ->
     kept = {"secret.key": base64.b64encode(raw), "audit.key": raw.hex().encode()}
     (folder / "keys").mkdir()
     (folder / name).write_bytes(kept.get(name, SIGNING.pem))
+    (folder / "other").mkdir()
+    (folder / "other" / "audit.key").write_text("spoilt")
     assert leaks(folder) == []
     for written in (raw, raw.hex().encode(), base64.b64encode(raw), base64.urlsafe_b64encode(b"x" + raw)):
         (folder / "copy").write_bytes(b"begins" + written)
