@@ -16,10 +16,12 @@ from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, NoOpTracer
 from opentelemetry.trace import NoOpTracerProvider as NoTracing
 
-# A token stands in the answers to these, and nowhere else: who asks for one is told it, once.
-GIVES_TOKENS = frozenset(
-    {"POST /api/auth/login", "POST /api/auth/refresh", "POST /api/tokens", "POST /oauth/token", "token issue"}
-)
+# A token stands in the answers to these, and nowhere else: who asks for one is told it, once. `/token` is the outside
+# issuer's.
+GIVES_TOKENS = frozenset({
+    *("POST /api/auth/login", "POST /api/auth/refresh", "POST /api/tokens", "POST /oauth/token", "POST /token"),
+    "token issue",
+})  # fmt: skip
 # By which simulated vendors are known: what they answer, the product hears, and they may well repeat a key.
 _OF_VENDOR = "x-simulated"
 

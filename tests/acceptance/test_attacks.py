@@ -117,8 +117,7 @@ async def test_every_parameter_of_every_list_takes_sql_as_text(mallory: Member, 
                     continue
                 query = {row["name"]: sql} if row["in"] == "query" else {}
                 reply = await mallory.http.get(way, params=query)
-                told = reply.json()
-                assert reply.status_code in {400, 403, 404} or told["data"] == [], f"{way} {query}: {reply.text}"
+                assert reply.status_code in {400, 403, 404} or _is_empty(reply), f"{way} {query}: {reply.text}"
                 assert SECRET not in reply.text
                 asked += 1
     assert asked > 50
@@ -275,3 +274,10 @@ async def test_slow_and_idle_connections_keep_nobody_out(place: Team, mallory: M
     finally:
         for _, writer in wires:
             writer.close()
+
+
+def _is_empty(reply: httpx2.Response) -> bool:
+    """Whether a list tells of nothing; of an export, that there is no entry between what begins and what seals it."""
+    if reply.headers["content-type"] == "application/json":
+        return bool(reply.json()["data"] == [])
+    return len(reply.text.splitlines()) == 2

@@ -36,6 +36,7 @@ async def test_a_pending_task_is_cancelled_before_anyone_is_asked(deployment: De
         second = await server.call("task_submit", prompt="Second", wait_seconds=0)
         assert second["status"] == "pending"
         second = await server.call("task_cancel", id=second["id"])
+        await soon(groq.until(lambda groq: groq.open == 1))
         first = await server.call("task_cancel", id=first["id"])
         with pytest.raises(ToolRefused, match="cancelled already"):
             await server.call("task_cancel", id=second["id"])

@@ -166,6 +166,7 @@ RESOURCES = {
     "tasks://recent": None,
     "usage://summary": None,
     "guide://{topic}": None,
+    "taskmaster://{project}/tasks": None,
     "agent://{id}": "agent",
     "run://{id}": "run",
     "task://{id}": "task",

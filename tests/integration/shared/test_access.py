@@ -198,14 +198,15 @@ async def test_an_expired_refresh_token_is_not_good(desk: Front) -> None:
 async def test_signing_out_ends_that_sign_in_and_no_other(desk: Front) -> None:
     account = await desk.join()
     here, elsewhere = await desk.enter(account), await desk.enter(account)
-    await desk.access.sign_out(await desk.access.verify(here.token))
+    caller = await desk.access.verify(here.token)
+    await desk.access.sign_out(caller)
 
     with pytest.raises(Unauthenticated, match="revoked"):
         await desk.access.verify(here.token)
     with pytest.raises(Unauthenticated):
         await desk.access.refresh(here.refresh_token, "")
     assert (await desk.access.verify(elsewhere.token)).principal == account.principal
-    assert len(await desk.recorded("signed_out")) == 1
+    assert len(await desk.recorded("signed_out", f"grant:{caller.grant_id}")) == 1
 
 
 async def test_who_is_disabled_or_changed_while_they_sign_in_does_not_come_in(desk: Front) -> None:
