@@ -110,7 +110,7 @@ def name(worker: Server) -> str:
 
 @asynccontextmanager
 async def observed(url: str) -> AsyncIterator[Observer]:
-    options = "-c search_path=vel_tutor"
+    options = "-c search_path=vel_tutor -c vel_tutor.organisation=installation"  # or it sees nobody's rows
     async with await psycopg.AsyncConnection.connect(url, autocommit=True, options=options) as connection:
         yield Observer(connection)
 
