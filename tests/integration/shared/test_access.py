@@ -369,7 +369,7 @@ def test_the_network_of_an_address_is_what_one_subscriber_has() -> None:
     assert network("no address") == "no address"
 
 
-def test_an_account_says_who_asks_with_it() -> None:
+async def test_an_account_says_who_asks_with_it() -> None:
     now = record.now()
     account = Account(
         id="u",
