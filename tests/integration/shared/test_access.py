@@ -361,7 +361,7 @@ async def test_a_hash_of_lower_cost_is_made_anew_at_the_next_sign_in(desk: Front
     assert (await desk.enter(account)).account == account
 
 
-def test_the_network_of_an_address_is_what_one_subscriber_has() -> None:
+async def test_the_network_of_an_address_is_what_one_subscriber_has() -> None:
     assert network("192.0.2.1") == "192.0.2.1"
     assert network("::ffff:192.0.2.1") == "192.0.2.1"
     assert network("fe80::1%eth0") == "fe80::/64"

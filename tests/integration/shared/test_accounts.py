@@ -168,7 +168,7 @@ async def test_accounts_are_listed_by_role_and_page(desk: Front) -> None:
     assert {row.role for row in first.rows + rest.rows} == {"viewer"}
 
 
-def test_roles_go_by_the_name_of_the_original_too() -> None:
+async def test_roles_go_by_the_name_of_the_original_too() -> None:
     assert role_named("user") == "task_executor"
     with pytest.raises(InputError, match="no such role"):
         role_named("root")
