@@ -74,15 +74,15 @@ class Watch:
             self._alarm.cancel()
 
 
-async def beginning(response: httpx2.Response) -> bytes:
-    """As much of a body as is looked at where it is no answer of a model: it may have no end."""
+async def beginning(response: httpx2.Response, most: int = MAX_BEGINNING_BYTES) -> bytes:
+    """As much of a body as is looked at where it is no answer of a model, at most so many bytes: it may have no end."""
     read = bytearray()
     async with aclosing(response.aiter_bytes()) as packets:
         async for packet in packets:
             read += packet
-            if len(read) >= MAX_BEGINNING_BYTES:
+            if len(read) >= most:
                 break
-    return bytes(read[:MAX_BEGINNING_BYTES])
+    return bytes(read[:most])
 
 
 class Call:

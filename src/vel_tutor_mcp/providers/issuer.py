@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 
 from vel_tutor_mcp.errors import IssuerAway
+from vel_tutor_mcp.providers.call import beginning
 from vel_tutor_mcp.settings import is_private_way
 
 _DOCUMENT = "/.well-known/openid-configuration"
@@ -38,14 +39,12 @@ async def published_keys(issuer: str, seconds: float) -> list[Any]:
 
 
 async def _document(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
-    content = bytearray()
     async with client.stream("GET", url, headers={"accept": "application/json"}) as reply:
         if reply.status_code != httpx2.codes.OK:
             raise _away(f"it answered with status {reply.status_code}")
-        async for part in reply.aiter_bytes():
-            content += part
-            if len(content) > _MOST_BYTES:
-                raise _away("its answer is too long")
+        content = await beginning(reply, _MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise _away("its answer is too long")
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
