@@ -1,14 +1,18 @@
 """People who sign in: accounts on an open product, with hashes that cost nothing."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from planted import PASSWORD
+from stores import NewDatabase
+from world import shared_app, simulated_providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import Account
@@ -89,6 +93,15 @@ def front(app: App, database: Database | None = None, issuer: str | None = None)
     oauth = OAuth(database, credentials, keyring, parts.settings.public_url, clients)
     accounts = Accounts(database, credentials, issuer)
     return Front(app, database, passwords, accounts, access, oauth, documents)
+
+
+@asynccontextmanager
+async def alone(home: Path, new_database: NewDatabase, issuer: str | None = None) -> AsyncIterator[Front]:
+    """A product that runs no task, for tests of who may do what."""
+    async with simulated_providers() as providers, shared_app(providers, home, new_database, concurrency=0) as app:
+        fast = front(app, issuer=issuer)
+        app.accounts, app.access = fast.accounts, fast.access
+        yield fast
 
 
 async def read_from(documents: dict[str, bytes], url: str) -> bytes:

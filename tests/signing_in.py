@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -72,8 +73,9 @@ class Returning:
         writer.close()
 
 
-class _Kept:
-    """What a client keeps of its sign-in."""
+@dataclass
+class Memory:
+    """What a client of the Python SDK keeps of its sign-in."""
 
     tokens: OAuthToken | None = None
     client: OAuthClientInformationFull | None = None
@@ -101,7 +103,7 @@ async def python_sdk(address: str, person: Person) -> tuple[list[str], list[str]
         metadata = OAuthClientMetadata(
             client_name="Python SDK", redirect_uris=[AnyUrl(returning.address)], token_endpoint_auth_method="none"
         )
-        auth = OAuthClientProvider(address, metadata, _Kept(), person, returned)
+        auth = OAuthClientProvider(address, metadata, Memory(), person, returned)
         async with (
             httpx2.AsyncClient(auth=auth, trust_env=False, timeout=WAIT_SECONDS) as http,
             Client(streamable_http_client(address, http_client=http)) as client,

@@ -16,11 +16,12 @@ from deployment import Deployment
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from people import Front, front
 from planted import PASSWORD
 from pydantic import AnyUrl
 from server import COMMAND, WAIT_SECONDS, Server, soon
+from signing_in import Memory
 
 from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.settings import Settings
@@ -46,26 +47,6 @@ class Redirecting(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.url = request.url.copy_with(port=self._port)
         return await super().handle_async_request(request)
-
-
-@dataclass
-class Memory:
-    """What the SDK's client keeps."""
-
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
 
 @dataclass

@@ -14,12 +14,11 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from operations import CALLS, DECIDES, WITHIN, Things, call, operations, owned
-from people import Front, front
+from people import Front, alone
 from planted import PASSWORD
 from postgresql import PostgresServer, query
 from sqlalchemy.exc import DBAPIError
 from stores import NewDatabase
-from world import shared_app, simulated_providers
 
 from vel_tutor_mcp.auth import roles
 from vel_tutor_mcp.auth.roles import Reach
@@ -158,13 +157,8 @@ async def test_who_says_nothing_sees_no_row_of_any_organisation(planted: Databas
 
 @pytest.fixture
 async def desk(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> AsyncIterator[Front]:
-    async with (
-        simulated_providers() as providers,
-        shared_app(providers, tmp_path_factory.mktemp("home"), new_database, concurrency=0) as app,
-    ):
-        fast = front(app, issuer="https://login.example")
-        app.accounts, app.access = fast.accounts, fast.access
-        yield fast
+    async with alone(tmp_path_factory.mktemp("home"), new_database, issuer="https://login.example") as desk:
+        yield desk
 
 
 async def test_with_the_services_checks_switched_off_nothing_of_another_organisation_is_read_or_written(

@@ -8,9 +8,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from operations import CALLS, DECIDES, WITHIN, Things, call, operations, owned
-from people import Front, front
+from people import Front, alone
 from stores import NewDatabase
-from world import shared_app, simulated_providers
 
 from vel_tutor_mcp.auth import roles
 from vel_tutor_mcp.auth.roles import Operation, Reach, may
@@ -40,13 +39,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> AsyncIterator[Front]:
-    async with (
-        simulated_providers() as providers,
-        shared_app(providers, tmp_path_factory.mktemp("home"), new_database, concurrency=0) as app,
-    ):
-        fast = front(app, issuer="https://login.example")
-        app.accounts, app.access = fast.accounts, fast.access
-        yield fast
+    async with alone(tmp_path_factory.mktemp("home"), new_database, issuer="https://login.example") as desk:
+        yield desk
 
 
 async def is_forbidden(desk: Front, name: str, who: Principal) -> bool:

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import auth_context_var
-from people import Front, front
+from people import Front, alone
 from pydantic import SecretStr
 from stores import NewDatabase
-from world import connected, shared_app, simulated_providers
+from world import connected
 
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.doors.bearer import SignedIn
@@ -213,13 +213,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> AsyncIterator[Front]:
-    async with (
-        simulated_providers() as providers,
-        shared_app(providers, tmp_path_factory.mktemp("home"), new_database, concurrency=0) as app,
-    ):
-        fast = front(app)
-        app.accounts, app.access = fast.accounts, fast.access
-        yield fast
+    async with alone(tmp_path_factory.mktemp("home"), new_database) as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")
