@@ -1,19 +1,13 @@
 """The real Task Master, for tests: what `tests/task_master_package` locks, installed once in a cache by its hash."""
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-import pytest
-from filelock import FileLock
+from node_programs import clean_install, had, installed
 
 FOLDER = Path(__file__).parent / "task_master_package"
-_INSTALL_SECONDS = 400
 # Writes down whereto each connection goes.
 _WATCH = """
 import { appendFileSync } from "node:fs";
@@ -31,7 +25,7 @@ net.Socket.prototype.connect = function (...given) {
 def command(watched: Path) -> str:
     """How the server is started, so that it writes its connections to `connections.txt` in this folder."""
     (watched / "watch.mjs").write_text(_WATCH, encoding="utf-8")
-    server = _packages() / "node_modules" / "task-master-ai" / "dist" / "mcp-server.js"
+    server = had(_packages) / "node_modules" / "task-master-ai" / "dist" / "mcp-server.js"
     return f"node --import {watched / 'watch.mjs'} {server}"
 
 
@@ -61,27 +55,9 @@ def _whole(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _packages() -> Path:
-    """The folder with the packages. On a machine that cannot install them the test is skipped, but never in CI."""
-    lock = (FOLDER / "package-lock.json").read_bytes()
-    folder = platformdirs.user_cache_path("vel-tutor-mcp-tests") / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock", timeout=_INSTALL_SECONDS):
-        if not (folder / "ready").exists():
-            _install(folder)
-            (folder / "ready").touch()
-    return folder
+    return installed(FOLDER, _install)
 
 
 def _install(folder: Path) -> None:
     shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
-    wanted = ["npm", "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"]
-    try:
-        subprocess.run(wanted, check=True, timeout=_INSTALL_SECONDS, cwd=folder, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError) as problem:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"Task Master cannot be installed here: {problem}")
-
-
-if __name__ == "__main__":  # so that CI can have it installed while other tests run
-    print(_packages())  # noqa: T201 - for whoever calls it
+    clean_install(folder, "--omit=optional")

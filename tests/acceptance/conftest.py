@@ -1,13 +1,12 @@
 """What conversations with the real server may ask for. A test of one place only names it, with `indirect=True`."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from browser import chromium
 from deployment import PLACES, Deployment
-from node_programs import NoNodeError, packages
+from node_programs import had, packages
 from playwright.async_api import Browser
 from postgresql import PostgresServer
 
@@ -37,13 +36,8 @@ def _deployment(request: pytest.FixtureRequest, folder: Path) -> Iterator[Deploy
 
 @pytest.fixture(scope="session")
 def node() -> Path:
-    """The folder of the programs of npm. On a machine that cannot have them the test is skipped, but never in CI."""
-    try:
-        return packages()
-    except NoNodeError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"No programs of npm here: {error}")
+    """The folder of the programs of npm."""
+    return had(packages)
 
 
 @pytest.fixture(scope="module")
