@@ -1,9 +1,10 @@
 """What the project says of itself, in its README, guides, lock files and registry entry, is so."""
 
+import ast
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import jsonschema
 import pytest
@@ -154,3 +155,13 @@ async def test_every_tool_and_resource_is_in_the_readme() -> None:
     words = set(re.findall(r"[a-z_:/{}]+", read("README.md")))
     assert {*tools, *resources, *templates} - words == set()
     assert len(resources + templates) == len(list(leaves.folder("resources").glob("*.py")))
+
+
+def test_all_tests_that_share_a_product_are_async() -> None:
+    """One that is not would leave all that come after it without their fixtures, which are."""
+    shared = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests/integration/shared").glob("*.py")]
+    assert [node.name for tree in shared for node in tree.body if _is_plain_test(node)] == []
+
+
+def _is_plain_test(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
