@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,15 +57,20 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-async def place(tmp_path_factory: pytest.TempPathFactory, node: Path) -> AsyncIterator[Place]:
+@asynccontextmanager
+async def standing(node: Path, folder: Path) -> AsyncIterator[Place]:
     url = f"http://127.0.0.1:{free_port()}"
     async with Program(node, "provider", url) as provider:
         provider.tell({"keys": [private(RSA_KEY, "first", "RS256")]})
         issuer = (await provider.said())["issuer"]
-        folder = tmp_path_factory.mktemp("outside")
         async with served_at(url, folder, VEL_TUTOR_OIDC_ISSUER=issuer) as (app, http):
             yield Place(url, issuer, provider, front(app, issuer=issuer), http)
+
+
+@pytest.fixture(scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory, node: Path) -> AsyncIterator[Place]:
+    async with standing(node, tmp_path_factory.mktemp("outside")) as place:
+        yield place
 
 
 @pytest.mark.parametrize("client", SDKS.values(), ids=SDKS)
@@ -129,14 +135,17 @@ async def test_what_is_no_good_token_of_a_linked_subject_is_refused_and_on_recor
     assert [entry.payload.get("subject") for entry in recorded if "subject" in entry.payload] == ["a stranger"]
 
 
-async def test_new_keys_of_the_provider_are_taken_up_without_a_restart_and_its_old_ones_no_more(place: Place) -> None:
-    subject = await place.link()
-    content = claims(place.issuer, place.url, sub=subject)
-    old, new = signed(content, RSA_KEY, "first"), signed(content, EC_KEY, "second", "ES256")
-    assert (await place.asked(old)).status_code == 200
-    place.provider.tell({"keys": [private(EC_KEY, "second", "ES256")]})
-    await place.provider.said()
-    async with asyncio.timeout(WAIT_SECONDS):
-        while (await place.asked(new)).status_code != 200:  # noqa: ASYNC110 - nobody tells when it may be asked again
-            await asyncio.sleep(0.5)
-    assert (await place.asked(old)).status_code == 401
+async def test_new_keys_of_the_provider_are_taken_up_without_a_restart_and_its_old_ones_no_more(
+    tmp_path: Path, node: Path
+) -> None:
+    async with standing(node, tmp_path) as place:  # others could not go on with a provider of other keys
+        subject = await place.link()
+        content = claims(place.issuer, place.url, sub=subject)
+        old, new = signed(content, RSA_KEY, "first"), signed(content, EC_KEY, "second", "ES256")
+        assert (await place.asked(old)).status_code == 200
+        place.provider.tell({"keys": [private(EC_KEY, "second", "ES256")]})
+        await place.provider.said()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await place.asked(new)).status_code != 200:  # noqa: ASYNC110 - nobody tells when it may be asked again
+                await asyncio.sleep(0.5)
+        assert (await place.asked(old)).status_code == 401
