@@ -13,6 +13,7 @@ from vel_tutor_mcp.doors.cli import (
     budget,
     checks,
     database,
+    install,
     integrations,
     routes,
     runs,
@@ -26,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command()(serving.serve)
 app.command()(serving.worker)
 app.command()(checks.doctor)
+app.command()(install.install)
 app.add_typer(tasks.commands, name="task")
 app.add_typer(runs.commands, name="run")
 app.add_typer(budget.commands, name="budget")
