@@ -24,7 +24,13 @@ _ROUTING_TABLES = frozenset({"providers", "models"})
 
 
 def _default_home() -> Path:
-    home = Path(platformdirs.user_data_dir("vel-tutor-mcp", appauthor=False))
+    try:
+        home = Path(platformdirs.user_data_dir("vel-tutor-mcp", appauthor=False))
+    except RuntimeError:  # a container's user without a name, and HOME is not set
+        raise ConfigurationError(
+            "There is no folder for the database and keys; this user has no home folder; set VEL_TUTOR_HOME to one "
+            "that they can write to."
+        ) from None
     if home.is_absolute():
         return home
     # An empty HOME makes every per-user folder relative: fall back to what the system says of this user.

@@ -193,6 +193,14 @@ def test_an_empty_home_variable_still_gives_an_absolute_home(load: Load, environ
     assert load(**environment).home.is_absolute()
 
 
+def test_a_user_without_a_home_is_asked_for_a_folder(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it answers for whom the system does not know
+    for name in ("HOME", "XDG_DATA_HOME", "VEL_TUTOR_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert "this user has no home folder; set VEL_TUTOR_HOME" in refusal(load)
+    assert load(VEL_TUTOR_HOME="/somewhere").home == Path("/somewhere").absolute()
+
+
 @pytest.mark.parametrize("home", ["data", "./data", "~/data"])
 def test_a_home_is_made_absolute(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.chdir(tmp_path)

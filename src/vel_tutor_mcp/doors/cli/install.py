@@ -27,7 +27,12 @@ def install(
 ) -> None:
     """Print a client's configuration for this server, or merge it into the client's own file with --write."""
     client, variables = CLIENTS[name], os.environ
-    file = client.file(variables)
+    try:
+        file = client.file(variables)
+    except RuntimeError:
+        raise ConfigurationError(
+            f"It is not known where {client.title} keeps its servers; this user has no home folder; set HOME."
+        ) from None
     entry = _entry(variables, keys=keys)
     if write:
         output.say(_merge(file, client.title, lambda text: client.with_server(text, file, entry)))
