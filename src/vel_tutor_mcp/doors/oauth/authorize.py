@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from vel_tutor_mcp.auth.oauth import Asked, destination, source
-from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.oauth.answering import answered
 from vel_tutor_mcp.doors.oauth.browser import Cookie, form_token, is_form_of, new_session
 from vel_tutor_mcp.doors.oauth.forms import form_of, sent
 from vel_tutor_mcp.doors.oauth.pages import page
@@ -32,16 +32,7 @@ class Authorize:
     url: str
 
     async def answer(self, request: Request) -> Response:
-        address = address_of(request.scope)
-        try:
-            oauth = (await self.desk.product()).oauth
-            try:
-                return await self._answered(oauth, request, address)
-            except OAuthRefused as refusal:
-                await oauth.note_refusal(refusal, address)
-                raise
-        except VelError as problem:
-            return _with_wait(page("refused", answer_to(problem).status, wrong=sentence(problem)), problem)
+        return await answered(self.desk, request, self._answered, _refused)
 
     async def _answered(self, oauth: "OAuth", request: Request, address: str) -> Response:
         query = sent(request.url.query)
@@ -131,6 +122,10 @@ class _Visit:
     @property
     def _here(self) -> str:
         return f"{self.request.url.path}?{self.request.url.query}"
+
+
+def _refused(problem: VelError) -> Response:
+    return _with_wait(page("refused", answer_to(problem).status, wrong=sentence(problem)), problem)
 
 
 def _with_wait(response: Response, problem: VelError) -> Response:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from vel_tutor_mcp.auth.oauth import SCOPE
-from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.oauth.answering import Answering, answered
 from vel_tutor_mcp.doors.oauth.forms import body_of, form_of
 from vel_tutor_mcp.doors.reply import answer_to, sentence
 from vel_tutor_mcp.errors import OAuthRefused, TooManyTries, VelError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from vel_tutor_mcp.services.oauth import OAuth
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-_Answering = Callable[["OAuth", Request, str], Awaitable[Response]]
 
 _NEVER_KEPT = {"cache-control": "no-store"}
 
@@ -45,22 +44,13 @@ def metadata(url: str) -> dict[str, Any]:
     }
 
 
-def endpoint(desk: Desk, answering: _Answering) -> Endpoint:
-    """The route of what answers so; refusals are on record, and told in the words of RFC 6749."""
+def endpoint(desk: Desk, answering: Answering) -> Endpoint:
+    """The route of what answers so; refusals are told in the words of RFC 6749."""
 
-    async def answered(request: Request) -> Response:
-        address = address_of(request.scope)
-        try:
-            oauth = (await desk.product()).oauth
-            try:
-                return await answering(oauth, request, address)
-            except OAuthRefused as refusal:
-                await oauth.note_refusal(refusal, address)
-                raise
-        except VelError as problem:
-            return _refused(problem)
+    async def answer(request: Request) -> Response:
+        return await answered(desk, request, answering, _refused)
 
-    return answered
+    return answer
 
 
 async def register(oauth: "OAuth", request: Request, address: str) -> Response:
