@@ -24,9 +24,9 @@ PLACES = {
     "services/outside.py": 1,
     # Whether the tokens of open streams, of whomever, are still good.
     "services/access.py": 1,
-    # Whose task it is that is to be run, recovered or begun.
+    # Whose task it is that is to be run, recovered or begun; and what has expired, of whomever.
     "services/answers.py": 2,
-    "services/care.py": 3,
+    "services/care.py": 4,
     "services/wire.py": 1,
     # One line for all tasks, and the places of a provider for all calls.
     "services/admission.py": 1,

@@ -188,7 +188,6 @@ class Access:
         async with self._database.write(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
             account = await account_of(tx, principal, Operation.TOKEN_ISSUE, user)
             at = record.now()
-            await grants.forget_expired(tx, account.id, at)
             grant = _grant(account, "client", name, at, lives)
             await grants.insert(tx, grant)
             facts = {"name": name, "user": account.name, "expires_at": grant.expires_at.isoformat()}
@@ -219,7 +218,6 @@ async def signed_in(tx: Transaction, account: Account, address: str, lives: time
     if await accounts.get(tx, account.id) != account:
         raise Unauthenticated("You are not signed in; the account was changed meanwhile; try again.")
     at = record.now()
-    await grants.forget_expired(tx, account.id, at)
     grant = _grant(account, "sign_in", None, at, lives)
     await grants.insert(tx, grant)
     await audit.append(tx, account.principal, "signed_in", f"grant:{grant.id}", {"address": address}, at)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.execution.engine import Engine
@@ -15,13 +15,15 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import runs, tasks
+from vel_tutor_mcp.store import grants, runs, tasks
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
 _EVERY_SECONDS = 1.0
 _AT_MOST_EVERY_SECONDS = 0.1
 _PRUNE_EVERY = timedelta(hours=1)
+# Longer than a request that began before takes: none has it in hand any more.
+_EXPIRED_STAYS = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Care:
         while True:
             try:
                 await self.once()
-                await self._prune()
+                await self._prune_in_turn()
                 self._recover_from(None)
             except VelError as problem:
                 self._recover_from(str(problem))
@@ -100,6 +102,22 @@ class Care:
         if in_turn:
             await self._admit()
 
+    async def prune(self) -> None:
+        """Take away what nobody asks for any more: the engine's old history, and what people came in by.
+
+        Raises:
+            Unavailable: the database cannot be used now.
+        """
+        at = record.now()
+        with self._database.translated():
+            await self._engine.prune(at - timedelta(days=self._settings.history_days))
+        await self._forget_expired(at - _EXPIRED_STAYS)
+
+    @unbroken
+    async def _forget_expired(self, before: datetime) -> None:
+        async with self._database.write(INSTALLATION) as tx:
+            await grants.forget_expired(tx, before)
+
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
         if self._admission.guest or self._admission.resting or not self._settings.concurrency:
@@ -130,11 +148,10 @@ class Care:
         else:
             self._conductor.follow_up(after)
 
-    async def _prune(self) -> None:
+    async def _prune_in_turn(self) -> None:
         at = record.now()
         if at - self._pruned_at >= _PRUNE_EVERY:
-            with self._database.translated():
-                await self._engine.prune(at - timedelta(days=self._settings.history_days))
+            await self.prune()
             self._pruned_at = at
 
     def _recover_from(self, fault: str | None) -> None:

@@ -31,7 +31,7 @@ from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.store import signing_keys
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.people_tables import grants, refresh_tokens, tries, users
+from vel_tutor_mcp.store.people_tables import authorizations, grants, refresh_tokens, tries, users
 from vel_tutor_mcp.store.people_tables import signing_keys as key_rows
 from vel_tutor_mcp.store.places import database_of
 
@@ -337,16 +337,24 @@ async def test_a_token_of_a_key_that_is_not_ours_or_for_a_grant_of_another_is_re
         await desk.access.verify(ours)
 
 
-async def test_what_has_expired_is_forgotten_at_the_next_sign_in(desk: Front) -> None:
-    account = await desk.join()
-    for _ in range(3):
+async def test_what_has_long_expired_is_forgotten_whoever_comes_or_stays_away(desk: Front) -> None:
+    long_ago, ago, now = record.now() - timedelta(hours=2), record.now() - timedelta(minutes=5), record.now()
+    accounts = {expired: await desk.join() for expired in (long_ago, ago, now + timedelta(days=1))}
+    for expired, account in accounts.items():
         await desk.enter(account)
-    theirs = (sa.select(sa.func.count()).where(table.c.owner_id == account.id) for table in (grants, refresh_tokens))
-    async with desk.database.write(INSTALLATION) as tx:
-        await tx.execute(grants.update().where(grants.c.owner_id == account.id).values(expires_at=record.now()))
-    await desk.enter(account)
+        await desk.oauth.sign_in(account.name, PASSWORD, new_address())  # and goes away without a decision
+        async with desk.database.write(INSTALLATION) as tx:
+            for table in (grants, refresh_tokens, authorizations):
+                theirs = table.update().where(table.c.owner_id == account.id)
+                await tx.execute(theirs.values(expires_at=expired))
+    await desk.app._care.prune()
+    left = []
     async with desk.database.read(INSTALLATION) as tx:
-        assert [await tx.scalar(count) for count in theirs] == [1, 1]
+        for account in accounts.values():
+            for table in (grants, refresh_tokens, authorizations):
+                kept = sa.select(sa.func.count()).select_from(table).where(table.c.owner_id == account.id)
+                left.append(await tx.scalar(kept))
+    assert left == [0, 0, 0, 2, 1, 1, 2, 1, 1]
 
 
 async def test_a_hash_of_lower_cost_is_made_anew_at_the_next_sign_in(desk: Front) -> None:
