@@ -1,11 +1,14 @@
 """Connections that ask nothing, ask slowly or take no answer: they are ended, and keep nobody out."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import uvicorn
+from certificates import self_signed
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
@@ -44,17 +47,17 @@ class Door:
         self.given_up = given_up
         self._wires = list[Wire]()
 
-    async def wire(self, data: bytes = b"") -> Wire:
-        self._wires.append(wire := await asyncio.open_connection("127.0.0.1", self._port))
+    async def wire(self, data: bytes = b"", tls: ssl.SSLContext | None = None) -> Wire:
+        self._wires.append(wire := await asyncio.open_connection("127.0.0.1", self._port, ssl=tls))
         wire[1].write(data)
         return wire
 
     async def open(self, data: bytes = b"") -> asyncio.StreamReader:
         return (await self.wire(data))[0]
 
-    async def asked(self) -> bytes:
+    async def asked(self, tls: ssl.SSLContext | None = None) -> bytes:
         async with asyncio.timeout(5):
-            return await (await self.open(ASK)).readuntil(b"\r\n\r\nok")
+            return await (await self.wire(ASK, tls))[0].readuntil(b"\r\n\r\nok")
 
     def close(self) -> None:
         for _, writer in self._wires:
@@ -63,13 +66,17 @@ class Door:
 
 @asynccontextmanager
 async def door(
-    most: int = 99, most_of_address: int = 99, head_seconds: float = 5, proxy: bool = False
+    most: int = 99,
+    most_of_address: int = 99,
+    head_seconds: float = 5,
+    proxy: bool = False,
+    secured: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Door]:
     class Bounded(Connection):
-        pass
+        tls = secured
 
     Bounded.most, Bounded.most_of_address = most, most_of_address
-    Bounded.head_seconds = Bounded.take_seconds = head_seconds
+    Bounded.head_seconds = Bounded.take_seconds = Bounded.goodbye_seconds = head_seconds
     config = uvicorn.Config(_app, http=Bounded, ws="none", log_config=None, access_log=False, proxy_headers=proxy)
     config.load()
     state, given_up = ServerState(), asyncio.Event()
@@ -143,6 +150,93 @@ async def test_behind_a_proxy_addresses_are_not_counted() -> None:
     async with door(most_of_address=1, proxy=True) as here:
         await here.open(WAIT)
         assert await here.asked()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> ssl.SSLContext:
+    """What a server serves https with."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(self_signed(tmp_path, "localhost"))
+    return context
+
+
+@pytest.fixture
+def trusting() -> ssl.SSLContext:
+    """What a client asks with that looks at no certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def test_who_never_says_hello_is_counted_and_gives_way(own: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    async with door(most=2, secured=own) as here:
+        silent = [await here.open() for _ in range(4)]
+        assert [await told(reader) for reader in silent[:2]] == [b""] * 2
+        assert await here.asked(trusting)
+        assert await told(silent[2]) == b""
+        for _ in range(2):
+            await here.wire(WAIT, trusting)
+        with pytest.raises(OSError, match=r"reset|EOF|closed|lost"):
+            await here.asked(trusting)
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x00", ASK], ids=["nothing", "hello", "plain"])
+async def test_who_ends_no_handshake_is_left(own: ssl.SSLContext, begun: bytes) -> None:
+    async with door(head_seconds=0.05, secured=own) as here:
+        assert b"HTTP" not in await told(await here.open(begun))
+
+
+class Silent:
+    """A client's side of TLS, which says what it is told to and nothing by itself."""
+
+    def __init__(self, wire: Wire, tls: ssl.SSLContext) -> None:
+        self._reader, self._writer = wire
+        self._heard, self._said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = tls.wrap_bio(self._heard, self._said)
+
+    async def shake_hands(self, asking: bytes = b"") -> None:
+        """To the end of it, asking at once."""
+        while not self._is_done():
+            await self._exchange()
+        self._tls.write(asking)
+        self._writer.write(self._said.read())
+
+    async def told(self) -> bytes:
+        while True:
+            try:
+                return self._tls.read()
+            except ssl.SSLWantReadError:
+                await self._exchange()
+
+    async def left(self) -> None:
+        await self._reader.read()
+
+    async def _exchange(self) -> None:
+        self._writer.write(self._said.read())
+        self._heard.write(await self._reader.read(4096))
+
+    def _is_done(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+
+async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
+    own: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    async with door(secured=own) as here, asyncio.timeout(5):
+        client = Silent(await here.wire(), trusting)
+        await client.shake_hands(asking=ASK)
+        assert (await client.told()).startswith(b"HTTP/1.1 200")
+
+
+async def test_who_says_no_goodbye_is_left(own: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    async with door(head_seconds=0.05, secured=own) as here, asyncio.timeout(5):
+        client = Silent(await here.wire(), trusting)
+        await client.shake_hands()
+        await client.left()
 
 
 @pytest.mark.parametrize(

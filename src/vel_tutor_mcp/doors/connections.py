@@ -5,6 +5,7 @@ comes: idle connections keep nobody out.
 """
 
 import asyncio
+import ssl
 import sys
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,8 @@ from vel_tutor_mcp.doors.headers import ALWAYS
 MOST_CONNECTIONS, MOST_OF_ADDRESS = 2000, 400
 # Until a request's head is here, and until the rest of a body is which nobody wants; until some of an answer is taken.
 HEAD_SECONDS, TAKE_SECONDS = 15.0, 60.0
+# Over TLS, for who is left to say goodbye; asyncio would wait for 30 s, and for that long count it nowhere.
+_GOODBYE_SECONDS = 5.0
 
 _FULL = (503, "UNAVAILABLE", "The server has as many connections as it takes; all are in use; try again in a minute.")
 _SLOW = (408, "REQUEST_TIMEOUT", "The request came too slowly; its headers must be here in 15 s; send it again.")
@@ -26,18 +29,25 @@ _UNREAD = (400, "VALIDATION_ERROR", "The request cannot be read; it is no HTTP; 
 
 
 class Connection(H11Protocol):
-    """One of `most`, and of `most_of_address` where clients connect themselves and not through a proxy."""
+    """One of `most`, and of `most_of_address` where clients connect themselves and not through a proxy.
 
+    With `tls` it is one from its first byte on: who never ends the handshake is somebody who asks nothing.
+    """
+
+    tls: ssl.SSLContext | None = None
     most = MOST_CONNECTIONS
     most_of_address = MOST_OF_ADDRESS
     head_seconds = HEAD_SECONDS
     take_seconds = TAKE_SECONDS
+    goodbye_seconds = _GOODBYE_SECONDS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.since = self.loop.time()
         self._late: asyncio.TimerHandle | None = None
         self._untaken: asyncio.TimerHandle | None = None
+        self._shaking_hands: asyncio.Task[None] | None = None
+        self._early = b""
 
     @cached_property
     def subscriber(self) -> str:
@@ -57,10 +67,16 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         super().connection_made(transport)
-        if self._finds_room():
+        has_room = self._finds_room()
+        if has_room:
             self._expect()
+        if self.tls is None:
+            if not has_room:
+                self._refuse(*_FULL)
+        elif has_room:
+            self._shaking_hands = self.loop.create_task(self._shake_hands(transport, self.tls))
         else:
-            self._refuse(*_FULL)
+            transport.close()  # what is not encrypted would be no answer
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_no_more()
@@ -68,6 +84,9 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._shaking_hands is not None:  # came with its last part
+            self._early += data
+            return
         cycle = self.cycle
         super().data_received(data)
         if self.cycle is not cycle:
@@ -96,6 +115,25 @@ class Connection(H11Protocol):
         status = getattr(sys.exception(), "error_status_hint", 400)
         self._refuse(*(_LARGE if status == _LARGE[0] else _UNREAD))
 
+    def leave(self) -> None:
+        """Close it; over TLS soon, also where the client does nothing for that."""
+        self.transport.close()
+        if self.tls is not None:
+            self.loop.call_later(self.goodbye_seconds, self.transport.abort)
+
+    async def _shake_hands(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        try:
+            secured = await self.loop.start_tls(transport, self, tls, server_side=True)
+        except OSError:  # it is no TLS, or the client is gone
+            secured = None
+        self._shaking_hands = None
+        if secured is None or transport.is_closing():
+            self.connection_lost(None)
+            return
+        super().connection_made(secured)
+        if self._early:
+            self.data_received(self._early)
+
     def _finds_room(self) -> bool:
         """Whether there is room for this one, or is made."""
         if len(self.connections) <= min(self.most, self.most_of_address):
@@ -119,7 +157,7 @@ class Connection(H11Protocol):
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
             self._refuse(*_SLOW)
         else:
-            self.transport.close()
+            self.leave()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -127,7 +165,7 @@ class Connection(H11Protocol):
             head = h11.Response(status_code=status, headers=response.raw_headers)
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self.leave()
 
 
 def _has_room(others: list[Connection], most: int) -> bool:
@@ -137,5 +175,5 @@ def _has_room(others: list[Connection], most: int) -> bool:
     idle = [other for other in others if other.is_idle]
     if not idle:
         return False
-    min(idle, key=lambda other: other.since).shutdown()
+    min(idle, key=lambda other: other.since).leave()
     return True

@@ -89,9 +89,9 @@ def serve(settings: Settings, way: Way) -> NoReturn:
             "Without tokens everyone who can connect would be the local user, and this host can be reached from other "
             "machines; make accounts and leave --no-auth out, or use --host 127.0.0.1."
         )
-    _check_certificate(way)
+    tls = _tls(way)
     listener = _listen(way.host, way.port)
-    process.run(settings, _serve(settings, way, listener))
+    process.run(settings, _serve(settings, way, tls, listener))
 
 
 def make_app(
@@ -131,15 +131,15 @@ def make_app(
     return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
 
 
-async def _serve(settings: Settings, way: Way, listener: socket.socket) -> None:
+async def _serve(settings: Settings, way: Way, tls: ssl.SSLContext | None, listener: socket.socket) -> None:
     origin = f"{way.scheme}://{way.named}:{listener.getsockname()[1]}"
     if way.auth and settings.public_url != origin:
         process.say(f"tokens are good for {settings.public_url} (VEL_TUTOR_PUBLIC_URL)")
-    await _Door(settings, way).serve(listener, f"{origin}{_PATHS[way.transport]}")
+    await _Door(settings, way, tls).serve(listener, f"{origin}{_PATHS[way.transport]}")
 
 
 class _Door:
-    def __init__(self, settings: Settings, way: Way) -> None:
+    def __init__(self, settings: Settings, way: Way, tls: ssl.SSLContext | None) -> None:
         desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
@@ -148,7 +148,7 @@ class _Door:
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [])
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
-        self._uvicorn = _uvicorn(covered, settings, way)
+        self._uvicorn = _uvicorn(covered, settings, tls)
 
     async def serve(self, listener: socket.socket, address: str) -> None:
         logging.getLogger("mcp.server.streamable_http").addFilter(_no_fault)
@@ -181,12 +181,13 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _uvicorn(app: ASGIApp, settings: Settings, way: Way) -> _Uvicorn:
+def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None) -> _Uvicorn:
+    class Own(Connection):
+        tls = context  # uvicorn's way would tell of a connection only once the handshake has ended
+
     config = uvicorn.Config(
         app,
-        ssl_certfile=way.certfile,
-        ssl_keyfile=way.keyfile,
-        http=Connection,
+        http=Own,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -215,19 +216,21 @@ def _hosts(settings: Settings, way: Way) -> set[str]:
     return names
 
 
-def _check_certificate(way: Way) -> None:
+def _tls(way: Way) -> ssl.SSLContext | None:
     if way.certfile is None:
         if way.keyfile is not None:
             raise InputError("--keyfile is of no use alone; it belongs to a certificate; name that with --certfile.")
-        return
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(way.certfile, way.keyfile)
+        context.load_cert_chain(way.certfile, way.keyfile)
     except (OSError, ValueError) as problem:  # ssl.SSLError is an OSError
         reason = getattr(problem, "strerror", None) or getattr(problem, "reason", None) or type(problem).__name__
         raise ConfigurationError(
             f"The certificate {way.certfile} cannot be used; {reason}; name a PEM file with --certfile, and its key's "
             "with --keyfile."
         ) from None
+    return context
 
 
 def _is_loopback(host: str) -> bool:
