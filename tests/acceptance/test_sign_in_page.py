@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import conformance
 import httpx2
 import pytest
 from browser import page_of
@@ -13,7 +14,7 @@ from people import Front, front
 from planted import PASSWORD
 from playwright.async_api import Browser, Page
 from ports import free_port
-from signing_in import BACK, SDKS, Returning, SdkClient, served_at
+from signing_in import BACK, SDKS, Person, Returning, SdkClient, served_at
 
 # The first of all may have to fetch the programs of npm.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
@@ -39,11 +40,15 @@ class Place:
         await self.desk.pass_a_minute()
         return str((await self.desk.join()).email)
 
+    async def registered(self, callback: str) -> str:
+        """The id of a new client."""
+        reply = await self.http.post("/oauth/register", json={"client_name": "Keys", "redirect_uris": [callback]})
+        return str(reply.json()["client_id"])
+
     async def asked_at(self, callback: str) -> str:
         """The address that a new client sends its person to."""
-        registered = await self.http.post("/oauth/register", json={"client_name": "Keys", "redirect_uris": [callback]})
         asked = {
-            "response_type": "code", "client_id": registered.json()["client_id"], "redirect_uri": callback,
+            "response_type": "code", "client_id": await self.registered(callback), "redirect_uri": callback,
             "code_challenge": "x" * 43, "code_challenge_method": "S256", "state": "kept", "resource": self.url,
         }  # fmt: skip
         return f"{self.url}/oauth/authorize?{urlencode(asked)}"
@@ -68,11 +73,8 @@ async def faults(page: Page, node: Path) -> list[tuple[str, str]]:
     return [(row["id"], row["nodes"][0]["html"]) for row in found["violations"]]
 
 
-@pytest.mark.parametrize("client", SDKS.values(), ids=SDKS)
-async def test_a_person_signs_in_and_allows_a_client_without_scripts(
-    place: Place, browser: Browser, client: SdkClient
-) -> None:
-    email = await place.person()
+def allowing(place: Place, browser: Browser, email: str, back: str = BACK) -> Person:
+    """Somebody who signs in and allows whoever asks, without scripts."""
 
     async def person(address: str) -> None:
         assert address.startswith(f"{place.url}/oauth/authorize?")
@@ -82,11 +84,31 @@ async def test_a_person_signs_in_and_allows_a_client_without_scripts(
             await page.fill("input[name=password]", PASSWORD)
             await page.click("button")
             await page.click("button[name=decision][value=allow]")
-            await page.wait_for_selector(f"text={BACK}")
+            await page.wait_for_selector(f"text={back}")
 
-    tools, agents = await client(f"{place.url}/mcp", person)
+    return person
+
+
+@pytest.mark.parametrize("client", SDKS.values(), ids=SDKS)
+async def test_a_person_signs_in_and_allows_a_client_without_scripts(
+    place: Place, browser: Browser, client: SdkClient
+) -> None:
+    tools, agents = await client(f"{place.url}/mcp", allowing(place, browser, await place.person()))
     assert {"task_submit", "agent_list"} <= set(tools)
     assert agents == ["default"]
+
+
+async def test_the_official_conformance_suite_finds_a_sound_authorization_server(
+    place: Place, browser: Browser, node: Path, tmp_path: Path
+) -> None:
+    port, email = free_port(), await place.person()
+    client_id = await place.registered(f"http://127.0.0.1:{port}/callback")
+    person = allowing(place, browser, email, conformance.BACK)
+    found = await conformance.outcomes(place.url, client_id, port, node, tmp_path, person)
+    assert found == dict.fromkeys(found, "SUCCESS")
+    assert found.keys() == {
+        "authorization-server-metadata", "authorization-server-metadata-cimd", "authorization-code-grant"
+    }  # fmt: skip
 
 
 async def test_the_keyboard_and_the_width_of_a_phone_are_enough(place: Place, browser: Browser) -> None:
