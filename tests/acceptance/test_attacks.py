@@ -1,18 +1,21 @@
 """Attacks on one running server, which has a token for nobody but its team: nothing gets through, nothing breaks, and
-what concerns who may do what is on record.
+what was refused is on record.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import pytest
-from server import soon
+from server import WAIT_SECONDS, soon
 from stores import NewDatabase
 from team import Member, Team, team
 from wires import ACCEPT
+
+from vel_tutor_mcp.models import AuditEntry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("new_database", ["sqlite"], indirect=True, scope="module")]
 
@@ -75,6 +78,28 @@ async def healthy(place: Team) -> AsyncIterator[None]:
         assert (await soon(http.get("/api/health"))).json()["status"] == "ok"
 
 
+@asynccontextmanager
+async def noted(place: Team, *reasons: str, of: Member | None = None) -> AsyncIterator[None]:
+    """What is refused meanwhile is on record with each of these reasons, as of nobody unless it is known who asks; that
+    is written beside the answer.
+    """
+    reader, name = (of.account.principal, of.account.name) if of else (place.desk.app.local_principal, "nobody")
+
+    async def entries() -> Sequence[AuditEntry]:
+        return (await place.desk.app.audit.search(reader, action="request_refused", principal=name)).rows
+
+    await place.desk.pass_a_minute()
+    before = {entry.sequence for entry in await entries()}
+    yield
+    left = set(reasons)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while left:
+            await asyncio.sleep(0.02)
+            for entry in await entries():
+                if entry.sequence not in before:
+                    left -= {reason for reason in left if reason in str(entry.payload["reason"])}
+
+
 async def raw(place: Team, *lines: str, body: bytes = b"") -> bytes:
     """The head of what is answered to these very bytes."""
     url = httpx2.URL(place.base)
@@ -87,17 +112,22 @@ async def raw(place: Team, *lines: str, body: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
-    [({"host": "evil.example"}, 421), ({"origin": EVIL}, 403), ({"origin": "http://localhost:1.evil.example"}, 403)],
+    ("headers", "status", "why"),
+    [
+        ({"host": "evil.example"}, 421, "has no such name"),
+        ({"origin": EVIL}, 403, "Pages of this origin"),
+        ({"origin": "http://localhost:1.evil.example"}, 403, "Pages of this origin"),
+    ],
     ids=["rebound", "origin", "prefix"],
 )
 async def test_a_foreign_page_does_nothing_though_it_has_a_token(
-    mallory: Member, headers: dict[str, str], status: int
+    place: Team, mallory: Member, headers: dict[str, str], status: int, why: str
 ) -> None:
     body = {"prompt": "from a page"}
-    for path in DOORS:
-        reply = await mallory.http.post(path, json=body, headers={**JSON, **headers})
-        assert (reply.status_code, reply.headers["content-type"]) == (status, "application/json")
+    async with noted(place, why):
+        for path in DOORS:
+            reply = await mallory.http.post(path, json=body, headers={**JSON, **headers})
+            assert (reply.status_code, reply.headers["content-type"]) == (status, "application/json")
     asked = {**headers, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     preflight = await mallory.http.options("/api/tasks", headers=asked)
     assert not [name for name in preflight.headers if name.startswith("access-control-")]
@@ -159,7 +189,7 @@ async def called(member: Member, method: str, params: dict[str, Any], number: in
 
 
 @pytest.mark.parametrize("path", DOORS)
-async def test_what_is_too_large_too_deep_or_odd_is_refused(mallory: Member, path: str) -> None:
+async def test_what_is_too_large_too_deep_or_odd_is_refused(place: Team, mallory: Member, path: str) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(60):
             yield b" " * 50_000
@@ -168,19 +198,22 @@ async def test_what_is_too_large_too_deep_or_odd_is_refused(mallory: Member, pat
         reply = await mallory.http.post(path, content=body, headers=JSON)
         return reply.status_code, reply.json()
 
-    assert (await sent(b" " * 2_000_001))[0] == 413
-    status, told = await sent(endless())
-    assert (status, "error" in told) == (413, True)
-    status, told = await sent(NESTED)
-    assert (status, "nests too deep" in told["error"]["message"]) == (400, True)
+    known = None if path == "/api/auth/login" else mallory
+    async with noted(place, "too large", "nests too deep", of=known):
+        assert (await sent(b" " * 2_000_001))[0] == 413
+        status, told = await sent(endless())
+        assert (status, "error" in told) == (413, True)
+        status, told = await sent(NESTED)
+        assert (status, "nests too deep" in told["error"]["message"]) == (400, True)
     for body in ODD:
         status, told = await sent(body)
         assert (status, "error" in told) == (400, True), body[:20]
 
 
-async def test_a_large_head_is_refused(mallory: Member) -> None:
-    many = await mallory.http.get("/api/users/me", headers={f"x-{number}": "1" for number in range(101)})
-    large = await mallory.http.get("/api/users/me", headers={"x": "y" * 16_400})
+async def test_a_large_head_is_refused(place: Team, mallory: Member) -> None:
+    async with noted(place, "headers are too large"):
+        many = await mallory.http.get("/api/users/me", headers={f"x-{number}": "1" for number in range(101)})
+        large = await mallory.http.get("/api/users/me", headers={"x": "y" * 16_400})
     assert (many.status_code, large.status_code) == (431, 431)
 
 
@@ -192,22 +225,24 @@ async def test_no_line_of_a_request_becomes_a_header_of_the_answer(place: Team, 
             b"planted:"
             not in (await raw(place, f"GET {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: {token}")).lower()
         )
-    for name in ("Mcp-Session-Id", "Mcp-Protocol-Version", "Authorization", "Origin"):
-        for value in ("a\x0bX-Planted: 1", "a\nX-Planted: 1", "a\r\n X-Planted: 1", "\x1b[31mred"):
-            said = await raw(place, "POST /mcp HTTP/1.1", "Host: 127.0.0.1", f"{name}: {value}", body=b"{}")
-            assert said.split(b"\r\n")[0].split()[1] in {b"400", b"401", b"403"}
-            assert b"planted" not in said.lower()
+    async with noted(place, "cannot be read"):
+        for name in ("Mcp-Session-Id", "Mcp-Protocol-Version", "Authorization", "Origin"):
+            for value in ("a\x0bX-Planted: 1", "a\nX-Planted: 1", "a\r\n X-Planted: 1", "\x1b[31mred"):
+                said = await raw(place, "POST /mcp HTTP/1.1", "Host: 127.0.0.1", f"{name}: {value}", body=b"{}")
+                assert said.split(b"\r\n")[0].split()[1] in {b"400", b"401", b"403"}
+                assert b"planted" not in said.lower()
 
 
 async def test_two_readings_of_where_a_request_ends_are_refused(place: Team) -> None:
-    for lines in (
-        ["Transfer-Encoding: chunked"],
-        ["Content-Length: 5"],
-        ["Transfer-Encoding: xchunked"],
-        ["Content-Length : 5"],
-    ):
-        said = await raw(place, "POST /api/auth/login HTTP/1.1", "Host: 127.0.0.1", *lines, body=b"0\r\n\r\nGET /x")
-        assert said.split()[1] in {b"400", b"415", b"501"}
+    async with noted(place, "cannot be read"):
+        for lines in (
+            ["Transfer-Encoding: chunked"],
+            ["Content-Length: 5"],
+            ["Transfer-Encoding: xchunked"],
+            ["Content-Length : 5"],
+        ):
+            said = await raw(place, "POST /api/auth/login HTTP/1.1", "Host: 127.0.0.1", *lines, body=b"0\r\n\r\nGET /x")
+            assert said.split()[1] in {b"400", b"415", b"501"}
 
 
 async def test_paths_lead_to_no_file(place: Team, mallory: Member) -> None:

@@ -104,6 +104,7 @@ class Asked:
         self.scope: Scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
         self.said = list[Message]()
         self.left = list(parts)
+        self.noted = list[str]()
         self._ends = ends
 
     async def receive(self) -> Message:
@@ -116,7 +117,8 @@ class Asked:
         self.said.append(message)
 
     async def answer(self, body_seconds: float = 5) -> tuple[int, str]:
-        await Gate(Bounds(_app, body_seconds), ())(self.scope, self.receive, self.send)
+        bounds = Bounds(_app, body_seconds, lambda reason, _: self.noted.append(reason))
+        await Gate(bounds, ())(self.scope, self.receive, self.send)
         return self.said[0]["status"], b"".join(message.get("body", b"") for message in self.said).decode()
 
 
@@ -173,4 +175,5 @@ async def test_who_sends_their_body_too_slowly_is_told_and_left() -> None:
     async with asyncio.timeout(2):
         status, answer = await asked.answer(body_seconds=0.05)
     assert (status, json.loads(answer)["error"]["code"]) == (408, "REQUEST_TIMEOUT")
+    assert asked.noted == ["The body came too slowly; all of it must be here in 30 s; send it again."]
     assert (b"connection", b"close") in asked.said[0]["headers"]

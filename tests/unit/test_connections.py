@@ -42,9 +42,10 @@ async def _app(scope: Scope, __: Receive, send: Send) -> None:
 class Door:
     """A listening socket whose connections have these bounds."""
 
-    def __init__(self, port: int, given_up: asyncio.Event) -> None:
+    def __init__(self, port: int, given_up: asyncio.Event, noted: list[str]) -> None:
         self._port = port
         self.given_up = given_up
+        self.noted = noted
         self._wires = list[Wire]()
 
     async def wire(self, data: bytes = b"", tls: ssl.SSLContext | None = None) -> Wire:
@@ -74,6 +75,9 @@ async def door(
 ) -> AsyncIterator[Door]:
     class Bounded(Connection):
         tls = secured
+        note = staticmethod(lambda reason, address: noted.append(f"{address}: {reason}"))
+
+    noted = list[str]()
 
     Bounded.most, Bounded.most_of_address = most, most_of_address
     Bounded.head_seconds = Bounded.take_seconds = Bounded.goodbye_seconds = head_seconds
@@ -83,7 +87,7 @@ async def door(
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Bounded(config, state, {"given_up": given_up}), "127.0.0.1")
     try:
-        made = Door(server.sockets[0].getsockname()[1], given_up)
+        made = Door(server.sockets[0].getsockname()[1], given_up, noted)
         yield made
     finally:
         made.close()
@@ -107,6 +111,7 @@ async def test_who_asks_nothing_is_left_without_a_word() -> None:
 async def test_who_asks_too_slowly_is_told_and_left(begun: bytes) -> None:
     async with door(head_seconds=0.05) as here:
         said = await told(await here.open(begun))
+        assert "127.0.0.1: The request came too slowly" in here.noted[0]
     assert b"HTTP/1.1 408" in said
     assert b'"REQUEST_TIMEOUT"' in said
 
@@ -141,6 +146,7 @@ async def test_who_asks_nothing_gives_way_and_who_is_served_does_not(most: int, 
         waiting = [await here.open(WAIT) for _ in range(2)]
         assert await told(idle[3]) == b""
         full = await told(await here.open(ASK))
+        assert "as many connections as it takes" in here.noted[0]
         assert not any(reader.at_eof() for reader in waiting)
     assert full.startswith(b"HTTP/1.1 503")
     assert b'"UNAVAILABLE"' in full
@@ -178,6 +184,7 @@ async def test_who_never_says_hello_is_counted_and_gives_way(own: ssl.SSLContext
             await here.wire(WAIT, trusting)
         with pytest.raises(OSError, match=r"reset|EOF|closed|lost"):
             await here.asked(trusting)
+        assert "as many connections as it takes" in here.noted[0]
 
 
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x00", ASK], ids=["nothing", "hello", "plain"])
@@ -255,5 +262,6 @@ async def test_what_is_no_request_is_told_in_our_words(data: bytes, status: byte
         reader = await here.open(data)
         async with asyncio.timeout(5):
             head = await reader.readuntil(b"\r\n\r\n")
+        assert len(here.noted) == 1
     assert head.startswith(b"HTTP/1.1 " + status)
     assert b"nosniff" in head

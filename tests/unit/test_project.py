@@ -108,17 +108,28 @@ def test_a_guide_names_tools_that_exist(page: Path) -> None:
 
 
 def test_each_promise_of_security_names_tests_that_exist() -> None:
-    promises = [row.rpartition("|")[0].rpartition("|")[2] for row in promised(read("docs/security.md"))]
+    promises = [
+        row.rpartition("|")[0].rpartition("|")[2] for row in table_of(read("docs/security.md"), "## What is promised")
+    ]
     assert len(promises) > 10
     for files in promises:
         assert files.strip()
         assert [name for name in files.replace(",", " ").split() if not (ROOT / name).is_file()] == []
 
 
-def promised(page: str) -> list[str]:
-    """The rows of the table of promises."""
-    part = page.partition("## What is promised")[2].partition("\n## ")[0]
-    return [row for row in part.strip().splitlines()[2:] if row.startswith("|")]
+def test_each_attack_of_security_names_tests_that_exist() -> None:
+    rows = table_of(read("docs/security.md"), "## Attacks")
+    assert len(rows) > 15
+    for row in rows:
+        named = re.findall(r"(tests/\S+\.py)::(\w+)", row)
+        assert named
+        assert [test for path, test in named if f"async def {test}(" not in read(path)] == []
+
+
+def table_of(page: str, heading: str) -> list[str]:
+    """The rows of the table under a heading."""
+    part = page.partition(f"{heading}\n")[2].partition("\n## ")[0]
+    return [row for row in part.splitlines() if row.startswith("|")][2:]
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -8,6 +8,8 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vel_tutor_mcp.doors.bearer import address_of
+from vel_tutor_mcp.doors.notes import Note
 from vel_tutor_mcp.doors.refusals import refusal
 
 MOST_HEADERS, MOST_HEADER_BYTES = 100, 16_384
@@ -37,10 +39,11 @@ _CLOSE = {"connection": "close"}
 
 
 class Bounds:
-    """Reads the body for the app behind it, which gets it whole."""
+    """Reads the body for the app behind it, which gets it whole; `note` is told what is refused, None: nobody is."""
 
-    def __init__(self, app: ASGIApp, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(self, app: ASGIApp, body_seconds: float = BODY_SECONDS, note: Note | None = None) -> None:
         self._app = app
+        self._note = note
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +56,8 @@ class Bounds:
             return
         body = await self._read(headers, receive)
         if isinstance(body, tuple):
+            if self._note:
+                self._note(body[2], address_of(scope))
             await refusal(scope["path"], *body, _CLOSE)(scope, receive, send)
             return
         first = {"type": "http.request", "body": body} if isinstance(body, bytes) else body

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vel_tutor_mcp.doors.bearer import answer
 from vel_tutor_mcp.doors.headers import ALWAYS
+from vel_tutor_mcp.doors.notes import Note
 
 MOST_CONNECTIONS, MOST_OF_ADDRESS = 2000, 400
 # Until a request's head is here, and until the rest of a body is which nobody wants; until some of an answer is taken.
@@ -31,10 +32,12 @@ _UNREAD = (400, "VALIDATION_ERROR", "The request cannot be read; it is no HTTP; 
 class Connection(H11Protocol):
     """One of `most`, and of `most_of_address` where clients connect themselves and not through a proxy.
 
-    With `tls` it is one from its first byte on: who never ends the handshake is somebody who asks nothing.
+    With `tls` it is one from its first byte on: who never ends the handshake is somebody who asks nothing. `note` is
+    told what is refused; None: nobody is.
     """
 
     tls: ssl.SSLContext | None = None
+    note: Note | None = None
     most = MOST_CONNECTIONS
     most_of_address = MOST_OF_ADDRESS
     head_seconds = HEAD_SECONDS
@@ -67,16 +70,12 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         super().connection_made(transport)
-        has_room = self._finds_room()
-        if has_room:
-            self._expect()
-        if self.tls is None:
-            if not has_room:
-                self._refuse(*_FULL)
-        elif has_room:
+        if not self._finds_room():
+            self._refuse(*_FULL)
+            return
+        self._expect()
+        if self.tls is not None:
             self._shaking_hands = self.loop.create_task(self._shake_hands(transport, self.tls))
-        else:
-            transport.close()  # what is not encrypted would be no answer
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_no_more()
@@ -160,7 +159,10 @@ class Connection(H11Protocol):
             self.leave()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if self.note:
+            self.note(message, self.client[0] if self.client else "")
+        is_heard = self.tls is None or self.scheme == "https"  # before the handshake an answer would be none
+        if is_heard and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             response = answer(status, code, message, {**ALWAYS, "connection": "close"})
             head = h11.Response(status_code=status, headers=response.raw_headers)
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):

@@ -10,7 +10,9 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.bounds import Refusal, beyond
+from vel_tutor_mcp.doors.notes import Note
 from vel_tutor_mcp.doors.refusals import refusal
 from vel_tutor_mcp.doors.watch import SHOW_OUT
 
@@ -38,12 +40,16 @@ class Gate:
     Args:
         hosts: its names beside this machine's own, with brackets where one is an IPv6 address.
         origins: of pages that may send requests beside those of http:// at these names.
+        note: is told what is refused; None: nobody is.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], origins: Collection[str] = (), note: Note | None = None
+    ) -> None:
         self._names = frozenset({*_LOOPBACK, *hosts})
         self._origins = frozenset(origins)
         self._app = app
+        self._note = note
         self._shut = False
         self._inside: set[_Visit] = set()
 
@@ -63,7 +69,10 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refused = beyond(headers) or self._foreign(headers) or (_STOPPING if self._shut else None)
+        barred = beyond(headers) or self._foreign(headers)
+        if barred and self._note:
+            self._note(barred[2], address_of(scope))
+        refused = barred or (_STOPPING if self._shut else None)
         if refused is not None:
             await refusal(scope["path"], *refused, _CLOSE if self._shut else None)(scope, receive, send)
             return

@@ -32,6 +32,7 @@ from vel_tutor_mcp.doors.gate import GONE, Gate
 from vel_tutor_mcp.doors.headers import Headers
 from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
+from vel_tutor_mcp.doors.notes import Note, Notes
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
@@ -120,7 +121,7 @@ def make_app(
         middleware.append(
             Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all, look_seconds=look_seconds)
         )
-    middleware.append(Middleware(Bounds))  # within: nobody's body is read who is not let in
+    middleware.append(Middleware(Bounds, note=Notes(desk).take))  # within: nobody's body is read who is not let in
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
@@ -146,9 +147,10 @@ class _Door:
         server = make_server(desk, log_level=settings.log_level)
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
-        self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [])
+        note = Notes(desk).take
+        self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [], note)
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
-        self._uvicorn = _uvicorn(covered, settings, tls)
+        self._uvicorn = _uvicorn(covered, settings, tls, note)
 
     async def serve(self, listener: socket.socket, address: str) -> None:
         logging.getLogger("mcp.server.streamable_http").addFilter(_no_fault)
@@ -181,9 +183,10 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None) -> _Uvicorn:
+def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, noted: Note) -> _Uvicorn:
     class Own(Connection):
         tls = context  # uvicorn's way would tell of a connection only once the handshake has ended
+        note = staticmethod(noted)
 
     config = uvicorn.Config(
         app,

@@ -122,6 +122,10 @@ class Access:
         facts = {"subject": subject} if subject else {}
         await self._refusals.note("token_refused", "token", reason, address, facts)
 
+    async def note_refused_request(self, reason: str, address: str, principal: Principal | None) -> None:
+        """Put on record that a request was not taken, whatever it asked for; of an address five in a minute."""
+        await self._refusals.note("request_refused", "request", reason, address, who=principal)
+
     @allows(Operation.TOKEN_ISSUE)
     async def issue(self, principal: Principal, name: str, days: int = 90, user: str | None = None) -> Issued:
         """A token for a client of the principal or, for administrators, of another user, good for so many days.

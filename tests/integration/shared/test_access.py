@@ -15,6 +15,8 @@ from planted import MARK, OTHER_PASSWORD, PASSWORD
 
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.notes import Notes
 from vel_tutor_mcp.errors import (
     ConfigurationError,
     Conflict,
@@ -355,6 +357,22 @@ async def test_what_has_long_expired_is_forgotten_whoever_comes_or_stays_away(de
                 kept = sa.select(sa.func.count()).select_from(table).where(table.c.owner_id == account.id)
                 left.append(await tx.scalar(kept))
     assert left == [0, 0, 0, 2, 1, 1, 2, 1, 1]
+
+
+async def test_a_flood_of_refused_requests_leaves_few_entries_and_no_work_behind(desk: Front) -> None:
+    door = Desk()
+    notes = Notes(door)
+    notes.take("before the product is open", "192.0.2.77")
+    door.opened(desk.app)
+    for _ in range(50):
+        notes.take("in a flood", "192.0.2.77")
+    async with asyncio.timeout(20):
+        await asyncio.gather(*notes._writing)
+    often = await desk.recorded("request_refused_often")
+    assert [entry.payload for entry in often] == [{"address": "192.0.2.77"}]
+    entries = await desk.recorded("request_refused")
+    assert [entry.payload["reason"] for entry in entries] == ["in a flood"] * 5
+    assert {entry.principal for entry in entries} == {"nobody"}
 
 
 async def test_a_hash_of_lower_cost_is_made_anew_at_the_next_sign_in(desk: Front) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from issuer import Issuer
 from planted import key
 from pydantic import SecretStr
 from world import Providers
@@ -177,6 +178,27 @@ async def test_a_refused_address_is_on_record(app: App) -> None:
     assert entry.payload["operation"] == "integration_write"
 
 
+async def test_who_is_led_inside_by_a_name_or_sent_on_is_not_tested_and_that_is_on_record(
+    app: App, me: Principal
+) -> None:
+    async def inside(*_: Any) -> list[str]:
+        return ["10.0.0.1", "::1"]
+
+    async with Issuer() as server:
+        server.answers["/v1/models"] = 302
+        here = await app.integrations.put(me, "local", None, f"{server.url}/v1")
+        sent_on = await app.integrations.test(me, "local")
+        assert "/jwks" not in server.asked
+    by_name = rekeyed(app, "", Outbound(resolve=inside))
+    await by_name.put(me, "local", None, "https://inside.example/v1")
+    led = await by_name.test(me, "local")
+    assert (sent_on.status, led.status) == (Status.ERROR, Status.ERROR)
+    assert "302" in (sent_on.error or "")
+    assert "leads to no address" in (led.error or "")
+    told = (await app.audit.search(me, action="integration_tested", subject=f"integration:{here.id}")).rows
+    assert [entry.payload["status"] for entry in told] == ["error", "error"]
+
+
 async def test_every_step_is_on_record_and_no_part_of_the_key_is_anywhere(
     app: App, me: Principal, providers: Providers, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,9 +225,10 @@ async def test_every_step_is_on_record_and_no_part_of_the_key_is_anywhere(
     assert "WXYZ" not in words[0] + words[1] + words[3]  # nor its end, once it is deleted
 
 
-def rekeyed(app: App, text: str) -> Integrations:
-    """The service as another start would have it, with these secret keys."""
-    return Integrations(app._parts.database, SecretKeys(text, Path("nowhere")), app.integrations._base_urls, Outbound())
+def rekeyed(app: App, text: str, outbound: Outbound | None = None) -> Integrations:
+    """The service as another start would have it, with these secret keys, and this way out."""
+    keys, base_urls = SecretKeys(text, Path("nowhere")), app.integrations._base_urls
+    return Integrations(app._parts.database, keys, base_urls, outbound or Outbound())
 
 
 async def test_a_new_secret_key_seals_anew_and_the_old_one_may_go(app: App, me: Principal) -> None:
