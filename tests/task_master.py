@@ -8,17 +8,29 @@ from typing import Any
 from node_programs import clean_install, had, installed
 
 FOLDER = Path(__file__).parent / "task_master_package"
-# Writes down whereto each connection goes.
+# Writes down whereto each connection and packet goes and what programs are started, and lets none leave the machine.
 _WATCH = """
+import { ChildProcess } from "node:child_process";
+import dgram from "node:dgram";
 import { appendFileSync } from "node:fs";
 import net from "node:net";
-const connect = net.Socket.prototype.connect;
-net.Socket.prototype.connect = function (...given) {
-  const [first] = given.flat();
-  const target = first?.path ?? `${first?.host ?? "127.0.0.1"}:${first?.port ?? first}`;
-  appendFileSync(new URL("./connections.txt", import.meta.url), `${target}\\n`);
-  return connect.apply(this, given);
+const note = (target) => appendFileSync(new URL("./connections.txt", import.meta.url), `${target}\\n`);
+const watch = (prototype, name, seen) => {
+  const original = prototype[name];
+  prototype[name] = function (...given) {
+    return seen.call(this, ...given) ?? original.apply(this, given);
+  };
 };
+watch(net.Socket.prototype, "connect", function (...given) {
+  const [first] = given.flat();
+  const host = first?.host ?? "127.0.0.1";
+  note(first?.path ?? `${host}:${first?.port ?? first}`);
+  if (first?.path || host === "127.0.0.1") return undefined;
+  process.nextTick(() => this.destroy(new Error("kept in by the test")));
+  return this;
+});
+watch(dgram.Socket.prototype, "send", () => note("a packet"));
+watch(ChildProcess.prototype, "spawn", (options) => note(`the program ${options.file}`));
 """
 
 
@@ -37,7 +49,9 @@ def connections(watched: Path) -> set[str]:
 def new_project(root: Path, **tags: list[dict[str, Any]]) -> Path:
     """A folder with these tasks; titles and so on are given to those that have none."""
     (root / ".taskmaster" / "tasks").mkdir(parents=True)
-    config = {"models": {}, "global": {"userId": "1234567890"}}  # which leaves its telemetry on
+    roles = ("main", "research", "fallback")
+    models = {role: {"provider": "lmstudio", "modelId": "any", "maxTokens": 8000, "temperature": 0.2} for role in roles}
+    config = {"models": models, "global": {"userId": "1234567890"}}  # which leaves its telemetry on
     (root / ".taskmaster" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     content = {name: {"tasks": [_whole(task) for task in tasks], "metadata": {}} for name, tasks in tags.items()}
     file_of(root).write_text(json.dumps(content), encoding="utf-8")

@@ -2,51 +2,88 @@
 
 import asyncio
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import task_master_server
+from mcp.shared.exceptions import MCPError
 from server import soon
 from task_master import command, connections, file_of, new_project
+from task_master_person import Person, at_work
+from task_master_server import TimedChild, Worked, work
 
 from vel_tutor_mcp.errors import Conflict
-from vel_tutor_mcp.taskmaster import project
-from vel_tutor_mcp.taskmaster.child import Child
+from vel_tutor_mcp.taskmaster import project, reading
+from vel_tutor_mcp.taskmaster.child import TOOLS, Child
 from vel_tutor_mcp.taskmaster.items import Item, Status
 from vel_tutor_mcp.taskmaster.reading import Corrupt
 from vel_tutor_mcp.taskmaster.writing import Writer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(500)]
 
+_log = logging.getLogger(__name__)  # shown with --log-cli-level=info
+
+# What Task Master cannot cope with: it ends itself at the sight of a cycle, and reads no tag with an unknown status.
+ODD: list[dict[str, Any]] = [
+    {"id": 1, "dependencies": [2]},
+    {"id": 2, "dependencies": [1]},
+    {"id": 3, "dependencies": [99]},
+    {"id": 4, "status": "odd"},
+    {"id": 5},
+]
 OTHERS: list[dict[str, Any]] = [{"id": 1, "title": "Theirs", "metadata": {"kept": True}, "velCustom": 1}]
 MANY: list[dict[str, Any]] = [{"id": number} for number in range(10, 20)]
 TASKS: list[dict[str, Any]] = [
     {"id": 1, "subtasks": [{"id": 1}, {"id": 2, "dependencies": [1]}]},
     {"id": 2, "dependencies": [1]},
-    *({"id": number} for number in range(3, 8)),
+    *({"id": number} for number in range(3, 9)),
     *MANY,
+    {"id": 20},
+    {"id": 21},
 ]
 
-SERVES = """
-import asyncio, sys
-from pathlib import Path
-from vel_tutor_mcp.taskmaster import project
-from vel_tutor_mcp.taskmaster.child import Child
+# How many writes come together: half of them claims, a quarter results, a quarter a person's.
+WRITES = int(os.environ.get("VEL_TEST_WRITES", "24"))
+SHARED = [str(number) for number in range(1, WRITES // 4 + 1)]
+THEIRS = [str(number) for number in range(1001, WRITES // 4 + 1001)]
 
-async def main():
-    child = Child(sys.argv[1], project.at(sys.argv[2]), Path(sys.argv[3]))
-    await child.call("set_task_status", id="7", status="pending", tag="master")
-    print("up", flush=True)
-    await asyncio.Event().wait()
 
-asyncio.run(main())
-"""
+class Beside(Child):
+    """The child, and beside it a person: what they read before a call of this tool they write after the status."""
+
+    def __init__(self, child: Child, file: Path, reads_before: str, seconds_after: float) -> None:
+        self._child = child
+        self._file = file
+        self._reads_before = reads_before
+        self._seconds_after = seconds_after
+        self._stale: bytes | None = None
+        self._is_over = False
+
+    async def call(self, tool: str, **arguments: str) -> dict[str, Any]:
+        if self._stale is None and tool == self._reads_before:
+            self._stale = self._file.read_bytes()
+        answer = await self._child.call(tool, **arguments)
+        if self._stale is not None and tool == "set_task_status" and not self._is_over:
+            self._is_over = True
+            asyncio.get_running_loop().call_later(self._seconds_after, put, self._file, self._stale)
+        return answer
+
+
+def put(file: Path, content: bytes) -> None:
+    """In one moment, as Task Master does."""
+    part = file.with_suffix(".part")
+    part.write_bytes(content)
+    part.replace(file)
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +98,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def root(folder: Path) -> Path:
-    return new_project(folder / "project", master=TASKS, other=OTHERS)
+    together = [{"id": int(number)} for number in SHARED + THEIRS]
+    return new_project(folder / "project", master=TASKS, other=OTHERS, odd=ODD, together=together)
 
 
 @pytest.fixture(scope="module")
-async def child(folder: Path, root: Path) -> AsyncIterator[Child]:
-    child = Child(command(folder), project.at(str(root)), folder / "home")
+async def child(folder: Path, root: Path) -> AsyncIterator[TimedChild]:
+    child = TimedChild(command(folder), project.at(str(root)), folder / "home")
     yield child
     await child.close()
     assert connections(folder) <= {"127.0.0.1:9"}
+
+
+@pytest.fixture(scope="module")
+async def person(folder: Path, root: Path) -> AsyncIterator[Person]:
+    async with at_work(root, folder / "person") as person:
+        yield person
 
 
 @pytest.fixture
@@ -77,12 +121,12 @@ def writer(root: Path, child: Child) -> Writer:
     return Writer(project.at(str(root)), child)
 
 
-def item(root: Path, item_id: str) -> Item:
-    return project.at(str(root)).tags()["master"].items[item_id]
+def item(root: Path, item_id: str, tag: str = "master") -> Item:
+    return project.at(str(root)).tags()[tag].items[item_id]
 
 
-def other_tag(root: Path) -> Any:
-    return json.loads(file_of(root).read_text())["other"]
+def raw(root: Path, tag: str) -> Any:
+    return json.loads(file_of(root).read_text())[tag]
 
 
 def processes(of: Path) -> list[int]:
@@ -93,15 +137,29 @@ def processes(of: Path) -> list[int]:
     return [int(line) for line in found.stdout.split()]
 
 
-def wait_until_gone(pids: list[int]) -> None:
+def wait_until(so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < deadline, "the child lives on"
+    while not so():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
+async def second_server(watched: Path, root: Path) -> asyncio.subprocess.Process:
+    """Another server of ours, ready to work when it is told to."""
+    watched.mkdir()
+    arguments = [command(watched), str(root), str(watched / "home"), "second", "together", *SHARED]
+    pipe = asyncio.subprocess.PIPE
+    ours = await asyncio.create_subprocess_exec(
+        sys.executable, task_master_server.__file__, *arguments, stdin=pipe, stdout=pipe, limit=1 << 24
+    )
+    assert ours.stdout is not None
+    assert await soon(ours.stdout.readline(), 90) == b"up\n"
+    return ours
+
+
 async def test_a_result_and_its_status_arrive_and_nothing_else_changes(root: Path, writer: Writer) -> None:
-    before = other_tag(root)
+    config = root / ".taskmaster" / "config.json"
+    before, configured = raw(root, "other"), config.read_bytes()
     await writer.claim("master", "1.1", "run-1")
     claimed = item(root, "1.1")
     written = await writer.finish("master", "1.1", Status.DONE, {"run_id": "run-1", "output": "Done: ünïcödé"})
@@ -109,14 +167,31 @@ async def test_a_result_and_its_status_arrive_and_nothing_else_changes(root: Pat
     assert (claimed.status, claimed.metadata) == (Status.IN_PROGRESS, {"vel": {"run_id": "run-1"}})
     done = item(root, "1.1")
     assert (done.status, done.metadata["vel"]["output"]) == (Status.DONE, "Done: ünïcödé")
-    assert (written.tries, written.lost, other_tag(root)) == (1, (), before)
+    assert (written.tries, written.lost, raw(root, "other")) == (1, (), before)
     assert json.loads(written.backup.read_bytes())["other"] == before
+    assert config.read_bytes() == configured
 
 
-def test_a_connection_would_be_seen(tmp_path: Path) -> None:
-    node = command(tmp_path).split()[:3]
-    subprocess.run([*node, "-e", "require('https').get('https://127.0.0.1:1').on('error', () => {})"], check=True)
-    assert connections(tmp_path) == {"127.0.0.1:1"}
+async def test_task_master_is_left_no_tool_that_ends_it_or_destroys_what_is_not_ours(child: Child) -> None:
+    client = await child._connected()
+    assert {tool.name for tool in (await client.list_tools()).tools} == set(TOOLS)
+    with pytest.raises(MCPError, match="Unknown tool"):
+        await client.call_tool("fix_dependencies", {})
+
+
+async def test_beside_a_cycle_a_missing_dependency_and_an_unknown_status_a_result_arrives(
+    root: Path, writer: Writer
+) -> None:
+    await writer.claim("odd", "5", "run-odd")
+    await writer.finish("odd", "5", Status.DONE, {"run_id": "run-odd"})
+    left = [(task["id"], task["dependencies"], task["status"]) for task in raw(root, "odd")["tasks"]]
+    assert left == [
+        ("1", ["2"], "pending"),
+        ("2", ["1"], "pending"),
+        ("3", ["99"], "pending"),
+        ("4", [], "odd"),
+        ("5", [], "done"),
+    ]
 
 
 async def test_what_is_not_ready_is_not_claimed(root: Path, writer: Writer) -> None:
@@ -189,14 +264,80 @@ async def test_a_child_that_was_killed_is_started_again_and_the_write_arrives(
     assert (item(root, "6").status, child.starts - starts) == (Status.IN_PROGRESS, 1)
 
 
-async def test_the_child_ends_with_us_however_we_end(root: Path, tmp_path: Path) -> None:
-    arguments = ["-c", SERVES, command(tmp_path), str(root), str(tmp_path / "home")]
-    pipe = asyncio.subprocess.PIPE
-    ours = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=pipe)
-    assert ours.stdout is not None
-    assert await soon(ours.stdout.readline(), 90) == b"up\n"
-    children = processes(tmp_path)
+@pytest.mark.parametrize(
+    ("item_id", "reads_before", "seconds_after"), [("7", "update_task", 0.1), ("8", "set_task_status", 0)]
+)
+async def test_what_a_person_undid_who_had_read_the_file_before_is_written_again(
+    root: Path, child: Child, item_id: str, reads_before: str, seconds_after: float
+) -> None:
+    made = project.at(str(root))
+    result = {"run_id": f"run-{item_id}", "output": "here"}
+    claiming, finishing = (Beside(child, file_of(root), reads_before, seconds_after) for _ in range(2))
+    claimed = await Writer(made, claiming).claim("master", item_id, f"run-{item_id}")
+    finished = await Writer(made, finishing).finish("master", item_id, Status.DONE, result)
+
+    assert (claimed.tries, finished.tries) == (2, 2)
+    assert (item(root, item_id).status, item(root, item_id).metadata) == (Status.DONE, {"vel": result})
+
+
+async def test_what_a_person_undid_of_others_is_told_of_with_the_copy_that_has_it(
+    root: Path, child: Child, writer: Writer
+) -> None:
+    before = file_of(root).read_bytes()
+    await writer.claim("master", "20", "run-20")
+    put(file_of(root), before)  # later than anyone looks
+    await writer.finish("master", "20", Status.DONE, {"run_id": "run-20", "output": "here"})
+    beside = Beside(child, file_of(root), "update_task", 0.1)
+    beside._stale = before
+    written = await Writer(project.at(str(root)), beside).claim("master", "21", "run-21")
+
+    assert written.lost == ('metadata "vel" of 20 of master',)
+    assert reading.read(written.backup.read_bytes())["master"].items["20"].metadata["vel"]["output"] == "here"
+
+
+async def test_two_servers_and_a_person_write_together_and_nothing_of_ours_is_lost_or_doubled(
+    root: Path,
+    folder: Path,
+    writer: Writer,
+    child: TimedChild,
+    person: Person,
+) -> None:
+    second = await second_server(folder / "second", root)
+    assert second.stdin
+    assert second.stdout
+    second.stdin.write(b"go\n")
+    ours = asyncio.create_task(work(writer, "first", "together", SHARED))
+    theirs = await person.updates("together", THEIRS)
+    told = json.loads(await soon(second.stdout.readline(), 40 + 2 * WRITES))
+    works = {"first": await ours, "second": Worked(**told["worked"])}
+
+    items = project.at(str(root)).tags()["together"].items
+    unwritten = [item_id for item_id in SHARED if not check_done_once(items[item_id], works)]
+    lost = [update for update in theirs if not update.is_in(items)]
+    assert all(update.met(child.calls + told["calls"]) for update in lost)
+    tries = Counter(tries for worked in works.values() for tries in worked.tries)
+    _log.info("Ours: %d items, %d reported as not written; tries: %s", len(SHARED), len(unwritten), dict(tries))
+    _log.info("Theirs: %d updates, %d lost while a call of ours was under way", len(theirs), len(lost))
+
+    children = processes(folder / "second")
     assert children
-    ours.kill()
-    await soon(ours.wait())
-    await asyncio.to_thread(wait_until_gone, children)
+    second.kill()
+    await soon(second.wait())
+    await asyncio.to_thread(wait_until, lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+
+
+def check_done_once(item: Item, works: Mapping[str, Worked]) -> bool:
+    """Whether one of the servers finished it, which then is what the file says; else each was told why not."""
+    runs = [f"{server}-{item.id}" for server, worked in works.items() if item.id in worked.finished]
+    if runs:
+        (run,) = runs
+        assert (item.status, item.metadata) == (Status.DONE, {"vel": {"run_id": run, "output": run}})
+    else:
+        said = " ".join(worked.refused[item.id] for worked in works.values())
+        assert re.search("could not be written|is not this run's", said)
+    return bool(runs)
+
+
+async def test_telemetry_that_has_a_way_out_is_seen_to_take_it(person: Person) -> None:
+    assert not await person.call("add_task", prompt="Anything")
+    await asyncio.to_thread(wait_until, lambda: any("sentry.io" in target for target in connections(person.watched)))

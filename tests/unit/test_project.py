@@ -126,6 +126,14 @@ def test_each_attack_of_security_names_tests_that_exist() -> None:
         assert [test for path, test in named if f"async def {test}(" not in read(path)] == []
 
 
+def test_each_danger_of_task_master_names_tests_that_exist() -> None:
+    rows = table_of(read("docs/task-master.md"), "## What Task Master does to files, and what becomes of it")
+    named = [name for row in rows for name in re.findall(r"`(test_\w+)`", row)]
+    there = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_task_master*.py"))
+    assert len(rows) > 10
+    assert [name for name in named if f"def {name}(" not in there] == []
+
+
 def table_of(page: str, heading: str) -> list[str]:
     """The rows of the table under a heading."""
     part = page.partition(f"{heading}\n")[2].partition("\n## ")[0]

@@ -1,13 +1,16 @@
 """Writing to a project through Task Master: claim an item, later its result and status, and look whether they arrived.
 
 Task Master says yes to writes that it then loses, and a person may be at work beside us. So each write is made alone,
-from a fresh look at the file, with a copy of it kept, and its outcome is read from the file and nowhere else.
+from a fresh look at the file, with a copy of it kept, and its outcome is read from the file and nowhere else: at once,
+and again when whoever had read the file before it has written too.
 """
 
+import asyncio
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vel_tutor_mcp.background import in_thread
@@ -20,9 +23,13 @@ from vel_tutor_mcp.taskmaster.project import Project, chosen
 
 # Texts and whole numbers alone: a fraction comes back in another spelling.
 Vel = Mapping[str, str | int]
+# Raises what speaks against a write.
+Check = Callable[[Mapping[str, Tag]], None]
 
 KEY = "vel"
 _TRIES = 3
+# A Task Master that finds its lock taken writes what it had read 0.1 s later, and then 0.3 s later.
+_SETTLE_SECONDS = 0.4
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +41,14 @@ class Written:
     backup: Path
     tries: int
     lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was in the file, and where a copy of it is."""
+
+    tags: Mapping[str, Tag]
+    backup: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +66,26 @@ class Wish:
     def is_noted(self, item: Item) -> bool:
         return item.metadata.get(KEY) == dict(self.vel)
 
+    def stands(self, item: Item, before: Item) -> bool:
+        """Whether the item is so, or else by somebody's will: a stale write takes back the note or the status."""
+        ours = {Status.IN_PROGRESS, before.status} - {self.status}
+        return self.is_noted(item) and item.status not in ours
+
     def is_claimed(self, item: Item) -> bool:
-        """Whether the item is the run's, and only the run has written to it since."""
+        """Whether the item is the run's and only the run has written to it, or nobody's: our claim was undone."""
+        return (
+            item.status in {Status.IN_PROGRESS, self.status} if self._is_mine(item) else item.status is Status.PENDING
+        )
+
+    def is_free(self, item: Item, before: Item) -> bool:
+        """Whether none but us, and stale writes, have touched the item since."""
+        same = item.metadata.get(KEY) == before.metadata.get(KEY)
+        known = same or self._is_mine(item) or item.status is Status.PENDING
+        return known and item.status in {Status.PENDING, Status.IN_PROGRESS, self.status}
+
+    def _is_mine(self, item: Item) -> bool:
         noted = item.metadata.get(KEY)
-        mine = isinstance(noted, dict) and noted.get("run_id") == self.vel["run_id"]
-        return mine and item.status in {Status.IN_PROGRESS, self.status}
+        return isinstance(noted, dict) and noted.get("run_id") == self.vel["run_id"]
 
 
 class Writer:
@@ -72,11 +102,12 @@ class Writer:
             Conflict: it is not ready, or somebody else's; says why. NotFound, Corrupt, Unavailable: see `finish`.
         """
         wish = Wish(tag, item_id, Status.IN_PROGRESS, {"run_id": run_id})
-        async with keeping.alone(self._project):
-            found = await in_thread(self._project.tags)
-            if not wish.arrived(_item(found, wish)):
-                _check_ready(chosen(found, tag, None), item_id)
-            return await self._write(wish)
+
+        def check(tags: Mapping[str, Tag]) -> None:
+            if not wish.arrived(_item(tags, wish)):
+                _check_ready(chosen(tags, tag, None), item_id)
+
+        return await self._fulfil(wish, check)
 
     async def finish(self, tag: str, item_id: str, status: Status, vel: Vel) -> Written:
         """Put down what came of an item that the run of `vel["run_id"]` has claimed: first `vel`, then the status.
@@ -86,29 +117,39 @@ class Writer:
             Corrupt: the file cannot be read; nothing was written. Unavailable: another process writes all the time.
         """
         wish = Wish(tag, item_id, status, vel)
-        async with keeping.alone(self._project):
-            item = _item(await in_thread(self._project.tags), wish)
-            if not wish.is_claimed(item):
-                raise Conflict(
-                    f"The item {item_id} is not this run's; somebody changed it meanwhile; look at it with "
-                    "taskmaster_list and decide."
-                )
-            return await self._write(wish)
+        return await self._fulfil(wish, lambda tags: _check_own(wish, wish.is_claimed(_item(tags, wish))))
 
-    async def _write(self, wish: Wish) -> Written:
-        content = await in_thread(self._project.content)
-        before: Mapping[str, Tag] = reading.read(content)
-        found = before
-        backup = await in_thread(lambda: keeping.back_up(self._project, content))
+    async def _fulfil(self, wish: Wish, check: Check) -> Written:
+        """Write until it stays."""
+        first: _Before | None = None
         for tried in range(1, _TRIES + 1):
-            await self._send(wish, _item(found, wish))
-            found = await in_thread(self._project.tags)
-            if wish.arrived(_item(found, wish)):
-                return Written(backup, tried, keeping.losses(before, found))
+            async with keeping.alone(self._project):
+                before = await in_thread(partial(self._before, check))
+                if first is None:
+                    first, check = before, partial(_check_free, wish, _item(before.tags, wish))
+                await self._send(wish, _item(before.tags, wish))
+            after = await self._settled(wish)
+            if wish.stands(_item(after, wish), _item(before.tags, wish)):
+                return Written(first.backup, tried, keeping.losses(first.tags, after))
+        assert first is not None
         raise Conflict(
             f"The item {wish.item_id} could not be written; {_TRIES} tries left no trace in tasks.json; the file as it "
-            f"was before is {backup.relative_to(self._project.root).as_posix()}; try again."
+            f"was before is {first.backup.relative_to(self._project.root).as_posix()}; try again."
         )
+
+    def _before(self, check: Check) -> _Before:
+        content = self._project.content()
+        tags = reading.read(content)
+        check(tags)
+        return _Before(tags, keeping.back_up(self._project, content))
+
+    async def _settled(self, wish: Wish) -> Mapping[str, Tag]:
+        """What is in the file after a write: at once if it did not arrive, else when stale writes have come too."""
+        found = await in_thread(self._project.tags)
+        if wish.arrived(_item(found, wish)):
+            await asyncio.sleep(_SETTLE_SECONDS)
+            found = await in_thread(self._project.tags)
+        return found
 
     async def _send(self, wish: Wish, item: Item) -> None:
         """What goes wrong here is seen in the file, and only there."""
@@ -146,3 +187,15 @@ def _check_ready(tag: Tag, item_id: str) -> None:
     waits_for = graph.waits_for(item_id)
     why = f"it waits for {named(waits_for)}" if waits_for else f"it is {graph.standing(item_id)}"
     raise Conflict(f"The item {item_id} cannot be begun; {why}; choose one that taskmaster_list calls ready.")
+
+
+def _check_free(wish: Wish, before: Item, tags: Mapping[str, Tag]) -> None:
+    _check_own(wish, wish.is_free(_item(tags, wish), before))
+
+
+def _check_own(wish: Wish, is_own: bool) -> None:
+    if not is_own:
+        raise Conflict(
+            f"The item {wish.item_id} is not this run's; somebody changed it meanwhile; look at it with "
+            "taskmaster_list and decide."
+        )
