@@ -52,6 +52,9 @@ TASKS: list[dict[str, Any]] = [
     {"id": 21},
 ]
 
+# Where connections that would leave the machine are led.
+NOBODY = {"127.0.0.1:9"}
+
 # How many writes come together: half of them claims, a quarter results, a quarter a person's.
 WRITES = int(os.environ.get("VEL_TEST_WRITES", "24"))
 SHARED = [str(number) for number in range(1, WRITES // 4 + 1)]
@@ -107,7 +110,7 @@ async def child(folder: Path, root: Path) -> AsyncIterator[TimedChild]:
     child = TimedChild(command(folder), project.at(str(root)), folder / "home")
     yield child
     await child.close()
-    assert connections(folder) <= {"127.0.0.1:9"}
+    assert connections(folder) <= NOBODY
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +173,9 @@ async def test_a_result_and_its_status_arrive_and_nothing_else_changes(root: Pat
     assert (written.tries, written.lost, raw(root, "other")) == (1, (), before)
     assert json.loads(written.backup.read_bytes())["other"] == before
     assert config.read_bytes() == configured
+    content = file_of(root).read_bytes()
+    await writer.finish("master", "1.1", Status.DONE, {"run_id": "run-1", "output": "Done: ünïcödé"})
+    assert file_of(root).read_bytes() == content
 
 
 async def test_task_master_is_left_no_tool_that_ends_it_or_destroys_what_is_not_ours(child: Child) -> None:
@@ -323,6 +329,7 @@ async def test_two_servers_and_a_person_write_together_and_nothing_of_ours_is_lo
     assert children
     second.kill()
     await soon(second.wait())
+    assert connections(folder / "second") <= NOBODY
     await asyncio.to_thread(wait_until, lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 

@@ -73,9 +73,9 @@ class Wish:
 
     def is_claimed(self, item: Item) -> bool:
         """Whether the item is the run's and only the run has written to it, or nobody's: our claim was undone."""
-        return (
-            item.status in {Status.IN_PROGRESS, self.status} if self._is_mine(item) else item.status is Status.PENDING
-        )
+        if self._is_mine(item):
+            return item.status in {Status.IN_PROGRESS, self.status}
+        return item.status is Status.PENDING and self.status is not Status.PENDING  # which would give back nothing
 
     def is_free(self, item: Item, before: Item) -> bool:
         """Whether none but us, and stale writes, have touched the item since."""
@@ -111,6 +111,8 @@ class Writer:
 
     async def finish(self, tag: str, item_id: str, status: Status, vel: Vel) -> Written:
         """Put down what came of an item that the run of `vel["run_id"]` has claimed: first `vel`, then the status.
+
+        Once more changes nothing, but makes good what somebody's stale write has taken back since.
 
         Raises:
             Conflict: somebody else has it now, or the write did not arrive. NotFound: there is no such item or tag.
