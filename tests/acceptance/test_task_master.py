@@ -297,7 +297,7 @@ async def test_what_a_person_undid_of_others_is_told_of_with_the_copy_that_has_i
     beside._stale = before
     written = await Writer(project.at(str(root)), beside).claim("master", "21", "run-21")
 
-    assert written.lost == ('metadata "vel" of 20 of master',)
+    assert (written.lost, written.backup.name[:5]) == (('metadata "vel" of 20 of master',), "lost-")
     assert reading.read(written.backup.read_bytes())["master"].items["20"].metadata["vel"]["output"] == "here"
 
 

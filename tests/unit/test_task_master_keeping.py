@@ -76,6 +76,13 @@ def test_the_newest_copies_are_kept_and_the_same_content_once(made: Project) -> 
     assert paths[-1] == paths[-2] == kept[-1]
 
 
+def test_a_copy_that_had_what_was_lost_is_kept_for_good(made: Project) -> None:
+    path = keeping.keep_for_good(keeping.back_up(made, b"first"), b"first")
+    newer = [keeping.back_up(made, b"%d" % number) for number in range(30)]
+    assert sorted(path.parent.iterdir()) == [path, *newer[10:]]
+    assert path.read_bytes() == b"first"
+
+
 def test_a_long_output_goes_to_a_file_of_its_run(made: Project) -> None:
     assert keeping.keep_output(made, "run-1", "short") == {"output": "short"}
     assert keeping.keep_output(made, "run-1", "long" * 1000) == {"output_file": ".taskmaster/vel/run-1.md"}

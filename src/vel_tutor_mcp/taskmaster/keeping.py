@@ -69,6 +69,13 @@ def back_up(project: Project, content: bytes) -> Path:
     return path
 
 
+def keep_for_good(copy: Path, content: bytes) -> Path:
+    """The copy under a name where no newer one takes its place; its path. It may have been replaced meanwhile."""
+    path = copy.with_name(copy.name.replace("tasks-", "lost-", 1))
+    _write(path, content)
+    return path
+
+
 def keep_output(project: Project, run_id: str, output: str) -> dict[str, str]:
     """The output as it goes into an item's metadata: itself, or where it lies if it is long."""
     if len(output) <= MAX_OUTPUT_IN_FILE:

@@ -36,7 +36,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A write that arrived; `lost` is what was gone from the file afterwards, `backup` the file as it was before."""
+    """A write that arrived.
+
+    `lost` is what was gone from the file afterwards, `backup` the file as it was before: the newest copies are kept,
+    and those that had what was lost.
+    """
 
     backup: Path
     tries: int
@@ -47,6 +51,7 @@ class Written:
 class _Before:
     """What was in the file, and where a copy of it is."""
 
+    content: bytes
     tags: Mapping[str, Tag]
     backup: Path
 
@@ -132,7 +137,7 @@ class Writer:
                 await self._send(wish, _item(before.tags, wish))
             after = await self._settled(wish)
             if wish.stands(_item(after, wish), _item(before.tags, wish)):
-                return Written(first.backup, tried, keeping.losses(first.tags, after))
+                return await in_thread(partial(_told, first, tried, after))
         assert first is not None
         raise Conflict(
             f"The item {wish.item_id} could not be written; {_TRIES} tries left no trace in tasks.json; the file as it "
@@ -143,7 +148,7 @@ class Writer:
         content = self._project.content()
         tags = reading.read(content)
         check(tags)
-        return _Before(tags, keeping.back_up(self._project, content))
+        return _Before(content, tags, keeping.back_up(self._project, content))
 
     async def _settled(self, wish: Wish) -> Mapping[str, Tag]:
         """What is in the file after a write: at once if it did not arrive, else when stale writes have come too."""
@@ -160,6 +165,12 @@ class Writer:
                 await self._child.call(tool, id=wish.item_id, tag=wish.tag, **argument)
         except (Unsure, InputError) as problem:
             _log.warning("A write of %s may not have arrived; %s", wish.item_id, problem)
+
+
+def _told(before: _Before, tries: int, after: Mapping[str, Tag]) -> Written:
+    lost = keeping.losses(before.tags, after)
+    backup = keeping.keep_for_good(before.backup, before.content) if lost else before.backup
+    return Written(backup, tries, lost)
 
 
 def _calls(wish: Wish, item: Item) -> Iterator[tuple[str, dict[str, str]]]:
