@@ -22,7 +22,7 @@ from task_master import command, connections, file_of, new_project
 from task_master_person import Person, at_work
 from task_master_server import TimedChild, Worked, work
 
-from vel_tutor_mcp.errors import Conflict
+from vel_tutor_mcp.errors import Conflict, NotFound
 from vel_tutor_mcp.taskmaster import project, reading
 from vel_tutor_mcp.taskmaster.child import TOOLS, Child
 from vel_tutor_mcp.taskmaster.items import Item, Status
@@ -46,7 +46,7 @@ MANY: list[dict[str, Any]] = [{"id": number} for number in range(10, 20)]
 TASKS: list[dict[str, Any]] = [
     {"id": 1, "subtasks": [{"id": 1}, {"id": 2, "dependencies": [1]}]},
     {"id": 2, "dependencies": [1]},
-    *({"id": number} for number in range(3, 9)),
+    *({"id": number} for number in range(3, 10)),
     *MANY,
     {"id": 20},
     {"id": 21},
@@ -299,6 +299,20 @@ async def test_what_a_person_undid_of_others_is_told_of_with_the_copy_that_has_i
 
     assert (written.lost, written.backup.name[:5]) == (('metadata "vel" of 20 of master',), "lost-")
     assert reading.read(written.backup.read_bytes())["master"].items["20"].metadata["vel"]["output"] == "here"
+
+
+async def test_an_item_that_is_gone_after_it_was_written_to_is_told_of_with_the_copy_that_has_it(
+    root: Path, child: Child
+) -> None:
+    content = json.loads(file_of(root).read_bytes())
+    content["master"]["tasks"] = [task for task in content["master"]["tasks"] if str(task["id"]) != "9"]
+    beside = Beside(child, file_of(root), "update_task", 0.1)
+    beside._stale = json.dumps(content).encode()
+    with pytest.raises(NotFound, match="The item 9 is gone;") as told:
+        await Writer(project.at(str(root)), beside).claim("master", "9", "run-9")
+
+    (copy,) = re.findall(r"\.taskmaster/vel/backups/lost-\w+\.json", str(told.value))
+    assert "9" in reading.read((root / copy).read_bytes())["master"].items
 
 
 async def test_two_servers_and_a_person_write_together_and_nothing_of_ours_is_lost_or_doubled(

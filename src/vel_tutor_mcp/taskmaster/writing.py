@@ -136,13 +136,22 @@ class Writer:
                     first, check = before, partial(_check_free, wish, _item(before.tags, wish))
                 await self._send(wish, _item(before.tags, wish))
             after = await self._settled(wish)
-            if wish.stands(_item(after, wish), _item(before.tags, wish)):
-                return await in_thread(partial(_told, first, tried, after))
-        assert first is not None
+            written = await in_thread(partial(_told, first, tried, after))
+            item = _found(after, wish)
+            if item is None:
+                raise NotFound(
+                    f"The item {wish.item_id} is gone; it was there until it was written to; if nobody removed it, "
+                    f"restore it from {self._place(written.backup)}."
+                )
+            if wish.stands(item, _item(before.tags, wish)):
+                return written
         raise Conflict(
             f"The item {wish.item_id} could not be written; {_TRIES} tries left no trace in tasks.json; the file as it "
-            f"was before is {first.backup.relative_to(self._project.root).as_posix()}; try again."
+            f"was before is {self._place(written.backup)}; try again."
         )
+
+    def _place(self, backup: Path) -> str:
+        return backup.relative_to(self._project.root).as_posix()
 
     def _before(self, check: Check) -> _Before:
         content = self._project.content()
@@ -153,7 +162,8 @@ class Writer:
     async def _settled(self, wish: Wish) -> Mapping[str, Tag]:
         """What is in the file after a write: at once if it did not arrive, else when stale writes have come too."""
         found = await in_thread(self._project.tags)
-        if wish.arrived(_item(found, wish)):
+        item = _found(found, wish)
+        if item is not None and wish.arrived(item):
             await asyncio.sleep(_SETTLE_SECONDS)
             found = await in_thread(self._project.tags)
         return found
@@ -191,6 +201,10 @@ def _item(tags: Mapping[str, Tag], wish: Wish) -> Item:
     if found is None:
         raise NotFound(f"There is no item {wish.item_id} in this tag; it may have been removed; see taskmaster_list.")
     return found
+
+
+def _found(tags: Mapping[str, Tag], wish: Wish) -> Item | None:
+    return tags[wish.tag].items.get(wish.item_id) if wish.tag in tags else None
 
 
 def _check_ready(tag: Tag, item_id: str) -> None:
