@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,9 @@ def wait_until(so: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-async def second_server(watched: Path, root: Path) -> asyncio.subprocess.Process:
-    """Another server of ours, ready to work when it is told to."""
+@asynccontextmanager
+async def second_server(watched: Path, root: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another server of ours, ready to work when it is told to, and killed at the end."""
     watched.mkdir()
     arguments = [command(watched), str(root), str(watched / "home"), "second", "together", *SHARED]
     pipe = asyncio.subprocess.PIPE
@@ -156,8 +158,12 @@ async def second_server(watched: Path, root: Path) -> asyncio.subprocess.Process
         sys.executable, task_master_server.__file__, *arguments, stdin=pipe, stdout=pipe, limit=1 << 24
     )
     assert ours.stdout is not None
-    assert await soon(ours.stdout.readline(), 90) == b"up\n"
-    return ours
+    try:
+        assert await soon(ours.stdout.readline(), 90) == b"up\n"
+        yield ours
+    finally:
+        ours.kill()
+        await soon(ours.wait())
 
 
 async def test_a_result_and_its_status_arrive_and_nothing_else_changes(root: Path, writer: Writer) -> None:
@@ -322,13 +328,18 @@ async def test_two_servers_and_a_person_write_together_and_nothing_of_ours_is_lo
     child: TimedChild,
     person: Person,
 ) -> None:
-    second = await second_server(folder / "second", root)
-    assert second.stdin
-    assert second.stdout
-    second.stdin.write(b"go\n")
-    ours = asyncio.create_task(work(writer, "first", "together", SHARED))
-    theirs = await person.updates("together", THEIRS)
-    told = json.loads(await soon(second.stdout.readline(), 40 + 2 * WRITES))
+    async with second_server(folder / "second", root) as second:
+        assert second.stdin
+        assert second.stdout
+        second.stdin.write(b"go\n")
+        ours = asyncio.create_task(work(writer, "first", "together", SHARED))
+        theirs = await person.updates("together", THEIRS)
+        told = json.loads(await soon(second.stdout.readline(), 40 + 2 * WRITES))
+        children = processes(folder / "second")
+    assert children
+    await asyncio.to_thread(wait_until, lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+    assert connections(folder / "second") <= NOBODY
+
     works = {"first": await ours, "second": Worked(**told["worked"])}
 
     items = project.at(str(root)).tags()["together"].items
@@ -338,13 +349,6 @@ async def test_two_servers_and_a_person_write_together_and_nothing_of_ours_is_lo
     tries = Counter(tries for worked in works.values() for tries in worked.tries)
     _log.info("Ours: %d items, %d reported as not written; tries: %s", len(SHARED), len(unwritten), dict(tries))
     _log.info("Theirs: %d updates, %d lost while a call of ours was under way", len(theirs), len(lost))
-
-    children = processes(folder / "second")
-    assert children
-    second.kill()
-    await soon(second.wait())
-    assert connections(folder / "second") <= NOBODY
-    await asyncio.to_thread(wait_until, lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 
 def check_done_once(item: Item, works: Mapping[str, Worked]) -> bool:
