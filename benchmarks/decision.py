@@ -8,7 +8,6 @@ cheapest of eight models.
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import quantiles
@@ -57,7 +56,7 @@ async def results(share: float) -> list[Result]:
         seen = features(prompt)
         difficulty, learned = weights.of(prompt, seen)
         return RouteRequest(
-            features=replace(seen, difficulty=difficulty),
+            features=seen.of_difficulty(difficulty),
             learned=learned,
             prompt_bytes=prompt_bytes(prompt),
             configured=_CONFIGURED,

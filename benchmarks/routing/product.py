@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -113,7 +113,7 @@ class Product:
         now, seen = self.clock(), features(prompt)
         difficulty, learned = self.estimates.of(prompt, seen)
         request = RouteRequest(
-            features=replace(seen, difficulty=difficulty),
+            features=seen.of_difficulty(difficulty),
             learned=learned,
             prompt_bytes=prompt_bytes(prompt),
             configured=self._configured,

@@ -31,6 +31,10 @@ def after(*events: str) -> Breaker:
     return breaker
 
 
+def catalogued_ms(tokens: int) -> int:
+    return round(GPT.first_token_ms + 1000 * tokens / GPT.tokens_per_second)
+
+
 FIVE = ["fail@0", "fail@1", "fail@2", "fail@3", "fail@4"]
 
 
@@ -115,12 +119,15 @@ def test_only_failures_of_the_model_open_its_breaker(kind: FailureKind) -> None:
 
 def test_a_breaker_says_when_it_opens_and_closes_and_until_when_it_is_open() -> None:
     health = failing(FailureKind.TIMEOUT, 4)
+    assert not health.any_open
     assert health.record(*NAME, FailureKind.TIMEOUT, 10) is OPEN
+    assert health.any_open
     assert health.open_until(*NAME, 12) == 40
     assert health.start(*NAME, 50)
     assert health.open_until(*NAME, 51) == 50 + PROBE_SECONDS
     assert health.record(*NAME, None, 52) is CLOSED
     assert health.open_until(*NAME, 52) is None
+    assert not health.any_open
 
 
 def test_a_half_open_breaker_gives_its_probe_to_one_caller() -> None:
@@ -142,25 +149,26 @@ def test_a_breaker_survives_being_stored_but_its_probe_does_not() -> None:
     stored.start(*NAME, 40)
     health.restore(*NAME, Breaker(**asdict(stored.snapshot(*NAME))))
     assert health.state(*NAME, 20) is OPEN
+    assert health.any_open
     assert health.allows(*NAME, 41)
 
 
 def test_uptime_falls_with_failures_and_comes_back_with_time() -> None:
     health = failing(FailureKind.SERVER_ERROR)
-    assert health.p_up(*NAME, 5) < 0.55
-    assert health.p_up(*NAME, 7200) > 0.98
-    assert failing(FailureKind.BAD_REQUEST).p_up(*NAME, 5) > 0.99
+    assert health.known(*NAME).p_up(5) < 0.55
+    assert health.known(*NAME).p_up(7200) > 0.98
+    assert failing(FailureKind.BAD_REQUEST).known(*NAME).p_up(5) > 0.99
 
 
 def test_speed_starts_at_the_catalogs_estimate_and_follows_the_measurements() -> None:
     health = Health()
-    assert health.speed(GPT, 0).first_token_ms == GPT.first_token_ms
+    assert health.known(*NAME).total_ms(GPT, 0, 0) == GPT.first_token_ms
     for _ in range(50):
         health.record(*NAME, None, 1, first_token_ms=100, total_ms=1100, tokens_out=1000)
-    speed = health.speed(GPT, 1)
-    assert speed.first_token_ms == pytest.approx(100, abs=30)
-    assert speed.tokens_per_second == pytest.approx(1000, rel=0.5)
-    assert health.speed(GPT, 1 + 24 * 3600).tokens_per_second == pytest.approx(GPT.tokens_per_second, rel=0.01)
+    known = health.known(*NAME)
+    assert known.total_ms(GPT, 0, 1) == pytest.approx(100, abs=30)
+    assert known.total_ms(GPT, 1000, 1) == pytest.approx(1100, rel=0.6)
+    assert known.total_ms(GPT, 1000, 1 + 24 * 3600) == pytest.approx(catalogued_ms(1000), rel=0.01)
 
 
 def test_a_window_forgets_what_is_older() -> None:
@@ -176,16 +184,16 @@ def test_17_no_speed_or_uptime_is_divided_by_samples_that_there_are_not(
     first_token_ms: int | None, total_ms: int | None, tokens_out: int | None
 ) -> None:
     health = Health()
-    assert (health.p_up(*NAME, 0), health.speed(GPT, 0).tokens_per_second) == (0.99, GPT.tokens_per_second)
+    assert (health.known(*NAME).p_up(0), health.known(*NAME).total_ms(GPT, 1000, 0)) == (0.99, catalogued_ms(1000))
     health.record(*NAME, None, 0, first_token_ms=first_token_ms, total_ms=total_ms, tokens_out=tokens_out)
     for later in (0.0, 1e9):
-        assert 0 < health.p_up(*NAME, later) <= 1
-        assert health.speed(GPT, later).total_ms(1000) > 0
+        assert 0 < health.known(*NAME).p_up(later) <= 1
+        assert health.known(*NAME).total_ms(GPT, 1000, later) > 0
 
 
 def test_17_two_models_share_no_record() -> None:
     health = failing(FailureKind.SERVER_ERROR)
     other = GPT.provider, "gpt-4o-mini"
     assert health.state(*NAME, 0) is OPEN
-    assert (health.state(*other, 0), health.p_up(*other, 0)) == (CLOSED, 0.99)
+    assert (health.state(*other, 0), health.known(*other).p_up(0)) == (CLOSED, 0.99)
     assert Health().state(*NAME, 0) is CLOSED

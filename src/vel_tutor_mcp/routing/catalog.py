@@ -123,10 +123,23 @@ class Catalog:
         return cls(providers, models)
 
     @cached_property
+    def least_window(self) -> int:
+        """The smallest context window of its models."""
+        return min((row.context_window for row in self.models), default=0)
+
+    @cached_property
+    def has_retired(self) -> bool:
+        return any(row.retired for row in self.models)
+
+    @cached_property
+    def offering(self) -> frozenset[str]:
+        """The providers of which there is a model."""
+        return frozenset(row.provider for row in self.models)
+
+    @cached_property
     def without_models(self) -> tuple[str, ...]:
-        """The providers of which there is no model."""
-        offered = {row.provider for row in self.models}
-        return tuple(provider for provider in self.providers if provider not in offered)
+        """The other providers."""
+        return tuple(provider for provider in self.providers if provider not in self.offering)
 
     @property
     def limits(self) -> dict[str, Limits]:

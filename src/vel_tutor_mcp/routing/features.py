@@ -1,7 +1,7 @@
 """What a prompt asks for: task type with confidence, size, difficulty. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.ledger import estimated_tokens, prompt_bytes
@@ -60,6 +60,9 @@ class Features:
     telling: tuple[str, ...] = ()
     tokens: Sequence[str] = field(default=(), repr=False, compare=False)
 
+    def of_difficulty(self, difficulty: float) -> "Features":
+        return self if difficulty == self.difficulty else replace(self, difficulty=difficulty)
+
 
 def features(prompt: str, task_type: TaskType | None = None, *, learned: bool = True) -> Features:
     """The features of a prompt; a `task_type` that the caller gives is taken as certain, else it is guessed: by the
@@ -94,5 +97,5 @@ def _expected_output(task_type: TaskType, tokens_in: int, simple: bool) -> int:
 def _difficulty(task_type: TaskType, tokens_in: int, weights: Mapping[str, float]) -> float:
     """The task type's own, more for length, hard words, steps and maths, less for simple words; 0-1."""
     length = LENGTH_DIFFICULTY * min(1.0, tokens_in / TOKENS_AT_HARDEST)
-    seen = sum(shift * weights.get(signal, 0.0) for signal, shift in HARDER.items())
+    seen = sum([shift * weights[signal] for signal, shift in HARDER.items() if signal in weights])
     return round(min(1.0, max(0.0, DIFFICULTY[task_type] + length + seen)), 3)

@@ -8,7 +8,6 @@ keep the breakers. A clock that jumps back makes a period last at most once more
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
 
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.routing.catalog import ModelRow
@@ -123,15 +122,15 @@ class Record:
     first_token_ms: Mean = Mean()
     token_ms: Mean = Mean()
 
+    def p_up(self, now: float) -> float:
+        """Probability that the next call is answered: recent calls, shrunk to a prior."""
+        return self.up.shrunk(PRIOR_UP, PRIOR_UP_CALLS, now, UPTIME_HALF_LIFE)
 
-class Speed(NamedTuple):
-    """Expected milliseconds until the first token, and tokens per second after it."""
-
-    first_token_ms: float
-    tokens_per_second: float
-
-    def total_ms(self, tokens_out: int) -> int:
-        return round(self.first_token_ms + 1000 * tokens_out / self.tokens_per_second)
+    def total_ms(self, row: ModelRow, tokens_out: int, now: float) -> int:
+        """Expected milliseconds until the last token: recent calls, shrunk to the catalog's estimate."""
+        first = self.first_token_ms.shrunk(row.first_token_ms, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
+        each = self.token_ms.shrunk(1000 / row.tokens_per_second, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
+        return round(first + tokens_out * each)
 
 
 class Health:
@@ -139,25 +138,31 @@ class Health:
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, str], Record] = {}
+        self._opened: set[tuple[str, str]] = set()
+
+    @property
+    def any_open(self) -> bool:
+        """Whether any breaker is not closed."""
+        return bool(self._opened)
 
     def state(self, provider: str, model: str, now: float) -> BreakerState:
-        return self._record(provider, model).breaker.state(now)
+        return self.known(provider, model).breaker.state(now)
 
     def allows(self, provider: str, model: str, now: float) -> bool:
         """Whether a call may be made now; asking changes nothing."""
-        return self._record(provider, model).breaker.allows(now)
+        return self.known(provider, model).breaker.allows(now)
 
     def start(self, provider: str, model: str, now: float) -> bool:
         """Ask to make a call; True takes the one probe of a half-open breaker."""
-        record = self._record(provider, model)
+        record = self.known(provider, model)
         if not record.breaker.allows(now):
             return False
-        self._records[provider, model] = replace(record, breaker=record.breaker.started(now))
+        self._keep((provider, model), replace(record, breaker=record.breaker.started(now)))
         return True
 
     def open_until(self, provider: str, model: str, now: float) -> float | None:
         """When the next call may be tried, as epoch seconds; None where it may be now."""
-        breaker = self._record(provider, model).breaker
+        breaker = self.known(provider, model).breaker
         if breaker.opened_at is None or breaker.allows(now):
             return None
         since, seconds = (
@@ -169,8 +174,8 @@ class Health:
 
     def release(self, provider: str, model: str) -> None:
         """The call that was started ends without telling anything: the next one may probe."""
-        record = self._record(provider, model)
-        self._records[provider, model] = replace(record, breaker=record.breaker.released())
+        record = self.known(provider, model)
+        self._keep((provider, model), replace(record, breaker=record.breaker.released()))
 
     def record(
         self,
@@ -184,39 +189,37 @@ class Health:
         tokens_out: int | None = None,
     ) -> BreakerState | None:
         """Take note of how a call ended (`failure` None: well); the breaker's new state where that changed it."""
-        record = _seen_up(self._record(provider, model), failure, now)
+        record = _seen_up(self.known(provider, model), failure, now)
         if failure is None:
             record = _seen_speed(record, now, first_token_ms, total_ms, tokens_out)
         before, record = record.breaker, replace(record, breaker=_next(record.breaker, failure, now))
-        self._records[provider, model] = record
+        self._keep((provider, model), record)
         return record.breaker.state(now) if before.opened_at != record.breaker.opened_at else None
 
-    def p_up(self, provider: str, model: str, now: float) -> float:
-        """Probability that the next call is answered: recent calls, shrunk to a prior."""
-        return self._record(provider, model).up.shrunk(PRIOR_UP, PRIOR_UP_CALLS, now, UPTIME_HALF_LIFE)
-
-    def speed(self, row: ModelRow, now: float, line: str | None = None) -> Speed:
-        """Expected speed, on an owner's `line` if that is named: recent calls, shrunk to the catalog's estimate."""
-        record = self._record(line or row.provider, row.model)
-        first = record.first_token_ms.shrunk(row.first_token_ms, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
-        each = record.token_ms.shrunk(1000 / row.tokens_per_second, PRIOR_SPEED_CALLS, now, SPEED_HALF_LIFE)
-        return Speed(first, 1000 / each)
+    def known(self, provider: str, model: str) -> Record:
+        """What is remembered of the model; of one that was not called, that."""
+        return self._records.get((provider, model), _UNSEEN)
 
     def snapshot(self, provider: str, model: str) -> Breaker:
-        return self._record(provider, model).breaker
+        return self.known(provider, model).breaker
 
     def restore(self, provider: str, model: str, breaker: Breaker) -> None:
         """Continue with a stored breaker; the probe of the process that stored it died with it."""
         restored = Breaker(tuple(breaker.failures), breaker.opened_at)
-        self._records[provider, model] = replace(self._record(provider, model), breaker=restored)
+        self._keep((provider, model), replace(self.known(provider, model), breaker=restored))
 
     def forget(self, line: str) -> None:
         """The line is closed."""
         for known in [key for key in self._records if key[0] == line]:
             del self._records[known]
+            self._opened.discard(known)
 
-    def _record(self, provider: str, model: str) -> Record:
-        return self._records.get((provider, model), _UNSEEN)
+    def _keep(self, of: tuple[str, str], record: Record) -> None:
+        self._records[of] = record
+        if record.breaker.opened_at is None:
+            self._opened.discard(of)
+        else:
+            self._opened.add(of)
 
 
 _UNSEEN = Record()

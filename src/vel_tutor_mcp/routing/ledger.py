@@ -166,9 +166,10 @@ class Prices:
 
     def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
         key = row.provider, row.model
-        if key not in self._sources:
-            self._sources[key] = self._source(row)
-        source = self._sources[key]
+        try:
+            source = self._sources[key]
+        except KeyError:
+            source = self._sources[key] = self._source(row)
         if source is None or isinstance(source, Rates):
             return source
         price = source.get_prices(at or self._clock())

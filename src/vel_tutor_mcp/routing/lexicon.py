@@ -4,6 +4,7 @@ The weights are set by hand; they serve where the learned ones (`task_types`) ar
 """
 
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -20,18 +21,23 @@ def _index() -> dict[str, tuple[str, ...]]:
     return index
 
 
-def _pairs() -> dict[str, dict[str, tuple[str, ...]]]:
-    pairs: dict[str, dict[str, tuple[str, ...]]] = {}
+class Known(NamedTuple):
+    """The signals of a word alone, and of it before another one."""
+
+    alone: tuple[str, ...]
+    before: Mapping[str, tuple[str, ...]]
+
+
+def _known() -> dict[str, Known]:
+    known: dict[str, Known] = {}
     for phrase, signals in _index().items():
         first, _, second = phrase.partition("-")
-        if second:
-            pairs.setdefault(first, {})[second] = signals
-    return pairs
+        alone, before = known.get(first, ((), {}))
+        known[first] = Known(alone, {**before, second: signals}) if second else Known(signals, before)
+    return known
 
 
-# The signals of a word, and of a word after another.
-SIGNALS = {word: signals for word, signals in _index().items() if "-" not in word}
-PAIRS = _pairs()
+KNOWN = _known()
 
 
 class Combination(NamedTuple):

@@ -3,7 +3,7 @@
 It makes no call, reserves no money and takes no probe of a breaker: asking for a decision changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ class RouteRequest:
     learned: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _View:
     """What a decision looks at, and what is the same for all of its rows."""
 
@@ -115,8 +115,8 @@ def decide(
         preferred=preferred,
     )
     eligible, left_out = _filtered(view)
-    excluded += [*left_out, *_without_models(view)]
-    ranked = _guarded(_ranked([_candidate(row, view) for row in eligible], view), eligible, view)
+    excluded += left_out + _without_models(view)
+    ranked = _guarded(_ranked(_candidates(eligible, view), view), eligible, view)
     first = _first(ranked, view, chance)
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
     return Decision(
@@ -207,15 +207,16 @@ def _over_budget(row: ModelRow, view: _View) -> str | None:
     return f"{reasons.OVER_BUDGET} {reasons.money(usd(worst))}, of {reasons.money(usd(request.available))} left"
 
 
-def _checks(request: RouteRequest) -> list[Check]:
+def _checks(view: _View) -> list[Check]:
     """What may stand against a model for this request, in the order in which it is told."""
+    request, catalog = view.request, view.catalog
     checks = (
-        (_retired, True),
+        (_retired, catalog.has_retired),
         (_not_allowed, request.providers),
-        (_no_key, True),
-        (_circuit_open, True),
+        (_no_key, not catalog.offering <= request.configured),
+        (_circuit_open, view.health.any_open),
         (_used_up, request.delays),
-        (_too_long, True),
+        (_too_long, view.tokens_in + OVERHEAD_TOKENS + SHORTEST_REASONED_ANSWER > catalog.least_window),
         (_no_schema, request.needs_json_schema),
         (_unpriced, not request.allow_unpriced),
         (_over_budget, request.available is not None),
@@ -227,7 +228,7 @@ def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:
     """The models that could be asked, and the others."""
     eligible: list[ModelRow] = []
     excluded: list[Excluded] = []
-    checks = _checks(view.request)
+    checks = _checks(view)
     for row in view.catalog.models:
         for check in checks:
             if obstacle := check(row, view):
@@ -243,39 +244,46 @@ def shortest_output(row: ModelRow, request: RouteRequest) -> int:
     return min(useful, request.max_output_tokens, row.max_output_tokens)
 
 
-def _without_models(view: _View) -> Iterable[Excluded]:
-    for provider in view.catalog.without_models:
-        if provider in view.request.configured:
-            yield Excluded(provider=provider, model="", reason=reasons.NO_MODELS)
+def _without_models(view: _View) -> list[Excluded]:
+    configured = view.request.configured
+    return [Excluded(name, "", reasons.NO_MODELS) for name in view.catalog.without_models if name in configured]
 
 
-def _candidate(row: ModelRow, view: _View) -> Candidate:
-    request = view.request
-    billed = expected_output(row, min(view.tokens_out, row.max_output_tokens))
-    cost = view.prices.cost(row, view.tokens_in, billed, request.warm.get(row.name, 0)) or NanoUsd(0)
-    line = _line(row, view)
-    speed = view.health.speed(row, view.now, line)
-    latency = speed.total_ms(billed) + round(1000 * request.delays.get(row.name, 0.0))
-    prior = request.learned.get(row.name)
-    if prior is None:
-        prior = p_ok_of(row, request.features.task_type, view.of_tiers)
-    good, evidence = posterior(prior, request.evidence.get((row.provider, row.model)), view.now)
-    up = view.health.p_up(line, row.model, view.now)
-    return Candidate(
-        provider=row.provider,
-        model=row.model,
-        p_ok=good,
-        p_up=round(up, 4),
-        expected_cost_nanousd=cost,
-        expected_latency_ms=latency,
-        utility=_utility(view.weights, view.value * good * up, usd(cost), latency / 1000, 1 - up),
-        evidence=evidence,
-    )
+def _candidates(rows: Sequence[ModelRow], view: _View) -> list[Candidate]:
+    """What is expected of each model.
+
+    Most of a decision's time is spent in here: what is the same for all is looked up once, and what is mostly empty
+    is not looked into.
+    """
+    request, now = view.request, view.now
+    lines, warm, delays, evidence = request.lines, request.warm, request.delays, request.evidence
+    task_type, tokens_in, tokens_out = request.features.task_type, view.tokens_in, view.tokens_out
+    by_value, by_cost, by_latency, by_risk, _ = view.weights
+    candidates = []
+    for row in rows:
+        provider, model, name = row.provider, row.model, row.name
+        known = view.health.known(lines.get(provider, provider), model)
+        billed = expected_output(row, min(tokens_out, row.max_output_tokens))
+        cost = view.prices.cost(row, tokens_in, billed, warm.get(name, 0)) or NanoUsd(0)
+        latency, up = known.total_ms(row, billed, now), known.p_up(now)
+        if delays:
+            latency += round(1000 * delays.get(name, 0.0))
+        good, count = request.learned.get(name), 0.0
+        if good is None:
+            good = p_ok_of(row, task_type, view.of_tiers)
+        if evidence:
+            good, count = posterior(good, evidence.get((provider, model)), now)
+        worth = by_value * (view.value * good * up)
+        utility = round(worth - by_cost * usd(cost) - by_latency * (latency / 1000) - by_risk * (1 - up), 9)
+        candidates.append(Candidate(provider, model, good, round(up, 4), cost, latency, utility, count))
+    return candidates
 
 
 def _conditions(chosen: Sequence[Candidate], view: _View) -> tuple[str, ...]:
     """What spoke for the first one, or against another, only for now."""
     request = view.request
+    if not request.warm and not request.delays:
+        return ()
     warm = reasons.warm(chosen, request.warm) if _saves(chosen, view) else None
     return tuple(found for found in (warm, reasons.paced(request.delays)) if found)
 
@@ -288,10 +296,6 @@ def _saves(chosen: Sequence[Candidate], view: _View) -> bool:
     tokens = estimated_tokens(view.request.prompt_bytes)
     cold, warm = (view.prices.cost(row, tokens, 0, cached) for cached in (0, view.request.warm[row.name]))
     return (cold or 0) > (warm or 0)
-
-
-def _utility(weights: Weights, value: float, cost: float, seconds: float, risk: float) -> float:
-    return round(weights.value * value - weights.cost * cost - weights.latency * seconds - weights.risk * risk, 9)
 
 
 def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
@@ -322,8 +326,8 @@ def _guarded(ranked: list[Candidate], eligible: Sequence[ModelRow], view: _View)
     near = ranked[0].utility - GUARD * worth
     if all(candidate.utility < near for candidate in ranked[1:]):
         return ranked
-    typical = {row.name: _typical(row, view) for row in eligible}
-    default = max(ranked, key=lambda one: one.utility + worth * one.p_up * (typical[one.name] - one.p_ok))
+    typical = {(row.provider, row.model): _typical(row, view) for row in eligible}
+    default = max(ranked, key=lambda one: one.utility + worth * one.p_up * (typical[one[:2]] - one.p_ok))
     if default.utility < near:
         return ranked
     return [default, *(candidate for candidate in ranked if candidate is not default)]

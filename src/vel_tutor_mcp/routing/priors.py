@@ -86,4 +86,6 @@ def p_ok_of(row: ModelRow, task_type: TaskType, of_tiers: Mapping[Tier, float]) 
     chance = of_tiers[row.tier] + (row.p_ok_offset + row.strengths.get(task_type, 0.0))
     if task_type is TaskType.RESEARCH and "search" not in row.capabilities:
         chance += WITHOUT_SEARCH
-    return round(min(MOST_P_OK, max(LEAST_P_OK, chance)), 4)
+    if chance < LEAST_P_OK:
+        return LEAST_P_OK
+    return round(chance, 4) if chance < MOST_P_OK else MOST_P_OK

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from vel_tutor_mcp.models import Candidate, Decision, Excluded, Policy
 from vel_tutor_mcp.routing.catalog import ModelRow
@@ -88,6 +89,7 @@ _SIGNAL_WORDS = {
 
 
 _TEN_CENTS = 0.1
+_p_ok = attrgetter("p_ok")
 
 
 def money(dollars: float) -> str:
@@ -124,7 +126,7 @@ def for_choice(
         _comparison(chosen[0], ranked),
         _fallback(chosen),
     )
-    return tuple(reason for reason in found if reason)[:4]
+    return tuple([reason for reason in found if reason][:4])
 
 
 def _why_first(first: Candidate, best: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
@@ -162,7 +164,7 @@ def _task_type(features: Features) -> str:
 
 
 def _comparison(first: Candidate, ranked: Sequence[Candidate]) -> str | None:
-    strongest = max(ranked, key=lambda other: other.p_ok)
+    strongest = max(ranked, key=_p_ok)
     if strongest.p_ok <= first.p_ok:
         return None
     return (

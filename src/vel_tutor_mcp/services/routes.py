@@ -129,7 +129,7 @@ class Routes:
         seen = features(prompt, task_type, learned=self._learned)
         difficulty, learned = self._estimates().of(prompt, seen)
         return RouteRequest(
-            features=replace(seen, difficulty=difficulty),
+            features=seen.of_difficulty(difficulty),
             learned=learned,
             prompt_bytes=size,
             configured=self.configured,
