@@ -128,6 +128,11 @@ class Catalog:
         return min((row.context_window for row in self.models), default=0)
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """The providers' places in its order."""
+        return {provider: place for place, provider in enumerate(self.providers)}
+
+    @cached_property
     def has_retired(self) -> bool:
         return any(row.retired for row in self.models)
 

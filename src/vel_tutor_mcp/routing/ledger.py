@@ -97,11 +97,18 @@ class Prices:
         self._clock = clock
         self._sources: dict[tuple[str, str], Rates | ModelInfo | None] = {}
         self._rates: dict[int, tuple[ModelPrice, Rates | None]] = {}
+        self._asked_of: tuple[Catalog, bool] | None = None
 
     def load(self) -> None:
         """Read the prices of all models now (a third of a second), so that no decision has to wait for that."""
         for row in self._catalog.models:
             self._rates_of(row, None)
+
+    def has_all(self, catalog: Catalog) -> bool:
+        """Whether all models of the catalog have a price, whatever the time. The answer is kept for the last one."""
+        if self._asked_of is None or self._asked_of[0] is not catalog:
+            self._asked_of = catalog, all(None not in self._rates_at_any_time(row) for row in catalog.models)
+        return self._asked_of[1]
 
     def has(self, row: ModelRow) -> bool:
         """Whether there is a price."""
@@ -164,12 +171,22 @@ class Prices:
         dearest = max(_dearest(steps, most) for steps in (rates.input, rates.cached, rates.written) if steps)
         return Bound(dearest * most + rates.request, _dearest(rates.output, most))
 
-    def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
+    def _rates_at_any_time(self, row: ModelRow) -> list[Rates | None]:
+        source = self._source_of(row)
+        if source is None or isinstance(source, Rates):
+            return [source]
+        dated = source.prices
+        return [_rates(one.prices) for one in dated] if isinstance(dated, list) else [_rates(dated)]
+
+    def _source_of(self, row: ModelRow) -> "Rates | ModelInfo | None":
         key = row.provider, row.model
         try:
-            source = self._sources[key]
+            return self._sources[key]
         except KeyError:
-            source = self._sources[key] = self._source(row)
+            return self._sources.setdefault(key, self._source(row))
+
+    def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
+        source = self._source_of(row)
         if source is None or isinstance(source, Rates):
             return source
         price = source.get_prices(at or self._clock())

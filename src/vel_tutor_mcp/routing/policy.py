@@ -218,7 +218,7 @@ def _checks(view: _View) -> list[Check]:
         (_used_up, request.delays),
         (_too_long, view.tokens_in + OVERHEAD_TOKENS + SHORTEST_REASONED_ANSWER > catalog.least_window),
         (_no_schema, request.needs_json_schema),
-        (_unpriced, not request.allow_unpriced),
+        (_unpriced, not request.allow_unpriced and not view.prices.has_all(catalog)),
         (_over_budget, request.available is not None),
     )
     return [check for check, may in checks if may]
@@ -301,7 +301,9 @@ def _saves(chosen: Sequence[Candidate], view: _View) -> bool:
 def _ranked(candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
     """Best first, the preferred model before all; equal ones by the agent's order of providers, then the catalog's."""
     request, floor = view.request, view.weights.floor
-    places = {provider: place for place, provider in enumerate(request.providers or view.catalog.providers)}
+    places = view.catalog.places
+    if request.providers:
+        places = {provider: place for place, provider in enumerate(request.providers)}
 
     def rank(candidate: Candidate) -> tuple[bool, bool, float, float, int]:
         first = view.preferred is not None and candidate.name == view.preferred.name

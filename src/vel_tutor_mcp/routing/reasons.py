@@ -132,7 +132,7 @@ def for_choice(
 def _why_first(first: Candidate, best: Candidate, policy: Policy, preferred: ModelRow | None) -> str:
     if preferred and first.name == preferred.name:
         return f"{first.name} is the agent's preferred model for this task type"
-    if first.name != best.name:
+    if first is not best:
         return (
             f"{first.name} goes first to learn how good it is: {_likely(first)}; "
             f"{best.name} would have been {_POLICY_WORDS[policy]}"

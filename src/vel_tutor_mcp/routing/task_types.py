@@ -73,8 +73,7 @@ class Guess(NamedTuple):
 
 
 def by_rules(signals: Signals) -> Guess:
-    chances = _chances(list(_scores(signals).values()))
-    kind, confidence = _likeliest(chances, CONFIDENT_BY_RULES)
+    kind, confidence = _likeliest(list(_scores(signals).values()), 1.0, CONFIDENT_BY_RULES)
     says = {signal: dict(WEIGHTS.get(signal, ())).get(kind, 0.0) for signal in signals.weights}
     return Guess(kind, confidence, _most_telling(says))
 
@@ -94,8 +93,8 @@ class Learned:
 
     def guess(self, signals: Signals) -> Guess:
         taken = self._table.take(rows(signals), axis=0)
-        chances = _chances(self._ones[: len(taken)].dot(taken).tolist(), self._scale)
-        kind, confidence = _likeliest(chances, CONFIDENT_LEARNED)
+        scores = self._ones[: len(taken)].dot(taken).tolist()
+        kind, confidence = _likeliest(scores, self._scale, CONFIDENT_LEARNED)
         told = self._told[kind]
         says = {signal: told[signal] for signal, weight in signals.weights.items() if weight == 1}
         return Guess(kind, confidence, _most_telling(says))
@@ -158,17 +157,12 @@ def _named(signals: Signals) -> list[int]:
     return found
 
 
-def _chances(scores: Sequence[float], scale: float = 1.0) -> list[float]:
+def _likeliest(scores: Sequence[float], scale: float, confident: float) -> tuple[TaskType, float]:
+    """The type of the highest score and its share of all the scores' exponentials."""
     most = max(scores)
-    exponents = [math.exp((score - most) * scale) for score in scores]
-    total = sum(exponents)
-    return [exponent / total for exponent in exponents]
-
-
-def _likeliest(chances: Sequence[float], confident: float) -> tuple[TaskType, float]:
-    most = max(chances)
-    kind = KINDS[chances.index(most)] if most >= confident else TaskType.GENERAL
-    return kind, min(MOST_CONFIDENCE, round(most, 3))
+    chance = 1 / sum([math.exp((score - most) * scale) for score in scores])
+    kind = KINDS[scores.index(most)] if chance >= confident else TaskType.GENERAL
+    return kind, min(MOST_CONFIDENCE, round(chance, 3))
 
 
 def _most_telling(says: Mapping[str, float]) -> tuple[str, ...]:
