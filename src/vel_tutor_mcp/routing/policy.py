@@ -328,17 +328,19 @@ def _guarded(ranked: list[Candidate], eligible: Sequence[ModelRow], view: _View)
     near = ranked[0].utility - GUARD * worth
     if all(candidate.utility < near for candidate in ranked[1:]):
         return ranked
-    typical = {(row.provider, row.model): _typical(row, view) for row in eligible}
+    typical = _typical(eligible, view)
     default = max(ranked, key=lambda one: one.utility + worth * one.p_up * (typical[one[:2]] - one.p_ok))
     if default.utility < near:
         return ranked
     return [default, *(candidate for candidate in ranked if candidate is not default)]
 
 
-def _typical(row: ModelRow, view: _View) -> float:
-    task_type = view.request.features.task_type
-    prior = p_ok_of(row, task_type, TYPICAL[task_type])
-    return posterior(prior, view.request.evidence.get((row.provider, row.model)), view.now)[0]
+def _typical(rows: Sequence[ModelRow], view: _View) -> dict[tuple[str, str], float]:
+    """P(good enough) of each (provider, model) for the typical prompt of the task type."""
+    task_type, evidence = view.request.features.task_type, view.request.evidence
+    of_tiers = TYPICAL[task_type]
+    priors = {(row.provider, row.model): p_ok_of(row, task_type, of_tiers) for row in rows}
+    return {of: posterior(prior, evidence.get(of), view.now)[0] for of, prior in priors.items()} if evidence else priors
 
 
 def _first(ranked: Sequence[Candidate], view: _View, chance: "np.random.Generator | None") -> First:
