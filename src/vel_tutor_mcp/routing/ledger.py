@@ -45,7 +45,7 @@ def prompt_bytes(*texts: str) -> int:
 
     A JSON Schema is part of what is sent; pass its text twice, as vendors may lay it out less densely than we do.
     """
-    return sum(_utf8_bytes(text) for text in texts)
+    return sum(map(_utf8_bytes, texts))
 
 
 def _utf8_bytes(text: str) -> int:
@@ -172,21 +172,19 @@ class Prices:
         return Bound(dearest * most + rates.request, _dearest(rates.output, most))
 
     def _rates_at_any_time(self, row: ModelRow) -> list[Rates | None]:
-        source = self._source_of(row)
+        self._rates_of(row, None)
+        source = self._sources[row.provider, row.model]
         if source is None or isinstance(source, Rates):
             return [source]
         dated = source.prices
         return [_rates(one.prices) for one in dated] if isinstance(dated, list) else [_rates(dated)]
 
-    def _source_of(self, row: ModelRow) -> "Rates | ModelInfo | None":
+    def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
         key = row.provider, row.model
         try:
-            return self._sources[key]
+            source = self._sources[key]
         except KeyError:
-            return self._sources.setdefault(key, self._source(row))
-
-    def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
-        source = self._source_of(row)
+            source = self._sources[key] = self._source(row)
         if source is None or isinstance(source, Rates):
             return source
         price = source.get_prices(at or self._clock())
