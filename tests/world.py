@@ -78,7 +78,7 @@ async def shared_app(providers: Providers, home: Path, new_database: NewDatabase
 def start_afresh(app: App, providers: Providers) -> None:
     """No test of a shared product inherits another's faults, or what they did to the breakers."""
     providers.reset()
-    app.health._records.clear()
+    app.health.__init__()  # type: ignore[misc]
     app.routes._pace._paces.clear()
     app.routes._warmth._read.clear()
 

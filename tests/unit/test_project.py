@@ -182,5 +182,11 @@ def test_all_tests_that_share_a_product_are_async() -> None:
     assert [node.name for tree in shared for node in tree.body if _is_plain_test(node)] == []
 
 
+def test_no_test_that_shares_a_product_opens_another() -> None:
+    """The engine is one for each process: what closes its product ends that of all tests which come after it."""
+    shared = (ROOT / "tests/integration/shared").glob("test_*.py")
+    assert [path.name for path in shared if "open_app(" in path.read_text(encoding="utf-8")] == []
+
+
 def _is_plain_test(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
     return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")

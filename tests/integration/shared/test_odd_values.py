@@ -7,17 +7,14 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from stores import NewDatabase
 from world import Providers
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, TaskError, TaskRequest, TaskStatus, Work
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
-from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.tables import attempts, ledger
 
 pytestmark = pytest.mark.anyio
@@ -178,19 +175,3 @@ async def test_a_million_is_not_too_much(app: App, me: Principal) -> None:
 
     assert told.task.status is TaskStatus.COMPLETED
     assert told.task.max_cost_nanousd == 10**15
-
-
-async def test_a_users_name_may_be_anything(
-    tmp_path_factory: pytest.TempPathFactory,
-    new_database: NewDatabase,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("LOGNAME", "ann \udcff" + "n" * 200)
-    home = tmp_path_factory.mktemp("home")
-    with new_database() as url:
-        settings = Settings.model_validate({"home": home, "database_url": url})
-        for _ in range(2):
-            async with open_app(settings) as app:
-                assert app.local_principal.name == "ann ?" + "n" * 155
-        async with open_app(settings) as app, app._parts.database.read(INSTALLATION) as tx:
-            assert await tx.scalar(sa.select(sa.func.count()).select_from(users)) == 1

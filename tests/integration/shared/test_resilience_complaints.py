@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from world import Providers, settings_for
+from world import Providers
 
-from vel_tutor_mcp.app import App, open_app
+from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import (
     AgentConfig,
     AgentType,
@@ -234,44 +233,3 @@ async def test_time_outs_of_an_impatient_agent_do_not_open_a_breaker_for_all(
     assert {attempt.failure for one in told for attempt in one.attempts} == {FailureKind.TIMEOUT}
     assert app.health.state(row.provider, row.model, time.time()) is BreakerState.CLOSED
     assert app.health.snapshot(row.provider, row.model).failures == ()
-
-
-async def test_a_restart_remembers_which_circuits_are_open(providers: Providers, tmp_path: Path) -> None:
-    settings = settings_for(providers, tmp_path / "home")
-    providers.groq.always = Fault(kind="status", status=500)
-    async with open_app(settings) as app:
-        app._answers._router._jitter = lambda: 0.0
-        me = app.local_principal
-        agent = await agent_with(app, me, max_retries=4, fallback=False, model_preferences={"general": f"groq/{FIRST}"})
-        assert len((await asked(app, me, agent)).attempts) == 5
-        opened = app.health.snapshot("groq", FIRST)
-
-    async with open_app(settings) as again:
-        decision = await again.routes.explain(again.local_principal, HELLO, "default", None, None)
-        now = opened.opened_at or 0.0
-
-        assert again.health.state("groq", FIRST, now + 29) is BreakerState.OPEN
-        assert again.health.state("groq", FIRST, now + 31) is BreakerState.HALF_OPEN
-        assert again.health.start("groq", FIRST, now + 31)
-        assert not again.health.start("groq", FIRST, now + 32)
-        assert ("groq", FIRST) not in [(one.provider, one.model) for one in decision.candidates]
-
-
-async def test_18_a_correction_that_was_cut_is_asked_for_again_after_a_restart(
-    providers: Providers, tmp_path: Path
-) -> None:
-    settings = settings_for(providers, tmp_path / "home")
-    said = iter(['{"nom": "Ada"}', '{"name": "Ada"}', '{"name": "Ada"}'])
-    providers.groq.answer = lambda _: next(said)
-    providers.groq.faults = [Fault(kind="not_streamed"), Fault(kind="stall", after_chunks=0)]
-    async with open_app(settings) as app:
-        task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Who?", response_schema=PERSON))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: len(sim.requests) == 2)
-
-    async with open_app(settings) as again:
-        told = await again.tasks.follow(again.local_principal, task.id, 30)
-
-    assert [attempt.outcome for attempt in told.attempts] == [Outcome.FAILED, Outcome.CUT, Outcome.COMPLETED]
-    assert told.task.output == '{"name": "Ada"}'
-    assert providers.groq.requests[2].prompt == providers.groq.requests[1].prompt != providers.groq.requests[0].prompt

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from mcp import Client, MCPError
@@ -82,14 +83,15 @@ async def test_a_run_gives_its_output_and_what_it_cost(client: Client) -> None:
 
 
 async def test_runs_and_workflows_are_listed_newest_first_and_page_by_page(client: Client) -> None:
-    await told(client, "workflow_save", name="chain", definition=CHAIN)
-    ids = [(await told(client, "workflow_run", workflow="chain", inputs={"topic": "x"}))[1]["id"] for _ in range(3)]
+    name = f"chain {uuid4()}"  # the newest: "chain" may be older than what other tests have saved
+    await told(client, "workflow_save", name=name, definition=CHAIN)
+    ids = [(await told(client, "workflow_run", workflow=name, inputs={"topic": "x"}))[1]["id"] for _ in range(3)]
 
     text, first = await told(client, "workflow_get", limit=2)
     _, second = await told(client, "workflow_get", limit=2, cursor=first["next_cursor"])
 
     assert [run["id"] for run in first["runs"] + second["runs"]][:3] == ids[::-1]
-    assert "chain" in {workflow["name"] for workflow in first["workflows"]}
+    assert name in {workflow["name"] for workflow in first["workflows"]}
     assert text.startswith("Workflows: ")
 
 
