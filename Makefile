@@ -52,7 +52,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
 # The long loops: 10,000 guesses of passwords, 2,000 random schedules of the ledger, 10,000 audit entries by eight
-# processes, 200 writes by two servers and a person into one tasks.json, generated requests to every route of REST as each role, then 100 kills among tasks and 100 in runs, on each database, in one to two hours; the random graphs, rows and
+# processes, 200 writes by two servers and a person into one tasks.json, generated requests to every route of REST as each role, then 100 kills among tasks and 100 in runs, on each database, and 42 in a run of a Task Master project, in one to two hours; the random graphs, rows and
 # orders of events of the integration tests, ten times as many; the conversations over each transport on each database.
 soak: $(READY)
 	VEL_TEST_GUESSES=10000 $(BIN)/python -m pytest tests/integration/shared/test_access.py --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider

@@ -202,7 +202,7 @@ FAULTS: tuple[Fault, ...] = (
     _lacking("kind"),
     _lacking("prompt"),
     _lacking("id", "steps[{}].id"),
-    of_step(kind="taskmaster"),
+    of_step(kind="errand"),
     of_step(kind=None),
     of_step(prompts="x"),
     of_step("task approval", over="inputs.files"),

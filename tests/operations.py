@@ -14,6 +14,7 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, TaskRequest
 from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.taskmaster.wishes import Wishes
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
 # They are parts of operations that were allowed already.
@@ -102,6 +103,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "audit.export": lambda _: ("csv", len),
     "projects.list": lambda _: ("/nowhere",),
     "projects.get": lambda _: ("0123456789ab",),
+    "projects.start": lambda things: ("/nowhere", Wishes(agent=things.agent)),
     "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
     "accounts.list": lambda _: (),
     "accounts.me": lambda _: (),

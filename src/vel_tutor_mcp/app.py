@@ -39,6 +39,8 @@ from vel_tutor_mcp.services.audit.keeping import Keeping
 from vel_tutor_mcp.services.audit.keys import Keys
 from vel_tutor_mcp.services.audit.trail import Audit
 from vel_tutor_mcp.services.booking import Tools
+from vel_tutor_mcp.services.bridge import Bridge
+from vel_tutor_mcp.services.bridged import BridgeStore
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
@@ -69,6 +71,8 @@ from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
+from vel_tutor_mcp.taskmaster.children import Children
+from vel_tutor_mcp.taskmaster.known import Known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +118,7 @@ class App:
     _answers: Answers
     _lines: Lines
     _care: Care
+    _children: Children
     _loops: "tuple[asyncio.Task[None], ...]"
 
     async def ping(self) -> None:
@@ -138,6 +143,7 @@ class App:
             loop.cancel()
         # Not for ever: a round may wait for a database that is away.
         await asyncio.wait(self._loops, timeout=_LOOPS_END_SECONDS)
+        await self._children.close()
         await self._answers.stop()
         waited_for |= self._hub.listened
         self._hub.dismiss()
@@ -187,14 +193,25 @@ class Prepared:
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database)
+        runs = Runs(self.database, admission, conductor, following, tasks, workflows)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
+        children = Children(self.settings.task_master_command, self.settings.home / "task-master")
+        known = Known(self.settings.home / "projects")
+        bridge = Bridge(
+            BridgeStore(self.database, admission, conductor),
+            conductor,
+            children,
+            known,
+            shared=not isinstance(self.database, SqliteDatabase),
+            learned=self.settings.learned_routing,
+        )
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop()])
+        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop(), bridge.loop()])
         return App(
             local_principal=principal,
             accounts=accounts,
@@ -204,14 +221,14 @@ class Prepared:
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
             workflows=workflows,
-            runs=Runs(self.database, admission, conductor, following, tasks, workflows),
+            runs=runs,
             routes=routes,
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
             audit=Audit(self.database, keys, archives),
-            projects=Projects(self.database, self.settings.home),
+            projects=Projects(self.database, known, children, workflows, runs),
             streams=Streams(self.database, hub, lambda: admission.closing),
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
@@ -223,6 +240,7 @@ class Prepared:
             _answers=answers,
             _lines=lines,
             _care=care,
+            _children=children,
             _loops=tuple(map(asyncio.create_task, loops)),
         )
 

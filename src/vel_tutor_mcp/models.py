@@ -19,8 +19,8 @@ MAX_PROMPT_CHARACTERS = 100_000
 LONGEST_NAME, LONGEST_PROVIDER = 160, 60
 # Of an outside issuer's address, and of those whom it names: more than OpenID Connect lets them have.
 LONGEST_ISSUER, LONGEST_SUBJECT = 300, 255
-# Of a step's id.
-LONGEST_STEP = 40
+# Of a step's id, and of an item's of Task Master.
+LONGEST_STEP, LONGEST_ITEM = 40, 121
 # So that no sum of nano-US-dollars is more than a database's 64 bits hold.
 MAX_USD = 1_000_000
 

@@ -120,7 +120,7 @@ async def test_a_run_keeps_the_version_it_began_with(app: App, me: Principal) ->
 
     assert [run.workflow_version for run in (early, late)] == [1, 2]
     assert [await question(app, me, run.id) for run in (early, late)] == ["Do you?", "Would you?"]
-    assert (await app.runs.tell(me, early.id)).graph.steps["ask"].prompt == "Do you?"
+    assert (await app.runs.tell(me, early.id)).graph.texts["ask"].render({}) == "Do you?"
 
 
 async def question(app: App, me: Principal, run_id: str) -> str:

@@ -23,7 +23,14 @@ NO_FIELD = "there is no such field; take it out, or correct its name"
 NO_TEXT = "it should be a valid string; correct it"
 NO_NUMBER = "it should be a valid integer; correct it"
 NO_ID = "it is no id; write letters, digits, _ and -, beginning with a letter or _"
-NO_KIND = "write task, map or approval"
+NO_KIND = "write task, map, approval or taskmaster"
+NO_INPUT = "{} is undefined, for inputs has no such property; add it there"
+NO_AGENT = "it should have at least 1 character; correct it"
+NOT_WHOLE = "it is no absolute path; the server has a folder of its own; write the whole path"
+NOT_GIVEN = (
+    "steps.w.output.cost is undefined, for the output of w has items, done, review, failed, left; name one of these"
+)
+BOTH = "it names its items with ids too; take one of the two out"
 NO_PROMPT = "it is empty or holds a NUL; say in it what is to be done"
 NO_HALF = "it holds half of a character (a lone surrogate); send it without"
 NOT_ITS = "leads to no step; write an id behind it, as in steps.a.output"
@@ -39,6 +46,10 @@ def a_map(name: str, *needs: str, **more: Any) -> Step:
 
 def approval(name: str, *needs: str, **more: Any) -> Step:
     return task(name, *needs) | {"kind": "approval"} | more
+
+
+def work(name: str, *needs: str, **more: Any) -> Step:
+    return {"id": name, "kind": "taskmaster", "project": "/a/project", "needs": list(needs)} | more
 
 
 def of(*steps: Any, **more: Any) -> Raw:
@@ -99,6 +110,9 @@ def test_the_example_in_the_guide_is_valid() -> None:
         of(task("c", "a"), task("a")),
         of(task("a"), task("b", "a"), task("c", "b", prompt="{{ steps.a.status }}")),
         of(task("a", when="inputs.topic matches '^x' and inputs")),
+        of(work("w", all_ready=True, parallel=20, agents={"research": "finder"}, review_agent="critic")),
+        of(task("a"), work("w", "a", project="{{ inputs.topic }}", tag="{{ steps.a.output }}", ids="inputs.files")),
+        of(work("w"), task("c", "w", when="steps.w.output.failed > 0 or steps.w.output.left")),
     ],
 )
 def test_a_definition_is_taken(raw: Raw) -> None:
@@ -130,7 +144,16 @@ def test_a_definition_is_taken(raw: Raw) -> None:
         (of(task("a"), None), "steps[1]", NO_OBJECT),
         (of(task("a"), {}), "steps[1].kind", f"it is missing; {NO_KIND}"),
         (of(without(task("a"), "kind")), "steps.a.kind", f"it is missing; {NO_KIND}"),
-        (one(kind="taskmaster"), "steps.b.kind", f"it is none that we know; {NO_KIND}"),
+        (of(work("w", project="a/project")), "steps.w.project", NOT_WHOLE),
+        (of(work("w", project="{{ inputs.where }}")), "steps.w.project", NO_INPUT.format("inputs.where")),
+        (of(work("w", tag="{{ inputs.where }}")), "steps.w.tag", NO_INPUT.format("inputs.where")),
+        (of(work("w", ids="inputs.where")), "steps.w.ids", NO_INPUT.format("inputs.where")),
+        (of(work("w", ids=["1"])), "steps.w.ids", NO_TEXT),
+        (of(work("w", ids="inputs.files", all_ready=True)), "steps.w.all_ready", BOTH),
+        (of(work("w", prompt="Do it")), "steps.w.prompt", NO_FIELD),
+        (of(work("w", review_agent="")), "steps.w.review_agent", NO_AGENT),
+        (of(work("w"), task("c", "w", prompt="{{ steps.w.output.cost }}")), "steps.c.prompt", NOT_GIVEN),
+        (one(kind="errand"), "steps.b.kind", f"it is none that we know; {NO_KIND}"),
         (one(kind=5), "steps.b.kind", f"it is none that we know; {NO_KIND}"),
         (one(kind=["task"]), "steps.b.kind", f"it is none that we know; {NO_KIND}"),
         (one(prompts="x"), "steps.b.prompts", NO_FIELD),

@@ -23,6 +23,7 @@ INSIDE = frozenset(
         "doors.run_reply",
         "services.reports",
         "services.run_reports",
+        "taskmaster.wishes",
         "workflows.model",
         "models",
         "errors",

@@ -49,6 +49,7 @@ class Operation(StrEnum):
     LIMIT_READ = "limit_read"
     LIMIT_WRITE = "limit_write"
     TASKMASTER_READ = "taskmaster_read"
+    TASKMASTER_RUN = "taskmaster_run"
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an operation's name
 
 
@@ -89,7 +90,9 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.USER_WRITE: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
     Operation.LIMIT_READ: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.LIMIT_WRITE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
-    Operation.TASKMASTER_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),  # folders of the server's machine
+    # Projects are folders of the server's machine.
+    Operation.TASKMASTER_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
+    Operation.TASKMASTER_RUN: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
 }
 _REACH = {(role, operation): row[column] for operation, row in _TABLE.items() for column, role in enumerate(_COLUMNS)}
 # Nobody gives a role that may do more than their own.

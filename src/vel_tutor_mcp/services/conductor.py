@@ -1,5 +1,6 @@
 """Takes runs on: whatever ends a task does so here, so that its run goes on in the same transaction."""
 
+import asyncio
 from collections import OrderedDict
 from typing import Any
 
@@ -19,12 +20,17 @@ _MOST_KEPT = 256
 
 
 class Conductor:
-    """`executor` names this process in the history of the runs that it takes on."""
+    """`executor` names this process in the history of the runs that it takes on.
+
+    Attributes:
+        bridged: set where the bridge to Task Master has something to do.
+    """
 
     def __init__(self, hub: Hub, calls: Calls, executor: str) -> None:
         self._hub = hub
         self._calls = calls
         self._executor = executor
+        self.bridged = asyncio.Event()
         self._graphs: OrderedDict[tuple[str, int], Graph] = OrderedDict()
 
     def follow_up(self, after: Aftermath) -> None:
@@ -33,6 +39,9 @@ class Conductor:
         for task_id in after.stop:
             self._calls.stop(task_id)
         after.stop.clear()
+        if after.bridged:
+            self.bridged.set()
+            after.bridged.clear()
 
     async def end_task(
         self,

@@ -1,35 +1,42 @@
 """Task Master projects: folders of this machine, whose tasks are read from their `tasks.json`, without Task Master.
 
-A project gets a short id, which resources use. It is kept in a file of the home: like the path that it stands for, it
-means something on this machine alone.
+A project gets a short id, which resources use.
 """
 
-import hashlib
-import re
-from pathlib import Path
+from collections.abc import Sequence
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import InputError, NotFound
+from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, Principal
+from vel_tutor_mcp.services.intake import usable_agent
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.project_reports import ToldProject
-from vel_tutor_mcp.store.database import Database
+from vel_tutor_mcp.services.runs import Runs
+from vel_tutor_mcp.services.workflows import Workflows
+from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.taskmaster import project as folders
+from vel_tutor_mcp.taskmaster.children import Children
+from vel_tutor_mcp.taskmaster.errands import check_ready
 from vel_tutor_mcp.taskmaster.graph import Graph, Standing
 from vel_tutor_mcp.taskmaster.items import Item, natural
+from vel_tutor_mcp.taskmaster.known import Known
 from vel_tutor_mcp.taskmaster.project import Project
+from vel_tutor_mcp.taskmaster.wishes import Wishes
+from vel_tutor_mcp.workflows.model import Run, RunRequest
 
-_ID = re.compile(r"[0-9a-f]{12}")
 _ORDER = list(Standing)
 
 
 class Projects:
-    """What the product does with Task Master projects, for every door. `home` keeps which id is which folder."""
+    """What the product does with Task Master projects, for every door."""
 
-    def __init__(self, database: Database, home: Path) -> None:
+    def __init__(self, database: Database, known: Known, children: Children, workflows: Workflows, runs: Runs) -> None:
         self._database = database
-        self._known = home / "projects"
+        self._known = known
+        self._children = children
+        self._workflows = workflows
+        self._runs = runs
 
     @allows(Operation.TASKMASTER_READ)
     async def list(
@@ -54,28 +61,42 @@ class Projects:
         Raises:
             NotFound: no project that was listed has it. InputError: its file cannot be read.
         """
-        return await in_thread(lambda: self._told(folders.at(self._path_of(project_id)), None, None, None))
+        return await in_thread(lambda: self._told(folders.at(self._known.path_of(project_id)), None, None, None))
+
+    @allows(Operation.TASKMASTER_RUN)
+    async def start(self, principal: Principal, path: str, wishes: Wishes, max_cost_usd: float | None = None) -> Run:
+        """Begin a run that has the items done by agents; it takes on what becomes ready as it goes on.
+
+        Raises:
+            InputError: the path, the ids or the file cannot be used, or nothing can be begun; says why. NotFound: there
+                is no such project, tag, item or agent. ConfigurationError: there is no Task Master.
+        """
+        project, tag = await in_thread(lambda: self._checked(path, wishes))
+        await self._check_agents(principal, wishes.agents)
+        name, definition = wishes.workflow()
+        workflow = await self._workflows.save(principal, name, definition)
+        inputs = {"project": str(project.root), "tag": tag, "ids": list(wishes.asked().ids or ())}
+        request = RunRequest(workflow=workflow.workflow.id, inputs=inputs, max_cost_usd=max_cost_usd)
+        return await self._runs.start(principal, request)
+
+    @unbroken
+    async def _check_agents(self, principal: Principal, agents: Sequence[str]) -> None:
+        async with self._database.read(principal.organisation_id) as tx:
+            for agent in agents:
+                await usable_agent(tx, principal, agent)
+
+    def _checked(self, path: str, wishes: Wishes) -> tuple[Project, str]:
+        asked, project = wishes.asked(), folders.at(path)
+        graph = Graph(folders.chosen(project.tags(), wishes.tag, project.current_tag()))
+        check_ready(graph, asked)
+        self._children.check()
+        self._known.remember(project)
+        return project, graph.tag.name
 
     def _told(self, project: Project, tag: str | None, limit: int | None, cursor: str | None) -> ToldProject:
         tags = project.tags()
         graph = Graph(folders.chosen(tags, tag, project.current_tag()))
-        return ToldProject(self._remembered(project), tuple(tags), graph, _page(graph, limit, cursor))
-
-    def _remembered(self, project: Project) -> str:
-        """The project's id, from now on known to every process that shares the home."""
-        path = str(project.root)
-        project_id = hashlib.sha256(path.encode()).hexdigest()[:12]
-        kept = self._known / project_id
-        if not kept.exists():
-            self._known.mkdir(mode=0o700, parents=True, exist_ok=True)
-            kept.write_text(path, encoding="utf-8")
-        return project_id
-
-    def _path_of(self, project_id: str) -> str:
-        kept = self._known / project_id
-        if not _ID.fullmatch(project_id) or not kept.is_file():
-            raise NotFound("There is no such project; no project that was listed has this id; see taskmaster_list.")
-        return kept.read_text(encoding="utf-8")
+        return ToldProject(self._known.remember(project), tuple(tags), graph, _page(graph, limit, cursor))
 
 
 def _page(graph: Graph, limit: int | None, cursor: str | None) -> Page[Item]:

@@ -16,6 +16,7 @@ from vel_tutor_mcp.workflows.text import lookup
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.store.step_tasks import StepTasks
+    from vel_tutor_mcp.taskmaster.errands import Errand
     from vel_tutor_mcp.workflows.graph import Graph
 
 
@@ -31,12 +32,13 @@ class ToldWorkflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldRun:
-    """A run with all that is known of it; `tasks` are those of its steps."""
+    """A run with all that is known of it; `tasks` are those of its steps, `errands` what they took on of projects."""
 
     run: Run
     graph: "Graph"
     steps: Sequence[RunStep]
     tasks: "Mapping[str, StepTasks]"
+    errands: "Sequence[Errand]"
     cost_nanousd: NanoUsd
     history: Sequence[RunEvent]
 
@@ -136,11 +138,19 @@ def _shown_step(told: ToldRun, step: RunStep) -> dict[str, Any]:
     }
     if asked.kind == "map" and made is not None:
         return shown | {"tasks": _counted(made.counts, len((step.seen or {}).get("items", ())))}
+    if asked.kind == "taskmaster":
+        return shown | {"items": _items(told, step.step_id)}
     return shown | {"task": made.first} if made is not None else shown
 
 
 def _counted(counts: Mapping[Any, int], items: int) -> dict[str, int]:
     return {"items": items} | {status.value: count for status, count in counts.items()}
+
+
+def _items(told: ToldRun, step_id: str) -> dict[str, str]:
+    """How far each item of a project is that the step has taken on, and in the end its status."""
+    of_step = [errand for errand in told.errands if errand.step_id == step_id]
+    return {errand.item_id: (errand.outcome or errand.state).value for errand in of_step}
 
 
 def _shown_approval(told: ToldRun, step: RunStep) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Runs of workflows from the outside: start, look, wait, decide, cancel, retry. `Round` takes them on."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
+from vel_tutor_mcp.services.going_on import going_on
 from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_same, check_text, json_bytes
 from vel_tutor_mcp.services.lookup import run_of, spelt, workflow_of
 from vel_tutor_mcp.services.permission import allows
@@ -21,7 +21,7 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.run_reports import ToldRun, ToldWorkflow
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.workflows import Workflows
-from vel_tutor_mcp.store import audit, budgets, runs, step_tasks
+from vel_tutor_mcp.store import audit, budgets, errands, runs, step_tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.workflows.again import again
@@ -100,6 +100,7 @@ class Runs:
                 graph=await self._conductor.graph(tx, run.workflow_id, run.workflow_version),
                 steps=await runs.steps(tx, run.id),
                 tasks=await step_tasks.overview(tx, run.id),
+                errands=await errands.of_run(tx, run.id),
                 cost_nanousd=await step_tasks.cost(tx, run.id),
                 history=await runs.events(tx, run.id),
             )
@@ -268,9 +269,10 @@ class Runs:
                     f"Run {run.id} is {run.status.value}; only a failed or cancelled one can be continued; start a "
                     "new one with workflow_run."
                 )
-            if await step_tasks.unended(tx, run.id):
-                raise Conflict(f"Run {run.id} is still stopping; a task of it has not ended; try again in a second.")
             round_ = await self._conductor.round(tx, run, after)
+            bridged = any(step.home is not None for step in round_.steps.values())
+            if bridged or await step_tasks.unended(tx, run.id):
+                raise Conflict(f"Run {run.id} is still stopping; a task of it has not ended; try again in a second.")
             await self._refuse_without_models(tx, run.owner_id, round_.graph)
             round_.begin_again(again(round_.graph, round_.steps, step_id))
             facts = {"step": step_id} if step_id else {}
@@ -278,15 +280,8 @@ class Runs:
             await round_.proceed()
         return round_.run
 
-    @asynccontextmanager
-    async def _going_on(self, principal: Principal) -> AsyncIterator[tuple[Transaction, Aftermath]]:
-        """A writer's transaction in which a run goes on: what is due then is begun after its commit."""
-        after = Aftermath()
-        async with self._database.write(principal.organisation_id) as tx:
-            yield tx, after
-            admitted = await self._admission.admit(tx)
-        self._conductor.follow_up(after)
-        await self._admission.begin(admitted)
+    def _going_on(self, principal: Principal) -> AbstractAsyncContextManager[tuple[Transaction, Aftermath]]:
+        return going_on(self._database, self._admission, self._conductor, principal.organisation_id)
 
     async def _refuse_without_models(self, tx: Transaction, owner_id: str, graph: Graph) -> None:
         """Approvals alone ask no model."""

@@ -143,14 +143,17 @@ def _checked(definition: dict[str, Any]) -> Graph:
 
 async def _check_agents(tx: Transaction, principal: Principal, graph: Graph) -> None:
     for name, step in graph.steps.items():
-        if isinstance(step, ApprovalStep):
-            continue
-        try:
-            await agent_of(tx, principal, step.agent)
-        except NotFound as problem:
-            why = "there is no such agent; name one of agent_list, or make it with agent_create"
-            told = str(fault(f"steps.{name}.agent", why))
-            raise (NotYours(told, problem.subject) if isinstance(problem, NotYours) else NotFound(told)) from None
+        for agent in () if isinstance(step, ApprovalStep) else step.all_agents:
+            await _check_agent(tx, principal, name, agent)
+
+
+async def _check_agent(tx: Transaction, principal: Principal, step_id: str, agent: str) -> None:
+    try:
+        await agent_of(tx, principal, agent)
+    except NotFound as problem:
+        why = "there is no such agent; name one of agent_list, or make it with agent_create"
+        told = str(fault(f"steps.{step_id}.agent", why))
+        raise (NotYours(told, problem.subject) if isinstance(problem, NotYours) else NotFound(told)) from None
 
 
 @cache

@@ -70,7 +70,7 @@ async def release(tx: Transaction, run_id: str, step_id: str, count: int) -> int
 
 @dataclass(frozen=True, slots=True)
 class StepTasks:
-    """A step's tasks for those who look: the first one's id, and how many there are of each status."""
+    """A step's tasks for those who look: the id of item 0's, empty where none is, and how many have each status."""
 
     first: str
     counts: dict[TaskStatus, int]
@@ -80,10 +80,12 @@ async def overview(tx: Transaction, run_id: str) -> dict[str, StepTasks]:
     """What the steps of a run have, by step; those without a task are left out."""
     of_run = tasks.c.run_id == run_id
     firsts = sa.select(tasks.c.step_id, tasks.c.id).where(of_run, tasks.c.item == 0)
-    made = {row.step_id: StepTasks(row.id, {}) for row in await tx.execute(firsts)}
+    first = {row.step_id: row.id for row in await tx.execute(firsts)}
+    made: dict[str, StepTasks] = {}
     counted = sa.select(tasks.c.step_id, tasks.c.status, sa.func.count().label("number"))
     for row in await tx.execute(counted.where(of_run).group_by(tasks.c.step_id, tasks.c.status)):
-        made[row.step_id].counts[TaskStatus(row.status)] = row.number
+        of_step = made.setdefault(row.step_id, StepTasks(first.get(row.step_id, ""), {}))
+        of_step.counts[TaskStatus(row.status)] = row.number
     return made
 
 

@@ -6,7 +6,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
-from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
+from vel_tutor_mcp.models import LONGEST_ITEM, LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
 from vel_tutor_mcp.store.columns import Id, Json, Sequence, Utc, moment, owned, row_id
 from vel_tutor_mcp.store.people_tables import metadata as metadata  # noqa: PLC0414 - the form of what is exported anew
 
@@ -223,7 +223,29 @@ run_steps = Table(
     moment("started_at", nullable=True),
     moment("due_at", nullable=True),
     moment("ended_at", nullable=True),
+    # Of work on a Task Master project: see `workflows.model.RunStep`.
+    Column("home", sa.String(32)),
     Index(None, "due_at"),
+    Index(None, "home"),
+)
+
+# The items of a Task Master project that a run's step has taken on.
+errands = Table(
+    "errands",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
+    Column("item_id", sa.String(LONGEST_ITEM), primary_key=True),
+    *owned(),
+    Column("number", sa.Integer, nullable=False),
+    Column("title", sa.Text, nullable=False),
+    Column("state", sa.String(20), nullable=False),
+    Column("outcome", sa.String(20)),
+    Column("error_code", sa.String(40)),
+    Column("error_message", sa.Text),
+    Column("lost", Json, nullable=False),
+    Column("backup", sa.Text),
+    moment("updated_at"),
 )
 
 run_events = Table(

@@ -24,7 +24,7 @@ MAX_OUTPUT_IN_FILE = 2_000
 _LOCK = ".vel-bridge.lock"
 _LOCK_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
-_RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_TASK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @asynccontextmanager
@@ -76,12 +76,12 @@ def keep_for_good(copy: Path, content: bytes) -> Path:
     return path
 
 
-def keep_output(project: Project, run_id: str, output: str) -> dict[str, str]:
-    """The output as it goes into an item's metadata: itself, or where it lies if it is long."""
+def keep_output(project: Project, task_id: str, output: str) -> dict[str, str]:
+    """The output of a task as it goes into an item's metadata: itself, or where it lies if it is long."""
     if len(output) <= MAX_OUTPUT_IN_FILE:
         return {"output": output}
-    assert _RUN_ID.fullmatch(run_id)
-    path = _inside(project, FOLDER, "vel") / f"{run_id}.md"
+    assert _TASK_ID.fullmatch(task_id)
+    path = _inside(project, FOLDER, "vel") / f"{task_id}.md"
     _write(path, output.encode(errors="replace"))
     return {"output_file": path.relative_to(project.root).as_posix()}
 

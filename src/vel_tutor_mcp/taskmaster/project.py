@@ -53,6 +53,13 @@ class Project:
             return None
         return tag if isinstance(tag, str) else None
 
+    def text_of(self, path: str, most: int) -> str:
+        """The beginning of a file of the project, at most so many bytes; empty where it cannot be read."""
+        try:
+            return _bytes_of(self.root, self.root / path, most)[:most].decode(errors="ignore")
+        except (InputError, ValueError):
+            return ""
+
 
 def at(path: str) -> Project:
     """The project in this folder.

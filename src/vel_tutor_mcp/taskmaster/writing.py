@@ -27,11 +27,17 @@ Vel = Mapping[str, str | int]
 Check = Callable[[Mapping[str, Tag]], None]
 
 KEY = "vel"
+# Whose an item is.
+CLAIM = ("run_id", "step_id")
 _TRIES = 3
 # A Task Master that finds its lock taken writes what it had read 0.1 s later, and then 0.3 s later.
 _SETTLE_SECONDS = 0.4
 
 _log = logging.getLogger(__name__)
+
+
+class NotArrived(Conflict):
+    """A write left no trace in the file, however often it was made; try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Wish:
 
     def _is_mine(self, item: Item) -> bool:
         noted = item.metadata.get(KEY)
-        return isinstance(noted, dict) and noted.get("run_id") == self.vel["run_id"]
+        return isinstance(noted, dict) and all(noted.get(key) == self.vel.get(key) for key in CLAIM)
 
 
 class Writer:
@@ -100,13 +106,13 @@ class Writer:
         self._project = project
         self._child = child
 
-    async def claim(self, tag: str, item_id: str, run_id: str) -> Written:
-        """Take a ready item for the run: from now on it is in progress. Once more by the same run changes nothing.
+    async def claim(self, tag: str, item_id: str, run_id: str, step_id: str = "") -> Written:
+        """Take a ready item for the run, or a step of it: from now on it is in progress. Once more changes nothing.
 
         Raises:
             Conflict: it is not ready, or somebody else's; says why. NotFound, Corrupt, Unavailable: see `finish`.
         """
-        wish = Wish(tag, item_id, Status.IN_PROGRESS, {"run_id": run_id})
+        wish = Wish(tag, item_id, Status.IN_PROGRESS, {"run_id": run_id} | ({"step_id": step_id} if step_id else {}))
 
         def check(tags: Mapping[str, Tag]) -> None:
             if not wish.arrived(_item(tags, wish)):
@@ -115,12 +121,12 @@ class Writer:
         return await self._fulfil(wish, check)
 
     async def finish(self, tag: str, item_id: str, status: Status, vel: Vel) -> Written:
-        """Put down what came of an item that the run of `vel["run_id"]` has claimed: first `vel`, then the status.
+        """Put down what came of an item that the run and step of `vel` have claimed: first `vel`, then the status.
 
         Once more changes nothing, but makes good what somebody's stale write has taken back since.
 
         Raises:
-            Conflict: somebody else has it now, or the write did not arrive. NotFound: there is no such item or tag.
+            Conflict: somebody else has it now; as NotArrived: the write did not arrive. NotFound: no such item or tag.
             Corrupt: the file cannot be read; nothing was written. Unavailable: another process writes all the time.
         """
         wish = Wish(tag, item_id, status, vel)
@@ -145,7 +151,7 @@ class Writer:
                 )
             if wish.stands(item, _item(before.tags, wish)):
                 return written
-        raise Conflict(
+        raise NotArrived(
             f"The item {wish.item_id} could not be written; {_TRIES} tries left no trace in tasks.json; the file as it "
             f"was before is {self._place(written.backup)}; try again."
         )

@@ -14,6 +14,7 @@ LONGEST_WAIT_SECONDS = 90 * 24 * 60 * 60
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(max_length=LONGEST_STEP, pattern=NAME_PATTERN)]
 Template = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+AgentName = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_WAIT_SECONDS)]
 
 
@@ -63,13 +64,17 @@ class _Step(_Part):
 class _Asking(_Step):
     """What is asked of an agent: `prompt` is a text with placeholders (`text`), the rest as for a task."""
 
-    agent: Annotated[str, Field(min_length=1, max_length=100)] = "default"
+    agent: AgentName = "default"
     prompt: Template
     task_type: Annotated[TaskType | None, Field(strict=False)] = None
     priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
     response_schema: dict[str, Any] | None = None
     max_cost_usd: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
     retry: Retry = Retry()
+
+    @property
+    def all_agents(self) -> tuple[str, ...]:
+        return (self.agent,)
 
 
 class TaskStep(_Asking):
@@ -102,7 +107,34 @@ class ApprovalStep(_Step):
     on_timeout: Literal["reject", "approve"] = "reject"
 
 
-Step = Annotated[TaskStep | MapStep | ApprovalStep, Field(discriminator="kind")]
+class TaskMasterStep(_Step):
+    """Work on a Task Master project: each item is claimed in its tasks.json, done by an agent, and written back.
+
+    `project`, an absolute path, and `tag` are texts with placeholders. `ids` is the path of a list of items; without
+    one it is all that is ready and becomes so with `all_ready`, else the next one. `agents` are by task type, `agent`
+    is for all others. A result is `done`, or with `review_agent` what that one says: else it waits for a person.
+    It fails only where every item has. `max_cost_usd` is of each task.
+    """
+
+    kind: Literal["taskmaster"]
+    project: Template
+    tag: Annotated[str, Field(max_length=1000)] = ""
+    ids: Annotated[str | None, Field(max_length=200)] = None
+    all_ready: bool = False
+    agent: AgentName = "default"
+    agents: dict[Annotated[TaskType, Field(strict=False)], AgentName] = {}
+    review_agent: AgentName | None = None
+    parallel: Annotated[int, Field(ge=1, le=MOST_ITEMS_AT_ONCE)] = 5
+    priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
+    max_cost_usd: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
+    retry: Retry = Retry()
+
+    @property
+    def all_agents(self) -> tuple[str, ...]:
+        return (self.agent, *self.agents.values(), *([self.review_agent] if self.review_agent else []))
+
+
+Step = Annotated[TaskStep | MapStep | ApprovalStep | TaskMasterStep, Field(discriminator="kind")]
 
 
 class Definition(_Part):

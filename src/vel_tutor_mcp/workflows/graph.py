@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +17,15 @@ from pydantic import ValidationError
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import LONGEST_STEP
 from vel_tutor_mcp.schemas import check_schema, mismatch
-from vel_tutor_mcp.workflows.definition import NAME_PATTERN, ApprovalStep, Definition, MapStep, Step
+from vel_tutor_mcp.workflows.definition import (
+    NAME_PATTERN,
+    ApprovalStep,
+    Definition,
+    MapStep,
+    Step,
+    TaskMasterStep,
+    TaskStep,
+)
 from vel_tutor_mcp.workflows.expression import Expression, ExpressionError, constant
 from vel_tutor_mcp.workflows.expression import parse as parse_expression
 from vel_tutor_mcp.workflows.text import Path, Text, TextError, parse_path
@@ -27,10 +36,11 @@ _FIELDS = ("status", "output", "error")
 _OUTPUT_FIELDS: Mapping[type, tuple[str, ...]] = {
     MapStep: ("items", "succeeded", "failed", "errors"),
     ApprovalStep: ("approved", "by", "how", "comment", "at"),
+    TaskMasterStep: ("items", "done", "review", "failed", "left"),
 }
 _NO_FIELD = "there is no such field; take it out, or correct its name"
 _NO_OBJECT = "it is no object; write its fields between { and }"
-_KINDS = "write task, map or approval"
+_KINDS = "write task, map, approval or taskmaster"
 _ADVICE = {
     "missing": "it is missing; add it",
     "extra_forbidden": _NO_FIELD,
@@ -56,12 +66,19 @@ def fault(place: str, what: str) -> InputError:
 
 @dataclass(frozen=True)
 class Graph:
-    """The steps by id in their order of writing, and what their texts and expressions were parsed to."""
+    """The steps by id in their order of writing, and what their texts and expressions were parsed to.
+
+    Attributes:
+        texts: the prompt of each step, or where its project is.
+        tags: of steps with a project.
+        lists: where the items are, of steps that name them so.
+    """
 
     definition: Definition
     steps: Mapping[str, Step]
     conditions: Mapping[str, Expression]
     texts: Mapping[str, Text]
+    tags: Mapping[str, Text]
     lists: Mapping[str, Path]
     output: tuple[Path, ...]
 
@@ -178,7 +195,8 @@ def _step_place(raw: Any, number: int) -> str:
 
 
 def _joined(first: str, *rest: int | str) -> str:
-    return first + "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in rest)
+    named = (part for part in rest if part != "[key]")  # pydantic's word for a fault in a name itself
+    return first + "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in named)
 
 
 def _shown(field: str) -> str:
@@ -214,26 +232,47 @@ def _by_id(definition: Definition) -> dict[str, Step]:
     return made
 
 
-def _parsed(definition: Definition) -> tuple[dict[str, Expression], dict[str, Text], dict[str, Path]]:
-    conditions, texts, lists = {}, {}, {}
+def _parsed(
+    definition: Definition,
+) -> tuple[dict[str, Expression], dict[str, Text], dict[str, Text], dict[str, Path]]:
+    conditions, texts, tags, lists = {}, {}, {}, {}
     for step in definition.steps:
-        texts[step.id] = _text(step)
         if step.when is not None:
             conditions[step.id] = _condition(step, step.when)
+        if isinstance(step, TaskMasterStep):
+            texts[step.id], tags[step.id] = _project(step), _text(f"steps.{step.id}.tag", step.tag)
+            if step.ids is not None:
+                lists[step.id] = _list(f"steps.{step.id}.ids", step.ids)
+            continue
+        texts[step.id] = _prompt(step)
         if isinstance(step, MapStep):
-            lists[step.id] = _list(step)
+            lists[step.id] = _list(f"steps.{step.id}.over", step.over)
         if not isinstance(step, ApprovalStep):
             _check_response_schema(step.id, step.response_schema)
-    return conditions, texts, lists
+    return conditions, texts, tags, lists
 
 
-def _text(step: Step) -> Text:
+def _prompt(step: TaskStep | MapStep | ApprovalStep) -> Text:
+    place = f"steps.{step.id}.prompt"
     if "\0" in step.prompt or not step.prompt.strip():
-        raise fault(f"steps.{step.id}.prompt", "it is empty or holds a NUL; say in it what is to be done")
+        raise fault(place, "it is empty or holds a NUL; say in it what is to be done")
+    return _text(place, step.prompt)
+
+
+def _project(step: TaskMasterStep) -> Text:
+    parsed = _text(place := f"steps.{step.id}.project", step.project)
+    if not parsed.variables and not PurePath(step.project).is_absolute():
+        raise fault(place, "it is no absolute path; the server has a folder of its own; write the whole path")
+    if step.ids is not None and step.all_ready:
+        raise fault(f"steps.{step.id}.all_ready", "it names its items with ids too; take one of the two out")
+    return parsed
+
+
+def _text(place: str, text: str) -> Text:
     try:
-        return parse_text(step.prompt)
+        return parse_text(text)
     except TextError as problem:
-        raise fault(f"steps.{step.id}.prompt", str(problem)) from None
+        raise fault(place, str(problem)) from None
 
 
 def _condition(step: Step, when: str) -> Expression:
@@ -247,11 +286,11 @@ def _condition(step: Step, when: str) -> Expression:
     return parsed
 
 
-def _list(step: MapStep) -> Path:
+def _list(place: str, path: str) -> Path:
     try:
-        return parse_path(step.over)
+        return parse_path(path)
     except TextError as problem:
-        raise fault(f"steps.{step.id}.over", str(problem)) from None
+        raise fault(place, str(problem)) from None
 
 
 def _output(definition: Definition) -> tuple[Path, ...]:
@@ -301,8 +340,12 @@ def _check_variables(graph: Graph, name: str, step: Step) -> None:
     place = f"steps.{name}"
     if name in graph.conditions:
         _check_known(graph, name, f"{place}.when", graph.conditions[name].variables)
-    if isinstance(step, MapStep):
-        _check_known(graph, name, f"{place}.over", [graph.lists[name]])
+    if name in graph.lists:
+        _check_known(graph, name, f"{place}.{'over' if isinstance(step, MapStep) else 'ids'}", [graph.lists[name]])
+    if isinstance(step, TaskMasterStep):
+        _check_known(graph, name, f"{place}.project", graph.texts[name].variables)
+        _check_known(graph, name, f"{place}.tag", graph.tags[name].variables)
+        return
     own = [path for path in graph.texts[name].variables if not (isinstance(step, MapStep) and path[0] in _OF_ITEMS)]
     _check_known(graph, name, f"{place}.prompt", own)
 

@@ -18,11 +18,13 @@ _COLOURS: Mapping[StepStatus, str] = {
     StepStatus.CANCELLED: "#d6d8db",
 }
 
-_SHAPES = {"task": ("[", "]"), "map": ("[[", "]]"), "approval": ("{", "}")}
+_SHAPES = {"task": ("[", "]"), "map": ("[[", "]]"), "approval": ("{", "}"), "taskmaster": ("[/", "/]")}
 
 
 def drawn(graph: "Graph", statuses: Mapping[str, StepStatus] | None = None) -> str:
-    """The flowchart: approvals as rhombs, maps as double boxes, a dashed arrow where a failure leads."""
+    """The flowchart: approvals as rhombs, maps as double boxes, work on a project aslant, and a dashed arrow where a
+    failure leads.
+    """
     numbers = {name: f"s{number}" for number, name in enumerate(graph.steps)}
     lines = ["flowchart TD"]
     lines += [f"  {numbers[name]}{_box(step, (statuses or {}).get(name))}" for name, step in graph.steps.items()]

@@ -73,7 +73,9 @@ class Run:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStep:
     """A step of a run. `seen` is what it was given: a map its items, an approval its question and whether it insists on
-    a person; a task keeps its prompt itself. An error on a running step says why it is being stopped.
+    a person, work on a project which and what of it; a task keeps its prompt itself. An error on a running step says
+    why it is being stopped. `home` is set while the bridge to Task Master has to do with it: which home's, or empty
+    until one has taken it on.
     """
 
     run_id: str
@@ -86,6 +88,7 @@ class RunStep:
     started_at: datetime | None = None
     due_at: datetime | None = None
     ended_at: datetime | None = None
+    home: str | None = None
 
     @property
     def insists(self) -> bool:

@@ -23,7 +23,8 @@ TOOLS = {
     *("agent_create", "agent_list", "agent_get", "agent_update", "agent_delete", "agent_test"),
     *("task_submit", "task_get", "task_list", "task_cancel", "task_retry", "task_rate"),
     *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
-    *("route_explain", "usage_report", "audit_search", "audit_verify", "taskmaster_list"),
+    *("route_explain", "usage_report", "audit_search", "audit_verify"),
+    *("taskmaster_list", "taskmaster_run"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
@@ -489,6 +490,9 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("workflow_retry", {"run": NOWHERE}, "There is no such run; "),
     ("taskmaster_list", {"project": "here"}, "The project's path is relative; "),
     ("taskmaster_list", {"project": "/no/such/folder"}, "There is no such folder; "),
+    ("taskmaster_run", {"project": "here"}, "The project's path is relative; "),
+    ("taskmaster_run", {"project": "/", "ids": ["1"], "all_ready": True}, "Give ids or all_ready; both were given; "),
+    ("taskmaster_run", {"project": "/", "ids": ["a b"]}, "The ids are no list of items; "),
     ("no_such_tool", {}, "Unknown tool: no_such_tool; "),
 ]
 

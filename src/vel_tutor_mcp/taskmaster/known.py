@@ -1,0 +1,79 @@
+"""The projects that a home knows: a file for each, and a lock. They mean something on this machine alone.
+
+All of it blocks for a moment.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vel_tutor_mcp.errors import NotFound
+from vel_tutor_mcp.taskmaster.project import Project
+
+_ID = re.compile(r"[0-9a-f]{12}")
+
+
+class Known:
+    """`folder` is kept in a home, and shared by all processes with that home."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def remember(self, project: Project) -> str:
+        """The project's short id, from now on known to every process of this home."""
+        project_id = _id_of(project)
+        kept = self._folder / project_id
+        if not kept.exists():
+            self._made()
+            kept.write_text(str(project.root), encoding="utf-8")
+        return project_id
+
+    def has(self, project: Project) -> bool:
+        return (self._folder / _id_of(project)).exists()
+
+    def path_of(self, project_id: str) -> str:
+        """Raises:
+        NotFound: no project that was listed has this id.
+        """
+        kept = self._folder / project_id
+        if not _ID.fullmatch(project_id) or not kept.is_file():
+            raise NotFound("There is no such project; no project that was listed has this id; see taskmaster_list.")
+        return kept.read_text(encoding="utf-8")
+
+    def home(self) -> str:
+        """Names this home among all that share a database, for ever."""
+        kept = self._folder / "home"
+        if not kept.exists():
+            with FileLock(self._made() / "home.lock"):
+                if not kept.exists():
+                    part = kept.with_suffix(".part")
+                    part.write_text(secrets.token_hex(16), encoding="ascii")
+                    part.replace(kept)
+        return kept.read_text(encoding="ascii")
+
+    @contextmanager
+    def held(self, project: Project) -> Iterator[bool]:
+        """Whether the bridge of this process, and of no other with this home, has to do with the project meanwhile."""
+        lock = FileLock(self._made() / f"{_id_of(project)}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _made(self) -> Path:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._folder
+
+
+def _id_of(project: Project) -> str:
+    return hashlib.sha256(str(project.root).encode()).hexdigest()[:12]
