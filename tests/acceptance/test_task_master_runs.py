@@ -37,7 +37,7 @@ TAGS: dict[str, list[Told]] = {
     "stopped": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "theirs": [{"id": 1, "metadata": {"kept": 1}}],
     "poor": [{"id": number} for number in range(1, 8)],
-    "among": [{"id": 1, "title": "Find the way"}],
+    "among": [{"id": 1, "title": "Write a Python function that adds two numbers"}],
 }
 
 
@@ -250,7 +250,9 @@ async def test_what_a_person_changed_meanwhile_stays_as_they_have_it(
 
 
 async def test_a_workflow_of_ones_own_has_the_step_among_others(server: Server, root: Path) -> None:
-    step = {"id": "go", "kind": "taskmaster", "project": "{{ inputs.where }}", "tag": "among", "needs": ["plan"]}
+    await server.call("agent_create", name="coder")
+    work = {"project": "{{ inputs.where }}", "tag": "among", "agents": {"code_generation": "coder"}}
+    step = {"id": "go", "kind": "taskmaster", "needs": ["plan"]} | work
     definition = {
         "inputs": {"type": "object", "properties": {"where": {"type": "string"}}},
         "steps": [
@@ -265,3 +267,4 @@ async def test_a_workflow_of_ones_own_has_the_step_among_others(server: Server, 
 
     assert (told["status"], told["output"], statuses(root, "among")) == ("completed", "<1 done>", {"1": "done"})
     assert told["steps"][1]["items"] == {"1": "done"}
+    assert items(root, "among")["1"]["metadata"]["vel"]["agent"] == "coder"

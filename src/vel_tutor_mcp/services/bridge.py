@@ -124,7 +124,7 @@ class Bridge:
         await self._store.halt(bridged, _error(problem))
         for errand in bridged.open:
             await self._store.close(bridged, replace(errand, outcome=None, error=_error(problem)))
-        await self._store.finish(bridged, ())
+        await self._end(bridged, ())
 
     async def _own(self, project: Project, home: str, bridged: Bridged) -> None:
         if bridged.step.home == "":
@@ -142,7 +142,7 @@ class Bridge:
         if not bridged.halted:
             return await self._look(project, bridged)
         if not bridged.open:
-            await self._store.finish(bridged, ())
+            await self._end(bridged, ())
         return False
 
     async def _further(self, project: Project, bridged: Bridged, errand: Errand) -> bool:
@@ -251,9 +251,12 @@ class Bridge:
             items = [graph.tag.items[item_id] for item_id in found.take]
             await self._store.take(bridged, graph.tag.name, items, found.total)
         elif not bridged.open:
-            self._looked.pop(place)
-            await self._store.finish(bridged, found.left)
+            await self._end(bridged, found.left)
         return bool(found.take)
+
+    async def _end(self, bridged: Bridged, left: Sequence[str]) -> None:
+        self._looked.pop((bridged.run.id, bridged.step.step_id), None)
+        await self._store.finish(bridged, left)
 
 
 def _by_project(steps: Sequence[Bridged]) -> dict[str, list[Bridged]]:
