@@ -32,6 +32,7 @@ from vel_tutor_mcp.services.workflows import Workflows
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.taskmaster.benches import Benches
 
 CATALOG = Catalog.load()
 PRICES = Prices(CATALOG)
@@ -91,7 +92,7 @@ def services_on(
     engine = Noted()
     wire = ReadingWire(database, engine.executor)
     hub, calls = Hub(wire.tell_news), Calls(wire)
-    conductor = Conductor(hub, calls, engine.executor)
+    conductor = Conductor(hub, calls, engine.executor, Benches(settings.home / "plans"))
     tools = Tools(database, hub, CATALOG, PRICES, Health(), settings, engine.executor)
     routes = Routes(database, CATALOG, PRICES, tools.health, frozenset(providers or {"groq"}), allow_unpriced=False)
     admission = Admission(tools, engine, calls, wire, routes.configured)

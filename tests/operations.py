@@ -104,6 +104,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "projects.list": lambda _: ("/nowhere",),
     "projects.get": lambda _: ("0123456789ab",),
     "projects.start": lambda things: ("/nowhere", Wishes(agent=things.agent)),
+    "plans.start": lambda _: ("/nowhere", "analyze"),
     "accounts.create": lambda _: ("friend@example.org", PASSWORD, "viewer"),
     "accounts.list": lambda _: (),
     "accounts.me": lambda _: (),

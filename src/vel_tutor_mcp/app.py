@@ -28,6 +28,7 @@ from vel_tutor_mcp.routing.hedge import Hedging
 from vel_tutor_mcp.routing.ledger import Prices
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.router import Router
+from vel_tutor_mcp.routing.vendors import providers_of
 from vel_tutor_mcp.routing.warmth import Warmth
 from vel_tutor_mcp.services import funds, record
 from vel_tutor_mcp.services.access import Access
@@ -55,6 +56,8 @@ from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.oauth_clients import Clients
 from vel_tutor_mcp.services.outside import Outside
+from vel_tutor_mcp.services.planner import Gateway, Planner
+from vel_tutor_mcp.services.plans import Plans
 from vel_tutor_mcp.services.projects import Projects
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
@@ -71,6 +74,7 @@ from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
+from vel_tutor_mcp.taskmaster.benches import Benches
 from vel_tutor_mcp.taskmaster.children import Children
 from vel_tutor_mcp.taskmaster.known import Known
 
@@ -78,8 +82,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _DISCOVERY_SECONDS = 2.0
-# Calls are also made by who runs no tasks, such as the tests of agents.
-_FEWEST_TASKS = 50
 _LOOPS_END_SECONDS = 2.0
 # Such models turn text into vectors and cannot answer.
 _EMBEDS = "embed"
@@ -107,6 +109,7 @@ class App:
     integrations: Integrations
     audit: Audit
     projects: Projects
+    plans: Plans
     streams: Streams
     rates: Rates
     repeats: Repeats
@@ -118,6 +121,7 @@ class App:
     _answers: Answers
     _lines: Lines
     _care: Care
+    _planner: Planner
     _children: Children
     _loops: "tuple[asyncio.Task[None], ...]"
 
@@ -131,6 +135,10 @@ class App:
         """Load what the first call of a provider needs: for a process that stays, once it answers."""
         for provider in self._parts.providers.values():
             await provider.connected()
+
+    def make_plans(self, gateway: Gateway) -> None:
+        """From now on make what is wanted of Task Master, whose models are asked through the gateway."""
+        self._loops = (*self._loops, asyncio.create_task(self._planner.loop(gateway)))
 
     async def stop(self) -> bool:
         """Take no more work, let running calls end for `drain_seconds`, then cut them: the next start repeats them.
@@ -177,7 +185,8 @@ class Prepared:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
         health, wire = Health(), wire_on(self.database, self.engine.executor)
         hub, calls = Hub(wire.tell_news), Calls(wire)
-        conductor = Conductor(hub, calls, self.engine.executor)
+        benches = Benches(self.settings.home / "plans")
+        conductor = Conductor(hub, calls, self.engine.executor, benches)
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
@@ -193,12 +202,12 @@ class Prepared:
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database)
-        runs = Runs(self.database, admission, conductor, following, tasks, workflows)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
-        children = Children(self.settings.task_master_command, self.settings.home / "task-master")
+        command = self.settings.task_master_command
+        children = Children(command, self.settings.home / "task-master")
         known = Known(self.settings.home / "projects")
         bridge = Bridge(
             BridgeStore(self.database, admission, conductor),
@@ -209,6 +218,7 @@ class Prepared:
             learned=self.settings.learned_routing,
         )
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        runs = Runs(self.database, admission, conductor, following, tasks, workflows)
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop(), bridge.loop()])
@@ -229,6 +239,7 @@ class Prepared:
             integrations=integrations,
             audit=Audit(self.database, keys, archives),
             projects=Projects(self.database, known, children, workflows, runs),
+            plans=Plans(self.database, runs, command),
             streams=Streams(self.database, hub, lambda: admission.closing),
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
@@ -240,6 +251,7 @@ class Prepared:
             _answers=answers,
             _lines=lines,
             _care=care,
+            _planner=Planner(self.database, command, benches, conductor, admission, tasks),
             _children=children,
             _loops=tuple(map(asyncio.create_task, loops)),
         )
@@ -317,7 +329,7 @@ def prepare(settings: Settings) -> Prepared:
         engine=engine,
         catalog=catalog,
         prices=Prices(catalog),
-        providers=_providers(settings, catalog),
+        providers=providers_of(settings, catalog),
         chance=None,
         estimates=cache(lambda: estimates(catalog, settings.routing_weights, learned=settings.learned_routing)),
     )
@@ -378,20 +390,3 @@ def integrations_of(database: Database, settings: Settings, catalog: Catalog) ->
 def outbound_of(settings: Settings) -> Outbound:
     """Where URLs may lead that come from users."""
     return Outbound(tuple(ip_network(text) for text in parts_of(settings.private_networks)))
-
-
-def _providers(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompatible]:
-    """The providers that can be called: those with a key, and the local one where its address is set."""
-    access = {
-        row: (settings.base_url_of(name), settings.key_of(name, row.variable))
-        for name, row in catalog.providers.items()
-    }
-    # Two calls for each task that may run, one of them a hedge: who finds no connection takes its provider to be down.
-    most_calls = 2 * max(settings.concurrency, _FEWEST_TASKS)
-    return {
-        row.name: OpenAICompatible(
-            row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field, max_connections=most_calls
-        )
-        for row, (base_url, key) in access.items()
-        if key or (row.name == "local" and base_url)
-    }

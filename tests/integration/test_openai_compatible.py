@@ -10,13 +10,13 @@ import pytest
 from planted import key
 from pydantic import SecretStr
 
-from vel_tutor_mcp.app import _providers
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Timeouts
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.routing.vendors import providers_of
 from vel_tutor_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -395,7 +395,7 @@ async def test_listing_models_where_there_is_no_such_address_says_so(sim: Simula
 
 async def test_as_many_calls_are_open_at_once_as_tasks_may_run(sim: SimulatedProvider, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, concurrency=110, groq_api_key=SecretStr(KEY), groq_base_url=sim.base_url)
-    client = _providers(settings, Catalog.load())["groq"]
+    client = providers_of(settings, Catalog.load())["groq"]
     sim.always = Fault(kind="stall")
 
     calls = [asyncio.create_task(client.complete(ASK, lambda _: None)) for _ in range(110)]

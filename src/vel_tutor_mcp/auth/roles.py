@@ -49,6 +49,7 @@ class Operation(StrEnum):
     LIMIT_READ = "limit_read"
     LIMIT_WRITE = "limit_write"
     TASKMASTER_READ = "taskmaster_read"
+    TASKMASTER_PLAN = "taskmaster_plan"
     TASKMASTER_RUN = "taskmaster_run"
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an operation's name
 
@@ -93,6 +94,7 @@ _TABLE: Mapping[Operation, _Row] = {
     # Projects are folders of the server's machine.
     Operation.TASKMASTER_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     Operation.TASKMASTER_RUN: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
+    Operation.TASKMASTER_PLAN: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
 }
 _REACH = {(role, operation): row[column] for operation, row in _TABLE.items() for column, role in enumerate(_COLUMNS)}
 # Nobody gives a role that may do more than their own.

@@ -7,8 +7,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -34,6 +33,7 @@ from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.notes import Note, Notes
 from vel_tutor_mcp.doors.opening import Opening
+from vel_tutor_mcp.doors.quiet import Quiet
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.settings import Settings, parts_of
@@ -175,15 +175,7 @@ def _no_fault(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], GONE))
 
 
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the door."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, noted: Note) -> _Uvicorn:
+def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, noted: Note) -> Quiet:
     class Own(Connection):
         tls = context  # uvicorn's way would tell of a connection only once the handshake has ended
         note = staticmethod(noted)
@@ -200,7 +192,7 @@ def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, n
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    return _Uvicorn(config)
+    return Quiet(config)
 
 
 def _metadata_of(url: str, issuer: str | None) -> Callable[[Request], Awaitable[JSONResponse]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import AbstractAsyncContextManager
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from vel_tutor_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App, Prepared
+    from vel_tutor_mcp.services.plan_tasks import Ask
 
 _PAUSES_SECONDS = (1, 2)
 _LONGEST_PAUSE_SECONDS = 5
@@ -71,6 +73,7 @@ class Opening:
         if self._prepared is None:
             self._prepared = await in_thread(lambda: _prepare(self._settings))
         self._app = await self._prepared.launch()
+        self._app.make_plans(_gateway)
         self._desk.opened(self._app)
         self._warming = asyncio.create_task(self._app.warm())
 
@@ -79,6 +82,12 @@ class Opening:
         if str(problem) not in self._said:  # it is tried every few seconds
             self._said.add(str(problem))
             _log.error("%s", problem)
+
+
+def _gateway(ask: "Ask") -> AbstractAsyncContextManager[str]:
+    from vel_tutor_mcp.doors.gateway import loopback
+
+    return loopback.serving(ask)
 
 
 def _prepare(settings: Settings) -> "Prepared":

@@ -13,6 +13,7 @@ from vel_tutor_mcp.services.round import Round
 from vel_tutor_mcp.store import people, runs, tasks, workflows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.isolation import act_for
+from vel_tutor_mcp.taskmaster.benches import Benches
 from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import Run
 
@@ -26,7 +27,8 @@ class Conductor:
         bridged: set where the bridge to Task Master has something to do.
     """
 
-    def __init__(self, hub: Hub, calls: Calls, executor: str) -> None:
+    def __init__(self, hub: Hub, calls: Calls, executor: str, benches: Benches) -> None:
+        self._benches = benches
         self._hub = hub
         self._calls = calls
         self._executor = executor
@@ -39,6 +41,9 @@ class Conductor:
         for task_id in after.stop:
             self._calls.stop(task_id)
         after.stop.clear()
+        for run_id in after.plans:
+            self._benches.want(run_id)
+        after.plans.clear()
         if after.bridged:
             self.bridged.set()
             after.bridged.clear()

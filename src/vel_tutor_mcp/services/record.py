@@ -20,12 +20,13 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, calls to stop, and the
-    steps that the bridge to Task Master has to do with.
+    """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, calls to stop, the
+    runs whose plans are wanted, and the steps that the bridge to Task Master has to do with.
     """
 
     news: list[tuple[str, News]] = field(default_factory=list)
     stop: list[str] = field(default_factory=list)
+    plans: list[str] = field(default_factory=list)
     bridged: list[str] = field(default_factory=list)
 
     def publish(self, hub: Hub) -> None:
@@ -38,6 +39,7 @@ class Aftermath:
         """Nothing follows: the transaction was rolled back."""
         self.news.clear()
         self.stop.clear()
+        self.plans.clear()
         self.bridged.clear()
 
 

@@ -16,7 +16,15 @@ from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.services.outputs import CANCELLED, given_by, of_map
 from vel_tutor_mcp.services.stage import Stage
 from vel_tutor_mcp.store import audit, step_tasks
-from vel_tutor_mcp.workflows.definition import MOST_ITEMS, ApprovalStep, MapStep, Step, TaskMasterStep, TaskStep
+from vel_tutor_mcp.workflows.definition import (
+    MOST_ITEMS,
+    ApprovalStep,
+    MapStep,
+    PlanStep,
+    Step,
+    TaskMasterStep,
+    TaskStep,
+)
 from vel_tutor_mcp.workflows.model import How, RunStep, StepStatus
 from vel_tutor_mcp.workflows.plan import next_moves
 from vel_tutor_mcp.workflows.text import lookup
@@ -47,7 +55,8 @@ class Round(Stage):
         elif isinstance(asked, TaskMasterStep):
             await errands.settle(self, asked, task)
         elif task.status is TaskStatus.COMPLETED:
-            await self.complete(step.step_id, given_by(task))
+            if not isinstance(asked, PlanStep):  # whose answer is worked on first
+                await self.complete(step.step_id, given_by(task))
         else:
             await self.fail(step.step_id, step.error or task.error or CANCELLED)
 
@@ -87,8 +96,11 @@ class Round(Stage):
     async def halt(self, step_id: str, error: TaskError) -> None:
         """Stop a running step: it ends when its tasks have."""
         self.change(step_id, error=error, due_at=None)
-        for task in await self.stop(await step_tasks.unended(self.tx, self.run.id, step_id)):
+        unended = await step_tasks.unended(self.tx, self.run.id, step_id)
+        for task in await self.stop(unended):
             await self.settle(task)
+        if isinstance(self.graph.steps[step_id], PlanStep) and not unended:  # it asks nobody just now
+            await self.fail(step_id, error)
         self.after.bridged.append(step_id)
 
     async def cancel(self) -> None:
@@ -142,6 +154,9 @@ class Round(Stage):
                     await self._begin_map(asked)
                 case TaskMasterStep():
                     await errands.begin(self, asked)
+                case PlanStep():
+                    self.note(step_id, "started", f"{step_id} begins")
+                    self.after.plans.append(self.run.id)
                 case _:
                     await self._begin_task(asked)
         except InputError as problem:
@@ -241,7 +256,7 @@ class Round(Stage):
         return problem is None
 
     async def _retry(self, asked: Step, task: Task) -> None:
-        assert not isinstance(asked, ApprovalStep)
+        assert isinstance(asked, TaskStep | MapStep)
         failed = asked.retry.attempts - task.retries_left
         pause = min(_LONGEST_BACKOFF_SECONDS, asked.retry.backoff_seconds * 2 ** (failed - 1))
         at = record.now() + timedelta(seconds=pause)

@@ -17,7 +17,7 @@ from vel_tutor_mcp.services.run_reports import ToldWorkflow
 from vel_tutor_mcp.store import audit, workflows
 from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
-from vel_tutor_mcp.workflows.definition import ApprovalStep
+from vel_tutor_mcp.workflows.definition import ApprovalStep, PlanStep
 from vel_tutor_mcp.workflows.graph import Graph, fault, read
 from vel_tutor_mcp.workflows.model import Workflow
 
@@ -138,12 +138,16 @@ def _checked(definition: dict[str, Any]) -> Graph:
         raise fault("its top", "it is no JSON that can be kept; send an object of texts, numbers and lists")
     if size > _MAX_DEFINITION_BYTES:
         raise fault("its top", f"it is too large, {size:,} bytes; at most {_MAX_DEFINITION_BYTES:,} are taken")
-    return read(definition)
+    graph = read(definition)
+    for name, step in graph.steps.items():
+        if isinstance(step, PlanStep):
+            raise fault(f"steps.{name}.kind", "a plan is begun by taskmaster_plan alone; take the step out")
+    return graph
 
 
 async def _check_agents(tx: Transaction, principal: Principal, graph: Graph) -> None:
     for name, step in graph.steps.items():
-        for agent in () if isinstance(step, ApprovalStep) else step.all_agents:
+        for agent in () if isinstance(step, ApprovalStep | PlanStep) else step.all_agents:
             await _check_agent(tx, principal, name, agent)
 
 

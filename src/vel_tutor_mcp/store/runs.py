@@ -40,6 +40,12 @@ async def get(tx: Transaction, run_id: str) -> Run:
     return _run((await tx.execute(sa.select(runs).where(runs.c.id == run_id))).mappings().one())
 
 
+async def stored(tx: Transaction, run_id: str) -> Run | None:
+    """The run, where there is one."""
+    row = (await tx.execute(sa.select(runs).where(runs.c.id == run_id))).mappings().one_or_none()
+    return _run(row) if row else None
+
+
 async def find(tx: Transaction, principal: Principal, run_id: str) -> Run | None:
     """The run, where the principal may see it."""
     query = sa.select(runs).where(runs.c.id == run_id, paging.visible(runs, principal))

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 TESTED = ("0.43.1",)
 # All else is refused: some of its tools end it, and some destroy other tags.
 TOOLS = ("set_task_status", "update_task", "update_subtask")
+# These ask a model, and take from other tags what is not asked for: they are for private copies (`copying`).
+ASKING_TOOLS = ("parse_prd", "expand_task", "analyze_project_complexity")
 _START_SECONDS = 60.0
 _CALL_SECONDS = 30.0
+_ASKING_SECONDS = 300.0
 _END_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
 _LONGEST_TEXT = 300
@@ -42,11 +45,15 @@ class Unsure(Unavailable):
 class Child:
     """The server of one project. `command` is a command line, `home` the home folder that it gets.
 
+    `asks`: it is to use a model, in a private copy.
+
     Attributes:
         starts: how often it was started.
     """
 
-    def __init__(self, command: str, project: Project, home: Path) -> None:
+    def __init__(self, command: str, project: Project, home: Path, *, asks: bool = False) -> None:
+        self._tools = ASKING_TOOLS if asks else TOOLS
+        self._call_seconds = _ASKING_SECONDS if asks else _CALL_SECONDS
         self._command = command
         self._project = project
         self._home = home
@@ -67,11 +74,13 @@ class Child:
         """
         from mcp.shared.exceptions import MCPError
 
-        assert tool in TOOLS
+        assert tool in self._tools
         client = await self._connected()
         sent = {"projectRoot": str(self._project.root), **arguments}
         try:
-            result = await client.call_tool(tool, sent, read_timeout_seconds=_CALL_SECONDS)
+            result = await client.call_tool(
+                tool, sent, read_timeout_seconds=self._call_seconds, progress_callback=_unheard
+            )
         except MCPError as problem:
             if problem.error.code == -32602:  # noqa: PLR2004 - JSON-RPC's code for bad arguments
                 raise _refused(problem.error.message) from None
@@ -128,7 +137,7 @@ class Child:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         program, *arguments = command
         parameters = StdioServerParameters(
-            command=program, args=arguments, env=_environment(self._home), cwd=self._project.root
+            command=program, args=arguments, env=_environment(self._home, self._tools), cwd=self._project.root
         )
         try:
             with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123, ASYNC230 - its log repeats texts
@@ -165,14 +174,14 @@ def words(command: str) -> list[str]:
         return []
 
 
-def _environment(home: Path) -> Mapping[str, str]:
+def _environment(home: Path, tools: tuple[str, ...]) -> Mapping[str, str]:
     """Beside the few variables that the SDK hands on, such as PATH; keys are not among them."""
     return {
         "HOME": str(home),
         "USERPROFILE": str(home),
         "https_proxy": _NOBODY,
         "HTTPS_PROXY": _NOBODY,
-        "TASK_MASTER_TOOLS": ",".join(TOOLS),
+        "TASK_MASTER_TOOLS": ",".join(tools),
         "TASK_MASTER_ALLOW_METADATA_UPDATES": "true",
     }
 
@@ -183,6 +192,10 @@ def _check_version(version: str) -> None:
             f"Task Master {version[:40]} is not written through; what it does to files was tested with "
             f"{', '.join(TESTED)} alone; {INSTALL}."
         )
+
+
+async def _unheard(progress: float, total: float | None, message: str | None) -> None:
+    """It tells of progress although nobody asked, which the SDK takes for a fault."""
 
 
 def _no_start(why: str) -> ConfigurationError:

@@ -7,6 +7,7 @@ loses. Ours is a lock that the operating system drops when its holder dies. All 
 import asyncio
 import json
 import re
+import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -32,9 +33,9 @@ async def alone(project: Project, seconds: float = _LOCK_SECONDS) -> AsyncIterat
     """No other process of ours writes to the project meanwhile, and no other task of this one.
 
     Raises:
-        Unavailable: others have been at it all the time. InputError: see `_inside`.
+        Unavailable: others have been at it all the time. InputError: see `inside`.
     """
-    lock = FileLock(_inside(project, FOLDER) / _LOCK, thread_local=False)
+    lock = FileLock(inside(project, FOLDER) / _LOCK, thread_local=False)
     deadline = time.monotonic() + seconds
     while not _taken(lock):
         if time.monotonic() > deadline:
@@ -58,12 +59,12 @@ def _taken(lock: FileLock) -> bool:
 
 def back_up(project: Project, content: bytes) -> Path:
     """Keep a copy of the file's content, and of the older ones the newest few; the copy's path."""
-    folder = _inside(project, FOLDER, "vel", "backups")
+    folder = inside(project, FOLDER, "vel", "backups")
     kept = sorted(folder.glob("tasks-*.json"))
     if kept and kept[-1].read_bytes() == content:
         return kept[-1]
     path = folder / f"tasks-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.json"
-    _write(path, content)
+    write(path, content)
     for old in kept[: max(0, len(kept) + 1 - KEPT_BACKUPS)]:
         old.unlink(missing_ok=True)
     return path
@@ -72,7 +73,7 @@ def back_up(project: Project, content: bytes) -> Path:
 def keep_for_good(copy: Path, content: bytes) -> Path:
     """The copy under a name where no newer one takes its place; its path. It may have been replaced meanwhile."""
     path = copy.with_name(copy.name.replace("tasks-", "lost-", 1))
-    _write(path, content)
+    write(path, content)
     return path
 
 
@@ -81,8 +82,8 @@ def keep_output(project: Project, task_id: str, output: str) -> dict[str, str]:
     if len(output) <= MAX_OUTPUT_IN_FILE:
         return {"output": output}
     assert _TASK_ID.fullmatch(task_id)
-    path = _inside(project, FOLDER, "vel") / f"{task_id}.md"
-    _write(path, output.encode(errors="replace"))
+    path = inside(project, FOLDER, "vel") / f"{task_id}.md"
+    write(path, output.encode(errors="replace"))
     return {"output_file": path.relative_to(project.root).as_posix()}
 
 
@@ -100,14 +101,16 @@ def losses(before: Mapping[str, Tag], after: Mapping[str, Tag]) -> tuple[str, ..
     return tuple(found)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
+def write(path: Path, content: bytes) -> None:
+    """Whole or not at all, and for whoever might read it before."""
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)
+    if path.exists():
+        shutil.copymode(path, part)
     part.replace(path)
 
 
-def _inside(project: Project, *parts: str) -> Path:
+def inside(project: Project, *parts: str) -> Path:
     """The folder of the project, made where it is missing.
 
     Raises:

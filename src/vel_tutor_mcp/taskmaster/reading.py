@@ -37,8 +37,16 @@ def read(content: bytes) -> dict[str, Tag]:
     Raises:
         Corrupt: it is no tasks.json, or too large; says why and where.
     """
-    raw = _parsed(content)
-    return {name: _tag(name, tasks) for name, tasks in _lists(raw).items()}
+    return {name: _tag(name, tasks) for name, tasks in lists(content).items()}
+
+
+def lists(content: bytes) -> dict[str, list[Any]]:
+    """The list of tasks of each tag, as the file has it.
+
+    Raises:
+        Corrupt: see `read`.
+    """
+    return _lists(_parsed(content))
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

@@ -134,7 +134,13 @@ class TaskMasterStep(_Step):
         return (self.agent, *self.agents.values(), *([self.review_agent] if self.review_agent else []))
 
 
-Step = Annotated[TaskStep | MapStep | ApprovalStep | TaskMasterStep, Field(discriminator="kind")]
+class PlanStep(_Step):
+    """What Task Master is to plan, as the run's inputs say (`services.plans`). It stands in our own workflow."""
+
+    kind: Literal["plan"]
+
+
+Step = Annotated[TaskStep | MapStep | ApprovalStep | TaskMasterStep | PlanStep, Field(discriminator="kind")]
 
 
 class Definition(_Part):

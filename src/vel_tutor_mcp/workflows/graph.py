@@ -22,6 +22,7 @@ from vel_tutor_mcp.workflows.definition import (
     ApprovalStep,
     Definition,
     MapStep,
+    PlanStep,
     Step,
     TaskMasterStep,
     TaskStep,
@@ -239,6 +240,8 @@ def _parsed(
     for step in definition.steps:
         if step.when is not None:
             conditions[step.id] = _condition(step, step.when)
+        if isinstance(step, PlanStep):
+            continue
         if isinstance(step, TaskMasterStep):
             texts[step.id], tags[step.id] = _project(step), _text(f"steps.{step.id}.tag", step.tag)
             if step.ids is not None:
@@ -345,6 +348,8 @@ def _check_variables(graph: Graph, name: str, step: Step) -> None:
     if isinstance(step, TaskMasterStep):
         _check_known(graph, name, f"{place}.project", graph.texts[name].variables)
         _check_known(graph, name, f"{place}.tag", graph.tags[name].variables)
+        return
+    if isinstance(step, PlanStep):
         return
     own = [path for path in graph.texts[name].variables if not (isinstance(step, MapStep) and path[0] in _OF_ITEMS)]
     _check_known(graph, name, f"{place}.prompt", own)

@@ -18,7 +18,13 @@ _COLOURS: Mapping[StepStatus, str] = {
     StepStatus.CANCELLED: "#d6d8db",
 }
 
-_SHAPES = {"task": ("[", "]"), "map": ("[[", "]]"), "approval": ("{", "}"), "taskmaster": ("[/", "/]")}
+_SHAPES = {
+    "task": ("[", "]"),
+    "map": ("[[", "]]"),
+    "approval": ("{", "}"),
+    "taskmaster": ("[/", "/]"),
+    "plan": ("[", "]"),
+}
 
 
 def drawn(graph: "Graph", statuses: Mapping[str, StepStatus] | None = None) -> str:

@@ -24,7 +24,7 @@ TOOLS = {
     *("task_submit", "task_get", "task_list", "task_cancel", "task_retry", "task_rate"),
     *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
     *("route_explain", "usage_report", "audit_search", "audit_verify"),
-    *("taskmaster_list", "taskmaster_run"),
+    *("taskmaster_list", "taskmaster_plan", "taskmaster_run"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
@@ -490,6 +490,8 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("workflow_retry", {"run": NOWHERE}, "There is no such run; "),
     ("taskmaster_list", {"project": "here"}, "The project's path is relative; "),
     ("taskmaster_list", {"project": "/no/such/folder"}, "There is no such folder; "),
+    ("taskmaster_plan", {"project": "here", "action": "analyze"}, "The project's path is relative; "),
+    ("taskmaster_plan", {"project": "/", "action": "plan"}, "Bad argument `action` of taskmaster_plan; "),
     ("taskmaster_run", {"project": "here"}, "The project's path is relative; "),
     ("taskmaster_run", {"project": "/", "ids": ["1"], "all_ready": True}, "Give ids or all_ready; both were given; "),
     ("taskmaster_run", {"project": "/", "ids": ["a b"]}, "The ids are no list of items; "),

@@ -1,0 +1,120 @@
+"""What a plan asks of models: tasks of its run's step, so that they are stopped, counted and paid for with the run."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from vel_tutor_mcp.auth.roles import Operation, permit
+from vel_tutor_mcp.errors import Conflict, VelError
+from vel_tutor_mcp.models import Agent, Principal, Task, TaskRequest
+from vel_tutor_mcp.services import intake
+from vel_tutor_mcp.services.admission import Admission
+from vel_tutor_mcp.services.agents import DEFAULT_AGENT
+from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.following import MAX_WAIT_SECONDS
+from vel_tutor_mcp.services.intake import Place, usable_agent
+from vel_tutor_mcp.services.plans import STEP
+from vel_tutor_mcp.services.record import Aftermath, Subject
+from vel_tutor_mcp.services.reports import Told
+from vel_tutor_mcp.services.tasks import Tasks
+from vel_tutor_mcp.store import people, runs, step_tasks
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.workflows.model import Run, RunStep, StepStatus
+
+Make = Callable[[Agent], TaskRequest]
+Ask = Callable[[Make], Awaitable[Told]]
+"""Has the agent do what is made for it, and tells of it when that has ended."""
+
+# Answers are long: a dozen tasks with details.
+_CHANGES = {"max_output_tokens": 16_000, "timeout_seconds": 270}
+# Task Master asks once, and once more for each role of a model where it does not like the answer.
+_MOST_TASKS = 6
+
+
+class PlanTasks:
+    """The tasks of a run.
+
+    Attributes:
+        problem: why one was refused, None where none was.
+    """
+
+    def __init__(self, database: Database, conductor: Conductor, admission: Admission, tasks: Tasks, run: Run) -> None:
+        self._database = database
+        self._conductor = conductor
+        self._admission = admission
+        self._tasks = tasks
+        self._run = run
+        self.problem: VelError | None = None
+
+    @unbroken
+    async def check_wanted(self) -> None:
+        """Go on only where the plan is still to be made.
+
+        Raises:
+            Conflict: it is not. Forbidden: the run's owner may not have it made.
+        """
+        async with self._database.read(self._run.organisation_id) as tx:
+            await running(tx, self._run)
+            permit(await people.principal(tx, self._run.owner_id), Operation.TASKMASTER_PLAN)
+
+    async def ask(self, make: Make) -> Told:
+        """Have a task done, and wait for its end; what was asked before in this try is not asked again.
+
+        Raises:
+            VelError: it cannot be asked; says why.
+        """
+        try:
+            owner, task_id = await self._asked(make)
+            while True:
+                told = await self._tasks.follow(owner, task_id, MAX_WAIT_SECONDS)
+                if told.status.ended:
+                    return told
+        except VelError as problem:
+            self.problem = problem
+            raise
+
+    @unbroken
+    async def _asked(self, make: Make) -> tuple[Principal, str]:
+        """The task's owner and id."""
+        run, after = self._run, Aftermath()
+        async with self._database.write(run.organisation_id) as tx:
+            step = await running(tx, run)
+            owner = await people.principal(tx, run.owner_id)
+            agent = await usable_agent(tx, owner, DEFAULT_AGENT)
+            asked = make(agent)
+            request = replace(asked, config=(asked.config or {}) | _CHANGES)
+            intake.check(request)
+            made = await step_tasks.of_step(tx, run.id, STEP)
+            of_this_try = [task for task in made if step.started_at and task.created_at >= step.started_at]
+            task = next((task for task in of_this_try if _is_same(task, request)), None)
+            if task is None:
+                _refuse_more_than(_MOST_TASKS, of_this_try)
+                place = Place(run_id=run.id, step_id=STEP, item=len(made), retries_left=0)
+                task = intake.new_task(owner, agent, request, place)
+                await intake.store(tx, Subject(task, owner, after), request, agent)
+            admitted = await self._admission.admit(tx)
+        self._conductor.follow_up(after)
+        await self._admission.begin(admitted)
+        return owner, task.id
+
+
+async def running(tx: Transaction, run: Run) -> RunStep:
+    """The step of the run, whose plan is still to be made.
+
+    Raises:
+        Conflict: it is not.
+    """
+    for step in await runs.steps(tx, run.id):
+        if step.step_id == STEP and step.status is StepStatus.RUNNING and step.error is None:
+            return step
+    raise Conflict("The plan is not wanted any more; its run has ended; begin another one with taskmaster_plan.")
+
+
+def _is_same(task: Task, request: TaskRequest) -> bool:
+    """Whether the task is what is asked now."""
+    asked = (request.prompt, request.response_schema, request.config)
+    return (task.prompt, task.response_schema, task.config_changes) == asked
+
+
+def _refuse_more_than(most: int, made: Sequence[Task]) -> None:
+    if len(made) >= most:
+        raise Conflict("The plan was given up; Task Master asked for more and more; begin another one.")
