@@ -1,5 +1,6 @@
 """Plans of the real Task Master, whose models are asked through our router: what comes of them, and what does not."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from server import alone, serving, soon
+from server import Server, alone, serving, soon
 from task_master import command, connections, file_of, new_project
 from world import Providers, settings_for, simulated_providers, start_afresh, without_settings
 
@@ -27,6 +28,7 @@ from vel_tutor_mcp.taskmaster import keeping, project
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
+MADE_SECONDS = 120
 OTHERS = '{"tasks": [{"id": 1, "title": "Theirs",   "velCustom": 1.50}], "metadata": {}}'
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "Say hello"}]}
 
@@ -126,7 +128,17 @@ def analysis(number: int) -> dict[str, Any]:
 
 async def planned(app: App, root: Path, action: Any, **wanted: Any) -> ToldRun:
     run = await app.plans.start(app.local_principal, str(root), action, **wanted)
-    return await app.runs.follow(app.local_principal, run.id, 50)
+    async with asyncio.timeout(MADE_SECONDS):
+        while not (told := await app.runs.follow(app.local_principal, run.id, 50)).status.ended:
+            pass
+    return told
+
+
+async def ended(server: Server, tool: str, thing_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(MADE_SECONDS):
+        while (told := await server.call(tool, id=thing_id, wait_seconds=20))["status"] == "in_progress":
+            pass
+    return told
 
 
 async def asked(app: App, told: ToldRun) -> Told:
@@ -225,11 +237,11 @@ async def test_a_plan_whose_server_is_killed_is_made_by_the_next_one(
     groq.latency = 0.0
     async with keeping.alone(project.at(str(root))), serving(tmp_path, values) as server:
         (task,) = (await server.call("task_list"))["tasks"]
-        assert (await server.call("task_get", id=task["id"], wait_seconds=50))["status"] == "completed"
+        assert (await ended(server, "task_get", task["id"]))["status"] == "completed"
         await server.kill()  # with the answer, before it may merge
     asked_before, unmerged = len(groq.requests), file_of(root).read_bytes()
     async with serving(tmp_path, values) as server:
-        told = await server.call("workflow_get", id=run_id, wait_seconds=50)
+        told = await ended(server, "workflow_get", run_id)
         (task,) = (await server.call("task_list"))["tasks"]
 
     assert (told["status"], len(told["output"]["made"]), task["status"]) == ("completed", 12, "completed")

@@ -443,6 +443,7 @@ async def test_taskmaster_list_tells_what_is_ready_and_pages_through_the_rest(cl
     assert "it has house" in await refused(client, "taskmaster_list", project=str(tmp_path), tag="garden")
 
 
+PLANS = {"steps": [{"id": "a", "kind": "plan"}]}
 REFUSALS: list[tuple[str, Data, str]] = [
     ("task_submit", {}, "Bad argument `prompt` of task_submit; "),
     ("task_submit", {"prompt": ""}, "Bad argument `prompt` of task_submit; "),
@@ -484,6 +485,11 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("audit_search", {"since": "yesterday"}, "`since` is not a time; it must be ISO 8601; write it like 2026-"),
     ("audit_search", {"until": "0001-01-01T00:00:00+14:00"}, "`until` is not a time; "),
     ("workflow_save", {"name": "x", "definition": {"steps": []}}, "The definition is not valid; steps: "),
+    (
+        "workflow_save",
+        {"name": "x", "definition": PLANS},
+        "The definition is not valid; steps.a.kind: a plan is begun ",
+    ),
     ("workflow_run", {"workflow": "nobody"}, "There is no such workflow; "),
     ("workflow_get", {"id": "nobody"}, "There is no such run or workflow; "),
     ("workflow_decide", {"run": NOWHERE, "step": "x", "approve": True}, "There is no such run; "),
