@@ -60,7 +60,9 @@ def calls(schema: Schema) -> Iterator[dict[str, Any]]:
     required = schema.get("required", [])
     tried = ["x", 1, True, {}]
     least: dict[str, Any] = {
-        name: next(value for value in tried if is_valid(schema["properties"][name], value)) for name in required
+        name: next(value for value in [*part.get("enum", []), *tried] if is_valid(part, value))
+        for name, part in schema["properties"].items()
+        if name in required
     }
     yield from [least, least | {"unknown": 1}, dict.fromkeys(schema["properties"], "x")]
     yield from ({name: least[name] for name in least if name != left_out} for left_out in least)
