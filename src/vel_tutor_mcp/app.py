@@ -190,35 +190,25 @@ class Prepared:
         self.catalog = await self._with_local_models()
         principal = await self._first_rows(health)
         configured = frozenset(self.providers)
-        pace, warmth = Pace(), Warmth()
-        routes = self._routes(health, configured, pace, warmth)
+        routes, router = self._routing(health, configured)
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
-        hedging = Hedging() if self.settings.hedging else None
-        router = Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
         integrations = integrations_of(self.database, self.settings, self.catalog)
         lines = Lines(integrations, self.catalog, router.forget, most_calls=2 * self.settings.tasks_in_progress)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
-        tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
-        workflows = Workflows(self.database)
+        workflows, tasks = (
+            Workflows(self.database),
+            Tasks(self.database, self.engine, admission, calls, conductor, following),
+        )
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
-        command = self.settings.task_master_command
-        children = Children(command, self.settings.home / "task-master")
-        known = Known(self.settings.home / "projects")
-        bridge = Bridge(
-            BridgeStore(self.database, admission, conductor),
-            conductor,
-            children,
-            known,
-            shared=not isinstance(self.database, SqliteDatabase),
-            learned=self.settings.learned_routing,
-        )
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         runs = Runs(self.database, admission, conductor, following, tasks, workflows)
+        known, children, bridge = self._task_master(admission, conductor)
+        command = self.settings.task_master_command
         keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop(), bridge.loop()])
@@ -256,8 +246,10 @@ class Prepared:
             _loops=tuple(map(asyncio.create_task, loops)),
         )
 
-    def _routes(self, health: Health, configured: frozenset[str], pace: Pace, warmth: Warmth) -> Routes:
-        return Routes(
+    def _routing(self, health: Health, configured: frozenset[str]) -> tuple[Routes, Router]:
+        pace, warmth = Pace(), Warmth()
+        hedging = Hedging() if self.settings.hedging else None
+        routes = Routes(
             self.database,
             self.catalog,
             self.prices,
@@ -272,6 +264,15 @@ class Prepared:
             estimates=self.estimates,
             of_day=funds.of_day(self.settings),
         )
+        return routes, Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
+
+    def _task_master(self, admission: Admission, conductor: Conductor) -> tuple[Known, Children, Bridge]:
+        home, learned = self.settings.home, self.settings.learned_routing
+        known = Known(home / "projects")
+        children = Children(self.settings.task_master_command, home / "task-master")
+        store = BridgeStore(self.database, admission, conductor)
+        shared = not isinstance(self.database, SqliteDatabase)
+        return known, children, Bridge(store, conductor, children, known, shared=shared, learned=learned)
 
     def _coming_in(self, principal: Principal) -> tuple[Accounts, Access, OAuth]:
         database, url = self.database, self.settings.public_url
