@@ -1,6 +1,6 @@
 """For the files whose tests share one product on each database: each test looks only at what it made."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from world import Providers, shared_app, simulated_providers, start_afresh
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import tries
-from vel_tutor_mcp.store.tables import integrations
+from vel_tutor_mcp.store.tables import evidence, integrations
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,11 @@ async def app(
 
 
 @pytest.fixture(autouse=True)
-def afresh(app: App, providers: Providers) -> Iterator[None]:
+async def afresh(app: App, providers: Providers) -> AsyncIterator[None]:
     yield
     start_afresh(app, providers)
+    async with app._parts.database.write(INSTALLATION) as tx:  # what was learned would lead others' tasks elsewhere
+        await tx.execute(evidence.delete())
 
 
 @pytest.fixture
