@@ -1,11 +1,13 @@
 """One place of a JSON text is changed, and every other character stays."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from times import examples
 
 from vel_tutor_mcp.splicing import plain, replaced
 
@@ -86,3 +88,50 @@ def test_any_document_gets_the_value_and_keeps_the_rest(text: tuple[str, Any], p
     if is_new:
         later = iter(after)
         assert all(character in later for character in before if not character.isspace())
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def written(value: Any, spaces: str) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=spaces or None, separators=(",", ":") if not spaces else None)
+
+
+def chosen(draw: st.DrawFn, value: Any) -> list[str | int]:
+    """A path to something in the value."""
+    path: list[Any] = []
+    while isinstance(value, dict | list) and value and (not path or draw(st.booleans())):
+        keys: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+        path.append(draw(st.sampled_from(keys)))
+        value = value[path[-1]]
+    return path
+
+
+@st.composite
+def places(draw: st.DrawFn) -> tuple[dict[str, Any], list[str | int]]:
+    value = draw(st.dictionaries(st.text(max_size=3), ANY, min_size=1, max_size=3))
+    return value, chosen(draw, value)
+
+
+@settings(max_examples=examples(150))
+@given(places(), ANY, st.sampled_from(["", "  ", "\t"]), st.sampled_from(["", "\ufeff", " \n"]))
+def test_only_what_is_named_changes(
+    place: tuple[dict[str, Any], list[str | int]], new: Any, spaces: str, before: str
+) -> None:
+    value, path = place
+    text = before + written(value, spaces) + "\n"
+    marked = replaced(text, path, "\u2603\u2603")
+    expected = deepcopy(value)
+    holder: Any = expected
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = new
+
+    assert json.loads(replaced(text, path, new).removeprefix("\ufeff")) == expected
+    head, _, tail = marked.partition('"\u2603\u2603"')
+    assert text.startswith(head)
+    assert text.endswith(tail)

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from vel_tutor_mcp.errors import Conflict, InputError
-from vel_tutor_mcp.taskmaster import reading, splicing
+from vel_tutor_mcp.splicing import replaced
+from vel_tutor_mcp.taskmaster import reading
 from vel_tutor_mcp.taskmaster.graph import Graph
 from vel_tutor_mcp.taskmaster.items import Status, Tag
 from vel_tutor_mcp.taskmaster.writing import KEY
@@ -134,15 +135,15 @@ def _spliced(text: str, new: list[dict[str, Any]], plan: Plan) -> str:
     if plan.action is Action.EXPAND:
         where = ["tasks"] if is_bare and plan.tag == reading.LEGACY_TAG else [plan.tag, "tasks"]
         (place,) = _places(reading.lists(text.encode())[plan.tag], plan.target)
-        return splicing.replaced(text, [*where, place, "subtasks"], new)
+        return replaced(text, [*where, place, "subtasks"], new)
     if is_bare:
         raise Conflict(
             "The project's tasks.json is of before there were tags; a PRD is parsed into a tag; let Task Master open "
             "it once, which brings it up to date."
         )
     if plan.tag in raw:
-        return splicing.replaced(text, [plan.tag, "tasks"], new)
-    return splicing.replaced(text, [plan.tag], {"tasks": new, "metadata": {"description": "From a PRD"}})
+        return replaced(text, [plan.tag, "tasks"], new)
+    return replaced(text, [plan.tag], {"tasks": new, "metadata": {"description": "From a PRD"}})
 
 
 def _refuse_faults(before: Mapping[str, Tag], after: Mapping[str, Tag], plan: Plan) -> None:
