@@ -25,6 +25,8 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.run_reports import ToldRun
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.taskmaster import keeping, project
+from vel_tutor_mcp.taskmaster.wishes import Wishes
+from vel_tutor_mcp.workflows.model import Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -127,7 +129,10 @@ def analysis(number: int) -> dict[str, Any]:
 
 
 async def planned(app: App, root: Path, action: Any, **wanted: Any) -> ToldRun:
-    run = await app.plans.start(app.local_principal, str(root), action, **wanted)
+    return await followed(app, await app.plans.start(app.local_principal, str(root), action, **wanted))
+
+
+async def followed(app: App, run: Run) -> ToldRun:
     async with asyncio.timeout(MADE_SECONDS):
         while not (told := await app.runs.follow(app.local_principal, run.id, 50)).status.ended:
             pass
@@ -148,7 +153,7 @@ async def asked(app: App, told: ToldRun) -> Told:
     return await app.tasks.tell(app.local_principal, task_id)
 
 
-async def test_a_prd_becomes_tasks_one_of_them_is_expanded_and_all_are_analysed(
+async def test_a_prd_becomes_tasks_one_of_them_is_expanded_all_are_analysed_and_done(
     app: App, models: Providers, folder: Path, addresses: list[str]
 ) -> None:
     root, seen = observatory(folder / "observatory"), list[str]()
@@ -177,7 +182,18 @@ async def test_a_prd_becomes_tasks_one_of_them_is_expanded_and_all_are_analysed(
     report = json.loads((root / analysed.steps[0].output["report"]).read_bytes())
     assert len(report["complexityAnalysis"]) == analysed.steps[0].output["analysed"] == 12
 
-    assert OTHERS in file_of(root).read_text()
+    assert OTHERS in file_of(root).read_text()  # to the letter, before Task Master itself writes
+    models.openai.answer = models.groq.answer = lambda _: "What came of it. " * 150
+    wishes = Wishes(tag="sky", all_ready=True)
+    done = (await followed(app, await app.projects.start(app.local_principal, str(root), wishes))).steps[0].output
+    order = ["1", "2", "3.1", "3.2", "3.3", *map(str, range(4, 13))]
+    assert [(row["id"], row["status"]) for row in done["items"]] == [(item_id, "done") for item_id in order]
+    sky = project.at(str(root)).tags()["sky"].items
+    assert {item.status for item in sky.values()} == {"done"}
+    kept = [root / str(sky[item_id].metadata["vel"]["output_file"]) for item_id in order]
+    assert {path.read_text() for path in kept} == {"What came of it. " * 150}
+
+    assert json.loads(file_of(root).read_text())["other"] == json.loads(OTHERS)
     assert (root / ".taskmaster" / "config.json").read_bytes() == config
     assert (root / expanded.steps[0].output["backup"]).is_file()
     assert seen
