@@ -182,6 +182,7 @@ async def test_a_prd_becomes_tasks_one_of_them_is_expanded_all_are_analysed_and_
     report = json.loads((root / analysed.steps[0].output["report"]).read_bytes())
     assert len(report["complexityAnalysis"]) == analysed.steps[0].output["analysed"] == 12
 
+    assert (root / expanded.steps[0].output["backup"]).is_file()
     assert OTHERS in file_of(root).read_text()  # to the letter, before Task Master itself writes
     models.openai.answer = models.groq.answer = lambda _: "What came of it. " * 150
     wishes = Wishes(tag="sky", all_ready=True)
@@ -195,7 +196,6 @@ async def test_a_prd_becomes_tasks_one_of_them_is_expanded_all_are_analysed_and_
 
     assert json.loads(file_of(root).read_text())["other"] == json.loads(OTHERS)
     assert (root / ".taskmaster" / "config.json").read_bytes() == config
-    assert (root / expanded.steps[0].output["backup"]).is_file()
     assert seen
     assert not [name for name in ("_KEY=", "_TOKEN=", "_SECRET=") if name in "".join(seen)]
     assert {place.partition(":")[0] for place in connections(folder)} == {"127.0.0.1"}
