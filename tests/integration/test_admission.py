@@ -23,7 +23,7 @@ from vel_tutor_mcp.store.tables import attempts
 
 pytestmark = pytest.mark.anyio
 
-SOON = 2.0  # a round of the care loop, on a busy machine
+SOON = 10.0  # a round of the care loop takes one, on a machine with nothing else to do
 STALL = Fault(kind="stall", after_chunks=1)
 
 
