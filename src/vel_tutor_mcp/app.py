@@ -197,19 +197,15 @@ class Prepared:
         lines = Lines(integrations, self.catalog, router.forget, most_calls=2 * self.settings.tasks_in_progress)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
-        workflows, tasks = (
-            Workflows(self.database),
-            Tasks(self.database, self.engine, admission, calls, conductor, following),
-        )
+        tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
+        workflows = Workflows(self.database)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
-        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         runs = Runs(self.database, admission, conductor, following, tasks, workflows)
         known, children, bridge = self._task_master(admission, conductor)
-        command = self.settings.task_master_command
-        keeping = Keeping(self.database, keys, archives, self.settings.audit_days)
+        audit, keeping = self._trail()
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop(), bridge.loop()])
         return App(
@@ -227,9 +223,9 @@ class Prepared:
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
-            audit=Audit(self.database, keys, archives),
+            audit=audit,
             projects=Projects(self.database, known, children, workflows, runs),
-            plans=Plans(self.database, runs, command),
+            plans=Plans(self.database, runs, children),
             streams=Streams(self.database, hub, lambda: admission.closing),
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
@@ -241,7 +237,7 @@ class Prepared:
             _answers=answers,
             _lines=lines,
             _care=care,
-            _planner=Planner(self.database, command, benches, conductor, admission, tasks),
+            _planner=Planner(self.database, self.settings.task_master_command, benches, conductor, admission, tasks),
             _children=children,
             _loops=tuple(map(asyncio.create_task, loops)),
         )
@@ -265,6 +261,11 @@ class Prepared:
             of_day=funds.of_day(self.settings),
         )
         return routes, Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
+
+    def _trail(self) -> tuple[Audit, Keeping]:
+        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
+        audit = Audit(self.database, keys, archives)
+        return audit, Keeping(self.database, keys, archives, self.settings.audit_days)
 
     def _task_master(self, admission: Admission, conductor: Conductor) -> tuple[Known, Children, Bridge]:
         home, learned = self.settings.home, self.settings.learned_routing

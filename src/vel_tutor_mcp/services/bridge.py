@@ -204,8 +204,7 @@ class Bridge:
 
     async def _write(self, project: Project, bridged: Bridged, errand: Errand) -> None:
         assert errand.outcome is not None
-        result = await self._store.result(bridged, errand)
-        work = bridged.tasks.get(errand.work)
+        work, result = await self._store.result(bridged, errand)
         if errand.succeeded and work is not None:
             output = work.output or ""
             result |= await in_thread(lambda: keeping.keep_output(project, work.id, output))

@@ -24,13 +24,12 @@ _SPENT = frozenset({OverBudget.code, NoCandidate.code})
 
 @dataclass(frozen=True, slots=True)
 class Bridged:
-    """A step as it is stored now; `tasks` are those that were made for its errands, by the step's item."""
+    """A step as it is stored now."""
 
     run: Run
     step: RunStep
     definition: TaskMasterStep
     errands: Mapping[str, Errand]
-    tasks: Mapping[int, Task]
 
     @property
     def project(self) -> str:
@@ -93,7 +92,6 @@ class BridgeStore:
             step={step.step_id: step for step in await runs.steps(tx, run_id)}[step_id],
             definition=definition,
             errands=await errands.of_step(tx, run_id, step_id),
-            tasks={task.item: task for task in await step_tasks.of_step(tx, run_id, step_id)},
         )
 
     @unbroken
@@ -141,14 +139,15 @@ class BridgeStore:
                 await moves.finish(round_, bridged.step.step_id, left)
 
     @unbroken
-    async def result(self, bridged: Bridged, errand: Errand) -> dict[str, str | int | None]:
-        """What is to be told of an errand's tasks beside the output: who did it, and what it took."""
-        work, review = bridged.tasks.get(errand.work), bridged.tasks.get(errand.review)
-        if work is None:
-            return {}
+    async def result(self, bridged: Bridged, errand: Errand) -> tuple[Task | None, dict[str, str | int | None]]:
+        """The errand's task, and what is to be told of it beside the output: who did it, and what it took."""
         async with self._database.read(bridged.run.organisation_id) as tx:
+            work = await step_tasks.of_item(tx, errand.run_id, errand.step_id, errand.work)
+            review = await step_tasks.of_item(tx, errand.run_id, errand.step_id, errand.review)
+            if work is None:
+                return None, {}
             calls = await attempts.of_tasks(tx, [task.id for task in (work, review) if task is not None])
-        return {
+        return work, {
             "task_id": work.id,
             "agent": work.agent_name,
             "provider": work.provider,

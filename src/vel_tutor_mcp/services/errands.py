@@ -11,7 +11,7 @@ from vel_tutor_mcp.auth.roles import Operation, permit
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Task, TaskError, TaskRequest
 from vel_tutor_mcp.services import intake, record
-from vel_tutor_mcp.services.outputs import given_by
+from vel_tutor_mcp.services.outputs import given_by, none_succeeded
 from vel_tutor_mcp.services.stage import Stage
 from vel_tutor_mcp.store import errands, step_tasks
 from vel_tutor_mcp.taskmaster import briefs
@@ -26,7 +26,7 @@ from vel_tutor_mcp.taskmaster.errands import (
     told,
 )
 from vel_tutor_mcp.taskmaster.items import Item, Status
-from vel_tutor_mcp.taskmaster.reading import normal
+from vel_tutor_mcp.taskmaster.reading import ids_of
 from vel_tutor_mcp.workflows.definition import MOST_ITEMS, TaskMasterStep
 from vel_tutor_mcp.workflows.graph import Graph
 from vel_tutor_mcp.workflows.text import lookup
@@ -57,14 +57,13 @@ def _given(graph: Graph, asked: TaskMasterStep, scope: Mapping[str, Any]) -> dic
 
 
 def _ids(value: Any, asked: TaskMasterStep) -> list[str]:
-    found = [normal(item_id) for item_id in value] if isinstance(value, list) and len(value) <= MOST_ITEMS else []
-    ids = [item_id for item_id in found if item_id is not None]
-    if not ids or len(ids) < len(found):
+    ids = ids_of(value) if isinstance(value, list) and len(value) <= MOST_ITEMS else None
+    if ids is None:
         raise InputError(
             f"There are no items to do; {asked.ids} must be a list of ids such as 1 and 1.2, at most {MOST_ITEMS:,}; "
             "correct the inputs, or the step that gives it."
         )
-    return list(dict.fromkeys(ids))
+    return list(ids)
 
 
 async def take(stage: Stage, step_id: str, tag: str, items: Sequence[Item], total: int) -> None:
@@ -160,8 +159,7 @@ async def finish(stage: Stage, step_id: str, left: Sequence[str]) -> None:
     rows = output["items"]
     if rows and not output["done"] + output["review"]:
         first = next((row["error"]["message"] for row in rows if row["error"]), "it does not say why")
-        message = f"None of {len(rows)} items succeeded; the first says: {first}"
-        await stage.fail(step_id, TaskError(code="no_item_succeeded", message=message))
+        await stage.fail(step_id, none_succeeded(len(rows), first))
     elif step.error is not None and not rows:
         await stage.fail(step_id, step.error)
     else:

@@ -39,6 +39,11 @@ def of_map(items: Sequence[Any], done: Sequence[Task], stopped: TaskError | None
     }
 
 
+def none_succeeded(of: int, first: str) -> TaskError:
+    """Why a step over so many items fails; `first` is what the first of them says."""
+    return TaskError(code="no_item_succeeded", message=f"None of {of} items succeeded; the first says: {first}")
+
+
 def _error(task: Task | None, stopped: TaskError | None) -> TaskError | None:
     if task is None:
         return stopped or _NOT_BEGUN

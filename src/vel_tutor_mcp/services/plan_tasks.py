@@ -11,9 +11,10 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import DEFAULT_AGENT
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import MAX_WAIT_SECONDS
+from vel_tutor_mcp.services.going_on import going_on
 from vel_tutor_mcp.services.intake import Place, usable_agent
 from vel_tutor_mcp.services.plans import STEP
-from vel_tutor_mcp.services.record import Aftermath, Subject
+from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.store import people, runs, step_tasks
@@ -75,8 +76,8 @@ class PlanTasks:
     @unbroken
     async def _asked(self, make: Make) -> tuple[Principal, str]:
         """The task's owner and id."""
-        run, after = self._run, Aftermath()
-        async with self._database.write(run.organisation_id) as tx:
+        run = self._run
+        async with going_on(self._database, self._admission, self._conductor, run.organisation_id) as (tx, after):
             step = await running(tx, run)
             owner = await people.principal(tx, run.owner_id)
             agent = await usable_agent(tx, owner, DEFAULT_AGENT)
@@ -91,9 +92,6 @@ class PlanTasks:
                 place = Place(run_id=run.id, step_id=STEP, item=len(made), retries_left=0)
                 task = intake.new_task(owner, agent, request, place)
                 await intake.store(tx, Subject(task, owner, after), request, agent)
-            admitted = await self._admission.admit(tx)
-        self._conductor.follow_up(after)
-        await self._admission.begin(admitted)
         return owner, task.id
 
 

@@ -14,7 +14,7 @@ from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.workflows import save
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.taskmaster import merging
-from vel_tutor_mcp.taskmaster.child import command_of
+from vel_tutor_mcp.taskmaster.children import Children
 from vel_tutor_mcp.taskmaster.merging import Wanted
 from vel_tutor_mcp.taskmaster.planning import Action, Plan
 from vel_tutor_mcp.workflows.graph import read
@@ -41,12 +41,12 @@ _DEFINITION: dict[str, Any] = {
 
 
 class Plans:
-    """Begins plans. `command` starts Task Master."""
+    """Begins plans."""
 
-    def __init__(self, database: Database, runs: Runs, command: str) -> None:
+    def __init__(self, database: Database, runs: Runs, children: Children) -> None:
         self._database = database
         self._runs = runs
-        self._command = command
+        self._children = children
 
     @allows(Operation.TASKMASTER_PLAN)
     async def start(
@@ -73,7 +73,7 @@ class Plans:
 
     def _checked(self, wanted: Wanted) -> Plan:
         plan = merging.checked(wanted)
-        command_of(self._command)
+        self._children.check()
         return plan
 
     @unbroken
@@ -84,11 +84,4 @@ class Plans:
 
 def wanted_by(run: Run) -> Wanted:
     """What a run of a plan is to make."""
-    given = run.inputs
-    return Wanted(
-        project=given["project"],
-        action=Action(given["action"]),
-        target=given.get("target"),
-        count=given.get("count"),
-        tag=given["tag"],
-    )
+    return Wanted(**run.inputs | {"action": Action(run.inputs["action"])})

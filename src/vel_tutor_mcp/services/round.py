@@ -13,7 +13,7 @@ from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Principal, Task, TaskError, TaskRequest, TaskStatus
 from vel_tutor_mcp.services import errands, intake, record
 from vel_tutor_mcp.services.inputs import storable
-from vel_tutor_mcp.services.outputs import CANCELLED, given_by, of_map
+from vel_tutor_mcp.services.outputs import CANCELLED, given_by, none_succeeded, of_map
 from vel_tutor_mcp.services.stage import Stage
 from vel_tutor_mcp.store import audit, step_tasks
 from vel_tutor_mcp.workflows.definition import (
@@ -227,10 +227,8 @@ class Round(Stage):
         output = of_map(items, await step_tasks.of_step(self.tx, self.run.id, step_id), self.steps[step_id].error)
         self.change(step_id, error=None)
         if items and output["succeeded"] == 0:
-            first = output["errors"][0]["message"]
-            message = f"None of {len(items)} items succeeded; the first says: {first}"
             self.change(step_id, output=output)
-            await self.fail(step_id, TaskError(code="no_item_succeeded", message=message))
+            await self.fail(step_id, none_succeeded(len(items), output["errors"][0]["message"]))
         else:
             await self.complete(step_id, output)
 

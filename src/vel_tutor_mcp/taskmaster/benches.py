@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from vel_tutor_mcp.taskmaster.locks import held
 
 _RUN_ID = re.compile(r"[0-9a-f-]{36}")
 _LOCK = "lock"
@@ -37,23 +37,12 @@ class Benches:
     def held(self, run_id: str) -> Iterator[Path | None]:
         """The plan's folder, by a lock that goes with its holder; None where another process has it, or is done."""
         folder = self._folder / run_id
-        lock = FileLock(folder / _LOCK, thread_local=False)
-        if not folder.is_dir() or not _taken(lock):
+        if not folder.is_dir():
             yield None
             return
-        try:
-            yield folder
-        finally:
-            lock.release()
+        with held(folder / _LOCK) as ours:
+            yield folder if ours else None
 
     def done(self, run_id: str) -> None:
         """The plan is wanted no more."""
         shutil.rmtree(self._folder / run_id, ignore_errors=True)
-
-
-def _taken(lock: FileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True

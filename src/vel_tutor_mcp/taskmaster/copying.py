@@ -44,16 +44,20 @@ def lay_out(root: Path, project: Project, plan: Plan, content: bytes | None, bas
 
 def call_of(copy: Project, plan: Plan) -> tuple[str, dict[str, str]]:
     """The tool that does it, and its arguments."""
-    count = {} if plan.count is None else {"num": str(plan.count)}
     match plan.action:
         case Action.PARSE_PRD:
-            numbers = {} if plan.count is None else {"numTasks": str(plan.count)}
-            return "parse_prd", {"input": str(copy.root / FOLDER / "docs" / _PRD), "tag": plan.tag, **numbers}
+            prd = str(copy.root / FOLDER / "docs" / _PRD)
+            return "parse_prd", {"input": prd, "tag": plan.tag, **_count(plan, "numTasks")}
         case Action.EXPAND:
             assert plan.target is not None
-            return "expand_task", {"id": plan.target, "tag": plan.tag, **count}
+            return "expand_task", {"id": plan.target, "tag": plan.tag, **_count(plan, "num")}
         case Action.ANALYZE:
             return "analyze_project_complexity", {"tag": plan.tag}
+
+
+def _count(plan: Plan, name: str) -> dict[str, str]:
+    """How many are to be made, as the tool calls it."""
+    return {} if plan.count is None else {name: str(plan.count)}
 
 
 def prd_in(project: Project, target: str | None) -> tuple[str, str]:

@@ -14,10 +14,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from vel_tutor_mcp.errors import InputError, Unavailable
 from vel_tutor_mcp.taskmaster.items import Tag, natural
+from vel_tutor_mcp.taskmaster.locks import held
 from vel_tutor_mcp.taskmaster.project import FOLDER, Project
 
 KEPT_BACKUPS = 20
@@ -35,26 +34,18 @@ async def alone(project: Project, seconds: float = _LOCK_SECONDS) -> AsyncIterat
     Raises:
         Unavailable: others have been at it all the time. InputError: see `inside`.
     """
-    lock = FileLock(inside(project, FOLDER) / _LOCK, thread_local=False)
+    path = inside(project, FOLDER) / _LOCK
     deadline = time.monotonic() + seconds
-    while not _taken(lock):
+    while True:
+        with held(path) as ours:
+            if ours:
+                yield
+                return
         if time.monotonic() > deadline:
             raise Unavailable(
                 "The project's tasks cannot be written now; another process of vel-tutor-mcp is at it; try again."
             )
         await asyncio.sleep(_LOOK_SECONDS)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _taken(lock: FileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
 
 
 def back_up(project: Project, content: bytes) -> Path:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from vel_tutor_mcp.errors import NotFound
+from vel_tutor_mcp.taskmaster.locks import held
 from vel_tutor_mcp.taskmaster.project import Project
 
 _ID = re.compile(r"[0-9a-f]{12}")
@@ -59,16 +60,8 @@ class Known:
     @contextmanager
     def held(self, project: Project) -> Iterator[bool]:
         """Whether the bridge of this process, and of no other with this home, has to do with the project meanwhile."""
-        lock = FileLock(self._made() / f"{_id_of(project)}.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with held(self._made() / f"{_id_of(project)}.lock") as ours:
+            yield ours
 
     def _made(self) -> Path:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ of before there were tags hold one bare list.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vel_tutor_mcp.errors import InputError
@@ -166,6 +166,12 @@ def normal(value: Any) -> str | None:
         return None
     task, subtask = (_counted(part) if part else "" for part in number.groups())
     return task if subtask in {"", "0"} else f"{task}.{subtask}"
+
+
+def ids_of(values: Sequence[Any]) -> tuple[str, ...] | None:
+    """The ids, each once, in `normal` form; None where there is none, or one is no id."""
+    ids = [item_id for value in values if (item_id := normal(value)) is not None]
+    return tuple(dict.fromkeys(ids)) if values and len(ids) == len(values) else None
 
 
 def _counted(part: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.taskmaster.errands import Asked
-from vel_tutor_mcp.taskmaster.reading import normal
+from vel_tutor_mcp.taskmaster.reading import ids_of
 
 _MOST_IDS = 1000
 _PARALLEL = 5
@@ -38,14 +38,13 @@ class Wishes:
             return Asked(None, self.all_ready, _PARALLEL)
         if self.all_ready:
             raise InputError("Give ids or all_ready; both were given; leave one out.")
-        ids = [normal(item_id) for item_id in self.ids]
-        found = [item_id for item_id in ids if item_id is not None]
-        if not found or len(found) < len(ids) or len(ids) > _MOST_IDS:
+        ids = ids_of(self.ids)
+        if ids is None or len(self.ids) > _MOST_IDS:
             raise InputError(
                 f"The ids are no list of items; an id is a text such as 1 or 1.2, and 1 to {_MOST_IDS:,} are taken; "
                 "see taskmaster_list."
             )
-        return Asked(tuple(dict.fromkeys(found)), all_ready=False, parallel=_PARALLEL)
+        return Asked(ids, all_ready=False, parallel=_PARALLEL)
 
     def workflow(self) -> tuple[str, dict[str, Any]]:
         """The workflow that does it, by a name that no other wish has: its project, tag and ids are its inputs."""
