@@ -1,11 +1,13 @@
 """The real Task Master, for tests: what `tests/task_master_package` locks, installed once in a cache by its hash."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from node_programs import clean_install, had, installed
+from server import Server
 
 FOLDER = Path(__file__).parent / "task_master_package"
 # Writes down whereto each connection and packet goes and what programs are started, and lets none leave the machine.
@@ -56,6 +58,20 @@ def new_project(root: Path, **tags: list[dict[str, Any]]) -> Path:
     content = {name: {"tasks": [_whole(task) for task in tasks], "metadata": {}} for name, tasks in tags.items()}
     file_of(root).write_text(json.dumps(content), encoding="utf-8")
     return root
+
+
+async def begun(server: Server, root: Path, **wishes: Any) -> str:
+    """The id of a run on the project."""
+    run = await server.call("taskmaster_run", project=str(root), wait_seconds=0, **wishes)
+    return str(run["id"])
+
+
+async def until_ended(server: Server, run_id: str, seconds: float = 120) -> dict[str, Any]:
+    async with asyncio.timeout(seconds):
+        while (await server.call("workflow_get", id=run_id, wait_seconds=5))["status"] == "in_progress":
+            pass
+    told: dict[str, Any] = json.loads(await server.read(f"run://{run_id}"))
+    return told
 
 
 def file_of(root: Path) -> Path:

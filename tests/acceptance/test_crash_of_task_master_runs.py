@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 from server import Server, alone, serving
-from task_master import command, file_of, new_project
+from task_master import begun, command, file_of, new_project, until_ended
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
@@ -84,19 +84,6 @@ class Watch:
             self._changed.set()
 
 
-async def begun(server: Server, root: Path) -> str:
-    run = await server.call("taskmaster_run", project=str(root), all_ready=True, wait_seconds=0)
-    return str(run["id"])
-
-
-async def until_ended(server: Server, run_id: str) -> Told:
-    async with asyncio.timeout(300):
-        while (await server.call("workflow_get", id=run_id, wait_seconds=5))["status"] == "in_progress":
-            pass
-    told: Told = json.loads(await server.read(f"run://{run_id}"))
-    return told
-
-
 async def harm(victim: str, server: Server, folder: Path) -> None:
     if victim != "server":
         for pid in children(folder):
@@ -137,13 +124,13 @@ async def test_a_run_of_a_project_ends_right_however_often_we_and_task_master_ar
         with Watch(file_of(root)) as watch:
             for victims in LIVES * (KILLS // 3):
                 async with serving(tmp_path, variables) as server:
-                    run_id = run_id or await begun(server, root)
+                    run_id = run_id or await begun(server, root, all_ready=True)
                     for victim in victims:
                         await watch.next_change()
                         await asyncio.sleep(random.uniform(0, LATEST_KILL_SECONDS))  # the moment is the point
                         await harm(victim, server, tmp_path)
             async with serving(tmp_path, variables) as server:
-                told = await until_ended(server, run_id)
+                told = await until_ended(server, run_id, 300)
                 await check_the_books(server, run_id)
 
     assert (told["status"], told["output"]["done"], told["output"]["left"]) == ("completed", ITEMS, [])

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from server import Server, alone, serving, soon
-from task_master import command, connections, file_of, new_project
+from task_master import begun, command, connections, file_of, new_project, until_ended
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
@@ -84,19 +84,6 @@ async def server(folder: Path, groq: SimulatedProvider) -> AsyncIterator[Server]
     assert connections(folder) <= {"127.0.0.1:9"}
 
 
-async def begun(server: Server, root: Path, tag: str, **wishes: Any) -> str:
-    run = await server.call("taskmaster_run", project=str(root), tag=tag, wait_seconds=0, **wishes)
-    return str(run["id"])
-
-
-async def until_ended(server: Server, run_id: str) -> Told:
-    async with asyncio.timeout(120):
-        while (await server.call("workflow_get", id=run_id, wait_seconds=5))["status"] == "in_progress":
-            pass
-    told: Told = json.loads(await server.read(f"run://{run_id}"))
-    return told
-
-
 def items(root: Path, tag: str) -> dict[str, Told]:
     found: dict[str, Told] = {}
     for task in json.loads(file_of(root).read_text())[tag]["tasks"]:
@@ -137,7 +124,7 @@ async def test_twelve_tasks_are_done_in_the_order_of_their_dependencies(
 ) -> None:
     before = others(root, "twelve")
     with watched(root) as seen:
-        run_id = await begun(server, root, "twelve", all_ready=True)
+        run_id = await begun(server, root, tag="twelve", all_ready=True)
         told = await until_ended(server, run_id)
 
     assert (told["status"], told["output"]["done"], told["output"]["left"]) == ("completed", 12, [])
@@ -161,7 +148,7 @@ async def test_twelve_tasks_are_done_in_the_order_of_their_dependencies(
 async def test_a_task_is_done_with_its_subtasks_whose_results_go_to_what_builds_on_it(
     server: Server, root: Path, groq: SimulatedProvider
 ) -> None:
-    told = await until_ended(server, await begun(server, root, "parts", ids=["2", "1"]))
+    told = await until_ended(server, await begun(server, root, tag="parts", ids=["2", "1"]))
 
     assert [row["id"] for row in told["output"]["items"]] == ["1.1", "1.2", "2"]
     assert statuses(root, "parts") == {"1": "done", "1.1": "done", "1.2": "done", "2": "done", "3": "pending"}
@@ -172,7 +159,7 @@ async def test_a_task_is_done_with_its_subtasks_whose_results_go_to_what_builds_
 
 async def test_a_reviewer_decides_what_is_done_and_what_a_person_looks_at(server: Server, root: Path) -> None:
     await server.call("agent_create", name="critic")
-    told = await until_ended(server, await begun(server, root, "judged", all_ready=True, review_agent="critic"))
+    told = await until_ended(server, await begun(server, root, tag="judged", all_ready=True, review_agent="critic"))
 
     assert statuses(root, "judged") == {"1": "done", "2": "review"}
     fine, poor = told["output"]["items"]
@@ -184,7 +171,7 @@ async def test_a_reviewer_decides_what_is_done_and_what_a_person_looks_at(server
 
 async def test_what_failed_stays_to_do_and_a_retry_goes_on(server: Server, root: Path, groq: SimulatedProvider) -> None:
     groq.always = Fault(kind="status", status=400)
-    run_id = await begun(server, root, "failing", all_ready=True)
+    run_id = await begun(server, root, tag="failing", all_ready=True)
     failed = await until_ended(server, run_id)
     after_failure = items(root, "failing")
     groq.always = None
@@ -200,7 +187,7 @@ async def test_what_failed_stays_to_do_and_a_retry_goes_on(server: Server, root:
 
 
 async def test_once_the_budget_is_spent_nothing_more_is_begun(server: Server, root: Path) -> None:
-    told = await until_ended(server, await begun(server, root, "poor", all_ready=True, max_cost_usd=1e-9))
+    told = await until_ended(server, await begun(server, root, tag="poor", all_ready=True, max_cost_usd=1e-9))
 
     assert told["status"] == "failed"
     output = told["steps"][0]["output"]
@@ -220,7 +207,7 @@ async def test_a_run_that_is_cancelled_gives_back_what_it_has_claimed(
     server: Server, root: Path, groq: SimulatedProvider
 ) -> None:
     groq.faults = [Fault(kind="stall")]
-    run_id = await begun(server, root, "stopped", all_ready=True)
+    run_id = await begun(server, root, tag="stopped", all_ready=True)
     await soon(groq.until(lambda groq: groq.open == 1), 60)
     claimed = statuses(root, "stopped")
     await server.call("task_cancel", id=run_id)
@@ -236,7 +223,7 @@ async def test_what_a_person_changed_meanwhile_stays_as_they_have_it(
     server: Server, root: Path, groq: SimulatedProvider
 ) -> None:
     groq.latency = 1.0
-    run_id = await begun(server, root, "theirs")
+    run_id = await begun(server, root, tag="theirs")
     await soon(groq.until(lambda groq: groq.open == 1), 60)
     whole = json.loads(file_of(root).read_text())
     whole["theirs"]["tasks"][0]["status"] = "deferred"
