@@ -107,6 +107,13 @@ async def test_trigger_prompt_change(desk: Desk, ctx: Context) -> str:
 
 
 @fixture
+async def test_reconnection(desk: Desk, ctx: Context) -> str:
+    """Close the stream in the middle of the call, if it is one that can be taken up again."""
+    await ctx.close_sse_stream()
+    return "Reconnection test completed"
+
+
+@fixture
 async def test_custom_header(
     desk: Desk, region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]
 ) -> str:
