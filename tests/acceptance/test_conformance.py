@@ -39,7 +39,7 @@ async def runs(folder: Path, node: Path, command: Sequence[str]) -> list[Run]:
 
 
 def table(found: Sequence[Run]) -> str:
-    """A row for each scenario; `*` marks what is not scored."""
+    """A row for each scenario, with its word for each revision."""
     names = dict.fromkeys(name for run in found for name in sorted(run.words))
     return HEAD + "".join(f"| `{name}` | {' | '.join(cell(run, name) for run in found)} |\n" for name in names)
 
