@@ -98,17 +98,25 @@ def make_server(desk: Desk, **options: Any) -> Server:
         yield desk  # the SDK comes by once per connection of the SSE pair, once per process otherwise
 
     server = Server(desk, lifespan=lifespan, **options)
-    for leaf in leaves.load("tools"):
-        _add_tool(server, leaf, desk)
-    for leaf in leaves.load("resources"):
-        _add_resource(server, leaf, desk)
-    for leaf in leaves.load("prompts"):
-        _add_prompt(server, leaf)
+    for folder in ("tools", "resources", "prompts"):
+        for leaf in leaves.load(folder):
+            publish(server, leaf, desk)
     return server
 
 
-def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
-    card: ToolCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.tool`
+def publish(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
+    """Put the leaf on the server, as what its card says that it is."""
+    card: ToolCard | ResourceCard | PromptCard = leaf.card  # type: ignore[attr-defined]  # set by `desk`
+    match card:
+        case ToolCard():
+            _add_tool(server, leaf, card, desk)
+        case ResourceCard():
+            _add_resource(server, leaf, card, desk)
+        case PromptCard():
+            server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
+
+
+def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], card: ToolCard, desk: Desk) -> None:
     server.needs[leaf.__name__] = card.operation
     server.add_tool(
         _behind(desk, leaf),
@@ -119,18 +127,12 @@ def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -
     )
 
 
-def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
-    card: ResourceCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.resource`
+def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], card: ResourceCard, desk: Desk) -> None:
     description = " ".join((leaf.__doc__ or "").split())
-    publish = server.resource(
+    take = server.resource(
         card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
     )
-    publish(_readable(_behind(desk, leaf)))
-
-
-def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]]) -> None:
-    card: PromptCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.prompt`
-    server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
+    take(_readable(_behind(desk, leaf)))
 
 
 def _behind(desk: Desk, leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
