@@ -61,6 +61,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "changes.task": lambda things: (things.task, list),
     "changes.output": lambda things: (things.task, list),
     "changes.run": lambda things: (things.run, list),
+    "changes.recent": lambda _: (list,),
     "changes.templates": lambda _: (list,),
     "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
     "tasks.get": lambda things: (things.task,),

@@ -29,9 +29,10 @@ class TaskEvent:
 
 
 class Kind(StrEnum):
-    """What can be followed: a task, its output alone, a run, or somebody's templates."""
+    """What can be followed: a task, its output alone, a run, or somebody's newest tasks or templates."""
 
     TASK = "task"
     OUTPUT = "output"
     RUN = "run"
+    RECENT = "recent"
     TEMPLATES = "templates"

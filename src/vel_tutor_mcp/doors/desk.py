@@ -47,7 +47,7 @@ class ToolCard:
 @dataclass(frozen=True, slots=True)
 class ResourceCard:
     """How a resource is published; `{name}` in the URI is an argument of the function. Where it `follows` something,
-    it can be subscribed to, and `{id}` says which thing.
+    it can be subscribed to, and `{id}` says which thing, if there are several.
     """
 
     uri: str

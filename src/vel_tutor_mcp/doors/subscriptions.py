@@ -58,7 +58,7 @@ class Subscriptions:
         self._offered: list[tuple[UriTemplate, Kind]] = []
 
     def offer(self, uri: str, kind: Kind) -> None:
-        """Let resources of this URI template be subscribed to; its variable `id` says which thing is followed."""
+        """Let resources of this URI template be subscribed to; a variable `id` in it says which thing is followed."""
         self._offered.append((UriTemplate.parse(uri), kind))
 
     def serve(self, server: "Server[Any]") -> None:
@@ -141,7 +141,7 @@ class Subscriptions:
     def _thing(self, uri: str) -> tuple[Kind, str]:
         for template, kind in self._offered:
             if (found := template.match(uri)) is not None:
-                return kind, str(found["id"])
+                return kind, str(found.get("id", ""))
         raise NotFound(
             "This resource cannot be subscribed to; its changes are told to nobody; subscribe to "
             f"{', '.join(str(template) for template, _ in self._offered)}, or read it when you need it."
@@ -149,7 +149,12 @@ class Subscriptions:
 
 
 def _ways(changes: "Changes") -> "dict[Kind, Callable[[Any, str, Tell], Awaitable[End]]]":
-    return {Kind.TASK: changes.task, Kind.OUTPUT: changes.output, Kind.RUN: changes.run}
+    return {
+        Kind.TASK: changes.task,
+        Kind.OUTPUT: changes.output,
+        Kind.RUN: changes.run,
+        Kind.RECENT: lambda me, _, tell: changes.recent(me, tell),
+    }
 
 
 def _announce(server: "Server[Any]") -> None:

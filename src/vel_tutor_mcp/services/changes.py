@@ -39,8 +39,11 @@ _STAMPS: Mapping[Kind, Callable[[Transaction, Collection[str]], Awaitable[stamps
     Kind.TASK: stamps.of_tasks,
     Kind.OUTPUT: stamps.of_outputs,
     Kind.RUN: stamps.of_runs,
+    Kind.RECENT: stamps.of_recent,
     Kind.TEMPLATES: stamps.of_templates,
 }
+# Those of a person, whose id they have.
+_OWN = frozenset({Kind.RECENT, Kind.TEMPLATES})
 
 
 class _Subject(NamedTuple):
@@ -107,6 +110,15 @@ class Changes:
         """
         return await self._follow(principal, Kind.RUN, run_id, tell)
 
+    @allows(Operation.TASK_READ)
+    async def recent(self, principal: Principal, tell: Tell) -> End:
+        """Follow the 20 newest tasks that the principal may see.
+
+        Raises:
+            Conflict: they follow too much.
+        """
+        return await self._follow(principal, Kind.RECENT, principal.user_id, tell)
+
     @allows(Operation.WORKFLOW_READ)
     async def templates(self, principal: Principal, tell: Tell) -> End:
         """Follow which templates the principal has, and what they are.
@@ -142,7 +154,7 @@ class Changes:
         async with self._database.read(principal.organisation_id) as tx:
             if kind is Kind.RUN:
                 thing_id = (await run_of(tx, principal, thing_id)).id
-            elif kind is not Kind.TEMPLATES:
+            elif kind not in _OWN:
                 thing_id = (await task_of(tx, principal, thing_id)).id
             return _Subject(kind, thing_id), (await _STAMPS[kind](tx, [thing_id])).get(thing_id)
 
@@ -222,7 +234,7 @@ class Changes:
 
 
 async def _sees(tx: Transaction, user_id: str, subject: _Subject) -> bool:
-    if subject.kind is Kind.TEMPLATES:
+    if subject.kind in _OWN:
         return user_id == subject.id
     find = runs.find if subject.kind is Kind.RUN else tasks.find
     return await find(tx, await people.principal(tx, user_id), subject.id) is not None

@@ -5,8 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from vel_tutor_mcp.store import paging, people
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import run_events, task_events, tasks, workflows
+
+_RECENT = 20
 
 Stamps = Mapping[str, Hashable]
 """By id. What has nothing stored yet has none."""
@@ -29,6 +32,17 @@ async def of_runs(tx: Transaction, run_ids: Collection[str]) -> Stamps:
     found = run_events.c.run_id
     query = sa.select(found, sa.func.max(run_events.c.sequence)).where(found.in_(run_ids)).group_by(found)
     return await _read(tx, query)
+
+
+async def of_recent(tx: Transaction, user_ids: Collection[str]) -> Stamps:
+    """Of the tasks that are the newest to each user, as `tasks://recent` shows them."""
+    found = {}
+    for user_id in user_ids:
+        seen = paging.visible(tasks, await people.principal(tx, user_id))
+        query = sa.select(tasks.c.id, tasks.c.updated_at).where(seen)
+        newest = query.order_by(tasks.c.created_at.desc(), tasks.c.id.desc()).limit(_RECENT)
+        found[user_id] = tuple(map(tuple, await tx.execute(newest)))
+    return found
 
 
 async def of_templates(tx: Transaction, owner_ids: Collection[str]) -> Stamps:
