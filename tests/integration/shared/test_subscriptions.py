@@ -106,6 +106,24 @@ async def test_what_another_process_did_is_told_of_though_its_signals_are_lost(
         assert await cues.next() == f"task://{task.id}"
 
 
+async def test_many_changes_are_told_as_few_and_the_last_one_is_told(app: App, me: Principal) -> None:
+    task, marker = await submitted(app, me), await submitted(app, me)
+    told, marked, clock = list[float](), asyncio.Event(), asyncio.get_running_loop().time
+    began = clock()
+    with ExitStack() as ends:
+        ends.callback(await app.changes.task(me, task.id, lambda: told.append(clock())))
+        for _ in range(8):
+            await app.tasks.cancel(me, task.id)
+            await app.tasks.retry(me, task.id)
+        last = clock()
+        await app.tasks.cancel(me, task.id)
+        ends.callback(await app.changes.task(me, marker.id, marked.set))
+        await app.tasks.cancel(me, marker.id)
+        await soon(marked.wait())
+    assert told[-1] > last
+    assert len(told) <= 2 + (told[-1] - began) / 0.25
+
+
 async def test_whoever_leaves_leaves_nothing_behind(app: App, me: Principal, era: Era) -> None:
     uris = [f"task://{(await submitted(app, me)).id}" for _ in range(3)]
     async with AsyncExitStack() as stack:
