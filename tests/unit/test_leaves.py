@@ -26,6 +26,7 @@ INSIDE = frozenset(
         "taskmaster.wishes",
         "workflows.model",
         "models",
+        "news",
         "errors",
         "leaves",
     )
