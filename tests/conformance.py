@@ -26,11 +26,14 @@ _WORST = {"FAILURE": "fails", "WARNING": "passes with a warning", "SUCCESS": "pa
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a revision's scenarios: each one's word, and why it is not scored where it is not."""
+    """What came of a revision's scenarios: each one's word, why it is not scored where it is not, and what the suite
+    complains of in the others.
+    """
 
     code: int
     words: Mapping[str, str]
     not_scored: Mapping[str, str]
+    complaints: list[str]
 
 
 async def asked(url: str, revision: str, folder: Path, results: Path) -> Run:
@@ -43,9 +46,16 @@ async def asked(url: str, revision: str, folder: Path, results: Path) -> Run:
         if process.returncode is None:
             process.kill()
     assert process.returncode is not None
-    rows = {path.parent.name: _checks(path) for path in results.rglob("checks.json")}
-    words = {_RESULT.sub(r"\1", name): _word({row["status"] for row in checks}) for name, checks in rows.items()}
-    return Run(process.returncode, words, dict(_NOT_SCORED.findall(said.decode())))
+    rows = {_RESULT.sub(r"\1", path.parent.name): _checks(path) for path in sorted(results.rglob("checks.json"))}
+    words = {name: _word({row["status"] for row in checks}) for name, checks in rows.items()}
+    not_scored = dict(_NOT_SCORED.findall(said.decode()))
+    complaints = [
+        f"{name}: {row['id']}: {row['errorMessage']}"
+        for name in rows.keys() - not_scored.keys()
+        for row in rows[name]
+        if row["status"] in {"FAILURE", "WARNING"}
+    ]
+    return Run(process.returncode, words, not_scored, complaints)
 
 
 async def outcomes(

@@ -51,6 +51,7 @@ def cell(run: Run, name: str) -> str:
 
 async def test_every_required_scenario_passes_and_each_outcome_is_documented(node: Path, tmp_path: Path) -> None:
     found = await runs(tmp_path, node, WITH_FIXTURES)
+    assert [run.complaints for run in found] == [[], []]
     assert [run.code for run in found] == [0, 0]
     required = [run.words[name] for run in found for name in run.words.keys() - run.not_scored.keys()]
     assert set(required) == {"passes"}
