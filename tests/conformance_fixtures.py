@@ -6,6 +6,7 @@ are in `conformance_questions.py`.
 
 import base64
 from typing import Annotated, Any
+from uuid import uuid4
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -15,6 +16,7 @@ from pydantic import Field
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, prompt, resource, tool
 from vel_tutor_mcp.errors import Conflict
+from vel_tutor_mcp.news import Kind
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGM4oKAAAAKkAQHjTKctAAAAAElFTkSuQmCC"
 WAV = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA=="
@@ -100,10 +102,13 @@ async def test_trigger_tool_change(desk: Desk, ctx: Context) -> str:
 
 
 @fixture
-async def test_trigger_prompt_change(desk: Desk, ctx: Context) -> str:
-    """Say that there are other prompts."""
-    await ctx.notify_prompts_changed()
-    return "said"
+async def test_trigger_prompt_change(desk: Desk) -> str:
+    """Save a template, which is a prompt."""
+    app, me = await desk.enter()
+    definition = {"template": True, "steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
+    await app.workflows.save(me, f"template {uuid4()}", definition)
+    app.changes.cue(me.user_id)  # the next look, within a second, may be later than the suite waits
+    return "saved"
 
 
 @fixture
@@ -139,7 +144,7 @@ async def template_data(desk: Desk, id: str) -> dict[str, Any]:
     return {"id": id, "templateTest": True, "data": f"Data for ID: {id}"}
 
 
-@resource("test://watched-resource", "Watched", "text/plain")
+@resource("test://watched-resource", "Watched", "text/plain", follows=Kind.RECENT)
 async def watched(desk: Desk) -> str:
     """What may be subscribed to."""
     return "Watched."

@@ -17,8 +17,6 @@ from mcp_types import (
     RequestParams,
     Result,
     SetLevelRequestParams,
-    SubscribeRequestParams,
-    UnsubscribeRequestParams,
 )
 
 from vel_tutor_mcp.doors import http
@@ -30,8 +28,6 @@ LEAVES: tuple[ModuleType, ...] = (conformance_fixtures, conformance_questions)
 # What clients of a handshake may ask for, with an answer for where the product has none.
 NOTHING: dict[str, tuple[type[RequestParams], Result]] = {
     "logging/setLevel": (SetLevelRequestParams, EmptyResult()),
-    "resources/subscribe": (SubscribeRequestParams, EmptyResult()),
-    "resources/unsubscribe": (UnsubscribeRequestParams, EmptyResult()),
     "completion/complete": (CompleteRequestParams, CompleteResult(completion=Completion(values=[]))),
 }
 
