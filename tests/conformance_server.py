@@ -8,6 +8,7 @@ from typing import Any
 
 import conformance_fixtures
 import conformance_questions
+import conformance_tasks
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
     CompleteRequestParams,
@@ -24,7 +25,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import Server, make_server, publish
 from vel_tutor_mcp.settings import load_settings
 
-LEAVES: tuple[ModuleType, ...] = (conformance_fixtures, conformance_questions)
+LEAVES: tuple[ModuleType, ...] = (conformance_fixtures, conformance_questions, conformance_tasks)
 # What clients of a handshake may ask for, with an answer for where the product has none.
 NOTHING: dict[str, tuple[type[RequestParams], Result]] = {
     "logging/setLevel": (SetLevelRequestParams, EmptyResult()),
@@ -39,6 +40,7 @@ def make(desk: Desk, **options: Any) -> Server:
         for leaf in vars(module).values():
             if hasattr(leaf, "card"):
                 publish(server, leaf, desk)
+    conformance_tasks.prepare(server)
     low = server._lowlevel_server
     for method, (params, answer) in NOTHING.items():
         if low.get_request_handler(method) is None:

@@ -15,11 +15,11 @@ from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
-from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors import templates
 from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
 from vel_tutor_mcp.doors.subscriptions import Subscriptions
+from vel_tutor_mcp.doors.tasks_extension import TasksExtension
 from vel_tutor_mcp.errors import NotFound, VelError
 
 if TYPE_CHECKING:
@@ -43,14 +43,22 @@ class Server(MCPServer[Desk]):
     """
 
     def __init__(self, desk: Desk, **options: Any) -> None:
-        super().__init__("vel-tutor-mcp", title="Vel Tutor", version=__version__, instructions=INSTRUCTIONS, **options)
+        self.cards: dict[str, ToolCard] = {}
+        handles = TasksExtension(desk, self.cards)
+        super().__init__(
+            "vel-tutor-mcp",
+            title="Vel Tutor",
+            version=__version__,
+            instructions=INSTRUCTIONS,
+            extensions=[handles],
+            **options,
+        )
         self._desk = desk
-        self.needs: dict[str, Operation] = {}
-        self.subscriptions = Subscriptions(desk)
+        self.subscriptions = Subscriptions(desk, handles)
         self.subscriptions.serve(self._lowlevel_server)  # 2.3 has no public way to serve those of the handshake era
 
     async def list_tools(self) -> list[PublishedTool]:
-        published = [tool for tool in await super().list_tools() if self._desk.lets(self.needs[tool.name])]
+        published = [tool for tool in await super().list_tools() if self._desk.lets(self.cards[tool.name].operation)]
         return [tool.model_copy(update={"input_schema": slim(tool.input_schema)}) for tool in published]
 
     async def list_prompts(self) -> list[Prompt]:
@@ -120,7 +128,7 @@ def publish(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> 
 
 
 def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], card: ToolCard, desk: Desk) -> None:
-    server.needs[leaf.__name__] = card.operation
+    server.cards[leaf.__name__] = card
     server.add_tool(
         _behind(desk, leaf),
         title=card.title,
