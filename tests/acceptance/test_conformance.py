@@ -10,7 +10,8 @@ import conformance
 import pytest
 from conformance import REVISIONS, Run, asked
 from conformance_tasks import vendor
-from server import COMMAND, alone, serving, soon
+from processes import COMMAND
+from server import alone, serving, soon
 
 # The first of all may have to fetch the programs of npm.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
