@@ -26,6 +26,8 @@ from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.workflows.model import RunRequest
 
 WORDS_PER_SECOND = 20
+# No work that is to be held by a handle has ended when that is made, on a busy machine neither.
+SHORTEST_SECONDS = 2
 FAULT = "Meet a fault of the server's own"
 
 lasting = tool("For the conformance suite", CALLS_OUT, Operation.TASK_SUBMIT, lasting=True)
@@ -38,6 +40,11 @@ def vendor() -> SimulatedProvider:
 
 def said(body: dict[str, Any]) -> str:
     return str(body["messages"][-1]["content"])
+
+
+def lasts(seconds: float = SHORTEST_SECONDS) -> int:
+    """So many words take so long to say."""
+    return int(max(seconds, SHORTEST_SECONDS if seconds else 0) * WORDS_PER_SECOND)
 
 
 def prepare(server: Server) -> None:
@@ -81,7 +88,7 @@ async def greet(desk: Desk, name: str) -> str:
 @lasting
 async def slow_compute(desk: Desk, seconds: float = 1, label: str = "it", wait_seconds: Wait = 45) -> CallToolResult:
     """Have a model talk for so long."""
-    words = " ".join(["computed", label, *["slowly"] * int(seconds * WORDS_PER_SECOND)])
+    words = " ".join(["computed", label, *["slowly"] * lasts(seconds)])
     return await done(desk, TaskRequest(prompt=words), wait_seconds)
 
 
@@ -89,7 +96,7 @@ async def slow_compute(desk: Desk, seconds: float = 1, label: str = "it", wait_s
 async def failing_job(desk: Desk, ctx: Context[Any, Any]) -> CallToolResult:
     """Have a model answer in a form that it does not keep to; only for who holds handles."""
     require_client_extension(ctx.request_context, TASKS)
-    words = "this is no number " * 5
+    words = "number " * lasts()
     once = {"fallback": False, "max_retries": 0}
     return await done(desk, TaskRequest(prompt=words, response_schema={"type": "integer"}, config=once))
 
@@ -107,7 +114,7 @@ def break_on(prompt: str, app: App) -> None:
 
     async def broken(job: Any) -> Any:
         if job.subject.task.prompt == prompt:
-            await anyio.sleep(1)
+            await anyio.sleep(SHORTEST_SECONDS)
             raise RuntimeError("A fault was seeded.")
         return await work(job)
 
@@ -140,5 +147,5 @@ async def test_tool_with_task(
 ) -> CallToolResult:
     """Ask whom to greet, then have a model do it."""
     assert isinstance(user_name, AcceptedElicitation)
-    words = f"Hello, {user_name.data.name}, " + "and hello again " * 7
+    words = f"Hello, {user_name.data.name}, " + "again " * lasts()
     return await done(desk, TaskRequest(prompt=words))

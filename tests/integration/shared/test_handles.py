@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from handles import TASKS, Data, Handles, ask, begun, call, get, listen, listening
+from handles import TASKS, Data, Handles, ask, begun, call, get, held, listen, listening
 from mcp import Client, MCPError
 from mcp.client import ClientRequestContext
 from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, ElicitRequestParams, ElicitResult
@@ -55,8 +55,8 @@ async def run_of(client: Client, definition: Data) -> str:
 
 
 async def test_a_task_is_held_by_its_id_until_it_gives_its_answer(client: Client, providers: Providers) -> None:
-    providers.groq.latency = 0.2
-    told = await call(client, "task_submit", prompt="Hello")
+    async with held(providers):
+        told = await call(client, "task_submit", prompt="Hello")
     ended = await get(client, told["taskId"])
     plain = await client.call_tool("task_get", {"id": told["taskId"]})
 
@@ -72,8 +72,9 @@ async def test_a_task_is_held_by_its_id_until_it_gives_its_answer(client: Client
     assert "[simulated groq/" in ended["result"]["content"][0]["text"]
 
 
-async def test_what_has_ended_already_is_answered_at_once(client: Client) -> None:
-    task = await begun(client, "task_submit", prompt="Hello", idempotency_key="once")
+async def test_what_has_ended_already_is_answered_at_once(client: Client, providers: Providers) -> None:
+    async with held(providers):
+        task = await begun(client, "task_submit", prompt="Hello", idempotency_key="once")
     await get(client, task)
     again = await call(client, "task_submit", prompt="Hello", idempotency_key="once")
 
@@ -94,11 +95,13 @@ async def test_who_does_not_declare_the_extension_is_answered_as_ever(app: App) 
 async def test_a_failed_task_completes_its_call_with_an_error_and_is_another_when_it_is_retried(
     client: Client, providers: Providers
 ) -> None:
-    providers.groq.faults = [REFUSAL]
-    task = await begun(client, "task_submit", prompt="Hello")
+    providers.groq.always = providers.openai.always = REFUSAL
+    async with held(providers):
+        task = await begun(client, "task_submit", prompt="Hello")
     failed = await get(client, task)
-    providers.groq.latency = 0.2
-    retried = await begun(client, "task_retry", id=task)
+    providers.reset()
+    async with held(providers):
+        retried = await begun(client, "task_retry", id=task)
     answered = await get(client, retried)
     before = await get(client, task)
 
@@ -113,10 +116,10 @@ async def test_a_failed_task_completes_its_call_with_an_error_and_is_another_whe
 async def test_cancelling_stops_the_work_and_is_no_error_when_it_has_ended(
     client: Client, providers: Providers, app: App, me: Principal
 ) -> None:
-    providers.groq.faults = [Fault(kind="stall")]
-    task = await begun(client, "task_submit", prompt="Hello")
-    acknowledged = [await ask(client, "tasks/cancel", task) for _ in range(2)]
-    told = await get(client, task, "cancelled")
+    async with held(providers):
+        task = await begun(client, "task_submit", prompt="Hello")
+        acknowledged = [await ask(client, "tasks/cancel", task) for _ in range(2)]
+        told = await get(client, task, "cancelled")
 
     assert acknowledged == [{"resultType": "complete"}] * 2
     assert {"result", "error"}.isdisjoint(told)
@@ -206,8 +209,9 @@ async def test_a_client_that_asks_nobody_is_told_what_a_person_is_to_decide(
 
 
 async def test_a_step_that_fails_its_run_makes_the_result_an_error(client: Client, providers: Providers) -> None:
-    providers.groq.faults = [REFUSAL]
-    run = await run_of(client, {"steps": [{"id": "write", "kind": "task", "prompt": "Write"}]})
+    providers.groq.always = providers.openai.always = REFUSAL
+    async with held(providers):
+        run = await run_of(client, {"steps": [{"id": "write", "kind": "task", "prompt": "Write"}]})
     told: dict[str, Any] = (await get(client, run))["result"]
 
     assert told["isError"]
@@ -217,13 +221,15 @@ async def test_a_step_that_fails_its_run_makes_the_result_an_error(client: Clien
 async def test_who_listens_is_told_what_looking_would_tell_until_the_end(
     client: Client, heard: Handles, providers: Providers
 ) -> None:
-    providers.groq.latency = 0.5
     run = await run_of(client, ASKS)
-    task = await begun(client, "task_submit", prompt="Hello")
-    async with listening(client, task, "917e6895-66c8-445f-b6d6-6f615c07879c"):
-        of_task = await heard.until("completed")
+    async with held(providers) as release:
+        task = await begun(client, "task_submit", prompt="Hello")
+        async with listening(client, task, "917e6895-66c8-445f-b6d6-6f615c07879c"):
+            of_task = await heard.until("working")
+            release()
+            of_task += await heard.until("completed")
     async with listening(client, run):
-        (asks,) = await heard.until("input_required")
+        asks = (await heard.until("input_required"))[-1]
         await ask(client, "tasks/update", run, inputResponses=dict.fromkeys(asks["inputRequests"], YES))
         of_run = await heard.until("completed")
 
@@ -233,7 +239,7 @@ async def test_who_listens_is_told_what_looking_would_tell_until_the_end(
 
 
 async def test_who_may_not_look_may_not_listen(client: Client, app: App) -> None:
-    task = await begun(client, "task_submit", prompt="Hello")
+    task = await run_of(client, ASKS)
     async with connected(app, "auto") as plain:
         refusals: dict[str, tuple[Client, Data]] = {
             "unknown": (client, {"taskIds": ["917e6895-66c8-445f-b6d6-6f615c07879c"]}),
