@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
 
-.PHONY: setup demo test coverage check audit sbom bench soak lock clean
+.PHONY: setup demo test coverage check audit sbom bundle bench soak lock clean
 
 setup: $(READY)
 
@@ -47,6 +47,10 @@ audit: $(READY)
 # At a release: the bill of materials (CycloneDX) of what users install.
 sbom: $(READY)
 	$(BIN)/python .ci/dependencies.py sbom dist/sbom.cdx.json
+
+# At a release: what desktop clients install with a click (MCPB), packed and checked by the official tool, which npm brings.
+bundle: $(READY)
+	PYTHONPATH=tests $(BIN)/python .ci/bundle.py dist
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

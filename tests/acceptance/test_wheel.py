@@ -9,13 +9,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from server import alone, environment, serving
+from bare import VALUES, bare, read_only
+from server import Server, alone, environment, one_sentence, serving
 from world import Providers
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
 LEAVES = ("tools", "resources", "prompts", "migrations")
+BAD_CONFIGURATION = 78  # of sysexits.h
 SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
 
 
@@ -72,20 +74,25 @@ def test_the_installed_package_is_the_one_that_is_imported(scripts: Path, tmp_pa
     assert scripts.parent in Path(where.strip()).parents
 
 
-async def test_the_installed_command_serves_from_a_read_only_folder_without_a_home(
+async def test_the_installed_command_serves_where_nothing_is_but_its_read_only_package(
     scripts: Path, tmp_path: Path, providers: Providers
 ) -> None:
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
-    command = [str(scripts / "vel-tutor-mcp")]
-    nothing = {"HOME": "", "PYTHONPATH": ""}
-    async with serving(tmp_path, alone(providers.groq) | nothing, command, folder) as server:
-        tools = (await server.request("tools/list"))["tools"]
-        task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
-        guide = await server.read("guide://tasks")
-        server.close_stdin()
-        assert await server.ended() == 0
+    command = bare([scripts / "vel-tutor-mcp"])
+    with read_only(scripts.parent):
+        async with Server(tmp_path, VALUES | {"VEL_TUTOR_HOME": ""}, command, folder) as homeless:
+            assert await homeless.ended() == BAD_CONFIGURATION
+        async with serving(tmp_path, alone(providers.groq) | VALUES, command, folder) as server:
+            tools = (await server.request("tools/list"))["tools"]
+            task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
+            guide = await server.read("guide://tasks")
+            server.close_stdin()
+            assert await server.ended() == 0
 
+    said = homeless.stderr.decode().strip()
+    assert one_sentence(said), said
+    assert "set VEL_TUTOR_HOME" in said
     assert {path.stem for path in (ROOT / "tools").glob("*.py")} == {tool["name"] for tool in tools}
     assert (task["status"], task["output"][:10]) == ("completed", "[simulated")
     assert "task_submit" in guide
