@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 _NAMELESS = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
@@ -15,10 +16,12 @@ VALUES = {"PATH": "/usr/bin:/bin" if sys.platform != "win32" else "", "PYTHONPAT
 def bare(command: Sequence[str | Path]) -> list[str]:
     """The command as that user runs it. As the tests' own where the system lets nobody be another."""
     words = ["env", "--unset=HOME", *map(str, command)] if sys.platform == "linux" else list(map(str, command))
-    return [*_NAMELESS, *words] if _lets_us() else words
+    return [*_NAMELESS, *words] if nameless() else words
 
 
-def _lets_us() -> bool:
+@cache
+def nameless() -> bool:
+    """Whether the system lets us be a user without a name, who has no home whatever."""
     if shutil.which(_NAMELESS[0]) is None:
         return False
     return subprocess.run([*_NAMELESS, "true"], capture_output=True, check=False).returncode == 0
