@@ -152,9 +152,10 @@ def test_a_lock_file_names_no_address(lock: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", read(lock))
 
 
-def test_the_lock_of_what_tests_take_from_npm_pins_each_package_and_names_no_registry() -> None:
-    rows = json.loads(read("tests/node/package-lock.json"))["packages"]
-    named = json.loads(read("tests/node/package.json"))["dependencies"]
+@pytest.mark.parametrize("folder", ["tests/node", ".ci/mcpb"])
+def test_the_lock_of_what_comes_from_npm_pins_each_package_and_names_no_registry(folder: str) -> None:
+    rows = json.loads(read(f"{folder}/package-lock.json"))["packages"]
+    named = json.loads(read(f"{folder}/package.json"))["dependencies"]
     assert rows.pop("")["dependencies"] == named
     assert [name for name, row in rows.items() if "integrity" not in row or "resolved" in row] == []
     assert [version for version in named.values() if not re.fullmatch(r"\d+\.\d+\.\d+(-[a-z.0-9]+)?", version)] == []
