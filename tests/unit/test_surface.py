@@ -79,12 +79,14 @@ def test_a_server_that_is_read_only_offers_what_changes_nothing() -> None:
 
 def test_what_needs_task_master_is_listed_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    shown = surface("taskmaster", task_master="task-master-mcp")
-    assert names(shown) == {"taskmaster_list"}
-
-    for program in ("task-master-mcp", "node"):
+    for program in ("task-master", "node"):
         (tmp_path / program).touch(mode=0o755)
-    assert names(shown) == {"taskmaster_list", "taskmaster_plan", "taskmaster_run"}
+    here, away = (surface("taskmaster", task_master=command) for command in ("task-master", "other-master"))
+    assert names(here) == {"taskmaster_list", "taskmaster_plan", "taskmaster_run"}
+    assert names(away) == {"taskmaster_list"}
+
+    (tmp_path / "other-master").touch(mode=0o755)
+    assert names(away) == {"taskmaster_list"}  # nobody would be told of a change
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -1,6 +1,7 @@
 """Which of all tools, prompts and resources a server offers: those that its settings leave and that can work here."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.errors import ConfigurationError, Forbidden
@@ -71,7 +72,9 @@ def surface_of(settings: Settings) -> Surface:
     )
 
 
+@cache
 def _is_there(command: str) -> bool:
+    """Looked for once: what is listed does not change while the server runs, for nobody would be told."""
     from vel_tutor_mcp.taskmaster.child import command_of  # not before the first answer
 
     try:
