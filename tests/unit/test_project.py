@@ -167,13 +167,14 @@ def test_what_is_locked_for_users_is_locked_alike_for_developers() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_tool_and_resource_is_in_the_readme() -> None:
+async def test_every_tool_resource_and_prompt_is_in_the_readme() -> None:
     async with Client(make_server(Desk())) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
         resources = [str(resource.uri) for resource in (await client.list_resources()).resources]
         templates = [row.uri_template for row in (await client.list_resource_templates()).resource_templates]
     words = set(re.findall(r"[a-z_:/{}]+", read("README.md")))
-    assert {*tools, *resources, *templates} - words == set()
+    prompts = [file.stem for file in leaves.folder("prompts").glob("*.py")]
+    assert {*tools, *resources, *templates, *prompts} - words == set()
     assert len(resources + templates) == len(list(leaves.folder("resources").glob("*.py")))
 
 
