@@ -14,7 +14,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
@@ -55,6 +54,7 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
+from vel_tutor_mcp.services.local_models import with_local_models
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.oauth_clients import Clients
 from vel_tutor_mcp.services.outside import Outside
@@ -83,10 +83,7 @@ from vel_tutor_mcp.taskmaster.known import Known
 if TYPE_CHECKING:
     import numpy as np
 
-_DISCOVERY_SECONDS = 2.0
 _LOOPS_END_SECONDS = 2.0
-# Such models turn text into vectors and cannot answer.
-_EMBEDS = "embed"
 
 _log = logging.getLogger(__name__)
 
@@ -192,9 +189,8 @@ class Prepared:
         hub = Hub(wire.tell_news, changes.cue)
         benches = Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
-        self.catalog = await self._with_local_models()
-        principal = await self._first_rows(health)
-        configured = frozenset(self.providers)
+        self.catalog = await with_local_models(self.catalog, self.providers)
+        principal, configured = await self._first_rows(health), frozenset(self.providers)
         routes, router = self._routing(health, configured)
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
@@ -291,20 +287,6 @@ class Prepared:
         issuer = self.settings.oidc_issuer
         outside = Outside(database, issuer, url) if issuer else None
         return Accounts(database, credentials, issuer), Access(database, credentials, keyring, outside), oauth
-
-    async def _with_local_models(self) -> Catalog:
-        """The catalogue with the models that the local server says it has, unless the user lists some."""
-        local = self.providers.get("local")
-        if local is None or any(row.provider == "local" for row in self.catalog.models):
-            return self.catalog
-        await local.connected()
-        try:
-            async with asyncio.timeout(_DISCOVERY_SECONDS):
-                names = await local.list_models()
-        except (ProviderError, TimeoutError) as problem:
-            _log.warning("The local server's models are not known; %s; they are asked for at the next start.", problem)
-            return self.catalog
-        return self.catalog.with_found("local", [name for name in names if _EMBEDS not in name])
 
     async def _first_rows(self, health: Health) -> Principal:
         async with self.database.write(INSTALLATION) as tx:
