@@ -194,14 +194,12 @@ class Prepared:
         routes, router = self._routing(health, configured)
         tools = Tools(self.database, hub, self.catalog, self.prices, health, self.settings, self.engine.executor)
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
-        integrations = integrations_of(self.database, self.settings, self.catalog)
-        lines = Lines(integrations, self.catalog, router.forget, most_calls=2 * self.settings.tasks_in_progress)
+        integrations, lines = self._own_lines(router)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         workflows = Workflows(self.database, changes.cue)
-        with self.database.translated():
-            await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
+        await self._take_work(answers, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         runs = Runs(self.database, admission, conductor, following, tasks, workflows)
@@ -264,6 +262,15 @@ class Prepared:
             of_day=funds.of_day(self.settings),
         )
         return routes, Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
+
+    def _own_lines(self, router: Router) -> tuple[Integrations, Lines]:
+        integrations = integrations_of(self.database, self.settings, self.catalog)
+        most_calls = 2 * self.settings.tasks_in_progress
+        return integrations, Lines(integrations, self.catalog, router.forget, most_calls=most_calls)
+
+    async def _take_work(self, answers: Answers, room: int) -> None:
+        with self.database.translated():
+            await self.engine.launch(answers.run, room)
 
     def _trail(self) -> tuple[Audit, Keeping]:
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
