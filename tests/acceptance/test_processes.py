@@ -17,7 +17,7 @@ from vel_tutor_mcp.providers.simulated import SimulatedProvider
 pytestmark = pytest.mark.anyio
 
 DATABASES = {"sqlite": 2, "postgresql": 4}
-COUNTS = [50, 200] if "VEL_TEST_KILLS" in os.environ else [50]
+COUNTS = [50, 200] if "VEL_TEST_KILLS" in os.environ else [24]
 TAKEN_OVER_SECONDS = 5.0
 CANCELLED_SECONDS = 3.0
 TOLD_SECONDS = 20.0
@@ -127,7 +127,7 @@ async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_r
         await told_of(other, "notifications/prompts/list_changed")
 
     news = [message["params"]["message"] for message in other.heard if message["method"] == "notifications/progress"]
-    assert any("groq" in message for message in news[:-1]), news
+    assert any("groq" in message or "tokens so far" in message for message in news[:-1]), news
     assert any("cancelled" in message for message in news), news
     assert {told["status"], seen["status"]} == {"cancelled"}
     assert cancelled["status"] in {"cancelled", "in_progress"}
