@@ -47,9 +47,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     script = folder / "unpacked" / "server.py"
     assert uv("sync", "--script", script) is not None or uv("sync", "--script", script, offline=False) is not None
     yield script.parent
-    python = uv("python", "find", "--script", script)
-    assert python is not None
-    shutil.rmtree(Path(python).parents[1])
+    made = Path(uv("python", "find", "--script", script) or "").parent.parent
+    assert made.is_relative_to(uv("cache", "dir") or "/nowhere")  # and no Python of the machine's
+    shutil.rmtree(made)
 
 
 def filled_in(manifest: dict[str, Any], folder: Path, said: dict[str, str]) -> tuple[list[str], dict[str, str]]:
