@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     allowed_hosts: str = ""
     trusted_proxies: str = ""
+    stateless: bool = False
     private_networks: str = ""
     history_days: Annotated[int, Field(ge=1)] = 30
     secret_key: SecretStr | None = None
