@@ -91,7 +91,7 @@ def services_on(
     """The services; without `providers` none is called, and the catalogue's of Groq are candidates."""
     engine = Noted()
     wire = ReadingWire(database, engine.executor)
-    hub, calls = Hub(wire.tell_news), Calls(wire)
+    hub, calls = Hub(wire.tell_news, cue=lambda _: None), Calls(wire)
     conductor = Conductor(hub, calls, engine.executor, Benches(settings.home / "plans"))
     tools = Tools(database, hub, CATALOG, PRICES, Health(), settings, engine.executor)
     routes = Routes(database, CATALOG, PRICES, tools.health, frozenset(providers or {"groq"}), allow_unpriced=False)

@@ -84,9 +84,9 @@ def start_afresh(app: App, providers: Providers) -> None:
 
 
 @asynccontextmanager
-async def connected(app: App, era: Era) -> AsyncIterator[Client]:
+async def connected(app: App, era: Era, **options: Any) -> AsyncIterator[Client]:
     """An in-memory client of the real server; `era` is `legacy` (handshake) or `auto` (stateless)."""
     desk = Desk()
     desk.opened(app)
-    async with Client(make_server(desk), mode=era) as client:
+    async with Client(make_server(desk), mode=era, **options) as client:
         yield client

@@ -45,6 +45,7 @@ from vel_tutor_mcp.services.bridged import BridgeStore
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
+from vel_tutor_mcp.services.changes import Changes
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.documents import fetch_document
@@ -111,6 +112,7 @@ class App:
     projects: Projects
     plans: Plans
     streams: Streams
+    changes: Changes
     rates: Rates
     repeats: Repeats
     health: Health
@@ -184,7 +186,8 @@ class Prepared:
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
         health, wire = Health(), wire_on(self.database, self.engine.executor)
-        hub, calls = Hub(wire.tell_news), Calls(wire)
+        changes, calls = Changes(self.database), Calls(wire)
+        hub = Hub(wire.tell_news, changes.cue)
         benches = Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
         self.catalog = await self._with_local_models()
@@ -207,7 +210,7 @@ class Prepared:
         known, children, bridge = self._task_master(admission, conductor)
         audit, keeping = self._trail()
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        loops = [care.loop(), wire.listen(ears)] + ([] if guest else [keeping.loop(), bridge.loop()])
+        loops = [care.loop(), wire.listen(ears), changes.loop()] + ([] if guest else [keeping.loop(), bridge.loop()])
         return App(
             local_principal=principal,
             accounts=accounts,
@@ -227,6 +230,7 @@ class Prepared:
             projects=Projects(self.database, known, children, workflows, runs),
             plans=Plans(self.database, runs, children),
             streams=Streams(self.database, hub, lambda: admission.closing),
+            changes=changes,
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
             health=health,

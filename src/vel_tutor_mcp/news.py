@@ -1,7 +1,8 @@
-"""What is told of a task or run while it runs, and what is kept of that."""
+"""What is told of a task or run while it runs, what is kept of that, and what can be followed."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,13 @@ class TaskEvent:
     message: str
     percent: int
     at: datetime
+
+
+class Kind(StrEnum):
+    """What can be followed: a task, its output alone, a run, or somebody's newest tasks or templates."""
+
+    TASK = "task"
+    OUTPUT = "output"
+    RUN = "run"
+    RECENT = "recent"
+    TEMPLATES = "templates"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cues import Cues
 from deployment import Deployment
 from mcp import Client
 from mcp_types import TextResourceContents
@@ -37,8 +38,13 @@ def era(request: pytest.FixtureRequest) -> Era:
 
 
 @pytest.fixture(scope="module")
-async def client(place: Deployment, vendors: Providers, era: Era) -> AsyncIterator[Client]:
-    async with place.client(era, vendors.environment()) as client:
+def cues() -> Cues:
+    return Cues()
+
+
+@pytest.fixture(scope="module")
+async def client(place: Deployment, vendors: Providers, era: Era, cues: Cues) -> AsyncIterator[Client]:
+    async with place.client(era, vendors.environment(), message_handler=cues.hear) as client:
         yield client
 
 
@@ -114,6 +120,18 @@ async def test_a_task_and_its_whole_text_are_resources(client: Client) -> None:
     shown = json.loads(await read(client, f"task://{task['id']}"))
     assert (shown["status"], shown["attempts"]) == ("completed", task["attempts"])
     assert await read(client, f"task://{task['id']}/output") == task["output"]
+
+
+async def test_who_subscribes_to_a_task_hears_of_its_end(
+    client: Client, cues: Cues, vendors: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendors.groq, "tokens_per_second", 50.0)
+    monkeypatch.setattr(vendors.openai, "tokens_per_second", 50.0)
+    task = await called(client, "task_submit", prompt="Say hello to a listener", wait_seconds=0)
+    async with cues.of(client, output := f"task://{task['id']}/output"):
+        while await cues.next() != output:
+            pass
+    assert "hello" in await read(client, output)
 
 
 async def test_tasks_of_every_type_are_answered_side_by_side(client: Client) -> None:

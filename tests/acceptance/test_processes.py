@@ -20,6 +20,8 @@ DATABASES = {"sqlite": 2, "postgresql": 4}
 COUNTS = [50, 200] if "VEL_TEST_KILLS" in os.environ else [50]
 TAKEN_OVER_SECONDS = 5.0
 CANCELLED_SECONDS = 3.0
+TOLD_SECONDS = 20.0
+TEMPLATE = {"template": True, "steps": [{"id": "a", "kind": "approval", "prompt": "Go on?"}]}
 
 Task = dict[str, Any]
 
@@ -96,6 +98,14 @@ async def test_a_server_finishes_the_tasks_of_one_that_was_killed(
     assert set(prompts_asked(providers.groq).values()) == {2}
 
 
+async def told_of(server: Server, method: str, count: int = 1) -> list[Any]:
+    """The first notifications of this method, once there are so many."""
+    async with asyncio.timeout(TOLD_SECONDS):
+        while len(told := [message for message in server.heard if message["method"] == method]) < count:
+            await server.request("ping")
+    return [message.get("params") for message in told]
+
+
 async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_run_it(
     tmp_path: Path, providers: Providers, variables: dict[str, str]
 ) -> None:
@@ -103,6 +113,8 @@ async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_r
     providers.groq.answer = lambda _: "word " * 400
     async with servers(2, tmp_path, variables) as (one, other):
         (task,) = await submitted(one, "it", 1)
+        output = {"uri": f"task://{task['id']}/output"}
+        await other.request("resources/subscribe", **output)
         followed = {"name": "task_get", "arguments": {"id": task["id"], "wait_seconds": 30}}
         answer = asyncio.create_task(other.request("tools/call", **followed, _meta={"progressToken": "news"}))
         await soon(providers.groq.until(lambda groq: groq.open == 1 and groq.requests[0].chunks_sent > 5))
@@ -110,6 +122,9 @@ async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_r
         await soon(providers.groq.until(lambda groq: groq.open == 0), CANCELLED_SECONDS)
         told = (await answer)["structuredContent"]
         seen = await one.call("task_get", id=task["id"], wait_seconds=10)
+        assert await told_of(other, "notifications/resources/updated") == [output]
+        await one.call("workflow_save", name="template", definition=TEMPLATE)
+        await told_of(other, "notifications/prompts/list_changed")
 
     news = [message["params"]["message"] for message in other.heard if message["method"] == "notifications/progress"]
     assert any("groq" in message for message in news[:-1]), news

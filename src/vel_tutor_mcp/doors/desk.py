@@ -15,6 +15,7 @@ from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.errors import Unauthenticated, VelError
+from vel_tutor_mcp.news import Kind
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -45,11 +46,14 @@ class ToolCard:
 
 @dataclass(frozen=True, slots=True)
 class ResourceCard:
-    """How a resource is published; `{name}` in the URI is an argument of the function."""
+    """How a resource is published; `{name}` in the URI is an argument of the function. Where it `follows` something,
+    it can be subscribed to, and `{id}` says which thing, if there are several.
+    """
 
     uri: str
     title: str
     mime_type: str
+    follows: Kind | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,11 @@ def tool(title: str, annotations: ToolAnnotations, operation: Operation) -> Call
     return _carded(ToolCard(title, annotations, operation))
 
 
-def resource(uri: str, title: str, mime_type: str = "application/json") -> Callable[[Leaf], Leaf]:
+def resource(
+    uri: str, title: str, mime_type: str = "application/json", follows: Kind | None = None
+) -> Callable[[Leaf], Leaf]:
     """Publish the function as a resource, or a resource template where the URI has variables."""
-    return _carded(ResourceCard(uri, title, mime_type))
+    return _carded(ResourceCard(uri, title, mime_type, follows))
 
 
 def prompt(title: str) -> Callable[[Leaf], Leaf]:

@@ -19,6 +19,7 @@ from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors import templates
 from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
+from vel_tutor_mcp.doors.subscriptions import Subscriptions
 from vel_tutor_mcp.errors import NotFound, VelError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Server(MCPServer[Desk]):
         super().__init__("vel-tutor-mcp", title="Vel Tutor", version=__version__, instructions=INSTRUCTIONS, **options)
         self._desk = desk
         self.needs: dict[str, Operation] = {}
+        self.subscriptions = Subscriptions(desk)
+        self.subscriptions.serve(self._lowlevel_server)  # 2.3 has no public way to serve those of the handshake era
 
     async def list_tools(self) -> list[PublishedTool]:
         published = [tool for tool in await super().list_tools() if self._desk.lets(self.needs[tool.name])]
@@ -126,6 +129,8 @@ def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Des
         card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
     )
     publish(_readable(_behind(desk, leaf)))
+    if card.follows is not None:
+        server.subscriptions.offer(card.uri, card.follows)
 
 
 def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]]) -> None:

@@ -1,7 +1,8 @@
 """Streams that are open when their token ends are ended too, on every route that has one; others go on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -32,6 +33,10 @@ HELLO = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
 }
+MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 ACCEPT = "application/json, text/event-stream"
 
 
@@ -44,6 +49,8 @@ def values() -> dict[str, Any]:
 class Stream:
     """One request that is answered bit by bit, over no network."""
 
+    body: bytes = b""
+    has_asked: bool = False
     said: list[Message] = field(default_factory=list)
     has_begun: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
@@ -53,8 +60,9 @@ class Stream:
         return self.task is not None and not self.task.done()
 
     async def receive(self) -> Message:
-        if not self.said:
-            return {"type": "http.request", "body": b"", "more_body": False}
+        if not self.has_asked:
+            self.has_asked = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
         await asyncio.Event().wait()  # the client stays
         raise AssertionError
 
@@ -76,14 +84,18 @@ class House:
     http: httpx2.AsyncClient
 
     @asynccontextmanager
-    async def open(self, path: str, token: str, **headers: str) -> AsyncIterator[Stream]:
+    async def open(
+        self, path: str, token: str, headers: Mapping[str, str] = {}, body: bytes = b""
+    ) -> AsyncIterator[Stream]:
         named = {"host": HOST, "accept": ACCEPT, "authorization": f"Bearer {token}", **headers}
+        named |= {"content-type": "application/json", "content-length": str(len(body))} if body else {}
         scope = {
-            "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-            "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "server": None,
-            "client": None, "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+            "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": "POST" if body else "GET",
+            "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"",
+            "server": None, "client": None,
+            "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         }  # fmt: skip
-        stream = Stream()
+        stream = Stream(body)
         stream.task = asyncio.create_task(self.gate(scope, stream.receive, stream.send))
         try:
             await asyncio.wait_for(stream.has_begun.wait(), WAIT_SECONDS)
@@ -125,12 +137,28 @@ async def test_a_stream_ends_with_its_token_and_another_ones_goes_on(desk: Front
     place = await stream_of(desk, account) if path == "task" else path
     others = await stream_of(desk, neighbour)
     async with (
-        house.open(place, token, **headers) as stream,
+        house.open(place, token, headers) as stream,
         house.open(others, (await desk.enter(neighbour)).token) as beside,
     ):
         await desk.access.sign_out(caller)
         assert await stream.end() == {"type": "http.response.body", "body": b"", "more_body": False}
         assert beside.is_open
+
+
+async def test_a_listening_ends_with_its_token_and_follows_nothing_any_more(desk: Front, house: House) -> None:
+    account = await desk.join()
+    task = await desk.app.tasks.submit(account.principal, TaskRequest(prompt="Say hello"))
+    token, caller = (entered := await desk.enter(account)).token, await desk.access.verify(entered.token)
+    wished = {"resourceSubscriptions": [f"task://{task.id}"], "promptsListChanged": True}
+    params = {"notifications": wished, "_meta": MODERN}
+    asked = {"jsonrpc": "2.0", "id": "listen", "method": "subscriptions/listen", "params": params}
+    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "subscriptions/listen"}
+    async with house.open("/mcp", token, headers, json.dumps(asked).encode()) as stream:
+        assert desk.app.changes.followed == 2
+        await desk.access.sign_out(caller)
+        assert (await stream.end())["more_body"] is False
+    assert b"notifications/subscriptions/acknowledged" in stream.said[1]["body"]
+    assert desk.app.changes.followed == 0
 
 
 ENDS: dict[str, Callable[[Front, Account], Awaitable[Any]]] = {

@@ -1,0 +1,240 @@
+"""Subscriptions to what changes, for clients of both protocol eras: `services.changes` decides who may, and tells.
+
+Clients of the stateless era hold a `subscriptions/listen` open, whose answer is the stream. Those of the handshake era
+subscribe to one resource after the other, and are told of prompts unasked. Either way what is sent are cues, each once
+until it has left, so a client that does not read costs no more than what it subscribed to.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.session import ServerSession
+from mcp.shared.subscriptions import (
+    SUBSCRIPTION_ID_META_KEY,
+    PromptsListChanged,
+    ResourceUpdated,
+    ServerEvent,
+    event_to_notification,
+)
+from mcp.shared.uri_template import UriTemplate
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    EmptyResult,
+    NotificationParams,
+    ServerCapabilities,
+    SubscribeRequestParams,
+    SubscriptionFilter,
+    SubscriptionsAcknowledgedNotification,
+    SubscriptionsAcknowledgedNotificationParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.reply import sentence
+from vel_tutor_mcp.errors import NotFound, VelError
+from vel_tutor_mcp.news import Kind
+
+if TYPE_CHECKING:
+    from vel_tutor_mcp.services.changes import Changes, End, Tell
+
+Asked = ServerRequestContext[Any, Any]
+
+_STATE = "vel_tutor_mcp.subscriptions"
+
+
+class Subscriptions:
+    """What a server's clients subscribe to; all of it ends with the connection, or with the stream."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._offered: list[tuple[UriTemplate, Kind]] = []
+
+    def offer(self, uri: str, kind: Kind) -> None:
+        """Let resources of this URI template be subscribed to; a variable `id` in it says which thing is followed."""
+        self._offered.append((UriTemplate.parse(uri), kind))
+
+    def serve(self, server: "Server[Any]") -> None:
+        """Answer for both eras, and announce what is true in both."""
+        server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
+        server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        server.add_notification_handler("notifications/initialized", NotificationParams, self._greeted)
+        _announce(server)
+
+    async def _listen(self, ctx: Asked, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+        """The stream of one client, until it goes."""
+        outbox, meta = _Outbox(), {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
+        with ExitStack() as ends:
+            honored = await self._honored(params.notifications, outbox, ends)
+            told = SubscriptionsAcknowledgedNotificationParams(notifications=honored, _meta=meta)
+            await ctx.session.send_notification(
+                SubscriptionsAcknowledgedNotification(params=told), related_request_id=ctx.request_id
+            )
+            async for event in outbox:
+                await ctx.session.send_notification(
+                    event_to_notification(event, meta), related_request_id=ctx.request_id
+                )
+        return SubscriptionsListenResult(_meta=meta)
+
+    async def _honored(self, asked: SubscriptionFilter, outbox: "_Outbox", ends: ExitStack) -> SubscriptionFilter:
+        """What of it will be told: not what they may not see. Where that leaves nothing, it is refused."""
+        uris, refused = [], None
+        for uri in dict.fromkeys(asked.resource_subscriptions or ()):
+            try:
+                ends.callback(await self._follow(ResourceUpdated(uri), outbox))
+            except MCPError as problem:
+                if problem.code != INVALID_PARAMS:
+                    raise
+                refused = problem
+            else:
+                uris.append(uri)
+        if asked.prompts_list_changed:
+            ends.callback(await self._follow(PromptsListChanged(), outbox))
+        elif refused and not uris:
+            raise refused
+        return SubscriptionFilter(
+            prompts_list_changed=asked.prompts_list_changed or None, resource_subscriptions=uris or None
+        )
+
+    async def _subscribe(self, ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
+        event = ResourceUpdated(params.uri)
+        _Session.of(ctx).add(event, await self._follow(event, _Session.of(ctx).outbox))
+        return EmptyResult()
+
+    async def _unsubscribe(self, ctx: Asked, params: UnsubscribeRequestParams) -> EmptyResult:
+        _Session.of(ctx).end(ResourceUpdated(params.uri))
+        return EmptyResult()
+
+    async def _greeted(self, ctx: Asked, _: NotificationParams) -> None:
+        event = PromptsListChanged()
+        try:
+            _Session.of(ctx).add(event, await self._follow(event, _Session.of(ctx).outbox))
+        except MCPError:  # nobody asked for it: prompts are then as they were at the last look
+            return
+
+    async def _follow(self, event: ServerEvent, outbox: "_Outbox") -> "End":
+        """Have the event put into the box whenever it happens.
+
+        Raises:
+            MCPError: the caller may not, as if there were no such thing; or the product cannot say now.
+        """
+        try:
+            app, me = await self._desk.enter()
+            if isinstance(event, PromptsListChanged):
+                return await app.changes.templates(me, lambda: outbox.put(event))
+            assert isinstance(event, ResourceUpdated)
+            kind, thing_id = self._thing(event.uri)
+            return await _ways(app.changes)[kind](me, thing_id, lambda: outbox.put(event))
+        except VelError as problem:
+            code = INVALID_PARAMS if isinstance(problem, NotFound) else INTERNAL_ERROR
+            data = {"uri": event.uri} if isinstance(event, ResourceUpdated) else None
+            raise MCPError(code, sentence(problem), data) from None
+
+    def _thing(self, uri: str) -> tuple[Kind, str]:
+        for template, kind in self._offered:
+            if (found := template.match(uri)) is not None:
+                return kind, str(found.get("id", ""))
+        raise NotFound(
+            "This resource cannot be subscribed to; its changes are told to nobody; subscribe to "
+            f"{', '.join(str(template) for template, _ in self._offered)}, or read it when you need it."
+        )
+
+
+def _ways(changes: "Changes") -> "dict[Kind, Callable[[Any, str, Tell], Awaitable[End]]]":
+    return {
+        Kind.TASK: changes.task,
+        Kind.OUTPUT: changes.output,
+        Kind.RUN: changes.run,
+        Kind.RECENT: lambda me, _, tell: changes.recent(me, tell),
+    }
+
+
+def _announce(server: "Server[Any]") -> None:
+    """Say what is told. Resources are the same for ever, and tools as long as a connection lasts: who gets another role
+    is shown out (`doors.watch`). The SDK would say that all lists may change, or that none does.
+    """
+    known = server.get_capabilities
+
+    def told(*args: Any, **options: Any) -> ServerCapabilities:
+        found = known(*args, **options)
+        changed = {"tools": False, "resources": False, "prompts": True}
+        parts = {name: getattr(found, name) for name in changed}
+        return found.model_copy(
+            update={
+                name: part.model_copy(update={"list_changed": changed[name]}) for name, part in parts.items() if part
+            }
+        )
+
+    server.get_capabilities = told  # type: ignore[method-assign]  # 2.3 has no other place to say it, for both eras
+
+
+class _Outbox:
+    """Events on their way to one client, each once however often it happens before it has left."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[ServerEvent, None] = {}
+        self._filled = asyncio.Event()
+
+    def put(self, event: ServerEvent) -> None:
+        self._waiting[event] = None
+        self._filled.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ServerEvent:
+        await self._filled.wait()
+        event = next(iter(self._waiting))
+        del self._waiting[event]
+        if not self._waiting:
+            self._filled.clear()
+        return event
+
+
+class _Session:
+    """What a client of the handshake era is told of, until its connection ends."""
+
+    def __init__(self, session: ServerSession) -> None:
+        self.outbox = _Outbox()
+        self._session = session
+        self._ends: dict[ServerEvent, End] = {}
+        self._sending = asyncio.create_task(self._send())
+
+    @classmethod
+    def of(cls, ctx: Asked) -> "_Session":
+        """That of the connection, made where it is missing."""
+        connection = ctx.session._connection  # noqa: SLF001 - 2.3 shows in no public place what ends with it
+        if _STATE not in connection.state:
+            connection.state[_STATE] = made = cls(ctx.session)
+            connection.exit_stack.callback(made.close)
+        found: _Session = connection.state[_STATE]
+        return found
+
+    def add(self, event: ServerEvent, end: "End") -> None:
+        """Tell of the event, once however often it was asked for, until it is ended."""
+        self.end(event)
+        self._ends[event] = end
+
+    def end(self, event: ServerEvent) -> None:
+        if event in self._ends:
+            self._ends.pop(event)()
+
+    def close(self) -> None:
+        self._sending.cancel()
+        for event in list(self._ends):
+            self.end(event)
+
+    async def _send(self) -> None:
+        async for event in self.outbox:
+            if isinstance(event, ResourceUpdated):
+                await self._session.send_resource_updated(event.uri)
+            else:
+                await self._session.send_prompt_list_changed()
