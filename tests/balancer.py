@@ -6,51 +6,44 @@ where asking twice comes to the same. Headers tell that of clients of the newer 
 
 import asyncio
 import json
-import socket
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
-from typing import Self
 
 import httpx2
-import uvicorn
-from server import soon
+from hosting import hosted
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-
-from vel_tutor_mcp.doors.quiet import Quiet
 
 READS = frozenset({"agent_get", "agent_list", "task_get", "task_list"})
 # They are of one connection, and the one with the server is another.
 _OF_CONNECTION = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 
-# Is told the headers and the body of each request.
+# Is told the headers and the body of each request, and without headers the lines of each answer.
 Hear = Callable[[Mapping[str, str], bytes], None]
 
 
-class Balancer:
-    """Serves at `url` what the servers at `origins` serve; `served` counts whole answers of each."""
+@asynccontextmanager
+async def balanced(*origins: str, hear: Hear = lambda _, __: None) -> AsyncIterator[tuple[str, "Balancer"]]:
+    """The URL of a balancer before the servers at these addresses."""
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(timeout=None, trust_env=False, limits=limits) as client:
+        balancer = Balancer(client, origins, hear)
+        async with hosted(balancer) as url:
+            yield url, balancer
 
-    def __init__(self, origins: Sequence[str], hear: Hear = lambda _, __: None) -> None:
+
+class Balancer:
+    """Shares requests out among the servers at `origins`; `served` counts whole answers of each."""
+
+    def __init__(self, client: httpx2.AsyncClient, origins: Sequence[str], hear: Hear) -> None:
+        self._client = client
         self._origins = origins
         self._hear = hear
         self._turns = count()
         self.served: Counter[str] = Counter()
-
-    async def __aenter__(self) -> Self:
-        self._client = httpx2.AsyncClient(timeout=None, trust_env=False, limits=httpx2.Limits(max_connections=None))
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(self, interface="asgi3", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-        self._server = Quiet(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        await soon(self._serving)
-        await self._client.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -59,7 +52,7 @@ class Balancer:
         turn = next(self._turns)
         for number in range(len(self._origins)):
             origin = self._origins[(turn + number) % len(self._origins)]
-            relay = _Relay(request, body, receive, send)
+            relay = _Relay(request, body, receive, send, self._hear)
             try:
                 await relay.through(self._client, origin)
             except httpx2.ConnectError:
@@ -78,11 +71,12 @@ class Balancer:
 class _Relay:
     """One request and its answer, piece by piece, until one of both ends is gone; `begun`: the answer has."""
 
-    def __init__(self, request: Request, body: bytes, receive: Receive, send: Send) -> None:
+    def __init__(self, request: Request, body: bytes, receive: Receive, send: Send, hear: Hear) -> None:
         self._request = request
         self._body = body
         self._receive = receive
         self._send = send
+        self._hear = hear
         self.begun = False
 
     async def through(self, client: httpx2.AsyncClient, origin: str) -> None:
@@ -97,7 +91,7 @@ class _Relay:
             await asyncio.gather(answer, leaving, return_exceptions=True)
 
     async def _answer(self, client: httpx2.AsyncClient, origin: str) -> None:
-        url = f"{origin}{self._request.url.path}"
+        url = f"{origin}{self._request.url.path}?{self._request.url.query}".removesuffix("?")
         headers = [(name, value) for name, value in self._request.headers.items() if name not in _OF_CONNECTION]
         method = self._request.method
         async with client.stream(method, url, headers=headers, content=self._body or None) as reply:
@@ -105,6 +99,8 @@ class _Relay:
             self.begun = True
             await self._send({"type": "http.response.start", "status": reply.status_code, "headers": rest})
             async for piece in reply.aiter_raw():
+                for line in piece.splitlines():
+                    self._hear({}, line.removeprefix(b"data: "))
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             await self._send({"type": "http.response.body", "body": b""})
 

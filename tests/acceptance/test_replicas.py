@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from balancer import Balancer
+from balancer import balanced
 from mcp import Client, MCPError
 from ports import HOST, free_port
 from server import COMMAND, Server, soon
@@ -92,8 +92,8 @@ async def test_no_call_is_lost_when_a_replica_is_killed_and_comes_back_and_older
     variables = providers.environment() | {"VEL_TUTOR_DATABASE_URL": database_url, "VEL_TUTOR_STATELESS": "true"}
     async with AsyncExitStack() as stack:
         killed, other = [await stack.enter_async_context(Replica(tmp_path, variables)) for _ in range(2)]
-        balancer = await stack.enter_async_context(Balancer([killed.origin, other.origin]))
-        crowd = Crowd(f"{balancer.url}/mcp")
+        url, balancer = await stack.enter_async_context(balanced(killed.origin, other.origin))
+        crowd = Crowd(f"{url}/mcp")
         async with asyncio.timeout(LONGEST_SECONDS), asyncio.TaskGroup() as lanes:
             for era in ERAS * LANES:
                 lanes.create_task(crowd.lane(era))

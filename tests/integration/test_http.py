@@ -69,12 +69,14 @@ async def test_a_session_that_nobody_uses_is_forgotten() -> None:
 async def test_without_sessions_a_request_of_the_handshake_era_may_be_the_first_that_a_replica_hears() -> None:
     desk = Desk()
     of_another = {"mcp-session-id": "of another replica", "mcp-protocol-version": "2025-11-25"}
-    async with asking(make_app(make_server(desk), desk, "http", stateless=True)) as client, asyncio.timeout(5):
+    async with asking(make_app(make_server(desk, stateless=True), desk, "http")) as client, asyncio.timeout(5):
         greeted = await client.post("/mcp", json=HELLO)
         listed = await client.post("/mcp", json=LIST, headers=of_another)
         listening = await client.get("/mcp", headers=of_another)
 
     assert (greeted.status_code, greeted.headers.get("mcp-session-id")) == (200, None)
+    assert '"listChanged":true' not in greeted.text
+    assert '"subscribe":true' not in greeted.text
     assert (listed.status_code, "task_submit" in listed.text) == (200, True)
     assert listening.status_code == 405
 

@@ -103,11 +103,8 @@ def make_app(
     public_url: str | None = None,
     issuer: str | None = None,
     look_seconds: float = LOOK_SECONDS,
-    *,
-    stateless: bool = False,
 ) -> Starlette:
-    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request, and there are
-    none where it is `stateless`.
+    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
     which clients get one (`doors.oauth`), unless an outside `issuer` gives them; the tokens of open requests are looked
@@ -128,21 +125,21 @@ def make_app(
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
-    routes.append(_streamable_http(server, idle_seconds, stateless=stateless))
+    routes.append(_streamable_http(server, idle_seconds))
     from vel_tutor_mcp.doors.rest.api import make_rest
 
     return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
 
 
-def _streamable_http(server: Server, idle_seconds: float, *, stateless: bool) -> BaseRoute:
+def _streamable_http(server: Server, idle_seconds: float) -> BaseRoute:
     """Sessions are for handshake clients: who takes a call back, or listens, is known by them. Others need none."""
     app = server.streamable_http_app(
-        transport_security=_CHECKED, session_idle_timeout=idle_seconds, stateless_http=stateless
+        transport_security=_CHECKED, session_idle_timeout=idle_seconds, stateless_http=server.stateless
     )
     (route,) = app.routes
     assert isinstance(route, Route)
     # Without sessions nothing is ever said on a client's GET: refused, it keeps no connection open for that.
-    return Route(route.path, route.endpoint, methods=["POST"]) if stateless else route
+    return Route(route.path, route.endpoint, methods=["POST"]) if server.stateless else route
 
 
 async def _serve(settings: Settings, way: Way, tls: ssl.SSLContext | None, listener: socket.socket) -> None:
@@ -157,16 +154,9 @@ class _Door:
         desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
-        server = make_server(desk, log_level=settings.log_level)
+        server = make_server(desk, stateless=settings.stateless, log_level=settings.log_level)
         public_url = settings.public_url if way.auth else None
-        app = make_app(
-            server,
-            desk,
-            way.transport,
-            public_url=public_url,
-            issuer=settings.oidc_issuer,
-            stateless=settings.stateless,
-        )
+        app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         note = Notes(desk).take
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [], note)
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})

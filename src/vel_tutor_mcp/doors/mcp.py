@@ -39,15 +39,17 @@ _log = logging.getLogger(__name__)
 
 class Server(MCPServer[Desk]):
     """Publishes schemas in their smallest form, tools to whom they are for, and the user's templates as prompts; every
-    failure is one sentence.
+    failure is one sentence. A `stateless` one keeps no sessions over HTTP.
     """
 
-    def __init__(self, desk: Desk, **options: Any) -> None:
+    def __init__(self, desk: Desk, *, stateless: bool = False, **options: Any) -> None:
         super().__init__("vel-tutor-mcp", title="Vel Tutor", version=__version__, instructions=INSTRUCTIONS, **options)
         self._desk = desk
         self.needs: dict[str, Operation] = {}
+        self.stateless = stateless
         self.subscriptions = Subscriptions(desk)
-        self.subscriptions.serve(self._lowlevel_server)  # 2.3 has no public way to serve those of the handshake era
+        # 2.3 has no public way to serve those of the handshake era.
+        self.subscriptions.serve(self._lowlevel_server, sessions=not stateless)
 
     async def list_tools(self) -> list[PublishedTool]:
         published = [tool for tool in await super().list_tools() if self._desk.lets(self.needs[tool.name])]
