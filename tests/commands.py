@@ -1,10 +1,8 @@
 """Commands of the real command line as processes of their own: what they print, and how they end."""
 
-import asyncio
 import json
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,13 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from heard import note
+from processes import HEEDING_CTRL_C, Process, begin
 from server import WAIT_SECONDS, environment, soon
-
-# Ctrl-C is ignored by what a shell starts in the background, as a test run may be.
-HEEDING_CTRL_C = (
-    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "runpy.run_module('vel_tutor_mcp', run_name='__main__')"
-)
 
 
 @dataclass(frozen=True)
@@ -67,14 +60,7 @@ async def started(
     folder: Path, values: Mapping[str, str], *arguments: str, stderr: int = PIPE
 ) -> AsyncIterator[Command]:
     """A command with its home in the folder; killed where the context is left before it ended."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HEEDING_CTRL_C, *arguments),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=stderr,
-        cwd=folder,
-        env=environment(folder, values),
-    )
+    process = await begin([*HEEDING_CTRL_C, *arguments], folder, environment(folder, values), stderr=stderr)
     try:
         yield Command(process, arguments)
     finally:

@@ -13,6 +13,7 @@ import pytest
 from leaks import leaks
 from mcp import Client
 from postgresql import NoPostgresError, PostgresServer
+from processes import forking
 from stores import DATABASES, NewDatabase, copy_of, migrated
 from world import ERAS, Providers, connected, settings_for, simulated_providers, without_settings
 
@@ -39,7 +40,7 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_secret_comes_to_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing that this worker's tests were told or left behind has a secret in it that they planted."""
     folder = tmp_path_factory.getbasetemp()
-    with heard.keeping(folder / "heard"):
+    with heard.keeping(folder / "heard"), forking():
         yield
     found = leaks(folder)
     assert not found, "\n".join(found)

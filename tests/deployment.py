@@ -10,7 +10,8 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.sse import sse_client
-from server import COMMAND, Server, Transport, environment, serving, soon
+from processes import COMMAND
+from server import Server, Transport, environment, serving, soon
 from world import Era
 
 TRANSPORTS: tuple[Transport, ...] = ("stdio", "sse", "http")

@@ -85,13 +85,17 @@ class Services:
     runs: Runs
 
 
+def unheard(_: str) -> None:
+    """Nobody follows anything here."""
+
+
 def services_on(
     database: Database, settings: Settings, providers: Mapping[str, Provider] | None = None, **of_router: Any
 ) -> Services:
     """The services; without `providers` none is called, and the catalogue's of Groq are candidates."""
     engine = Noted()
     wire = ReadingWire(database, engine.executor)
-    hub, calls = Hub(wire.tell_news, cue=lambda _: None), Calls(wire)
+    hub, calls = Hub(wire.tell_news, unheard), Calls(wire)
     conductor = Conductor(hub, calls, engine.executor, Benches(settings.home / "plans"))
     tools = Tools(database, hub, CATALOG, PRICES, Health(), settings, engine.executor)
     routes = Routes(database, CATALOG, PRICES, tools.health, frozenset(providers or {"groq"}), allow_unpriced=False)
@@ -100,7 +104,7 @@ def services_on(
     lines = Lines(integrations_of(database, settings, CATALOG), CATALOG, router.forget, most_calls=10)
     answers = Answers(tools, engine, routes, router, calls, conductor, admission, lines)
     following = Following(hub, lambda: admission.closing)
-    tasks, workflows = Tasks(database, engine, admission, calls, conductor, following), Workflows(database)
+    tasks, workflows = Tasks(database, engine, admission, calls, conductor, following), Workflows(database, unheard)
     return Services(
         engine=engine,
         health=tools.health,

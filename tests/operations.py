@@ -77,6 +77,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "runs.list": lambda _: (),
     "runs.follow": lambda things: (things.run, 0),
     "runs.find": lambda things: (things.run, 0),
+    "runs.look": lambda things: (things.run,),
     "runs.stop": lambda things: (things.run,),
     "runs.asked": lambda things: (things.run, "ok"),
     "runs.cancel": lambda things: (things.run,),

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import re
-import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from heard import note
 from planted import key
+from processes import COMMAND, begin
 from wires import Message, SsePair, StreamableHttp
 
 import vel_tutor_mcp
@@ -22,12 +22,10 @@ from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.store.places import FILE_NAME
 
 WAIT_SECONDS = 40.0
-COMMAND = (sys.executable, "-m", "vel_tutor_mcp")
 
 Transport = Literal["stdio", "sse", "http"]
 
 _PROTOCOL = "2025-11-25"
-_LONGEST_LINE = 1 << 26
 # Windows starts no process without SYSTEMROOT, and knows the user by USERNAME.
 _INHERITED = ("PATH", "SYSTEMROOT", "USERNAME")
 _COVERAGE = ("COVERAGE_", "COV_CORE_")
@@ -95,6 +93,7 @@ class Server:
     Args:
         folder: holds its home, and an empty folder that it is started in; use the same again for a restart.
         values: environment variables beside those of `environment`.
+        anew: started by Python itself, with nothing loaded, as users do it.
     """
 
     def __init__(
@@ -104,7 +103,10 @@ class Server:
         command: Sequence[str] = COMMAND,
         cwd: Path | None = None,
         transport: Transport = "stdio",
+        *,
+        anew: bool = False,
     ) -> None:
+        self._anew = anew
         self.environment = environment(folder, values)
         self.home = Path(self.environment["VEL_TUTOR_HOME"])
         self.database = self.home / FILE_NAME
@@ -134,16 +136,7 @@ class Server:
     async def start(self) -> None:
         self._cwd.mkdir(exist_ok=True)
         self._address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            cwd=self._cwd,
-            env=self.environment,
-            limit=_LONGEST_LINE,
-        )
+        self._process = await begin(self._command, self._cwd, self.environment, anew=self._anew)
         self._readers = [asyncio.create_task(self._read_stdout()), asyncio.create_task(self._read_stderr())]
 
     async def connect(self) -> None:
@@ -236,7 +229,8 @@ class Server:
         if self._wire is not None:
             await self._wire.close()
         note(bytes(self.stdout) + bytes(self.stderr))
-        self._process._transport.close()  # type: ignore[attr-defined]  # else it is closed, with a warning, at some later time
+        if isinstance(self._process, asyncio.subprocess.Process):
+            self._process._transport.close()  # type: ignore[attr-defined]  # else it is closed, with a warning, at some later time
         return code
 
     @property

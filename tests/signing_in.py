@@ -14,8 +14,9 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from node_programs import Program, packages
+from processes import COMMAND
 from pydantic import AnyUrl, SecretStr
-from server import COMMAND, WAIT_SECONDS, Server, soon
+from server import WAIT_SECONDS, Server, soon
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.settings import Settings

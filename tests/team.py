@@ -10,7 +10,8 @@ from typing import Any
 import httpx2
 from people import Front, front
 from planted import PASSWORD
-from server import COMMAND, Server, soon
+from processes import COMMAND
+from server import Server, soon
 from stores import NewDatabase
 from world import Providers, settings_for, simulated_providers
 

@@ -6,7 +6,7 @@ from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, Wait, progress, tool
 from vel_tutor_mcp.doors.reply import task_replied
 
 
-@tool("Retry task", CALLS_OUT, Operation.TASK_CHANGE)
+@tool("Retry task", CALLS_OUT, Operation.TASK_CHANGE, lasting=True)
 async def task_retry(desk: Desk, ctx: Context, id: str, wait_seconds: Wait = 45) -> CallToolResult:
     """Run a failed or cancelled task again with a fresh route; what it has spent still counts against its budget."""
     app, me = await desk.enter()

@@ -10,7 +10,7 @@ from vel_tutor_mcp.doors.reply import task_replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Priority, TaskRequest, TaskType
 
 
-@tool("Submit task", CALLS_OUT, Operation.TASK_SUBMIT)
+@tool("Submit task", CALLS_OUT, Operation.TASK_SUBMIT, lasting=True)
 async def task_submit(
     desk: Desk,
     ctx: Context,

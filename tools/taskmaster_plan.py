@@ -9,7 +9,7 @@ from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, Wait, progress, tool
 from vel_tutor_mcp.doors.run_reply import run_replied
 
 
-@tool("Plan with Task Master", CALLS_OUT, Operation.TASKMASTER_PLAN)
+@tool("Plan with Task Master", CALLS_OUT, Operation.TASKMASTER_PLAN, lasting=True)
 async def taskmaster_plan(
     desk: Desk,
     ctx: Context,

@@ -10,7 +10,7 @@ from vel_tutor_mcp.doors.run_reply import run_replied
 from vel_tutor_mcp.taskmaster.wishes import Wishes
 
 
-@tool("Run Task Master tasks", CALLS_OUT, Operation.TASKMASTER_RUN)
+@tool("Run Task Master tasks", CALLS_OUT, Operation.TASKMASTER_RUN, lasting=True)
 async def taskmaster_run(
     desk: Desk,
     ctx: Context,

@@ -2,22 +2,13 @@ from typing import Annotated
 
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation
+from vel_tutor_mcp.doors.approvals import Decision, question
 from vel_tutor_mcp.doors.desk import WRITES, Desk, can_ask, tool
 from vel_tutor_mcp.doors.run_reply import run_replied, undecided
-from vel_tutor_mcp.services.reports import shortened
 from vel_tutor_mcp.workflows.model import How
-
-_QUESTION_SHOWN = 4000
-
-
-class Decision(BaseModel):
-    """A person's own decision."""
-
-    approve: bool = Field(title="Approve", description="yes to approve, no to reject")
-    comment: str = Field(default="", title="Comment", description="kept with the decision, and given to later steps")
 
 
 class NotAsked(Decision):
@@ -31,11 +22,7 @@ async def asked(ctx: Context[Desk], run: str, step: str) -> NotAsked | Elicit[De
     found, waiting = await app.runs.asked(me, run, step)
     if not can_ask(ctx):
         return NotAsked()
-    whole = (waiting.seen or {})["prompt"]
-    question = shortened(whole, _QUESTION_SHOWN)
-    if question != whole:
-        question += f"\n\n[cut: {len(whole):,} characters in all; the whole: vel-tutor-mcp run get {found.id}]"
-    return Elicit(f"The workflow {found.workflow_name} asks for your approval ({step}):\n\n{question}", Decision)
+    return Elicit(question(found, waiting), Decision)
 
 
 @tool("Decide approval", WRITES, Operation.RUN_CHANGE)

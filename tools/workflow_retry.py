@@ -8,7 +8,7 @@ from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, tool
 from vel_tutor_mcp.doors.run_reply import run_replied
 
 
-@tool("Retry from step", CALLS_OUT, Operation.RUN_CHANGE)
+@tool("Retry from step", CALLS_OUT, Operation.RUN_CHANGE, lasting=True)
 async def workflow_retry(
     desk: Desk, run: str, step: Annotated[str | None, Field(description="default: all that failed it")] = None
 ) -> CallToolResult:

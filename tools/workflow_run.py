@@ -10,7 +10,7 @@ from vel_tutor_mcp.doors.run_reply import run_replied
 from vel_tutor_mcp.workflows.model import RunRequest
 
 
-@tool("Run workflow", CALLS_OUT, Operation.RUN_START)
+@tool("Run workflow", CALLS_OUT, Operation.RUN_START, lasting=True)
 async def workflow_run(
     desk: Desk,
     ctx: Context,

@@ -201,7 +201,7 @@ class Prepared:
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         following = Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
-        workflows = Workflows(self.database)
+        workflows = Workflows(self.database, changes.cue)
         with self.database.translated():
             await self.engine.launch(answers.run, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)

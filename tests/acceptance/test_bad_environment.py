@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from deployment import Deployment
-from server import COMMAND, Server, ToolRefused, alone, environment, one_sentence, serving
+from processes import COMMAND
+from server import Server, ToolRefused, alone, environment, one_sentence, serving
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider

@@ -19,8 +19,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
 from people import Front, front
 from planted import PASSWORD
+from processes import COMMAND
 from pydantic import SecretStr
-from server import COMMAND, WAIT_SECONDS, Server, soon
+from server import WAIT_SECONDS, Server, soon
 from wires import ACCEPT
 from world import Era
 

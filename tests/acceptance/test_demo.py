@@ -8,17 +8,13 @@ from pathlib import Path
 
 import pytest
 from commands import run
+from processes import HEEDING_CTRL_C
 from world import Providers
 
 from vel_tutor_mcp.demo import story
 from vel_tutor_mcp.demo.stage import Stage
 
 SECONDS = 120
-# A shell lets what it runs in the background ignore Ctrl-C, and so would everything that is started from there.
-HEEDING_CTRL_C = (
-    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "runpy.run_module('vel_tutor_mcp', run_name='__main__')"
-)
 HEADLINES = (
     "1. A real MCP client starts the real server and lists its tools",
     "2. Create an agent",
@@ -41,7 +37,7 @@ def started_demo(folder: Path) -> "Iterator[subprocess.Popen[str]]":
     """The demo in a process of its own, among settings of a user's that it must not touch."""
     hostile = {"OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": "no URL", "VEL_TUTOR_NO_SUCH_SETTING": "1"}
     environment = os.environ | hostile | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
-    command = [sys.executable, "-c", HEEDING_CTRL_C, "demo"]
+    command = [*HEEDING_CTRL_C, "demo"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, encoding="utf-8") as demo:
         try:

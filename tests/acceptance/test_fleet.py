@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import psycopg
 import pytest
-from server import COMMAND, RequestRefused, Server, ServerGone, ToolRefused, serving, soon
+from processes import COMMAND
+from server import RequestRefused, Server, ServerGone, ToolRefused, serving, soon
 from world import Providers
 
 from vel_tutor_mcp.store import postgresql

@@ -13,7 +13,8 @@ import pytest
 from deployment import Deployment
 from mcp import Client
 from mcp.client.sse import sse_client
-from server import COMMAND, Server, Transport, alone, one_sentence, serving, soon
+from processes import COMMAND
+from server import Server, Transport, alone, one_sentence, serving, soon
 from wires import ACCEPT
 from world import Providers, simulated_providers
 

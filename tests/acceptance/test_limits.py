@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import COMMAND, Server, alone, serving, soon
+from processes import COMMAND
+from server import Server, alone, serving, soon
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider

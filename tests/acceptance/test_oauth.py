@@ -19,8 +19,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from people import Front, front
 from planted import PASSWORD
+from processes import COMMAND
 from pydantic import AnyUrl
-from server import COMMAND, WAIT_SECONDS, Server, soon
+from server import WAIT_SECONDS, Server, soon
 from signing_in import Memory
 
 from vel_tutor_mcp.app import open_app

@@ -15,7 +15,8 @@ import pytest
 from balancer import balanced
 from mcp import Client, MCPError
 from ports import HOST, free_port
-from server import COMMAND, Server, soon
+from processes import COMMAND
+from server import Server, soon
 from world import ERAS, Era, Providers
 
 pytestmark = pytest.mark.anyio

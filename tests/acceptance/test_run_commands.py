@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import HEEDING_CTRL_C, run
+from commands import run
+from processes import HEEDING_CTRL_C
 from server import alone, environment, one_sentence, serving, soon
 from world import Providers
 
@@ -38,7 +39,8 @@ async def at_terminal(folder: Path, variables: dict[str, str], typed: str, *argu
 
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HEEDING_CTRL_C, *arguments),
+        *HEEDING_CTRL_C,
+        *arguments,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

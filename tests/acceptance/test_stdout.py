@@ -27,7 +27,7 @@ ways_out = pytest.mark.parametrize("leave", WAYS_OUT.values(), ids=WAYS_OUT)
 async def test_nothing_but_messages_is_on_stdout(tmp_path: Path, providers: Providers, level: str) -> None:
     providers.openai.always = Fault(kind="status", status=401)
     providers.groq.tokens_per_second = 20
-    async with serving(tmp_path, providers.environment() | {"VEL_TUTOR_LOG_LEVEL": level}) as server:
+    async with serving(tmp_path, providers.environment() | {"VEL_TUTOR_LOG_LEVEL": level}, anew=True) as server:
         await server.call("agent_create", name="vain", config={"providers": ["openai"]})
         failed = await server.call("task_submit", prompt="Fail", agent="vain", wait_seconds=15)
         cancelled = await server.call("task_submit", prompt="Be cancelled", wait_seconds=0)
@@ -86,7 +86,7 @@ async def test_tasks_that_were_just_beginning_are_not_counted_as_crashed(tmp_pat
 
 @ways_out
 async def test_the_server_leaves_at_once_while_it_is_opening(tmp_path: Path, leave: Callable[[Server], None]) -> None:
-    async with serving(tmp_path, {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}) as server:
+    async with serving(tmp_path, {"VEL_TUTOR_LOG_LEVEL": "DEBUG"}, anew=True) as server:
         leave(server)
         assert await soon(server.ended(), 5) == 0
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from server import COMMAND, Server, alone, one_sentence, serving, soon
+from processes import COMMAND
+from server import Server, alone, one_sentence, serving, soon
 from world import Providers
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,16 @@ def published(era: Era) -> tuple[Published, ...]:
 def tool(name: str, era: Era = "auto") -> Published:
     (found,) = (tool for tool in published(era) if tool["name"] == name)
     return found
+
+
+def parts(schema: Published) -> Iterator[Any]:
+    """The schema, and each that stands in it: of a property, of a choice, of items, of a map's values."""
+    yield schema
+    within = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    within += [schema["items"]] if "items" in schema else []
+    within += [values] if isinstance(values := schema.get("additionalProperties"), dict) else []
+    for part in within:
+        yield from parts(part)
 
 
 def pretty(tool: Published) -> str:
@@ -159,3 +169,11 @@ def test_a_description_is_short_and_says_something(name: str) -> None:
 @pytest.mark.parametrize("name", TOOLS)
 def test_the_arguments_have_the_names_of_the_contract(name: str) -> None:
     assert " ".join(tool(name)["inputSchema"].get("properties", {})) == ARGUMENTS[name]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_schema_is_one_that_every_client_can_take(name: str) -> None:
+    """By the rules of the Inspector's `--strict`: each part says what it takes, in one type, and refers to no other."""
+    for part in parts(tool(name)["inputSchema"]):
+        assert "anyOf" in part or isinstance(part.get("type"), str), part
+        assert "$ref" not in part

@@ -24,6 +24,8 @@ PLACES = {
     "services/outside.py": 1,
     # Whether the tokens of open streams, of whomever, are still good.
     "services/access.py": 1,
+    # Whether something has changed of what anybody follows, and whether they may still see it.
+    "services/changes.py": 1,
     # Whose task it is that is to be run, recovered or begun; and what has expired, of whomever.
     "services/answers.py": 2,
     "services/care.py": 4,

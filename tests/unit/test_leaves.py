@@ -18,6 +18,7 @@ INSIDE = frozenset(
     f"vel_tutor_mcp.{name}"
     for name in (
         "auth.roles",
+        "doors.approvals",
         "doors.desk",
         "doors.reply",
         "doors.run_reply",
@@ -26,6 +27,7 @@ INSIDE = frozenset(
         "taskmaster.wishes",
         "workflows.model",
         "models",
+        "news",
         "errors",
         "leaves",
     )

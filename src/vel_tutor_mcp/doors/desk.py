@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.mcpserver import Context
-from mcp_types import ToolAnnotations
+from mcp_types import ClientCapabilities, ToolAnnotations
 from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation, may
@@ -37,11 +37,12 @@ _SMALLEST_STEP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ToolCard:
-    """How a tool is published, and to whom: those whose role has the operation."""
+    """How a tool is published, and to whom: those whose role has the operation. `lasting` ones begin a task or run."""
 
     title: str
     annotations: ToolAnnotations
     operation: Operation
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,11 @@ class PromptCard:
 Leaf = TypeVar("Leaf", bound=Callable[..., Awaitable[Any]])
 
 
-def tool(title: str, annotations: ToolAnnotations, operation: Operation) -> Callable[[Leaf], Leaf]:
+def tool(
+    title: str, annotations: ToolAnnotations, operation: Operation, *, lasting: bool = False
+) -> Callable[[Leaf], Leaf]:
     """Publish the function, whose docstring is the description that models read, to those who may do the operation."""
-    return _carded(ToolCard(title, annotations, operation))
+    return _carded(ToolCard(title, annotations, operation, lasting))
 
 
 def resource(
@@ -159,7 +162,10 @@ class Desk:
 
 def can_ask(ctx: Context[Any, Any]) -> bool:
     """Whether the client asks its user in forms; in the older protocol that was all that elicitation meant."""
-    capabilities = ctx.client_capabilities
+    return asks_in_forms(ctx.client_capabilities)
+
+
+def asks_in_forms(capabilities: ClientCapabilities | None) -> bool:
     asks = capabilities.elicitation if capabilities else None
     return asks is not None and (asks.form is not None or asks.url is None)
 

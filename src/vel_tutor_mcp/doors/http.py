@@ -39,6 +39,7 @@ from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.settings import Settings, parts_of
 
 Transport = Literal["sse", "http"]
+Make = Callable[..., Server]
 
 _PATHS: dict[Transport, str] = {"sse": "/sse", "http": "/mcp"}
 _NO_PORT = {
@@ -78,8 +79,10 @@ class Way:
         return "https" if self.certfile else "http"
 
 
-def serve(settings: Settings, way: Way) -> NoReturn:
+def serve(settings: Settings, way: Way, make: Make = make_server) -> NoReturn:
     """Serve whoever has a token or, with `auth` off, whoever can connect, until a signal comes.
+
+    `make` may put more on the server than the leaf folders hold.
 
     Raises:
         InputError: others than this machine's own programs could connect without a token.
@@ -92,7 +95,7 @@ def serve(settings: Settings, way: Way) -> NoReturn:
         )
     tls = _tls(way)
     listener = _listen(way.host, way.port)
-    process.run(settings, _serve(settings, way, tls, listener))
+    process.run(settings, _serve(settings, way, tls, listener, make))
 
 
 def make_app(
@@ -142,19 +145,19 @@ def _streamable_http(server: Server, idle_seconds: float) -> BaseRoute:
     return Route(route.path, route.endpoint, methods=["POST"]) if server.stateless else route
 
 
-async def _serve(settings: Settings, way: Way, tls: ssl.SSLContext | None, listener: socket.socket) -> None:
+async def _serve(settings: Settings, way: Way, tls: ssl.SSLContext | None, listener: socket.socket, make: Make) -> None:
     origin = f"{way.scheme}://{way.named}:{listener.getsockname()[1]}"
     if way.auth and settings.public_url != origin:
         process.say(f"tokens are good for {settings.public_url} (VEL_TUTOR_PUBLIC_URL)")
-    await _Door(settings, way, tls).serve(listener, f"{origin}{_PATHS[way.transport]}")
+    await _Door(settings, way, tls, make).serve(listener, f"{origin}{_PATHS[way.transport]}")
 
 
 class _Door:
-    def __init__(self, settings: Settings, way: Way, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, settings: Settings, way: Way, tls: ssl.SSLContext | None, make: Make) -> None:
         desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
-        server = make_server(desk, stateless=settings.stateless, log_level=settings.log_level)
+        server = make(desk, stateless=settings.stateless, log_level=settings.log_level)
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         note = Notes(desk).take

@@ -15,11 +15,11 @@ from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
-from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors import templates
 from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
 from vel_tutor_mcp.doors.subscriptions import Subscriptions
+from vel_tutor_mcp.doors.tasks_extension import TasksExtension
 from vel_tutor_mcp.errors import NotFound, VelError
 
 if TYPE_CHECKING:
@@ -43,16 +43,24 @@ class Server(MCPServer[Desk]):
     """
 
     def __init__(self, desk: Desk, *, stateless: bool = False, **options: Any) -> None:
-        super().__init__("vel-tutor-mcp", title="Vel Tutor", version=__version__, instructions=INSTRUCTIONS, **options)
+        self.cards: dict[str, ToolCard] = {}
+        handles = TasksExtension(desk, self.cards)
+        super().__init__(
+            "vel-tutor-mcp",
+            title="Vel Tutor",
+            version=__version__,
+            instructions=INSTRUCTIONS,
+            extensions=[handles],
+            **options,
+        )
         self._desk = desk
-        self.needs: dict[str, Operation] = {}
         self.stateless = stateless
-        self.subscriptions = Subscriptions(desk)
+        self.subscriptions = Subscriptions(desk, handles)
         # 2.3 has no public way to serve those of the handshake era.
         self.subscriptions.serve(self._lowlevel_server, sessions=not stateless)
 
     async def list_tools(self) -> list[PublishedTool]:
-        published = [tool for tool in await super().list_tools() if self._desk.lets(self.needs[tool.name])]
+        published = [tool for tool in await super().list_tools() if self._desk.lets(self.cards[tool.name].operation)]
         return [tool.model_copy(update={"input_schema": slim(tool.input_schema)}) for tool in published]
 
     async def list_prompts(self) -> list[Prompt]:
@@ -103,18 +111,26 @@ def make_server(desk: Desk, **options: Any) -> Server:
         yield desk  # the SDK comes by once per connection of the SSE pair, once per process otherwise
 
     server = Server(desk, lifespan=lifespan, **options)
-    for leaf in leaves.load("tools"):
-        _add_tool(server, leaf, desk)
-    for leaf in leaves.load("resources"):
-        _add_resource(server, leaf, desk)
-    for leaf in leaves.load("prompts"):
-        _add_prompt(server, leaf)
+    for folder in ("tools", "resources", "prompts"):
+        for leaf in leaves.load(folder):
+            publish(server, leaf, desk)
     return server
 
 
-def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
-    card: ToolCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.tool`
-    server.needs[leaf.__name__] = card.operation
+def publish(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
+    """Put the leaf on the server, as what its card says that it is."""
+    card: ToolCard | ResourceCard | PromptCard = leaf.card  # type: ignore[attr-defined]  # set by `desk`
+    match card:
+        case ToolCard():
+            _add_tool(server, leaf, card, desk)
+        case ResourceCard():
+            _add_resource(server, leaf, card, desk)
+        case PromptCard():
+            server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
+
+
+def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], card: ToolCard, desk: Desk) -> None:
+    server.cards[leaf.__name__] = card
     server.add_tool(
         _behind(desk, leaf),
         title=card.title,
@@ -124,20 +140,14 @@ def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -
     )
 
 
-def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> None:
-    card: ResourceCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.resource`
+def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], card: ResourceCard, desk: Desk) -> None:
     description = " ".join((leaf.__doc__ or "").split())
-    publish = server.resource(
+    take = server.resource(
         card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
     )
-    publish(_readable(_behind(desk, leaf)))
+    take(_readable(_behind(desk, leaf)))
     if card.follows is not None:
         server.subscriptions.offer(card.uri, card.follows)
-
-
-def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]]) -> None:
-    card: PromptCard = leaf.card  # type: ignore[attr-defined]  # set by `desk.prompt`
-    server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
 
 
 def _behind(desk: Desk, leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -8,7 +8,7 @@ until it has left, so a client that does not read costs no more than what it sub
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
@@ -28,6 +28,7 @@ from mcp_types import (
     EmptyResult,
     NotificationParams,
     ServerCapabilities,
+    ServerNotification,
     SubscribeRequestParams,
     SubscriptionFilter,
     SubscriptionsAcknowledgedNotification,
@@ -39,6 +40,7 @@ from mcp_types import (
 
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
+from vel_tutor_mcp.doors.tasks_extension import HandleChanged, TasksExtension, handles_in
 from vel_tutor_mcp.errors import NotFound, VelError
 from vel_tutor_mcp.news import Kind
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from vel_tutor_mcp.services.changes import Changes, End, Tell
 
 Asked = ServerRequestContext[Any, Any]
+Event = ServerEvent | HandleChanged
 
 _STATE = "vel_tutor_mcp.subscriptions"
 
@@ -53,8 +56,9 @@ _STATE = "vel_tutor_mcp.subscriptions"
 class Subscriptions:
     """What a server's clients subscribe to; all of it ends with the connection, or with the stream."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, handles: TasksExtension) -> None:
         self._desk = desk
+        self._handles = handles
         self._offered: list[tuple[UriTemplate, Kind]] = []
 
     def offer(self, uri: str, kind: Kind) -> None:
@@ -76,35 +80,40 @@ class Subscriptions:
         """The stream of one client, until it goes."""
         outbox, meta = _Outbox(), {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         with ExitStack() as ends:
-            honored = await self._honored(params.notifications, outbox, ends)
+            honored = await self._honored(ctx, params.notifications, outbox, ends)
             told = SubscriptionsAcknowledgedNotificationParams(notifications=honored, _meta=meta)
             await ctx.session.send_notification(
                 SubscriptionsAcknowledgedNotification(params=told), related_request_id=ctx.request_id
             )
             async for event in outbox:
-                await ctx.session.send_notification(
-                    event_to_notification(event, meta), related_request_id=ctx.request_id
-                )
+                notification = await self._notification(ctx, event, meta)
+                await ctx.session.send_notification(notification, related_request_id=ctx.request_id)
         return SubscriptionsListenResult(_meta=meta)
 
-    async def _honored(self, asked: SubscriptionFilter, outbox: "_Outbox", ends: ExitStack) -> SubscriptionFilter:
+    async def _honored(
+        self, ctx: Asked, asked: SubscriptionFilter, outbox: "_Outbox", ends: ExitStack
+    ) -> SubscriptionFilter:
         """What of it will be told: not what they may not see. Where that leaves nothing, it is refused."""
-        uris, refused = [], None
-        for uri in dict.fromkeys(asked.resource_subscriptions or ()):
+        events: list[Event] = [ResourceUpdated(uri) for uri in dict.fromkeys(asked.resource_subscriptions or ())]
+        events += handles_in(ctx, asked)
+        events += [PromptsListChanged()] if asked.prompts_list_changed else []
+        followed, refused = list[Event](), None
+        for event in events:
             try:
-                ends.callback(await self._follow(ResourceUpdated(uri), outbox))
+                ends.callback(await self._follow(event, outbox))
             except MCPError as problem:
                 if problem.code != INVALID_PARAMS:
                     raise
                 refused = problem
             else:
-                uris.append(uri)
-        if asked.prompts_list_changed:
-            ends.callback(await self._follow(PromptsListChanged(), outbox))
-        elif refused and not uris:
+                followed.append(event)
+        if refused and not followed:
             raise refused
+        handles = [event.handle for event in followed if isinstance(event, HandleChanged)]
         return SubscriptionFilter(
-            prompts_list_changed=asked.prompts_list_changed or None, resource_subscriptions=uris or None
+            prompts_list_changed=asked.prompts_list_changed or None,
+            resource_subscriptions=[event.uri for event in followed if isinstance(event, ResourceUpdated)] or None,
+            **({"taskIds": handles} if handles else {}),
         )
 
     async def _subscribe(self, ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
@@ -123,7 +132,12 @@ class Subscriptions:
         except MCPError:  # nobody asked for it: prompts are then as they were at the last look
             return
 
-    async def _follow(self, event: ServerEvent, outbox: "_Outbox") -> "End":
+    async def _notification(self, ctx: Asked, event: Event, meta: dict[str, Any]) -> ServerNotification:
+        if isinstance(event, HandleChanged):  # the SDK knows no notifications of extensions, but sends them
+            return cast("ServerNotification", await self._handles.notification(ctx, event, meta))
+        return event_to_notification(event, meta)
+
+    async def _follow(self, event: Event, outbox: "_Outbox") -> "End":
         """Have the event put into the box whenever it happens.
 
         Raises:
@@ -133,6 +147,8 @@ class Subscriptions:
             app, me = await self._desk.enter()
             if isinstance(event, PromptsListChanged):
                 return await app.changes.templates(me, lambda: outbox.put(event))
+            if isinstance(event, HandleChanged):
+                return await self._handles.follow(event.handle, lambda: outbox.put(event))
             assert isinstance(event, ResourceUpdated)
             kind, thing_id = self._thing(event.uri)
             return await _ways(app.changes)[kind](me, thing_id, lambda: outbox.put(event))
@@ -184,17 +200,17 @@ class _Outbox:
     """Events on their way to one client, each once however often it happens before it has left."""
 
     def __init__(self) -> None:
-        self._waiting: dict[ServerEvent, None] = {}
+        self._waiting: dict[Event, None] = {}
         self._filled = asyncio.Event()
 
-    def put(self, event: ServerEvent) -> None:
+    def put(self, event: Event) -> None:
         self._waiting[event] = None
         self._filled.set()
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> ServerEvent:
+    async def __anext__(self) -> Event:
         await self._filled.wait()
         event = next(iter(self._waiting))
         del self._waiting[event]
@@ -209,7 +225,7 @@ class _Session:
     def __init__(self, session: ServerSession) -> None:
         self.outbox = _Outbox()
         self._session = session
-        self._ends: dict[ServerEvent, End] = {}
+        self._ends: dict[Event, End] = {}
         self._sending = asyncio.create_task(self._send())
 
     @classmethod
@@ -222,12 +238,12 @@ class _Session:
         found: _Session = connection.state[_STATE]
         return found
 
-    def add(self, event: ServerEvent, end: "End") -> None:
+    def add(self, event: Event, end: "End") -> None:
         """Tell of the event, once however often it was asked for, until it is ended."""
         self.end(event)
         self._ends[event] = end
 
-    def end(self, event: ServerEvent) -> None:
+    def end(self, event: Event) -> None:
         if event in self._ends:
             self._ends.pop(event)()
 

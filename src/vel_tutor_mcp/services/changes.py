@@ -81,7 +81,7 @@ class Changes:
         return len(self._followed)
 
     def cue(self, thing_id: str) -> None:
-        """There may be something new of this task or run: look soon."""
+        """There may be something new of this task or run, or in this person's lists: look soon."""
         cued = {subject for kind in Kind if (subject := _Subject(kind, thing_id)) in self._followed}
         if cued:
             self._cued |= cued

@@ -169,6 +169,19 @@ class Runs:
             "workflow_get without an id."
         )
 
+    @allows(Operation.RUN_READ)
+    async def look(self, principal: Principal, thing_id: str) -> Told | ToldRun:
+        """The task or the run of this id.
+
+        Raises:
+            NotFound: there is neither that the principal may see.
+        """
+        with suppress(NotFound):
+            return await self._tasks.tell(principal, thing_id)
+        with suppress(NotFound):
+            return await self.tell(principal, thing_id)
+        raise _neither()
+
     @allows(Operation.RUN_CHANGE)
     async def stop(self, principal: Principal, thing_id: str) -> Told | ToldRun:
         """Cancel the task or the run of this id; see `Tasks.cancel` and `cancel`.
@@ -180,9 +193,7 @@ class Runs:
             return await self._tasks.cancel(principal, thing_id)
         with suppress(NotFound):
             return await self.cancel(principal, thing_id)
-        raise NotFound(
-            "There is no such task or run; nothing of yours has this id; see task_list, or workflow_get for runs."
-        )
+        raise _neither()
 
     @allows(Operation.RUN_READ)
     @unbroken
@@ -287,6 +298,12 @@ class Runs:
         """Approvals alone ask no model."""
         if not all(isinstance(step, ApprovalStep) for step in graph.steps.values()):
             await self._admission.refuse_without_providers(tx, owner_id)
+
+
+def _neither() -> NotFound:
+    return NotFound(
+        "There is no such task or run; nothing of yours has this id; see task_list, or workflow_get for runs."
+    )
 
 
 def _check_approval(graph: Graph, step_id: str) -> None:

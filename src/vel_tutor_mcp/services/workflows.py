@@ -1,5 +1,6 @@
 """Workflows: saved with every version kept, checked before they are, and offered as templates."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -28,10 +29,11 @@ _OF_RUN = "run"
 
 
 class Workflows:
-    """What the product does with workflows, for every door."""
+    """What the product does with workflows, for every door; `cue` is told whose have changed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cue: Callable[[str], None]) -> None:
         self._database = database
+        self._cue = cue
 
     @allows(Operation.WORKFLOW_WRITE)
     @unbroken
@@ -51,6 +53,7 @@ class Workflows:
             await _check_agents(tx, principal, graph)
             workflow = await save(tx, principal, name, definition, graph)
             versions = await workflows.versions(tx, workflow.id)
+        self._cue(principal.user_id)
         return ToldWorkflow(workflow=workflow, definition=definition, graph=graph, versions=versions)
 
     @allows(Operation.WORKFLOW_READ)
