@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
 
-.PHONY: setup demo test test-clients coverage check audit sbom bench soak lock clean
+.PHONY: setup demo test test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
 setup: $(READY)
 
@@ -51,6 +51,24 @@ audit: $(READY)
 # At a release: the bill of materials (CycloneDX) of what users install.
 sbom: $(READY)
 	$(BIN)/python .ci/dependencies.py sbom dist/sbom.cdx.json
+
+# At a release: what desktop clients install with a click (MCPB), packed and checked by the official tool, which npm brings.
+bundle: $(READY)
+	PYTHONPATH=tests $(BIN)/python .ci/bundle.py dist
+
+# At a release, of what is not run here (docs/platforms.md): types as each Python and system has them, and a wheel for it
+# of every locked package. macOS is Apple's silicon.
+platforms: $(READY)
+	for version in 3.11 3.12 3.13 3.14; do \
+	  for system in linux aarch64-unknown-linux-gnu macos windows; do \
+	    $(BIN)/uv pip install --quiet --dry-run --no-deps --only-binary :all: --target $(VENV)/none \
+	      --python-version $$version --python-platform $$system --requirement requirements.lock || exit 1; \
+	  done; \
+	  for system in linux darwin win32; do \
+	    $(BIN)/mypy --python-version $$version --platform $$system --cache-dir .mypy_cache/$$system \
+	      src tools resources migrations || exit 1; \
+	  done; \
+	done
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

@@ -16,7 +16,8 @@ _NO_PROVIDER = "http://127.0.0.1:9/v1"
 async def results(_: float) -> list[Result]:
     with (
         TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        StdioServer(OURS, environment(Path(folder), _NO_PROVIDER)) as server,
+        # Where node is, the tools that need Task Master are listed too.
+        StdioServer(OURS, environment(Path(folder), _NO_PROVIDER, VEL_TUTOR_TASK_MASTER_COMMAND="node")) as server,
     ):
         server.initialize()
         listed = server.request("tools/list", {})

@@ -5,7 +5,7 @@ from pydantic import Field
 from vel_tutor_mcp.doors.desk import prompt
 
 
-@prompt("Delegate to agents")
+@prompt("Delegate to agents", "agent_list", "agent_create", "route_explain", "task_submit", "task_get")
 async def delegate(goal: Annotated[str, Field(description="what is to be reached")]) -> str:
     """Split a goal into tasks, give each to a fitting agent, and put the answers together."""
     return (

@@ -5,7 +5,7 @@ from pydantic import Field
 from vel_tutor_mcp.doors.desk import prompt
 
 
-@prompt("Review the audit trail")
+@prompt("Review the audit trail", "audit_verify", "audit_search", "usage_report")
 async def review_audit(since: Annotated[str, Field(description="ISO 8601, such as 2026-11-23")] = "") -> str:
     """Go through the audit trail and report what stands out."""
     span = f" since {since}" if since else " of the last day"

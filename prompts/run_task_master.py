@@ -2,10 +2,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from vel_tutor_mcp.doors.completion import project_paths
 from vel_tutor_mcp.doors.desk import prompt
 
 
-@prompt("Run a Task Master project")
+@prompt("Run a Task Master project", "taskmaster_list", "taskmaster_run", "workflow_get", project=project_paths)
 async def run_task_master(
     project: Annotated[str, Field(description="absolute path")],
     tag: Annotated[str, Field(description="the current one if left out")] = "",

@@ -1,9 +1,10 @@
+from vel_tutor_mcp.doors.completion import topics
 from vel_tutor_mcp.doors.desk import Desk, resource
 from vel_tutor_mcp.errors import NotFound
 from vel_tutor_mcp.leaves import folder
 
 
-@resource("guide://{topic}", "Guide", mime_type="text/markdown")
+@resource("guide://{topic}", "Guide", mime_type="text/markdown", topic=topics)
 async def guide(_: Desk, topic: str) -> str:
     """How to use this server. Topics: start, agents, tasks, workflows, routing, money, errors."""
     pages = {page.stem: page for page in (folder("resources") / "guide").glob("*.md")}

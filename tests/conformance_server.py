@@ -11,9 +11,6 @@ import conformance_questions
 import conformance_tasks
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
-    CompleteRequestParams,
-    CompleteResult,
-    Completion,
     EmptyResult,
     RequestParams,
     Result,
@@ -29,7 +26,6 @@ LEAVES: tuple[ModuleType, ...] = (conformance_fixtures, conformance_questions, c
 # What clients of a handshake may ask for, with an answer for where the product has none.
 NOTHING: dict[str, tuple[type[RequestParams], Result]] = {
     "logging/setLevel": (SetLevelRequestParams, EmptyResult()),
-    "completion/complete": (CompleteRequestParams, CompleteResult(completion=Completion(values=[]))),
 }
 
 

@@ -14,12 +14,14 @@ from leaks import leaks
 from mcp import Client
 from postgresql import NoPostgresError, PostgresServer
 from processes import forking
-from stores import DATABASES, NewDatabase, copy_of, migrated
+from stores import DATABASES, NewDatabase, copy_into, copy_of, migrate
 from world import ERAS, Providers, connected, settings_for, simulated_providers, without_settings
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store.places import FILE_NAME, database_at
+from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 # How long an example takes tells of the machine's load.
 hypothesis.settings.register_profile("here", deadline=None)
@@ -74,8 +76,17 @@ def database_url(new_database: NewDatabase) -> Iterator[str | None]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / FILE_NAME
+    migrate(SqliteDatabase(file))
+    return file
+
+
 @pytest.fixture
-def settings(tmp_path: Path, providers: Providers, database_url: str | None) -> Settings:
+def settings(tmp_path: Path, providers: Providers, database_url: str | None, migrated_file: Path) -> Settings:
+    if database_url is None:
+        copy_into(tmp_path / "home", migrated_file)
     return settings_for(providers, tmp_path / "home", database_url=database_url)
 
 
@@ -119,7 +130,9 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def migrated_postgres_url(postgres: PostgresServer) -> str:
-    return migrated(postgres)
+    url = postgres.new_database()
+    migrate(database_at(url))
+    return url
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """The databases that the product runs on, new for a test: a file in its home, or a PostgreSQL that has its tables."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import sqlalchemy as sa
 from postgresql import PostgresServer
@@ -11,7 +13,7 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
-from vel_tutor_mcp.store.places import database_at
+from vel_tutor_mcp.store.places import FILE_NAME
 from vel_tutor_mcp.store.tables import metadata
 
 DATABASES = ("sqlite", "postgresql")
@@ -20,15 +22,18 @@ NewDatabase = Callable[[], AbstractContextManager[str | None]]
 """Makes a database that lasts as long as the context; its URL, None for the file in the product's home."""
 
 
-def migrated(server: PostgresServer) -> str:
-    """The URL of a database that has all tables, the engine's too, and no rows: others are made as copies of it."""
-    url = server.new_database()
-    database = database_at(url)
+def migrate(database: Database) -> None:
+    """Make all tables, the engine's too, and no rows: other databases are made as copies of it."""
     engine = DbosEngine(database, lease_on(database))
     schema.prepare(database, engine.migrate)
     engine._system.dispose()
     asyncio.run(database.close())
-    return url
+
+
+def copy_into(home: Path, template: Path) -> None:
+    """A new home with a copy of the file."""
+    home.mkdir(mode=0o700)
+    shutil.copy(template, home / FILE_NAME)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from stores import NewDatabase
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.doors.desk import Desk
-from vel_tutor_mcp.doors.mcp import make_server
+from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.settings import Settings
 
@@ -86,7 +86,19 @@ def start_afresh(app: App, providers: Providers) -> None:
 @asynccontextmanager
 async def connected(app: App, era: Era, **options: Any) -> AsyncIterator[Client]:
     """An in-memory client of the real server; `era` is `legacy` (handshake) or `auto` (stateless)."""
-    desk = Desk()
-    desk.opened(app)
-    async with Client(make_server(desk), mode=era, **options) as client:
+    async with Client(served(app), mode=era, **options) as client:
         yield client
+
+
+def served(app: App) -> Server:
+    """The server of the product that is open: made for its first client, for that takes a tenth of a second."""
+    if _Served.app is not app:
+        desk = Desk()
+        desk.opened(app)
+        _Served.app, _Served.server = app, make_server(desk)
+    return _Served.server
+
+
+class _Served:
+    app: App | None = None
+    server: Server

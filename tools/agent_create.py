@@ -17,7 +17,9 @@ async def agent_create(
     type: AgentType = AgentType.MCP_ORCHESTRATOR,
     config: AgentConfig | None = None,
 ) -> CallToolResult:
-    """Save a named agent: its instructions, and how its tasks are routed, limited and answered. Returns its id."""
+    """Save a named agent: its instructions, and how its tasks are routed, limited and answered. Returns it with its id.
+    Not needed for single tasks: the agent `default` is there.
+    """
     app, me = await desk.enter()
     agent = await app.agents.create(me, name, type, config or AgentConfig())
     return replied(f"Created the agent {agent.name} ({agent.id}).", shown_agent(agent))

@@ -13,4 +13,4 @@ async def agent_get(desk: Desk, agent: NameRef) -> CallToolResult:
     found, versions = await app.agents.get(me, agent)
     shown = [{"version": version, "created_at": moment(at)} for version, at in versions.items()]
     text = f"{found.name} is {found.status.value}, version {found.version}: {found.config.model_dump_json()}"
-    return replied(text, shown_agent(found) | {"versions": shown})
+    return replied(text, shown_agent(found) | {"versions": shown}, f"agent://{found.id}")

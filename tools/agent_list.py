@@ -11,7 +11,7 @@ from vel_tutor_mcp.services.reports import shown_agent
 async def agent_list(
     desk: Desk, status: AgentStatus | None = None, limit: Limit = 20, cursor: str | None = None
 ) -> CallToolResult:
-    """List your agents with their configuration, newest first."""
+    """List your agents, newest first, with id, name, status and configuration."""
     app, me = await desk.enter()
     page = await app.agents.list(me, status=status, limit=limit, cursor=cursor)
     return listed("agents", page, shown_agent, _line)

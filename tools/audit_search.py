@@ -16,14 +16,14 @@ Moment = Annotated[str | None, Field(max_length=40, description="ISO 8601")]
 async def audit_search(
     desk: Desk,
     action: Annotated[str | None, Field(max_length=50, description="such as task_submitted")] = None,
-    principal: str | None = None,
+    principal: Annotated[str | None, Field(description="name of who did it")] = None,
     subject: Annotated[str | None, Field(max_length=200, description="such as task:<id>")] = None,
     since: Moment = None,
     until: Moment = None,
     limit: Limit = 20,
     cursor: str | None = None,
 ) -> CallToolResult:
-    """Search the audit trail, newest first: who did what to what, and when."""
+    """Search the audit trail, newest first: who did what to what, and when. For costs use usage_report."""
     app, me = await desk.enter()
     page = await app.audit.search(
         me,

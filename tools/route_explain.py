@@ -18,7 +18,9 @@ async def route_explain(
     task_type: TaskType | None = None,
     policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
 ) -> CallToolResult:
-    """Which model would answer, which would take over, why, and at what cost and wait. Free; calls nobody."""
+    """Which model would answer, which would take over, why, and at what cost (US dollars) and wait. Free; calls
+    nobody.
+    """
     app, me = await desk.enter()
     decision = await app.routes.explain(me, prompt, agent, task_type, Policy(policy) if policy else None)
     order = " -> ".join(candidate.name for candidate in decision.candidates) or "no model can take this"

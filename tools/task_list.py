@@ -21,7 +21,7 @@ async def task_list(
     limit: Limit = 20,
     cursor: str | None = None,
 ) -> CallToolResult:
-    """List your tasks in short form, newest first."""
+    """List your tasks, newest first, in short form: id, status, agent, prompt, model. Answers and costs: task_get."""
     app, me = await desk.enter()
     page = await app.tasks.list(me, status=status, agent=agent, query=query, limit=limit, cursor=cursor)
     return listed("tasks", page, short_task, _line)

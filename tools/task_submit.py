@@ -1,11 +1,11 @@
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, progress, tool
+from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, tool
+from vel_tutor_mcp.doors.progress import progress
 from vel_tutor_mcp.doors.reply import task_replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Priority, TaskRequest, TaskType
 
@@ -13,7 +13,6 @@ from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Priority, TaskRequest, T
 @tool("Submit task", CALLS_OUT, Operation.TASK_SUBMIT, lasting=True)
 async def task_submit(
     desk: Desk,
-    ctx: Context,
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)],
     agent: NameRef = "default",
     task_type: Annotated[TaskType | None, Field(description="inferred if left out")] = None,
@@ -41,4 +40,4 @@ async def task_submit(
         idempotency_key=idempotency_key,
     )
     task = await app.tasks.submit(me, request)
-    return task_replied(await app.tasks.follow(me, task.id, wait_seconds, progress(ctx)))
+    return task_replied(await app.tasks.follow(me, task.id, wait_seconds, progress()))

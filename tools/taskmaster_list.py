@@ -12,7 +12,7 @@ from vel_tutor_mcp.doors.reply import items_listed
 async def taskmaster_list(
     desk: Desk,
     project: Annotated[str, Field(description="absolute path")],
-    tag: str | None = None,
+    tag: Annotated[str | None, Field(description="default: the current one")] = None,
     limit: Limit = 20,
     cursor: str | None = None,
 ) -> CallToolResult:

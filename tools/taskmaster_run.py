@@ -1,11 +1,11 @@
 from typing import Annotated
 
-from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, progress, tool
+from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, tool
+from vel_tutor_mcp.doors.progress import progress
 from vel_tutor_mcp.doors.run_reply import run_replied
 from vel_tutor_mcp.taskmaster.wishes import Wishes
 
@@ -13,11 +13,10 @@ from vel_tutor_mcp.taskmaster.wishes import Wishes
 @tool("Run Task Master tasks", CALLS_OUT, Operation.TASKMASTER_RUN, lasting=True)
 async def taskmaster_run(
     desk: Desk,
-    ctx: Context,
     project: Annotated[str, Field(description="absolute path")],
     ids: Annotated[list[str] | None, Field(description="default: the next ready one")] = None,
     all_ready: bool = False,
-    tag: str | None = None,
+    tag: Annotated[str | None, Field(description="default: the current one")] = None,
     agent: NameRef = "default",
     review_agent: NameRef | None = None,
     max_cost_usd: Annotated[float | None, Field(gt=0, description="hard limit, all tasks together")] = None,
@@ -29,4 +28,4 @@ async def taskmaster_run(
     app, me = await desk.enter()
     wishes = Wishes(ids=ids, all_ready=all_ready, tag=tag, agent=agent, review_agent=review_agent)
     run = await app.projects.start(me, project, wishes, max_cost_usd)
-    return run_replied(await app.runs.follow(me, run.id, wait_seconds, progress(ctx)))
+    return run_replied(await app.runs.follow(me, run.id, wait_seconds, progress()))

@@ -1,8 +1,8 @@
-from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.doors.desk import READS, Desk, Limit, NameRef, Wait, progress, tool
+from vel_tutor_mcp.doors.desk import READS, Desk, Limit, NameRef, Wait, tool
+from vel_tutor_mcp.doors.progress import progress
 from vel_tutor_mcp.doors.run_reply import found_replied, runs_listed
 
 _NAMED = 100
@@ -11,7 +11,6 @@ _NAMED = 100
 @tool("Get workflow or run", READS, Operation.RUN_READ)
 async def workflow_get(
     desk: Desk,
-    ctx: Context,
     id: NameRef | None = None,
     limit: Limit = 20,
     cursor: str | None = None,
@@ -24,4 +23,4 @@ async def workflow_get(
     if id is None:
         runs = await app.runs.list(me, limit=limit, cursor=cursor)
         return runs_listed(await app.workflows.list(me, limit=_NAMED), runs)
-    return found_replied(await app.runs.find(me, id, wait_seconds, progress(ctx)))
+    return found_replied(await app.runs.find(me, id, wait_seconds, progress()))

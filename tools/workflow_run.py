@@ -1,11 +1,11 @@
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, progress, tool
+from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, Wait, tool
+from vel_tutor_mcp.doors.progress import progress
 from vel_tutor_mcp.doors.run_reply import run_replied
 from vel_tutor_mcp.workflows.model import RunRequest
 
@@ -13,9 +13,8 @@ from vel_tutor_mcp.workflows.model import RunRequest
 @tool("Run workflow", CALLS_OUT, Operation.RUN_START, lasting=True)
 async def workflow_run(
     desk: Desk,
-    ctx: Context,
     workflow: NameRef,
-    inputs: dict[str, Any] | None = None,
+    inputs: Annotated[dict[str, Any] | None, Field(description="as its schema says; see workflow_get")] = None,
     max_cost_usd: Annotated[float | None, Field(gt=0, description="hard limit, all steps together")] = None,
     idempotency_key: Annotated[str | None, Field(max_length=200)] = None,
     wait_seconds: Wait = 45,
@@ -28,4 +27,4 @@ async def workflow_run(
         workflow=workflow, inputs=inputs or {}, max_cost_usd=max_cost_usd, idempotency_key=idempotency_key
     )
     run = await app.runs.start(me, request)
-    return run_replied(await app.runs.follow(me, run.id, wait_seconds, progress(ctx)))
+    return run_replied(await app.runs.follow(me, run.id, wait_seconds, progress()))

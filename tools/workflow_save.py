@@ -15,7 +15,7 @@ async def workflow_save(
     definition: Annotated[dict[str, Any], Field(description="see guide://workflows")],
 ) -> CallToolResult:
     """Save a new version of a workflow: steps with needs, conditions, approvals and maps. Faults are named with their
-    place, and nothing faulty is stored.
+    place, and nothing faulty is stored. A single prompt needs none: task_submit.
     """
     app, me = await desk.enter()
     return workflow_replied(await app.workflows.save(me, name, definition))

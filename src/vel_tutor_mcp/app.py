@@ -46,6 +46,7 @@ from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.changes import Changes
+from vel_tutor_mcp.services.completions import Completions
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.documents import fetch_document
@@ -111,6 +112,7 @@ class App:
     audit: Audit
     projects: Projects
     plans: Plans
+    completions: Completions
     streams: Streams
     changes: Changes
     rates: Rates
@@ -229,6 +231,7 @@ class Prepared:
             audit=audit,
             projects=Projects(self.database, known, children, workflows, runs),
             plans=Plans(self.database, runs, children),
+            completions=Completions(self.database, known),
             streams=Streams(self.database, hub, lambda: admission.closing),
             changes=changes,
             rates=Rates(self.database, self.settings),

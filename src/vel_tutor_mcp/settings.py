@@ -17,6 +17,7 @@ from vel_tutor_mcp.models import LONGEST_ISSUER, MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 TASK_MASTER = "task-master-mcp"
+TOOLSETS = ("agents", "tasks", "workflows", "routing", "audit", "taskmaster")
 _CATALOG = "catalog"
 _KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _PRIVATE_WAY = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/\S*)?"
@@ -88,6 +89,8 @@ class Settings(BaseSettings):
     trusted_proxies: str = ""
     stateless: bool = False
     private_networks: str = ""
+    toolsets: str = ""
+    read_only: bool = False
     history_days: Annotated[int, Field(ge=1)] = 30
     secret_key: SecretStr | None = None
     task_master_command: str = TASK_MASTER
@@ -126,6 +129,13 @@ class Settings(BaseSettings):
     def _are_hosts(cls, names: str) -> str:
         if not all(re.fullmatch(r"[^\s/:*]+|\[[0-9a-fA-F:.]+\]", name) for name in parts_of(names)):
             raise ValueError("must be names of hosts with commas between, without scheme, port and path")
+        return names.lower()
+
+    @field_validator("toolsets")
+    @classmethod
+    def _are_toolsets(cls, names: str) -> str:
+        if not set(parts_of(names.lower())) <= set(TOOLSETS):
+            raise ValueError(f"must be names with commas between, out of {', '.join(TOOLSETS)}")
         return names.lower()
 
     @field_validator("trusted_proxies", "private_networks")

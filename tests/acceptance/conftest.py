@@ -8,7 +8,7 @@ from browser import chromium
 from deployment import PLACES, Deployment
 from node_programs import had, packages
 from playwright.async_api import Browser
-from postgresql import PostgresServer
+from stores import copy_into, copy_of
 
 
 @pytest.fixture(params=PLACES, ids="-".join)
@@ -26,12 +26,12 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def _deployment(request: pytest.FixtureRequest, folder: Path) -> Iterator[Deployment]:
     transport, database = request.param
     if database == "sqlite":
+        copy_into(folder / "home", request.getfixturevalue("migrated_file"))
         yield Deployment(transport, database, folder, {})
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    url = server.new_database()
-    yield Deployment(transport, database, folder, {"VEL_TUTOR_DATABASE_URL": url})
-    server.drop(url)
+    template, server = request.getfixturevalue("migrated_postgres_url"), request.getfixturevalue("postgres")
+    with copy_of(template, server) as url:
+        yield Deployment(transport, database, folder, {"VEL_TUTOR_DATABASE_URL": url})
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What a user installs: the wheel made from the sdist, in a venv of its own, far from the checkout."""
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -9,19 +8,21 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from server import alone, environment, serving
+from bare import VALUES, bare, nameless, read_only
+from server import Server, alone, environment, one_sentence, serving
 from world import Providers
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
 LEAVES = ("tools", "resources", "prompts", "migrations")
+BAD_CONFIGURATION = 78  # of sysexits.h
 SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """What a command says, without this machine's Python or pip settings; no index is asked for anything."""
-    told = environment(cwd, {"PYTHONPATH": "", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"})
+    """What a command says, without this machine's settings of Python or uv; no index is asked for anything."""
+    told = environment(cwd, {"PYTHONPATH": "", "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"})
     done = subprocess.run(command, cwd=cwd, env=told, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -45,9 +46,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of a venv with the wheel; its dependencies are those of the Python that runs the tests."""
     venv = tmp_path_factory.mktemp("installed") / "venv"
-    run(sys.executable, "-m", "venv", venv, cwd=venv.parent)
+    uv = (sys.executable, "-m", "uv")
+    run(*uv, "venv", "--quiet", "--python", sys.executable, venv, cwd=venv.parent)
     python = venv / SCRIPTS / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=venv.parent)
+    run(*uv, "pip", "install", "--no-deps", "--compile-bytecode", "--python", python, wheel, cwd=venv.parent)
     own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=venv.parent)
     # A line of a .pth file is not searched for more of them: an editable install over there stays unseen.
     paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
@@ -72,24 +74,37 @@ def test_the_installed_package_is_the_one_that_is_imported(scripts: Path, tmp_pa
     assert scripts.parent in Path(where.strip()).parents
 
 
-async def test_the_installed_command_serves_from_a_read_only_folder_without_a_home(
+async def test_the_installed_command_serves_where_nothing_is_but_its_read_only_package(
     scripts: Path, tmp_path: Path, providers: Providers
 ) -> None:
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
-    command = [str(scripts / "vel-tutor-mcp")]
-    nothing = {"HOME": "", "PYTHONPATH": ""}
-    async with serving(tmp_path, alone(providers.groq) | nothing, command, folder) as server:
-        tools = (await server.request("tools/list"))["tools"]
-        task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
-        guide = await server.read("guide://tasks")
-        server.close_stdin()
-        assert await server.ended() == 0
+    command = bare([scripts / "vel-tutor-mcp"])
+    values = alone(providers.groq) | VALUES | {"VEL_TUTOR_TASK_MASTER_COMMAND": "no-task-master-here"}
+    with read_only(scripts.parent):
+        async with serving(tmp_path, values, command, folder) as server:
+            tools = (await server.request("tools/list"))["tools"]
+            task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
+            guide = await server.read("guide://tasks")
+            server.close_stdin()
+            assert await server.ended() == 0
 
-    assert {path.stem for path in (ROOT / "tools").glob("*.py")} == {tool["name"] for tool in tools}
+    of_task_master = {"taskmaster_plan", "taskmaster_run"}
+    assert {path.stem for path in (ROOT / "tools").glob("*.py")} - of_task_master == {tool["name"] for tool in tools}
     assert (task["status"], task["output"][:10]) == ("completed", "[simulated")
     assert "task_submit" in guide
     assert (list(folder.iterdir()), server.rubbish) == ([], [])
+
+
+@pytest.mark.skipif(not nameless(), reason="here every user has a home")
+async def test_who_has_no_home_is_told_what_to_set(scripts: Path, tmp_path: Path) -> None:
+    values = VALUES | {"VEL_TUTOR_HOME": ""}
+    async with Server(tmp_path, values, bare([scripts / "vel-tutor-mcp"])) as server:
+        assert await server.ended() == BAD_CONFIGURATION
+
+    said = server.stderr.decode().strip()
+    assert one_sentence(said), said
+    assert "set VEL_TUTOR_HOME" in said
 
 
 def test_the_installed_command_tells_its_version(scripts: Path, tmp_path: Path) -> None:

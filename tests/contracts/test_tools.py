@@ -1,8 +1,10 @@
 """Each tool as clients see it, reviewed: a change of what is published is a change of a file here."""
 
 import asyncio
+import hashlib
 import json
 import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,10 @@ Published = dict[str, Any]
 HERE = Path(__file__).parent
 UPDATE = "VEL_UPDATE_CONTRACTS=1 pytest tests/contracts"
 NO_TOOL = "server.schema"
+REVIEWS = "reviews.toml"
+ASPECTS = {"purpose", "not_for", "units", "returns", "effect"}
+DIGITS = 12
+READS = "test_a_tool_that_is_marked_as_reading_changes_nothing"
 TOOLS = sorted(file.stem for file in leaves.folder("tools").glob("*.py"))
 MOST_BYTES = 16_000
 
@@ -100,6 +106,29 @@ def test_a_tool_is_published_as_reviewed(name: str, era: Era) -> None:
     contract = reviewed(HERE / f"{name}.json", now)
     assert contract is not None, f"{name} has no contract; review what it publishes, then write it with: {UPDATE}"
     assert now == contract, f"{name} differs from its contract; if that is meant, update it with: {UPDATE}"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_was_reviewed_as_it_is_published(name: str) -> None:
+    review = tomllib.loads((HERE / REVIEWS).read_text(encoding="utf-8")).get(name, {})
+    now = hashlib.sha256(pretty(tool(name)).encode()).hexdigest()[:DIGITS]
+    assert review.get("of") == now, (
+        f"{name} changed since it was reviewed; read what it publishes as a model would, correct it or its note in "
+        f'{REVIEWS}, then write there: of = "{now}"'
+    )
+    assert review.keys() == ASPECTS | {"of"}
+    assert all(review[aspect] for aspect in ASPECTS)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_test_of_a_tools_effect_exists(name: str) -> None:
+    path, _, test = tomllib.loads((HERE / REVIEWS).read_text(encoding="utf-8"))[name]["effect"].partition("::")
+    assert f"async def {test}(" in (HERE.parents[1] / path).read_text(encoding="utf-8")
+    assert (test == READS) == tool(name)["annotations"].get("readOnlyHint", False)
+
+
+def test_every_review_is_of_a_tool() -> None:
+    assert sorted(tomllib.loads((HERE / REVIEWS).read_text(encoding="utf-8"))) == TOOLS
 
 
 def test_every_contract_is_of_a_tool() -> None:

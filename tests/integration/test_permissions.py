@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 from uuid import uuid4
 
@@ -10,13 +11,14 @@ import sqlalchemy as sa
 from operations import CALLS, DECIDES, WITHIN, Things, call, operations, owned
 from people import Front, alone
 from stores import NewDatabase
+from world import connected
 
 from vel_tutor_mcp.auth import roles
 from vel_tutor_mcp.auth.roles import Operation, Reach, may
 from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
 from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, Role
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.tables import audit_logs
+from vel_tutor_mcp.store.tables import audit_logs, metadata
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +114,8 @@ async def test_nothing_of_anothers_is_in_any_list(desk: Front) -> None:
         for listed in (app.agents.list, app.tasks.list, app.runs.list, app.workflows.list, app.audit.search):
             shown = repr(await listed(stranger, limit=100))
             assert not [thing for thing in vars_of(things) if thing in shown]
+        for kind, begun in (("agents", things.agent), ("tasks", things.task), ("runs", things.run)):
+            assert await getattr(app.completions, kind)(stranger, begun[:8], 100) == []
 
 
 async def test_an_administrator_finds_what_is_of_their_organisation(desk: Front) -> None:
@@ -124,6 +128,34 @@ async def test_an_administrator_finds_what_is_of_their_organisation(desk: Front)
     assert (await desk.app.agents.get(manager, things.agent))[0].owner_id == owner.user_id
     with pytest.raises(NotFound):
         await desk.app.tasks.get(manager, things.task)
+
+
+async def test_a_tool_that_is_marked_as_reading_changes_nothing(desk: Front, tmp_path: Path) -> None:
+    things = await owned(desk, desk.app.local_principal)
+    (tmp_path / ".taskmaster" / "tasks").mkdir(parents=True)
+    (tmp_path / ".taskmaster" / "tasks" / "tasks.json").write_text('{"house": {"tasks": []}}')
+    arguments = {
+        "agent_get": {"agent": things.agent},
+        "route_explain": {"prompt": "Say hello", "agent": things.agent},
+        "task_get": {"id": things.task},
+        "taskmaster_list": {"project": str(tmp_path)},
+        "workflow_get": {"id": things.run},
+    }
+    async with connected(desk.app, "auto") as client:
+        reading = [tool.name for tool in (await client.list_tools()).tools if tool.annotations.read_only_hint]  # type: ignore[union-attr]
+        before = await everything(desk)
+        for name in reading:
+            result = await client.call_tool(name, arguments.get(name, {}))
+            assert (name, result.is_error) == (name, False)
+    assert arguments.keys() < set(reading)
+    assert await everything(desk) == before
+
+
+async def everything(desk: Front) -> dict[str, list[str]]:
+    """All rows there are, but those of checkpoints, which come of themselves."""
+    tables = [table for name, table in metadata.tables.items() if name != "audit_checkpoints"]
+    async with desk.database.read(INSTALLATION) as tx:
+        return {table.name: sorted(map(repr, await tx.execute(sa.select(table)))) for table in tables}
 
 
 async def test_a_deleted_agent_of_ones_own_is_no_refusal(desk: Front) -> None:

@@ -166,7 +166,6 @@ RESOURCES = {
     "tasks://recent": None,
     "usage://summary": None,
     "guide://{topic}": None,
-    "taskmaster://{project}/tasks": None,
     "agent://{id}": "agent",
     "run://{id}": "run",
     "task://{id}": "task",

@@ -55,7 +55,7 @@ def file_of(name: ClientName, content: str | None = None) -> Path:
 
 
 def servers_in(file: Path, name: ClientName) -> dict[str, Any]:
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8-sig")
     document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(plain(text))
     servers: dict[str, Any] = document[CLIENTS[name].table]
     return servers
@@ -91,6 +91,12 @@ def test_what_is_printed_is_what_is_written(name: ClientName, home: Path, capsys
         ("codex", TOML, ("# mine\n", "   # the small one\n", "# keep\n", "[profiles.x]\n")),
         ("gemini", '{"theme": "dark"}', ('{"theme": "dark",\n  "mcpServers": {',)),
         ("cursor", "", ()),
+        (
+            "cursor",
+            '\ufeff{\r\n\t"x": 1\r\n}\r\n',
+            ('\ufeff{\r\n\t"x": 1,\r\n\t"mcpServers": {\r\n\t\t"vel-tutor": {\r\n',),
+        ),
+        ("codex", '\ufeffmodel = "o" # mine\r\n', ('model = "o" # mine\r\n',)),
     ],
 )
 def test_the_rest_of_a_file_stays_and_a_copy_is_kept(name: ClientName, before: str, after: tuple[str, ...]) -> None:
@@ -98,12 +104,14 @@ def test_the_rest_of_a_file_stays_and_a_copy_is_kept(name: ClientName, before: s
     file.chmod(0o640)
     install(name, write=True)
 
-    text = file.read_text(encoding="utf-8")
+    text = file.read_bytes().decode()
     assert [part for part in after if part not in text] == []
+    assert text.startswith("\ufeff") == before.startswith("\ufeff")
+    assert ("\r\n" not in before) or text.count("\n") == text.count("\r\n") > before.count("\r\n")
     assert servers_in(file, name)["vel-tutor"]["command"] == sys.executable
     assert file.stat().st_mode & 0o777 == 0o640
     (backup,) = file.parent.glob("*.bak")
-    assert backup.read_text(encoding="utf-8") == before
+    assert backup.read_bytes().decode() == before
 
 
 def test_a_second_time_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +170,15 @@ def test_a_file_that_is_not_in_order_is_left_alone(name: ClientName, content: st
     with pytest.raises(InputError, match=why):
         install(name, write=True)
     assert file.read_text(encoding="utf-8") == content
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_read_only_file_is_left_alone() -> None:
+    file = file_of("cursor", "{}")
+    file.chmod(0o444)
+    with pytest.raises(ConfigurationError, match="it is read-only; allow its owner to write to it"):
+        install("cursor", write=True)
+    assert file.read_text(encoding="utf-8") == "{}"
     assert list(file.parent.iterdir()) == [file]
 
 

@@ -19,7 +19,9 @@ INSIDE = frozenset(
     for name in (
         "auth.roles",
         "doors.approvals",
+        "doors.completion",
         "doors.desk",
+        "doors.progress",
         "doors.reply",
         "doors.run_reply",
         "services.reports",

@@ -1,6 +1,7 @@
 """Desktop clients run on macOS and Windows too: nothing POSIX-only, and nothing on stdout but the protocol."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ CODE = {
 # The one guarded place: where the loop has no handlers, the doors take those of the interpreter; where files have no
 # limit, none is raised.
 GUARDED = "vel_tutor_mcp/doors/process.py"
-GUARDS = {"add_signal_handler": NotImplementedError.__name__, "resource": ImportError.__name__}
+GUARDS = {"add_signal_handler": NotImplementedError.__name__, "resource": "sys.platform == 'win32'"}
 # Who may speak to a person: the command line and the demo, which serve nobody.
 PRINTERS = ("vel_tutor_mcp/doors/cli/__init__.py", GUARDED)
 SHOWS = "vel_tutor_mcp/demo/"
@@ -91,16 +92,30 @@ def test_nothing_is_posix_only_but_in_the_guarded_place(name: str) -> None:
     assert found(posix_only(CODE[name])) == (sorted(GUARDS) if name == GUARDED else [])
 
 
+def guards(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """What is POSIX-only with what keeps it from others: an exception that is caught, or a function that returns."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Try(body, [ast.ExceptHandler(ast.expr() as caught)]):
+                yield from ((what, ast.unparse(caught)) for what in posix_only(ast.Module(body, [])))
+            case ast.FunctionDef(body=[ast.Expr(), ast.If(condition, [ast.Return()]), *rest]):
+                yield from ((what, ast.unparse(condition)) for what in posix_only(ast.Module(rest, [])))
+
+
 def test_the_guarded_place_has_a_branch_for_windows() -> None:
-    guards = {
-        what: ast.unparse(handler.type)
-        for node in ast.walk(CODE[GUARDED])
-        if isinstance(node, ast.Try)
-        for what in posix_only(ast.Module(node.body, []))
-        for handler in node.handlers
-        if handler.type is not None
-    }
-    assert guards == GUARDS
+    assert dict(guards(CODE[GUARDED])) == GUARDS
+
+
+def asks_for_the_system(tree: ast.AST) -> bool:
+    asked = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return bool(asked & {"os.name", "sys.platform", "platform.system"})
+
+
+def test_where_systems_differ_is_told() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text(encoding="utf-8")
+    told = {f"{PACKAGE.name}/{name}" for name in re.findall(r"^\| `(\S+\.py)` \|", page, re.MULTILINE)}
+    assert told <= CODE.keys()
+    assert {name for name, tree in CODE.items() if asks_for_the_system(tree)} | {GUARDED} <= told
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,8 @@ def test_a_lock_file_names_no_address(lock: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", read(lock))
 
 
-@pytest.mark.parametrize("folder", ["tests/node", "tests/clients"])
-def test_the_lock_of_what_tests_take_from_npm_pins_each_package_and_names_no_registry(folder: str) -> None:
+@pytest.mark.parametrize("folder", ["tests/node", "tests/clients", ".ci/mcpb"])
+def test_the_lock_of_what_comes_from_npm_pins_each_package_and_names_no_registry(folder: str) -> None:
     rows = json.loads(read(f"{folder}/package-lock.json"))["packages"]
     named = json.loads(read(f"{folder}/package.json"))["dependencies"]
     assert rows.pop("")["dependencies"] == named
@@ -175,13 +175,14 @@ def test_what_is_locked_for_users_is_locked_alike_for_developers() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_tool_and_resource_is_in_the_readme() -> None:
+async def test_every_tool_resource_and_prompt_is_in_the_readme() -> None:
     async with Client(make_server(Desk())) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
         resources = [str(resource.uri) for resource in (await client.list_resources()).resources]
         templates = [row.uri_template for row in (await client.list_resource_templates()).resource_templates]
     words = set(re.findall(r"[a-z_:/{}]+", read("README.md")))
-    assert {*tools, *resources, *templates} - words == set()
+    prompts = [file.stem for file in leaves.folder("prompts").glob("*.py")]
+    assert {*tools, *resources, *templates, *prompts} - words == set()
     assert len(resources + templates) == len(list(leaves.folder("resources").glob("*.py")))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
@@ -93,9 +93,13 @@ def answer(events: int = 0, attempts: int = 1, decision: Decision | None = None,
 
 
 def text_of(result: CallToolResult) -> str:
-    (content,) = result.content
+    content = result.content[0]
     assert isinstance(content, TextContent)
     return content.text
+
+
+def links_of(result: CallToolResult) -> list[tuple[str, str | None]]:
+    return [(block.uri, block.mime_type) for block in result.content if isinstance(block, ResourceLink)]
 
 
 def size(result: CallToolResult) -> int:
@@ -228,6 +232,24 @@ def test_a_list_of_a_hundred_rows_fits_and_goes_on_after_the_last_shown(prompt: 
     shown = len(result.structured_content["tasks"])
     assert max(len(text_of(result)), size(result)) <= MAX_CHARACTERS
     assert result.structured_content["next_cursor"] == (f"after-{shown - 1}" if more or shown < count else None)
+
+
+@pytest.mark.parametrize(
+    ("result", "links"),
+    [
+        (answer(output="x" * 12_000), []),
+        (answer(output="x" * 12_001), [("task://t1/output", "text/plain")]),
+        (answer(events=500), [("task://t1", "application/json")]),
+        (replied("x" * 30_000, {}, "agent://a1"), [("agent://a1", "application/json")]),
+        (replied("", {"config": {"system_prompt": "x" * 30_000}}, "agent://a1"), [("agent://a1", "application/json")]),
+        (replied("x", {}, "agent://a1"), []),
+    ],
+    ids=["whole answer", "long answer", "long history", "long text", "long data", "short"],
+)
+def test_a_link_to_the_whole_comes_along_where_something_is_cut(
+    result: CallToolResult, links: list[tuple[str, str]]
+) -> None:
+    assert links_of(result) == links
 
 
 def test_a_list_of_one_long_row_fits() -> None:

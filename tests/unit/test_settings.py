@@ -114,6 +114,8 @@ def test_the_file_may_set_the_address_and_key_of_a_provider(load: Load) -> None:
         ("VEL_TUTOR_ALLOWED_HOSTS", "a.example:4000", "must be names of hosts with commas between"),
         ("VEL_TUTOR_ALLOWED_HOSTS", "*", "must be names of hosts with commas between"),
         ("VEL_TUTOR_TRUSTED_PROXIES", "*", "must be addresses or networks with commas between"),
+        ("VEL_TUTOR_TOOLSETS", "tasks, money", "must be names with commas between, out of agents, tasks, workflows, "),
+        ("VEL_TUTOR_READ_ONLY", "maybe", "Input should be a valid boolean"),
         ("VEL_TUTOR_PRIVATE_NETWORKS", "10.0.0.1/8", "must be addresses or networks with commas between"),
     ],
 )

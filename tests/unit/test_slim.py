@@ -11,7 +11,8 @@ from mcp.server import MCPServer
 
 from vel_tutor_mcp import leaves
 from vel_tutor_mcp.doors.desk import Desk
-from vel_tutor_mcp.doors.mcp import make_server, slim
+from vel_tutor_mcp.doors.mcp import make_server
+from vel_tutor_mcp.doors.slim import slim
 
 Schema = dict[str, Any]
 

@@ -4,7 +4,7 @@ It imports nothing heavy: leaves are loaded before the first answer, the product
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
     from vel_tutor_mcp.auth.accounts import Caller
     from vel_tutor_mcp.models import Principal
-    from vel_tutor_mcp.news import News
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
@@ -31,8 +30,6 @@ CALLS_OUT = ToolAnnotations(destructive_hint=False, open_world_hint=True)
 Limit = Annotated[int, Field(ge=1, le=100)]
 Wait = Annotated[int, Field(ge=0, le=50)]
 NameRef = Annotated[str, Field(max_length=100, description="id or name")]
-
-_SMALLEST_STEP = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +42,30 @@ class ToolCard:
     lasting: bool = False
 
 
+Complete = Callable[["Desk", str], Awaitable[Sequence[str]]]
+"""What an argument may be that begins so: of what the caller may read, the likeliest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceCard:
-    """How a resource is published; `{name}` in the URI is an argument of the function. Where it `follows` something,
-    it can be subscribed to, and `{id}` says which thing, if there are several.
+    """How a resource is published; `{name}` in the URI is an argument of the function, with what completes it. Where it
+    `follows` something, it can be subscribed to, and `{id}` says which thing, if there are several.
     """
 
     uri: str
     title: str
     mime_type: str
     follows: Kind | None
+    completes: Mapping[str, Complete]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptCard:
-    """How a prompt is published."""
+    """How a prompt is published, and to whom: those who have the tools that it speaks of."""
 
     title: str
+    tools: tuple[str, ...]
+    completes: Mapping[str, Complete]
 
 
 Leaf = TypeVar("Leaf", bound=Callable[..., Awaitable[Any]])
@@ -75,15 +79,19 @@ def tool(
 
 
 def resource(
-    uri: str, title: str, mime_type: str = "application/json", follows: Kind | None = None
+    uri: str, title: str, mime_type: str = "application/json", follows: Kind | None = None, **completes: Complete
 ) -> Callable[[Leaf], Leaf]:
-    """Publish the function as a resource, or a resource template where the URI has variables."""
-    return _carded(ResourceCard(uri, title, mime_type, follows))
+    """Publish the function as a resource, or a resource template where the URI has variables, completed by the
+    functions given for them.
+    """
+    return _carded(ResourceCard(uri, title, mime_type, follows, completes))
 
 
-def prompt(title: str) -> Callable[[Leaf], Leaf]:
-    """Publish the function, which is given no desk, as a prompt."""
-    return _carded(PromptCard(title))
+def prompt(title: str, *tools: str, **completes: Complete) -> Callable[[Leaf], Leaf]:
+    """Publish the function, which is given no desk, as a prompt to those who have the tools that it speaks of; its
+    arguments are completed by the functions given for them.
+    """
+    return _carded(PromptCard(title, tools, completes))
 
 
 def _carded(card: ToolCard | ResourceCard | PromptCard) -> Callable[[Leaf], Leaf]:
@@ -168,15 +176,3 @@ def can_ask(ctx: Context[Any, Any]) -> bool:
 def asks_in_forms(capabilities: ClientCapabilities | None) -> bool:
     asks = capabilities.elicitation if capabilities else None
     return asks is not None and (asks.form is not None or asks.url is None)
-
-
-def progress(ctx: Context) -> "Callable[[News], Awaitable[None]]":
-    """Tell a task's news to the caller as MCP progress, which must grow with each message."""
-    told = 0.0
-
-    async def tell(news: "News") -> None:
-        nonlocal told
-        told = max(news.percent, told + _SMALLEST_STEP)
-        await ctx.report_progress(told, 100, news.message)
-
-    return tell

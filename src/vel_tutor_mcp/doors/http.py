@@ -34,6 +34,7 @@ from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.notes import Note, Notes
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.quiet import Quiet
+from vel_tutor_mcp.doors.surface import surface_of
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.settings import Settings, parts_of
@@ -157,7 +158,7 @@ class _Door:
         desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
-        server = make(desk, stateless=settings.stateless, log_level=settings.log_level)
+        server = make(desk, surface=surface_of(settings), stateless=settings.stateless, log_level=settings.log_level)
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         note = Notes(desk).take

@@ -7,20 +7,39 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp import MCPError
-from mcp.server import MCPServer
+from mcp.server import CacheHint, MCPServer, ServerRequestContext
+from mcp.server.caching import CacheableMethod, apply_cache_hint
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
-from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, Prompt
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    GetPromptResult,
+    InputRequiredResult,
+    Prompt,
+    PromptReference,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceLink,
+    ResourceTemplate,
+    ResourceTemplateReference,
+)
 from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
-from vel_tutor_mcp.doors import templates
-from vel_tutor_mcp.doors.desk import Desk, PromptCard, ResourceCard, ToolCard
+from vel_tutor_mcp.doors import completion, templates
+from vel_tutor_mcp.doors.desk import Complete, Desk, PromptCard, ResourceCard, ToolCard
+from vel_tutor_mcp.doors.progress import telling
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
+from vel_tutor_mcp.doors.slim import slim
 from vel_tutor_mcp.doors.subscriptions import Subscriptions
+from vel_tutor_mcp.doors.surface import EVERYTHING, Surface, toolset_of
 from vel_tutor_mcp.doors.tasks_extension import TasksExtension
-from vel_tutor_mcp.errors import NotFound, VelError
+from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.workflows.graph import Graph
@@ -34,40 +53,77 @@ INSTRUCTIONS = (
     "person, ask them, never decide for them. Long answers are in task://{id}/output; guide://{topic} explains more."
 )
 
+# What is listed depends on the settings, which stay as long as the process does, and on the caller's role; prompts, on
+# what they save.
+_LISTS_STAY = CacheHint(ttl_ms=300_000, scope="private")
+_STAYS: Mapping[CacheableMethod, CacheHint] = {
+    "tools/list": _LISTS_STAY,
+    "resources/list": _LISTS_STAY,
+    "resources/templates/list": _LISTS_STAY,
+    "server/discover": CacheHint(ttl_ms=300_000, scope="public"),
+}
+# Of resources by their scheme; all others may change at any moment.
+_READS_STAY: Mapping[str, CacheHint] = {
+    "guide": CacheHint(ttl_ms=3_600_000, scope="public"),
+    "models": CacheHint(ttl_ms=60_000, scope="private"),
+}
+_LINKS_SINCE = "2025-06-18"
+
 _log = logging.getLogger(__name__)
 
 
 class Server(MCPServer[Desk]):
-    """Publishes schemas in their smallest form, tools to whom they are for, and the user's templates as prompts; every
-    failure is one sentence. A `stateless` one keeps no sessions over HTTP.
+    """Publishes schemas in their smallest form, tools to whom they are for, what is of use with these tools, and the
+    user's templates as prompts; every failure is one sentence. A `stateless` one keeps no sessions over HTTP.
     """
 
-    def __init__(self, desk: Desk, *, stateless: bool = False, **options: Any) -> None:
+    def __init__(self, desk: Desk, surface: Surface, *, stateless: bool = False, **options: Any) -> None:
         self.cards: dict[str, ToolCard] = {}
-        handles = TasksExtension(desk, self.cards)
+        handles = TasksExtension(desk, self.cards, surface)
         super().__init__(
             "vel-tutor-mcp",
             title="Vel Tutor",
             version=__version__,
             instructions=INSTRUCTIONS,
             extensions=[handles],
+            cache_hints=_STAYS,
             **options,
         )
         self._desk = desk
         self.stateless = stateless
+        self._surface = surface
+        self.tools_of_prompts: dict[str, tuple[str, ...]] = {}
+        self.completes: dict[str, Mapping[str, Complete]] = {}
+        self.completion()(self.complete)  # type: ignore[no-untyped-call]  # the SDK gives it no types
         self.subscriptions = Subscriptions(desk, handles)
         # 2.3 has no public way to serve those of the handshake era.
         self.subscriptions.serve(self._lowlevel_server, sessions=not stateless)
 
     async def list_tools(self) -> list[PublishedTool]:
-        published = [tool for tool in await super().list_tools() if self._desk.lets(self.cards[tool.name].operation)]
+        published = [tool for tool in await super().list_tools() if self._offers(tool.name)]
         return [tool.model_copy(update={"input_schema": slim(tool.input_schema)}) for tool in published]
+
+    async def list_resources(self) -> list[Resource]:
+        toolsets = self._toolsets()
+        return [row for row in await super().list_resources() if toolset_of(row.uri) in toolsets]
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        toolsets = self._toolsets()
+        return [row for row in await super().list_resource_templates() if toolset_of(row.uri_template) in toolsets]
+
+    async def _handle_read_resource(
+        self, ctx: ServerRequestContext[Desk], params: ReadResourceRequestParams
+    ) -> ReadResourceResult | InputRequiredResult:
+        read = await super()._handle_read_resource(ctx, params)
+        hint = _READS_STAY.get(params.uri.partition(":")[0])
+        return apply_cache_hint(read, hint) if hint and isinstance(read, ReadResourceResult) else read
 
     async def list_prompts(self) -> list[Prompt]:
         shipped = await super().list_prompts()
         taken = {prompt.name for prompt in shipped}
         found = await self._templates()
-        return shipped + [templates.published(name, graph) for name, graph in found.items() if name not in taken]
+        offered = [prompt for prompt in shipped if all(map(self._offers, self.tools_of_prompts[prompt.name]))]
+        return offered + [templates.published(name, graph) for name, graph in found.items() if name not in taken]
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Desk, Any] | None = None
@@ -75,7 +131,7 @@ class Server(MCPServer[Desk]):
         given = arguments or {}
         try:
             for prompt in await super().list_prompts():
-                if prompt.name == name:
+                if prompt.name == name and all(map(self._offers, self.tools_of_prompts[name])):
                     required = [argument.name for argument in prompt.arguments or () if argument.required]
                     templates.check_given(f"prompt {name}", required, given)
                     return await super().get_prompt(name, given, context)
@@ -86,31 +142,67 @@ class Server(MCPServer[Desk]):
         except VelError as problem:
             raise MCPError(INVALID_PARAMS, sentence(problem)) from None
 
+    async def complete(
+        self, ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument, _: Any
+    ) -> Completion:
+        """How the argument of a prompt, or of a resource template, may go on."""
+        named = ref.name if isinstance(ref, PromptReference) else ref.uri
+        try:
+            if named in self.completes:
+                complete = self.completes[named].get(argument.name)
+                return completion.shown(await complete(self._desk, argument.value) if complete else ())
+            graph = (await self._templates()).get(named)
+        except VelError:
+            return completion.shown(())  # whoever is typing is not told of faults
+        return completion.shown(
+            completion.begins(templates.choices(graph, argument.name), argument.value) if graph else ()
+        )
+
     async def _templates(self) -> "Mapping[str, Graph]":
-        """The user's templates; none while the product is not open, for the shipped prompts need no product."""
+        """The user's templates, for whom may run them; none while the product is not open, for the shipped prompts need
+        no product.
+        """
+        if not self._offers(templates.TOOL):
+            return {}
         try:
             app, me = await self._desk.enter()
             return await app.workflows.templates(me)
         except VelError:
             return {}
 
+    def _offers(self, tool: str) -> bool:
+        card = self.cards[tool]
+        return self._desk.lets(card.operation) and self._surface.offers(tool, card)
+
+    def _toolsets(self) -> set[str | None]:
+        """Those of which the caller has a tool; whatever is of none is for everybody."""
+        return {toolset_of(tool) for tool in self.cards if self._offers(tool)} | {None}
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Desk, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        try:
-            return await super().call_tool(name, arguments, context)
-        except ToolError as problem:
-            return refused(_tool_sentence(name, problem))
+        if context is None:
+            return await super().call_tool(name, arguments)
+        async with telling(context):
+            try:
+                if name in self.cards:
+                    self._surface.check(name, self.cards[name])
+                result = await super().call_tool(name, arguments, context)
+            except Forbidden as problem:
+                return refused(sentence(problem))
+            except ToolError as problem:
+                return refused(_tool_sentence(name, problem))
+        return result if _knows_links(context) else _without_links(result)
 
 
-def make_server(desk: Desk, **options: Any) -> Server:
+def make_server(desk: Desk, surface: Surface = EVERYTHING, **options: Any) -> Server:
     """The server with every leaf on it, for any number of connections: the product is opened and closed elsewhere."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Desk]) -> AsyncIterator[Desk]:
         yield desk  # the SDK comes by once per connection of the SSE pair, once per process otherwise
 
-    server = Server(desk, lifespan=lifespan, **options)
+    server = Server(desk, surface, lifespan=lifespan, **options)
     for folder in ("tools", "resources", "prompts"):
         for leaf in leaves.load(folder):
             publish(server, leaf, desk)
@@ -126,7 +218,7 @@ def publish(server: Server, leaf: Callable[..., Awaitable[Any]], desk: Desk) -> 
         case ResourceCard():
             _add_resource(server, leaf, card, desk)
         case PromptCard():
-            server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
+            _add_prompt(server, leaf, card)
 
 
 def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], card: ToolCard, desk: Desk) -> None:
@@ -141,6 +233,7 @@ def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], card: ToolCar
 
 
 def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], card: ResourceCard, desk: Desk) -> None:
+    server.completes[card.uri] = card.completes
     description = " ".join((leaf.__doc__ or "").split())
     take = server.resource(
         card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
@@ -148,6 +241,12 @@ def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], card: Res
     take(_readable(_behind(desk, leaf)))
     if card.follows is not None:
         server.subscriptions.offer(card.uri, card.follows)
+
+
+def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]], card: PromptCard) -> None:
+    server.tools_of_prompts[leaf.__name__] = card.tools
+    server.completes[leaf.__name__] = card.completes
+    server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
 
 
 def _behind(desk: Desk, leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -180,6 +279,18 @@ def _readable(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
     return reading
 
 
+def _knows_links(context: Context[Desk, Any]) -> bool:
+    """Whether the caller's protocol has links to resources; an answer with what it has not would be no answer."""
+    return (context.request_context.protocol_version or "") >= _LINKS_SINCE
+
+
+def _without_links(result: CallToolResult | InputRequiredResult) -> CallToolResult | InputRequiredResult:
+    if isinstance(result, InputRequiredResult):
+        return result
+    content = [block for block in result.content if not isinstance(block, ResourceLink)]
+    return result.model_copy(update={"content": content})
+
+
 def _tool_sentence(name: str, problem: ToolError) -> str:
     cause = problem.__cause__
     if isinstance(cause, VelError):
@@ -198,44 +309,3 @@ def _tool_sentence(name: str, problem: ToolError) -> str:
         f"{name} failed on an unexpected fault ({type(cause).__name__}); the server's log on stderr has the details; "
         "try again, and report it if it stays."
     )
-
-
-def slim(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with what says nothing taken out: generated titles, `null` beside a type, and definitions used by
-    reference put in place.
-    """
-    definitions = schema.get("$defs", {})
-
-    def cut(node: Any) -> Any:
-        if isinstance(node, list):
-            return [cut(part) for part in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            rest = {name: value for name, value in node.items() if name != "$ref"}
-            return cut(definitions[node["$ref"].rsplit("/", 1)[-1]] | rest)
-        return _without_null(
-            {name: _cut_member(name, value, cut) for name, value in node.items() if _says(name, value)}
-        )
-
-    slimmed: dict[str, Any] = cut({name: value for name, value in schema.items() if name != "$defs"})
-    return slimmed
-
-
-def _says(name: str, value: Any) -> bool:
-    generated = name in {"title", "description"} and isinstance(value, str) and (name == "title" or "\n" in value)
-    return not generated and not (name == "default" and value is None)
-
-
-def _cut_member(name: str, value: Any, cut: Callable[[Any], Any]) -> Any:
-    if name == "properties":  # its names are the caller's, not the schema's
-        return {argument: cut(node) for argument, node in value.items()}
-    return value if name in {"default", "enum", "const"} else cut(value)
-
-
-def _without_null(node: dict[str, Any]) -> dict[str, Any]:
-    choices = [choice for choice in node.get("anyOf", ()) if choice != {"type": "null"}]
-    if len(choices) != 1:
-        return node
-    only: dict[str, Any] = choices[0]
-    return only | {name: value for name, value in node.items() if name != "anyOf"}

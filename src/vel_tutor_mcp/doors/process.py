@@ -79,10 +79,10 @@ def leave(code: int = 0) -> NoReturn:
 
 def take_files(most: int) -> None:
     """Let this process have so many files and connections open, or as many as the system lets it."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
+    if sys.platform == "win32":
+        return  # it has no such limit
+    import resource
+
     now, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
     if now < wanted:

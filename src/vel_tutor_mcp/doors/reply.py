@@ -25,7 +25,7 @@ from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import Told, full_task, shortened
 
 if TYPE_CHECKING:
-    from mcp_types import CallToolResult
+    from mcp_types import CallToolResult, ResourceLink
 
     from vel_tutor_mcp.services.project_reports import ToldProject
 
@@ -34,6 +34,7 @@ _MAX_OUTPUT_CHARACTERS = 12_000
 _ROOM_FOR_ENVELOPE = 500
 _LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
 _LONGEST_PLACE = 80
+_OUTPUT = "/output"
 _CUT = "[cut: the resource of the same id has the whole]"
 
 
@@ -74,13 +75,25 @@ def exit_code(error: VelError) -> int:
     return answer_to(error).exit_code
 
 
-def replied(text: str, data: dict[str, Any]) -> "CallToolResult":
-    """A result: text for people and models, the same as data for programs."""
+def replied(text: str, data: dict[str, Any], whole: str | None = None, *, cut: bool = False) -> "CallToolResult":
+    """A result: text for people and models, the same as data for programs.
+
+    `whole` is the URI of the resource that has all of it: a link to it comes along where something is `cut`, here too.
+    """
     from mcp_types import CallToolResult, TextContent  # a fifth of a second, which no command pays for its exit code
 
+    fitted = _fitted(data)
+    links = [_link(whole)] if whole and (cut or len(text) > MAX_CHARACTERS or fitted is not data) else []
     return CallToolResult(
-        content=[TextContent(type="text", text=text[:MAX_CHARACTERS])], structured_content=_fitted(data)
+        content=[TextContent(type="text", text=text[:MAX_CHARACTERS]), *links], structured_content=fitted
     )
+
+
+def _link(uri: str) -> "ResourceLink":
+    from mcp_types import ResourceLink
+
+    kind = "text/plain" if uri.endswith(_OUTPUT) else "application/json"
+    return ResourceLink(type="resource_link", uri=uri, name="whole", mime_type=kind, description="what was cut, whole")
 
 
 def refused(message: str) -> "CallToolResult":
@@ -127,14 +140,17 @@ def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]], taken
 def task_replied(told: Told) -> "CallToolResult":
     """A task: its answer where there is one, else where it stands and what to do next."""
     data = full_task(told)
-    text = answer_text(data["output"])
-    if len(text) > _MAX_OUTPUT_CHARACTERS:
+    text, uri = answer_text(data["output"]), f"task://{told.task.id}"
+    cut = len(text) > _MAX_OUTPUT_CHARACTERS
+    if cut:
         text = (
             f"{text[:_MAX_OUTPUT_CHARACTERS]}\n[cut: {len(text):,} characters in all; read the resource "
-            f"task://{told.task.id}/output for the whole]"
+            f"{uri}{_OUTPUT} for the whole]"
         )
         data["output"] = text
-    return replied(f"{text}\n\n{_standing(told, data)}".strip(), _without_the_rest(data))
+    too_long = is_too_long(data)
+    told_text = f"{text}\n\n{_standing(told, data)}".strip()
+    return replied(told_text, _without_the_rest(data), f"{uri}{_OUTPUT}" if cut else uri, cut=cut or too_long)
 
 
 def answer_text(output: Any) -> str:
@@ -172,16 +188,20 @@ def without(data: dict[str, Any], parts: Sequence[str], rest: str) -> dict[str, 
     `rest` says where they are read.
     """
     for name in parts:
-        if _size(data) <= MAX_CHARACTERS:
+        if not is_too_long(data):
             break
         data[name] = f"left out: read the {rest}"
     return data
 
 
+def is_too_long(data: Any) -> bool:
+    return _size(data) > MAX_CHARACTERS
+
+
 def _fitted(data: dict[str, Any]) -> dict[str, Any]:
     """The data with its long texts cut until the whole fits."""
     for longest in _LONGEST_TEXTS:
-        if _size(data) <= MAX_CHARACTERS:
+        if not is_too_long(data):
             break
         data = _cut(data, longest)
     return data

@@ -5,7 +5,7 @@ from typing import Any
 
 from mcp_types import CallToolResult
 
-from vel_tutor_mcp.doors.reply import answer_text, listed, replied, task_replied, without
+from vel_tutor_mcp.doors.reply import answer_text, is_too_long, listed, replied, task_replied, without
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import Told, shortened
@@ -37,18 +37,18 @@ def run_replied(told: ToldRun) -> CallToolResult:
     asked = data["approvals"][:_QUESTIONS_SHOWN]
     lines += [f"{row['step']} asks: {shortened(row['prompt'], _QUESTION_SHOWN)}" for row in asked]
     lines.append(_standing(told))
-    return replied("\n\n".join(lines), _run_data(told, data))
+    return _replied(told, "\n\n".join(lines), data, cut=len(text) > _OUTPUT_SHOWN)
 
 
-def _run_data(told: ToldRun, data: dict[str, Any]) -> dict[str, Any]:
-    """The run as data that fits an answer."""
+def _replied(told: ToldRun, text: str, data: dict[str, Any], *, cut: bool = False) -> CallToolResult:
+    """The text, with the run as data that fits an answer."""
     for step in data["steps"]:
         step["output"] = _shown_output(step["output"])
     for row in data["approvals"]:
         row["prompt"] = shortened(row["prompt"], _QUESTION_SHOWN)
-    return without(
-        data, ("history", "graph", "inputs", "output", "steps", "approvals"), f"resource run://{told.run.id}"
-    )
+    uri, too_long = f"run://{told.run.id}", is_too_long(data)
+    data = without(data, ("history", "graph", "inputs", "output", "steps", "approvals"), f"resource {uri}")
+    return replied(text, data, uri, cut=cut or too_long)
 
 
 def stopped_replied(told: Told | ToldRun) -> CallToolResult:
@@ -64,7 +64,7 @@ def found_replied(found: ToldRun | ToldWorkflow) -> CallToolResult:
 def undecided(told: ToldRun, step: str) -> CallToolResult:
     """The person was asked, and gave no answer."""
     told_text = f"Nobody decided: the person was asked and gave no answer; {step} still waits for a decision."
-    return replied(told_text, _run_data(told, full_run(told)))
+    return _replied(told, told_text, full_run(told))
 
 
 def workflow_replied(told: ToldWorkflow) -> CallToolResult:
@@ -77,7 +77,8 @@ def workflow_replied(told: ToldWorkflow) -> CallToolResult:
     )
     data = full_workflow(told)
     data["versions"] = data["versions"][-_VERSIONS_SHOWN:]
-    return replied(text, without(data, ("graph", "definition"), f"resource workflow://{workflow.id}"))
+    uri, too_long = f"workflow://{workflow.id}", is_too_long(data)
+    return replied(text, without(data, ("graph", "definition"), f"resource {uri}"), uri, cut=too_long)
 
 
 def runs_listed(workflows: Page[Workflow], runs: Page[Run]) -> CallToolResult:
@@ -87,7 +88,7 @@ def runs_listed(workflows: Page[Workflow], runs: Page[Run]) -> CallToolResult:
     data["workflows"] = [short_workflow(workflow) for workflow in workflows.rows[:_WORKFLOWS_SHOWN]]
     names = _names([workflow.name for workflow in workflows.rows])
     older = ", and older ones" if workflows.cursor else ""
-    (text,) = result.content
+    (text,) = result.content  # lists go on by their cursor, and have no link
     told = f"Workflows: {names}{older}.\n{getattr(text, 'text', '')}"
     return replied(told, without(data, ("workflows",), "names in the text, and each with workflow_get"))
 

@@ -11,6 +11,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.reply import exit_code, sentence
+from vel_tutor_mcp.doors.surface import surface_of
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings, load_settings
 
@@ -41,7 +42,8 @@ class _Door:
     async def serve(self) -> None:
         # A thread sits in a read of stdin, which no signal interrupts: close what matters, then leave.
         process.Signals(self._opening.stop).listen()
-        server = make_server(self._desk, middleware=[self._first_answer], log_level=self._settings.log_level)
+        surface, log_level = surface_of(self._settings), self._settings.log_level
+        server = make_server(self._desk, surface, middleware=[self._first_answer], log_level=log_level)
         opening = asyncio.create_task(self._open())
         await server.run_stdio_async()
         opening.cancel()

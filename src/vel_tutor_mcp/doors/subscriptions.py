@@ -109,6 +109,8 @@ class Subscriptions:
                 followed.append(event)
         if refused and not followed:
             raise refused
+        if not asked.prompts_list_changed:  # so that each stream counts as one, and nobody can have any number
+            ends.callback(await self._follow(PromptsListChanged(), _Outbox()))
         handles = [event.handle for event in followed if isinstance(event, HandleChanged)]
         return SubscriptionFilter(
             prompts_list_changed=asked.prompts_list_changed or None,

@@ -34,6 +34,7 @@ from vel_tutor_mcp.doors import handle
 from vel_tutor_mcp.doors.approvals import Decision
 from vel_tutor_mcp.doors.desk import Desk, ToolCard, asks_in_forms
 from vel_tutor_mcp.doors.reply import answer_to, sentence
+from vel_tutor_mcp.doors.surface import Surface
 from vel_tutor_mcp.errors import Conflict, NotFound, VelError
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.workflows.model import How, Run, RunStep
@@ -84,14 +85,15 @@ class TasksExtension(Extension):
     """Answers calls of tools whose card says `lasting` with handles, for clients that declare the extension.
 
     Unknown handles and those of others look alike. What a person decides through a client is decided by the service and
-    the rules by which `workflow_decide` does it.
+    the rules by which `workflow_decide` does it. Where a tool is switched off, so is what does the same here.
     """
 
     identifier = TASKS
 
-    def __init__(self, desk: Desk, cards: Mapping[str, ToolCard]) -> None:
+    def __init__(self, desk: Desk, cards: Mapping[str, ToolCard], surface: Surface) -> None:
         self._desk = desk
         self._cards = cards
+        self._surface = surface
 
     def methods(self) -> Sequence[MethodBinding]:
         return [
@@ -139,6 +141,7 @@ class TasksExtension(Extension):
         return handle.whole(told, asks=_asks(ctx))
 
     async def _cancel(self, ctx: Ctx, params: HandleParams) -> dict[str, Any]:  # noqa: ARG002 - the SDK's own signature
+        self._surface.check("task_cancel", self._cards["task_cancel"])
         told, meant = await self._held(params.task_id)
         if meant == handle.turn(told):
             app, me = await self._desk.enter()
@@ -147,6 +150,7 @@ class TasksExtension(Extension):
         return {}
 
     async def _update(self, ctx: Ctx, params: UpdateParams) -> dict[str, Any]:
+        self._surface.check("workflow_decide", self._cards["workflow_decide"])
         told, meant = await self._held(params.task_id)
         asked = handle.questions(told) if meant == handle.turn(told) else {}
         answered = {key: place for key, place in asked.items() if key in params.input_responses}

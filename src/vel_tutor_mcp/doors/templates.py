@@ -11,6 +11,8 @@ from vel_tutor_mcp.errors import InputError
 if TYPE_CHECKING:
     from vel_tutor_mcp.workflows.graph import Graph
 
+# What a template is run with.
+TOOL = "workflow_run"
 _LONGEST_DESCRIPTION = 300
 
 
@@ -34,7 +36,7 @@ def filled(name: str, graph: "Graph", arguments: Mapping[str, str]) -> GetPrompt
     check_given(f"template {name}", graph.definition.inputs.get("required", ()), arguments)
     given = {field: value for field, value in arguments.items() if value}
     text = (
-        f"Run the workflow {name!r} of vel-tutor for me with workflow_run. Its inputs, in JSON as I gave them; where "
+        f"Run the workflow {name!r} of vel-tutor for me with {TOOL}. Its inputs, in JSON as I gave them; where "
         "its schema wants a number, a list or an object, convert the text:\n"
         f"{json.dumps(given, ensure_ascii=False)}\n\n"
         "Follow it with workflow_get(wait_seconds=50) until it ends. Where it waits for an approval, show me what is "
@@ -42,6 +44,13 @@ def filled(name: str, graph: "Graph", arguments: Mapping[str, str]) -> GetPrompt
     )
     message = PromptMessage(role="user", content=TextContent(type="text", text=text))
     return GetPromptResult(description=graph.definition.description or None, messages=[message])
+
+
+def choices(graph: "Graph", field: str) -> list[str]:
+    """What an input may be, where its schema lists that."""
+    row = _inputs(graph).get(field)
+    listed = row.get("enum") if isinstance(row, dict) else None
+    return [value for value in listed or () if isinstance(value, str)]
 
 
 def check_given(what: str, required: Iterable[str], arguments: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
 
 Kind = Literal["agent", "workflow", "task", "run"]
-_TABLES: Mapping[Kind, sa.Table] = {"agent": agents, "workflow": workflows, "task": tasks, "run": runs}
+TABLES: Mapping[Kind, sa.Table] = {"agent": agents, "workflow": workflows, "task": tasks, "run": runs}
 
 
 def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_name: str) -> sa.Select[Any]:
@@ -26,7 +26,7 @@ def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_n
 
 async def is_hidden(tx: Transaction, kind: Kind, principal: Principal, thing_id: str) -> bool:
     """Whether there is a thing of this id that the principal may not see."""
-    table = _TABLES[kind]
+    table = TABLES[kind]
     query = sa.select(sa.true()).where(table.c.id == thing_id, sa.not_(paging.visible(table, principal)))
     return bool(await tx.scalar(query))
 

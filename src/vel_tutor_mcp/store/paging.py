@@ -31,7 +31,7 @@ _READS = {
 }
 
 
-def visible(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
+def visible(table: sa.Table | sa.Subquery, principal: Principal) -> sa.ColumnElement[bool]:
     """What the principal may see of a table: as far as what reads it reaches for their role, and never beyond their
     organisation.
     """

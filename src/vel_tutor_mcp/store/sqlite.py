@@ -1,5 +1,7 @@
 """The SQLite file: one writer at a time, many processes."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, D
 _CONNECTIONS = 2
 _ENGINE_CONNECTIONS = 4
 _MIGRATION_WAIT_SECONDS = 60
+# DBOS asks for `unixepoch('subsec')` on Python 3.12 and newer; before this version SQLite answers with NULL.
+_KNOWS_PARTS_OF_SECONDS = (3, 42)
 
 
 class SqliteDatabase(Database):
@@ -74,6 +78,8 @@ class SqliteDatabase(Database):
         def prepare(connection: Any, _record: Any) -> None:
             connection.isolation_level = "IMMEDIATE"
             self._set_pragmas(connection)
+            if sqlite3.sqlite_version_info < _KNOWS_PARTS_OF_SECONDS:
+                connection.create_function("unixepoch", 1, lambda _subsec: time.time())
 
         return engine
 

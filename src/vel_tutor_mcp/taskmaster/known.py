@@ -46,6 +46,11 @@ class Known:
             raise NotFound("There is no such project; no project that was listed has this id; see taskmaster_list.")
         return kept.read_text(encoding="utf-8")
 
+    def paths(self) -> dict[str, str]:
+        """All of them, by their short ids."""
+        kept = sorted(file for file in self._folder.glob("*") if _ID.fullmatch(file.name))
+        return {file.name: file.read_text(encoding="utf-8") for file in kept}
+
     def home(self) -> str:
         """Names this home among all that share a database, for ever."""
         kept = self._folder / "home"

@@ -161,6 +161,21 @@ async def test_a_listening_ends_with_its_token_and_follows_nothing_any_more(desk
     assert desk.app.changes.followed == 0
 
 
+async def test_what_a_session_has_subscribed_to_ends_with_it(desk: Front, house: House) -> None:
+    account = await desk.join()
+    task = await desk.app.tasks.submit(account.principal, TaskRequest(prompt="Say hello"))
+    headers = {"authorization": f"Bearer {(await desk.enter(account)).token}"}
+    headers["mcp-session-id"] = (await house.http.post("/mcp", json=HELLO, headers=headers)).headers["mcp-session-id"]
+    asked = {"jsonrpc": "2.0", "id": 2, "method": "resources/subscribe", "params": {"uri": f"task://{task.id}"}}
+    assert '"result":{}' in (await house.http.post("/mcp", json=asked, headers=headers)).text
+    assert desk.app.changes.followed == 1
+    await house.http.delete("/mcp", headers=headers)
+    for _ in range(1000):
+        if desk.app.changes.followed:
+            await asyncio.sleep(0)
+    assert desk.app.changes.followed == 0
+
+
 ENDS: dict[str, Callable[[Front, Account], Awaitable[Any]]] = {
     "disabled": lambda desk, account: desk.accounts.disable(desk.app.local_principal, account.id),
     "another role": lambda desk, account: desk.accounts.set_role(desk.app.local_principal, account.id, "viewer"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from uuid import uuid4
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import TextContent, TextResourceContents
-from world import Providers
+from mcp_types import PromptReference, ResourceLink, ResourceTemplateReference, TextContent, TextResourceContents
+from world import Providers, connected
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal, TaskStatus
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.store import agents
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +36,7 @@ Data = dict[str, Any]
 async def told(client: Client, tool: str, **arguments: Any) -> tuple[str, Data]:
     """The text and the data of a call that goes well."""
     result = await client.call_tool(tool, arguments)
-    (content,) = result.content
+    content = result.content[0]
     assert isinstance(content, TextContent)
     assert not result.is_error, content.text
     assert isinstance(result.structured_content, dict)
@@ -213,13 +215,32 @@ async def test_a_failed_task_is_an_answer_that_says_what_to_do(client: Client, p
     assert text.startswith("Failed: No model answered; groq/openai/gpt-oss-20b refused the request; change the prompt")
 
 
-async def test_a_long_answer_is_cut_and_says_where_the_whole_is(client: Client, providers: Providers) -> None:
+async def test_a_long_answer_is_cut_and_comes_with_a_link_to_the_whole(client: Client, providers: Providers) -> None:
     providers.groq.answer = lambda _: "ünïcödé " * 4000
     text, data = await told(client, "task_submit", prompt="Say much")
+    _, link = (await client.call_tool("task_get", {"id": data["id"]})).content
 
     assert len(text) <= 20_000
     assert len(json.dumps(data, ensure_ascii=False)) <= 20_000
     assert f"read the resource task://{data['id']}/output for the whole" in text
+    assert isinstance(link, ResourceLink)
+    (whole,) = (await client.read_resource(link.uri)).contents
+    assert isinstance(whole, TextResourceContents)
+    assert whole.text == "ünïcödé " * 4000
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18"])
+async def test_no_link_goes_to_a_client_whose_protocol_has_none(
+    app: App, providers: Providers, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr("mcp.client.session.LATEST_HANDSHAKE_VERSION", version)
+    providers.groq.answer = lambda _: "much " * 4000
+    async with connected(app, "legacy") as client:
+        result = await client.call_tool("task_submit", {"prompt": "Say much"})
+        assert client.protocol_version == version
+
+    kinds = ["text", "resource_link"] if version >= "2025-06-18" else ["text"]
+    assert [block.type for block in result.content] == kinds
 
 
 async def test_task_get_waits_for_the_end(client: Client, providers: Providers) -> None:
@@ -441,6 +462,82 @@ async def test_taskmaster_list_tells_what_is_ready_and_pages_through_the_rest(cl
         await client.read_resource("taskmaster://0123456789ab/tasks")
     assert "The cursor is not one" in await refused(client, "taskmaster_list", project=str(tmp_path), cursor="x")
     assert "it has house" in await refused(client, "taskmaster_list", project=str(tmp_path), tag="garden")
+
+
+async def completed(client: Client, uri: str, begun: str, argument: str = "id") -> list[str]:
+    result = await client.complete(ResourceTemplateReference(uri=uri), {"name": argument, "value": begun})
+    assert len(result.completion.values) <= 100
+    return result.completion.values
+
+
+async def test_ids_and_names_go_on_as_what_the_caller_has(client: Client) -> None:
+    agent = await new_agent(client)
+    _, task = await told(client, "task_submit", prompt="Say hello", agent=agent)
+    _, run = await told(client, "workflow_run", workflow="write-review-revise", inputs={"topic": "x"}, wait_seconds=0)
+    await told(client, "task_cancel", id=run["id"])
+
+    assert await completed(client, "agent://{id}", "DEFAULT") == ["default"]
+    assert await completed(client, "agent://{id}", agent[:9]) == [agent]
+    assert await completed(client, "agent://{id}", task["agent"][:-1]) == [task["agent"]]
+    assert await completed(client, "workflow://{id}", "write") == ["write-review-revise"]
+    for kind, thing in (("task", task["id"]), ("run", run["id"])):
+        assert await completed(client, f"{kind}://{{id}}", thing[:13].upper()) == [thing]
+        assert thing in (await completed(client, f"{kind}://{{id}}", ""))[:10]  # behind those of the run's steps
+        assert await completed(client, f"{kind}://{{id}}", f"{thing[:9]}-") == []
+    assert await completed(client, "task://{id}/output", task["id"]) == [task["id"]]
+    await told(client, "agent_delete", agent=agent)
+    assert await completed(client, "agent://{id}", agent) == []
+
+
+async def test_more_than_a_hundred_names_are_the_first_hundred_and_that_there_are_more(
+    client: Client, app: App, me: Principal
+) -> None:
+    begun = f"{uuid4()} 100%_"
+    names = [*(f"{begun} {number:03}" for number in range(101)), begun.replace("%_", "ab")]
+    known, _ = await app.agents.get(me, "default")
+    async with app._parts.database.write(me.organisation_id) as tx:
+        for name in names:
+            await agents.insert(tx, replace(known, id=str(uuid4()), name=name))
+    ref = ResourceTemplateReference(uri="agent://{id}")
+    all_of_them = await client.complete(ref, {"name": "id", "value": begun})
+    one = await client.complete(ref, {"name": "id", "value": f"{begun} 100"})
+
+    assert all_of_them.completion.values == names[:100]
+    assert (all_of_them.completion.has_more, one.completion.has_more) == (True, False)
+    assert one.completion.values == [names[100]]
+
+
+async def test_arguments_go_on_as_what_there_is(client: Client, app: App, me: Principal, tmp_path: Path) -> None:
+    (tmp_path / ".taskmaster" / "tasks").mkdir(parents=True)
+    (tmp_path / ".taskmaster" / "tasks" / "tasks.json").write_text(json.dumps({"house": {"tasks": []}}))
+    _, project = await told(client, "taskmaster_list", project=str(tmp_path))
+    name = f"flow {uuid4()}"
+    tone = {"enum": ["formal", "friendly", 3]}
+    definition = {
+        "template": True,
+        "inputs": {"type": "object", "properties": {"tone": tone, "topic": {}}},
+        "steps": [{"id": "a", "kind": "task", "prompt": "{{ inputs.tone }}"}],
+    }
+    await app.workflows.save(me, name, definition)
+
+    async def prompted(prompt: str, argument: str, begun: str) -> list[str]:
+        found = await client.complete(PromptReference(name=prompt), {"name": argument, "value": begun})
+        return found.completion.values
+
+    assert await completed(client, "guide://{topic}", "ro", "topic") == ["routing"]
+    assert await completed(client, "taskmaster://{project}/tasks", project["project"][:6], "project") == [
+        project["project"]
+    ]
+    assert await prompted("run_task_master", "project", str(tmp_path)) == [str(tmp_path)]
+    assert await prompted("compare_models", "models", "openai/gpt-4o-m") == ["openai/gpt-4o-mini"]
+    assert await prompted("compare_models", "models", "a, openai/gpt-4o-m") == ["a, openai/gpt-4o-mini"]
+    assert await prompted("compare_models", "models", "perplexity/") == []  # it has no key
+    assert await prompted("compare_models", "task_type", "code") == ["code_generation", "code_debug"]
+    assert await prompted(name, "tone", "f") == ["formal", "friendly"]
+    assert await prompted(name, "topic", "") == []
+    assert await prompted("delegate", "goal", "") == []
+    assert await prompted("no such prompt", "x", "") == []
+    assert await completed(client, "nowhere://{id}", "") == []
 
 
 PLANS = {"steps": [{"id": "a", "kind": "plan"}]}

@@ -1,6 +1,7 @@
 """The MCP clients that `install` knows: where each keeps its servers, and what it wants to be told of one. (Pure.)"""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from vel_tutor_mcp.splicing import plain, replaced
 
 NAME = "vel-tutor"
 KEYS = ("OPENAI_API_KEY", "GROQ_API_KEY", "PERPLEXITY_API_KEY")
+
+_BYTE_ORDER_MARK = "\ufeff"
+_BARE_LINE_END = re.compile(r"(?<!\r)\n")
 
 ClientName = Literal["claude-desktop", "claude-code", "cursor", "vscode", "codex", "gemini"]
 Entry = dict[str, Any]
@@ -71,12 +75,16 @@ CLIENTS: dict[ClientName, Client] = {
 def _with_toml(text: str, table: str, entry: Entry) -> str:
     import tomlkit
 
-    servers = _servers(_toml(text), table)
-    document = tomlkit.parse(text)
+    body = text.removeprefix(_BYTE_ORDER_MARK)
+    servers = _servers(_toml(body), table)
+    document = tomlkit.parse(body)
     if table not in document:
         document[table] = tomlkit.table(is_super_table=True)
     document[table][NAME] = _merged(servers.get(NAME), entry)
-    return tomlkit.dumps(document)
+    after = tomlkit.dumps(document)
+    if "\r\n" in body and not _BARE_LINE_END.search(body):
+        after = _BARE_LINE_END.sub("\r\n", after)  # what is new ends its lines as the rest does
+    return text[: len(text) - len(body)] + after
 
 
 def _with_json(text: str, table: str, entry: Entry) -> str:

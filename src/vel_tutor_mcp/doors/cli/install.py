@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -92,6 +93,7 @@ def _merge(file: Path, title: str, change: Callable[[str], str]) -> str:
         if before is None:
             key_files.write(file, after)
             return f"It is in {file}, which is new. Restart {title}."
+        _check_writable(file)
         backup = file.with_name(f"{file.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}.bak")
         shutil.copy2(file, backup)
         if _content(file) != before:
@@ -103,6 +105,15 @@ def _merge(file: Path, title: str, change: Callable[[str], str]) -> str:
             f"{file} cannot be changed; {problem.strerror}; put what this prints without --write into it yourself."
         ) from problem
     return f"It is in {file}; as it was before it is {backup}. Restart {title}."
+
+
+def _check_writable(file: Path) -> None:
+    """Renaming another over it would succeed, against what its owner wants."""
+    if not file.stat().st_mode & stat.S_IWUSR:
+        raise ConfigurationError(
+            f"{file} cannot be changed; it is read-only; allow its owner to write to it, or put what this prints "
+            "without --write into it yourself."
+        )
 
 
 def _content(file: Path) -> bytes | None:
