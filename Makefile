@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
 
-.PHONY: setup demo test coverage check audit sbom bundle platforms bench soak lock clean
+.PHONY: setup demo test test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
 setup: $(READY)
 
@@ -27,7 +27,11 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest $(TESTS)
 
-# The same, and which lines it runs, in the servers and commands too: half as long again.
+# Clients that people use, on this server, over each transport: docs/clients.md is written anew. Installs a gigabyte once.
+test-clients: $(READY)
+	VEL_TEST_CLIENTS=1 $(BIN)/python -m pytest tests/clients -o faulthandler_timeout=0 -p no:cacheprovider
+
+# As `make test`, and which lines it runs, in the servers and commands too: half as long again.
 coverage: $(READY)
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest $(TESTS) --cov
@@ -70,7 +74,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
 # The long loops: 10,000 guesses of passwords, 2,000 random schedules of the ledger, 10,000 audit entries by eight
-# processes, 200 writes by two servers and a person into one tasks.json, generated requests to every route of REST as each role, then 100 kills among tasks and 100 in runs, on each database, and 42 in a run of a Task Master project, in one to two hours; the random graphs, rows and
+# processes, 200 writes by two servers and a person into one tasks.json, generated requests to every route of REST as each role, then 1,000 calls to two servers of which one is killed, 100 kills among tasks and 100 in runs, on each database, and 42 in a run of a Task Master project, in one to two hours; the random graphs, rows and
 # orders of events of the integration tests, ten times as many; the conversations over each transport on each database.
 soak: $(READY)
 	VEL_TEST_GUESSES=10000 $(BIN)/python -m pytest tests/integration/shared/test_access.py --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
@@ -87,6 +91,7 @@ lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:audit --output-file requirements-audit.lock
+	for name in python-sdk-v1 fastmcp; do $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 tests/clients/$$name.in --output-file tests/clients/$$name.txt || exit 1; done
 
 clean:
 	rm -rf $(VENV) .venv-audit dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     allowed_hosts: str = ""
     trusted_proxies: str = ""
+    stateless: bool = False
     private_networks: str = ""
     toolsets: str = ""
     read_only: bool = False

@@ -27,6 +27,7 @@ HELLO = {
         "clientInfo": {"name": "forgetful", "version": "1"},
     },
 }
+LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
 
 @asynccontextmanager
@@ -63,6 +64,21 @@ async def test_a_session_that_nobody_uses_is_forgotten() -> None:
         again = await client.post("/mcp", json=HELLO | {"method": "ping"}, headers={"mcp-session-id": session})
 
     assert again.status_code == 404
+
+
+async def test_without_sessions_a_request_of_the_handshake_era_may_be_the_first_that_a_replica_hears() -> None:
+    desk = Desk()
+    of_another = {"mcp-session-id": "of another replica", "mcp-protocol-version": "2025-11-25"}
+    async with asking(make_app(make_server(desk, stateless=True), desk, "http")) as client, asyncio.timeout(5):
+        greeted = await client.post("/mcp", json=HELLO)
+        listed = await client.post("/mcp", json=LIST, headers=of_another)
+        listening = await client.get("/mcp", headers=of_another)
+
+    assert (greeted.status_code, greeted.headers.get("mcp-session-id")) == (200, None)
+    assert '"listChanged":true' not in greeted.text
+    assert '"subscribe":true' not in greeted.text
+    assert (listed.status_code, "task_submit" in listed.text) == (200, True)
+    assert listening.status_code == 405
 
 
 async def test_who_is_inside_when_all_must_go_gets_a_proper_end() -> None:

@@ -18,6 +18,7 @@ from vel_tutor_mcp.settings import Settings
 ROOT = Path(__file__).parents[2]
 GUIDES = leaves.folder("resources") / "guide"
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-audit.lock")
+LOCKS_OF_CLIENTS = ("tests/clients/python-sdk-v1.txt", "tests/clients/fastmcp.txt")
 NEVER_SET = {"catalog"}
 OF_PROVIDERS = [name for name, row in Settings.model_fields.items() if row.validation_alias]
 
@@ -140,25 +141,32 @@ def table_of(page: str, heading: str) -> list[str]:
     return [row for row in part.splitlines() if row.startswith("|")][2:]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", LOCKS + LOCKS_OF_CLIENTS)
 def test_every_locked_package_has_its_version_and_hashes(lock: str) -> None:
     for row in requirements(lock):
         assert re.match(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+", row), row
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", row), row
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", LOCKS + LOCKS_OF_CLIENTS)
 def test_a_lock_file_names_no_address(lock: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", read(lock))
 
 
-@pytest.mark.parametrize("folder", ["tests/node", ".ci/mcpb"])
+@pytest.mark.parametrize("folder", ["tests/node", "tests/clients", ".ci/mcpb"])
 def test_the_lock_of_what_comes_from_npm_pins_each_package_and_names_no_registry(folder: str) -> None:
     rows = json.loads(read(f"{folder}/package-lock.json"))["packages"]
     named = json.loads(read(f"{folder}/package.json"))["dependencies"]
     assert rows.pop("")["dependencies"] == named
     assert [name for name, row in rows.items() if "integrity" not in row or "resolved" in row] == []
     assert [version for version in named.values() if not re.fullmatch(r"\d+\.\d+\.\d+(-[a-z.0-9]+)?", version)] == []
+
+
+def test_the_table_of_clients_was_written_with_the_versions_that_are_locked() -> None:
+    told = {row.split("|")[2].strip() for row in table_of(read("docs/clients.md"), "## Who speaks what")}
+    named = json.loads(read("tests/clients/package.json"))["dependencies"].values()
+    ours = [read(path.replace(".txt", ".in")).strip().partition("==")[2] for path in LOCKS_OF_CLIENTS]
+    assert {*named, *ours} <= told
 
 
 def test_what_is_locked_for_users_is_locked_alike_for_developers() -> None:

@@ -129,11 +129,21 @@ def make_app(
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
-    # Sessions, for handshake clients: who takes a call back, or listens, is known by the session. Others need none.
-    routes += server.streamable_http_app(transport_security=_CHECKED, session_idle_timeout=idle_seconds).routes
+    routes.append(_streamable_http(server, idle_seconds))
     from vel_tutor_mcp.doors.rest.api import make_rest
 
     return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
+
+
+def _streamable_http(server: Server, idle_seconds: float) -> BaseRoute:
+    """Sessions are for handshake clients: who takes a call back, or listens, is known by them. Others need none."""
+    app = server.streamable_http_app(
+        transport_security=_CHECKED, session_idle_timeout=idle_seconds, stateless_http=server.stateless
+    )
+    (route,) = app.routes
+    assert isinstance(route, Route)
+    # Without sessions nothing is ever said on a client's GET: refused, it keeps no connection open for that.
+    return Route(route.path, route.endpoint, methods=["POST"]) if server.stateless else route
 
 
 async def _serve(settings: Settings, way: Way, tls: ssl.SSLContext | None, listener: socket.socket, make: Make) -> None:
@@ -148,7 +158,7 @@ class _Door:
         desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
-        server = make(desk, surface=surface_of(settings), log_level=settings.log_level)
+        server = make(desk, surface=surface_of(settings), stateless=settings.stateless, log_level=settings.log_level)
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         note = Notes(desk).take

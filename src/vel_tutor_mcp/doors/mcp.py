@@ -74,10 +74,10 @@ _log = logging.getLogger(__name__)
 
 class Server(MCPServer[Desk]):
     """Publishes schemas in their smallest form, tools to whom they are for, what is of use with these tools, and the
-    user's templates as prompts; every failure is one sentence.
+    user's templates as prompts; every failure is one sentence. A `stateless` one keeps no sessions over HTTP.
     """
 
-    def __init__(self, desk: Desk, surface: Surface, **options: Any) -> None:
+    def __init__(self, desk: Desk, surface: Surface, *, stateless: bool = False, **options: Any) -> None:
         self.cards: dict[str, ToolCard] = {}
         handles = TasksExtension(desk, self.cards, surface)
         super().__init__(
@@ -90,12 +90,14 @@ class Server(MCPServer[Desk]):
             **options,
         )
         self._desk = desk
+        self.stateless = stateless
         self._surface = surface
         self.tools_of_prompts: dict[str, tuple[str, ...]] = {}
         self.completes: dict[str, Mapping[str, Complete]] = {}
         self.completion()(self.complete)  # type: ignore[no-untyped-call]  # the SDK gives it no types
         self.subscriptions = Subscriptions(desk, handles)
-        self.subscriptions.serve(self._lowlevel_server)  # 2.3 has no public way to serve those of the handshake era
+        # 2.3 has no public way to serve those of the handshake era.
+        self.subscriptions.serve(self._lowlevel_server, sessions=not stateless)
 
     async def list_tools(self) -> list[PublishedTool]:
         published = [tool for tool in await super().list_tools() if self._offers(tool.name)]

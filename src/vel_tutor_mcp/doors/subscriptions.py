@@ -65,13 +65,16 @@ class Subscriptions:
         """Let resources of this URI template be subscribed to; a variable `id` in it says which thing is followed."""
         self._offered.append((UriTemplate.parse(uri), kind))
 
-    def serve(self, server: "Server[Any]") -> None:
-        """Answer for both eras, and announce what is true in both."""
+    def serve(self, server: "Server[Any]", *, sessions: bool) -> None:
+        """Answer for both eras, and announce what is true in both. Clients of the handshake era are told by their
+        sessions alone.
+        """
         server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
-        server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
-        server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
-        server.add_notification_handler("notifications/initialized", NotificationParams, self._greeted)
-        _announce(server)
+        if sessions:
+            server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
+            server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+            server.add_notification_handler("notifications/initialized", NotificationParams, self._greeted)
+        _announce(server, sessions=sessions)
 
     async def _listen(self, ctx: Asked, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """The stream of one client, until it goes."""
@@ -175,7 +178,7 @@ def _ways(changes: "Changes") -> "dict[Kind, Callable[[Any, str, Tell], Awaitabl
     }
 
 
-def _announce(server: "Server[Any]") -> None:
+def _announce(server: "Server[Any]", *, sessions: bool) -> None:
     """Say what is told. Resources are the same for ever, and tools as long as a connection lasts: who gets another role
     is shown out (`doors.watch`). The SDK would say that all lists may change, or that none does.
     """
@@ -183,7 +186,8 @@ def _announce(server: "Server[Any]") -> None:
 
     def told(*args: Any, **options: Any) -> ServerCapabilities:
         found = known(*args, **options)
-        changed = {"tools": False, "resources": False, "prompts": True}
+        is_handshake = options.get("protocol_version") is None
+        changed = {"tools": False, "resources": False, "prompts": sessions or not is_handshake}
         parts = {name: getattr(found, name) for name in changed}
         return found.model_copy(
             update={
