@@ -2,7 +2,6 @@
 official conformance suite looks for.
 """
 
-from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +11,6 @@ import conformance_tasks
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
     EmptyResult,
-    RequestParams,
-    Result,
     SetLevelRequestParams,
 )
 
@@ -23,10 +20,6 @@ from vel_tutor_mcp.doors.mcp import Server, make_server, publish
 from vel_tutor_mcp.settings import load_settings
 
 LEAVES: tuple[ModuleType, ...] = (conformance_fixtures, conformance_questions, conformance_tasks)
-# What clients of a handshake may ask for, with an answer for where the product has none.
-NOTHING: dict[str, tuple[type[RequestParams], Result]] = {
-    "logging/setLevel": (SetLevelRequestParams, EmptyResult()),
-}
 
 
 def make(desk: Desk, **options: Any) -> Server:
@@ -37,18 +30,13 @@ def make(desk: Desk, **options: Any) -> Server:
             if hasattr(leaf, "card"):
                 publish(server, leaf, desk)
     conformance_tasks.prepare(server)
-    low = server._lowlevel_server
-    for method, (params, answer) in NOTHING.items():
-        if low.get_request_handler(method) is None:
-            low.add_request_handler(method, params, always(answer))
+    server._lowlevel_server.add_request_handler("logging/setLevel", SetLevelRequestParams, taken)
     return server
 
 
-def always(answer: Result) -> Callable[[ServerRequestContext[Any], Any], Awaitable[Result]]:
-    async def answering(_: ServerRequestContext[Any], __: Any) -> Result:
-        return answer
-
-    return answering
+async def taken(_: ServerRequestContext[Any, Any], __: SetLevelRequestParams) -> EmptyResult:
+    """Our log goes to stderr alone, so the product does not let clients set its level."""
+    return EmptyResult()
 
 
 if __name__ == "__main__":
