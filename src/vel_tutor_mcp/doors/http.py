@@ -35,6 +35,7 @@ from vel_tutor_mcp.doors.notes import Note, Notes
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.quiet import Quiet
 from vel_tutor_mcp.doors.room import MOST_CONNECTIONS, Room
+from vel_tutor_mcp.doors.sessions import MOST_SESSIONS, Sessions
 from vel_tutor_mcp.doors.surface import surface_of
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
@@ -108,8 +109,10 @@ def make_app(
     public_url: str | None = None,
     issuer: str | None = None,
     look_seconds: float = LOOK_SECONDS,
+    most_sessions: int = MOST_SESSIONS,
 ) -> Starlette:
-    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
+    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request, or where there
+    are `most_sessions` and it is idle for the longest time.
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
     which clients get one (`doors.oauth`), unless an outside `issuer` gives them; the tokens of open requests are looked
@@ -131,6 +134,7 @@ def make_app(
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
     routes.append(_streamable_http(server, idle_seconds))
+    middleware.append(Middleware(Sessions, manager=server.session_manager, most=most_sessions))
     from vel_tutor_mcp.doors.rest.api import make_rest
 
     return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
