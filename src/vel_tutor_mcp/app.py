@@ -51,7 +51,7 @@ from vel_tutor_mcp.services.credentials import Credentials
 from vel_tutor_mcp.services.documents import fetch_document
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
-from vel_tutor_mcp.services.integrations import Integrations, secret_keys_of
+from vel_tutor_mcp.services.integrations import Integrations
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.local_models import with_local_models
@@ -65,6 +65,7 @@ from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
+from vel_tutor_mcp.services.secret_keys import secret_keys_of
 from vel_tutor_mcp.services.streams import Streams
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage

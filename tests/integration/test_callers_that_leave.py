@@ -8,6 +8,7 @@ import pytest
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
+from vel_tutor_mcp.store.database import unbroken
 
 pytestmark = pytest.mark.anyio
 
@@ -30,3 +31,30 @@ async def test_a_caller_may_leave_at_any_moment_and_every_task_still_ends(app: A
     async with asyncio.timeout(10):  # the product's own loops borrow a connection now and then
         while app._parts.database._engine.sync_engine.pool.checkedout():  # type: ignore[attr-defined]  # the pool's kind
             await app.ping()
+
+
+async def test_who_has_left_costs_nothing_while_what_they_began_is_carried_to_its_end() -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    @unbroken
+    async def slow() -> None:
+        begun.set()
+        await may_end.wait()
+
+    leaving = anyio.CancelScope()
+
+    async def caller() -> bool:
+        with leaving:
+            await slow()
+        return leaving.cancelled_caught
+
+    calling = asyncio.create_task(caller())
+    await begun.wait()
+    leaving.cancel()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    woken = calling.cancelling()
+    may_end.set()
+
+    assert await calling
+    assert woken <= 2

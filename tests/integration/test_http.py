@@ -81,6 +81,19 @@ async def test_without_sessions_a_request_of_the_handshake_era_may_be_the_first_
     assert listening.status_code == 405
 
 
+async def test_of_many_sessions_the_longest_idle_one_gives_way_and_nobody_who_comes_is_refused() -> None:
+    desk = Desk()
+    server = make_server(desk)
+    async with asking(make_app(server, desk, "http", most_sessions=3)) as client, asyncio.timeout(5):
+        sessions = [(await client.post("/mcp", json=HELLO)).headers["mcp-session-id"] for _ in range(6)]
+        while len(server.session_manager._server_instances) > 3:  # noqa: ASYNC110 - the SDK tells nobody
+            await asyncio.sleep(0)
+        ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+        asked = [await client.post("/mcp", json=ping, headers={"mcp-session-id": session}) for session in sessions]
+
+    assert [reply.status_code for reply in asked] == [404] * 3 + [200] * 3
+
+
 async def test_who_is_inside_when_all_must_go_gets_a_proper_end() -> None:
     entered, said = asyncio.Event(), list[Message]()
 

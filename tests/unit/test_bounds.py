@@ -21,8 +21,9 @@ from vel_tutor_mcp.doors.bounds import (
     beyond,
     tangle,
 )
-from vel_tutor_mcp.doors.connections import HEAD_SECONDS, MOST_CONNECTIONS, MOST_OF_ADDRESS, TAKE_SECONDS
+from vel_tutor_mcp.doors.connections import HEAD_SECONDS, TAKE_SECONDS
 from vel_tutor_mcp.doors.gate import Gate
+from vel_tutor_mcp.doors.room import MOST_CONNECTIONS, MOST_OF_ADDRESS
 
 NESTED = b"[" * MOST_LEVELS + b"]" * MOST_LEVELS
 

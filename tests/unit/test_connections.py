@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from vel_tutor_mcp.doors.connections import Connection
+from vel_tutor_mcp.doors.room import Room
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +80,7 @@ async def door(
 
     noted = list[str]()
 
-    Bounded.most, Bounded.most_of_address = most, most_of_address
+    Bounded.room = Room(most, most_of_address)
     Bounded.head_seconds = Bounded.take_seconds = Bounded.goodbye_seconds = head_seconds
     config = uvicorn.Config(_app, http=Bounded, ws="none", log_config=None, access_log=False, proxy_headers=proxy)
     config.load()

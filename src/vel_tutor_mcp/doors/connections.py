@@ -13,11 +13,12 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from vel_tutor_mcp.auth.networks import network
 from vel_tutor_mcp.doors.bearer import answer
 from vel_tutor_mcp.doors.headers import ALWAYS
 from vel_tutor_mcp.doors.notes import Note
+from vel_tutor_mcp.doors.room import Room
 
-MOST_CONNECTIONS, MOST_OF_ADDRESS = 2000, 400
 # Until a request's head is here, and until the rest of a body is which nobody wants; until some of an answer is taken.
 HEAD_SECONDS, TAKE_SECONDS = 15.0, 60.0
 # Over TLS, for who is left to say goodbye; asyncio would wait for 30 s, and for that long count it nowhere.
@@ -30,23 +31,21 @@ _UNREAD = (400, "VALIDATION_ERROR", "The request cannot be read; it is no HTTP; 
 
 
 class Connection(H11Protocol):
-    """One of `most`, and of `most_of_address` where clients connect themselves and not through a proxy.
+    """One of those in the `room`, which all of a server share; each server's class has one of its own.
 
     With `tls` it is one from its first byte on: who never ends the handshake is somebody who asks nothing. `note` is
     told what is refused; None: nobody is.
     """
 
+    room: Room
     tls: ssl.SSLContext | None = None
     note: Note | None = None
-    most = MOST_CONNECTIONS
-    most_of_address = MOST_OF_ADDRESS
     head_seconds = HEAD_SECONDS
     take_seconds = TAKE_SECONDS
     goodbye_seconds = _GOODBYE_SECONDS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.since = self.loop.time()
         self._late: asyncio.TimerHandle | None = None
         self._untaken: asyncio.TimerHandle | None = None
         self._shaking_hands: asyncio.Task[None] | None = None
@@ -54,10 +53,8 @@ class Connection(H11Protocol):
 
     @cached_property
     def subscriber(self) -> str:
-        """Whose it is, by the address."""
-        from vel_tutor_mcp.services.credentials import network  # which loads the store: needed once there are many
-
-        return network(self.client[0]) if self.client else ""
+        """Whose it is, by the address; empty behind a proxy, whose address it would be."""
+        return network(self.client[0]) if self.client and not self.config.proxy_headers else ""
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +67,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         super().connection_made(transport)
-        if not self._finds_room():
+        if not self.room.enter(self):
             self._refuse(*_FULL)
             return
         self._expect()
@@ -78,6 +75,7 @@ class Connection(H11Protocol):
             self._shaking_hands = self.loop.create_task(self._shake_hands(transport, self.tls))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.room.leave(self)
         self._expect_no_more()
         self.resume_writing()
         super().connection_lost(exc)
@@ -88,14 +86,19 @@ class Connection(H11Protocol):
             return
         cycle = self.cycle
         super().data_received(data)
+        if not self.is_idle:
+            self.room.is_busy(self)
         if self.cycle is not cycle:
             self._expect_no_more()
         elif self.is_idle and self._late is None:
             self._expect()
 
     def on_response_complete(self) -> None:
-        self.since = self.loop.time()
         super().on_response_complete()
+        if not self.is_open:
+            self.room.leave(self)
+        elif self.is_idle:
+            self.room.is_idle(self)
         if self.is_idle and (self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]):
             self._expect()
 
@@ -115,7 +118,8 @@ class Connection(H11Protocol):
         self._refuse(*(_LARGE if status == _LARGE[0] else _UNREAD))
 
     def leave(self) -> None:
-        """Close it; over TLS soon, also where the client does nothing for that."""
+        """Close it; over TLS soon, also where the client does nothing for that. It counts no more at once."""
+        self.room.leave(self)
         self.transport.close()
         if self.tls is not None:
             self.loop.call_later(self.goodbye_seconds, self.transport.abort)
@@ -132,15 +136,6 @@ class Connection(H11Protocol):
         super().connection_made(secured)
         if self._early:
             self.data_received(self._early)
-
-    def _finds_room(self) -> bool:
-        """Whether there is room for this one, or is made."""
-        if len(self.connections) <= min(self.most, self.most_of_address):
-            return True
-        open_ones = [other for other in self.connections if isinstance(other, Connection) and other.is_open]
-        others = [other for other in open_ones if other is not self]
-        beside = [] if self.config.proxy_headers else [other for other in others if other.subscriber == self.subscriber]
-        return _has_room(beside, self.most_of_address) and _has_room(others, self.most)
 
     def _expect(self) -> None:
         self._expect_no_more()
@@ -168,14 +163,3 @@ class Connection(H11Protocol):
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.leave()
-
-
-def _has_room(others: list[Connection], most: int) -> bool:
-    """Whether fewer than `most` stay, the longest idle one closed if need be."""
-    if len(others) < most:
-        return True
-    idle = [other for other in others if other.is_idle]
-    if not idle:
-        return False
-    min(idle, key=lambda other: other.since).leave()
-    return True

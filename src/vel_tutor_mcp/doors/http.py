@@ -22,10 +22,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from vel_tutor_mcp.doors import process
+from vel_tutor_mcp.doors import process, states
 from vel_tutor_mcp.doors.bearer import METADATA, Bearer, metadata
 from vel_tutor_mcp.doors.bounds import Bounds
-from vel_tutor_mcp.doors.connections import MOST_CONNECTIONS, Connection
+from vel_tutor_mcp.doors.connections import Connection
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import GONE, Gate
 from vel_tutor_mcp.doors.headers import Headers
@@ -34,6 +34,8 @@ from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.notes import Note, Notes
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.quiet import Quiet
+from vel_tutor_mcp.doors.room import MOST_CONNECTIONS, Room
+from vel_tutor_mcp.doors.sessions import MOST_SESSIONS, Sessions
 from vel_tutor_mcp.doors.surface import surface_of
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
@@ -107,8 +109,10 @@ def make_app(
     public_url: str | None = None,
     issuer: str | None = None,
     look_seconds: float = LOOK_SECONDS,
+    most_sessions: int = MOST_SESSIONS,
 ) -> Starlette:
-    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request.
+    """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request, or where there
+    are `most_sessions` and it is idle for the longest time.
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
     which clients get one (`doors.oauth`), unless an outside `issuer` gives them; the tokens of open requests are looked
@@ -130,6 +134,7 @@ def make_app(
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
     routes.append(_streamable_http(server, idle_seconds))
+    middleware.append(Middleware(Sessions, manager=server.session_manager, most=most_sessions))
     from vel_tutor_mcp.doors.rest.api import make_rest
 
     return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
@@ -158,7 +163,13 @@ class _Door:
         desk = Desk(local=not way.auth)
         self._settings = settings
         self._opening = Opening(settings, desk)
-        server = make(desk, surface=surface_of(settings), stateless=settings.stateless, log_level=settings.log_level)
+        server = make(
+            desk,
+            surface=surface_of(settings),
+            stateless=settings.stateless,
+            log_level=settings.log_level,
+            request_state_security=states.security(settings),
+        )
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
         note = Notes(desk).take
@@ -191,6 +202,7 @@ def _no_fault(record: logging.LogRecord) -> bool:
 
 def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, noted: Note) -> Quiet:
     class Own(Connection):
+        room = Room()
         tls = context  # uvicorn's way would tell of a connection only once the handshake has ended
         note = staticmethod(noted)
 

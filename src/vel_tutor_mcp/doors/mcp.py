@@ -31,7 +31,7 @@ from mcp_types import Tool as PublishedTool
 from pydantic import ValidationError
 
 from vel_tutor_mcp import __version__, leaves
-from vel_tutor_mcp.doors import completion, templates
+from vel_tutor_mcp.doors import completion, states, templates
 from vel_tutor_mcp.doors.desk import Complete, Desk, PromptCard, ResourceCard, ToolCard
 from vel_tutor_mcp.doors.progress import telling
 from vel_tutor_mcp.doors.reply import bad_arguments, refused, sentence
@@ -89,6 +89,7 @@ class Server(MCPServer[Desk]):
             cache_hints=_STAYS,
             **options,
         )
+        self._lowlevel_server.middleware.insert(0, states.worded)  # outermost: it words what the SDK's own refuse
         self._desk = desk
         self.stateless = stateless
         self._surface = surface

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from vel_tutor_mcp.doors import process
+from vel_tutor_mcp.doors import process, states
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.doors.opening import Opening
@@ -42,8 +42,13 @@ class _Door:
     async def serve(self) -> None:
         # A thread sits in a read of stdin, which no signal interrupts: close what matters, then leave.
         process.Signals(self._opening.stop).listen()
-        surface, log_level = surface_of(self._settings), self._settings.log_level
-        server = make_server(self._desk, surface, middleware=[self._first_answer], log_level=log_level)
+        server = make_server(
+            self._desk,
+            surface_of(self._settings),
+            middleware=[self._first_answer],
+            log_level=self._settings.log_level,
+            request_state_security=states.security(self._settings),
+        )
         opening = asyncio.create_task(self._open())
         await server.run_stdio_async()
         opening.cancel()

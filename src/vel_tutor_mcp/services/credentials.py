@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-import ipaddress
 from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.auth.accounts import Account
+from vel_tutor_mcp.auth.networks import network
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import Unauthenticated
 from vel_tutor_mcp.models import LONGEST_NAME, Principal
@@ -22,7 +22,6 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 _HASHES_AT_ONCE = 2
 # The longest that are taken, and one more: what is cut still fits nothing.
 _LONGEST_PASSWORD = 73
-_IPV6_OF_ONE = 64
 
 
 class Credentials:
@@ -126,15 +125,3 @@ def is_email(email: str) -> bool:
     """Whether it looks like one; whether it is one, only a letter to it would tell."""
     name, at, host = email.rpartition("@")
     return bool(name and at and host) and len(email) <= LONGEST_NAME and email.isprintable() and " " not in email
-
-
-def network(address: str) -> str:
-    """The address, or of IPv6 the network that one subscriber has."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:60]
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    mapped = found.ipv4_mapped
-    return str(mapped or ipaddress.ip_network((int(found), _IPV6_OF_ONE), strict=False))

@@ -23,7 +23,6 @@ from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.lookup import missing, spelt
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.reports import moment
-from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import audit, integrations
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.integrations import Integration, Status
@@ -232,12 +231,6 @@ class Integrations:
             if done:
                 await _audit(tx, principal, "integration_resealed", seen)
         return done
-
-
-def secret_keys_of(settings: Settings) -> SecretKeys:
-    """The secret keys that the settings hold, or those of the home's file; nothing is read yet."""
-    text = settings.secret_key
-    return SecretKeys(text.get_secret_value() if text else None, settings.home)
 
 
 def unopened(secret_keys: SecretKeys, integrations: Sequence[Integration]) -> list[str]:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from vel_tutor_mcp.auth.networks import network
 from vel_tutor_mcp.auth.oauth import Client, check_redirect_uri, is_document
 from vel_tutor_mcp.errors import InputError, OAuthRefused
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record, throttle
-from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.lookup import spelt
 from vel_tutor_mcp.store import audit, oauth_clients
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
+from vel_tutor_mcp.auth.networks import network
 from vel_tutor_mcp.errors import TooManyTries
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record, throttle
-from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.store import audit
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import anyio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -44,9 +45,11 @@ def unbroken(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Corouti
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            while not work.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({work})
+            # Else anyio would wake us at each turn of the loop: a few hundred who left would keep it busy.
+            with anyio.CancelScope(shield=True):
+                while not work.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait({work})
             raise
 
     return whole

@@ -14,6 +14,7 @@ from people import FAST, Front, front, new_address
 from planted import MARK, OTHER_PASSWORD, PASSWORD
 
 from vel_tutor_mcp.auth.accounts import Account
+from vel_tutor_mcp.auth.networks import network
 from vel_tutor_mcp.auth.tokens import Claims, SigningKey, Tokens
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.notes import Notes
@@ -29,7 +30,6 @@ from vel_tutor_mcp.errors import (
 )
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.credentials import network
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.store import signing_keys
 from vel_tutor_mcp.store.database import INSTALLATION

@@ -1,0 +1,17 @@
+"""By which part of an address a subscriber is known."""
+
+import ipaddress
+
+_IPV6_OF_ONE = 64
+
+
+def network(address: str) -> str:
+    """The address, or of IPv6 the network that one subscriber has."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:60]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    mapped = found.ipv4_mapped
+    return str(mapped or ipaddress.ip_network((int(found), _IPV6_OF_ONE), strict=False))
