@@ -72,6 +72,7 @@ async def test_the_bundle_starts_where_nothing_is_and_does_a_task(
     cache = uv("cache", "dir")
     assert cache is not None
     machine = MACHINE | VALUES | {"UV_CACHE_DIR": cache, "UV_PYTHON": sys.executable, "UV_OFFLINE": "1"}
+    machine |= {"VEL_TUTOR_TASK_MASTER_COMMAND": "no-task-master-here"}
     with read_only(unpacked):
         async with serving(tmp_path, machine | variables | vendor, bare(command), Path("/")) as server:
             tools = (await server.request("tools/list"))["tools"]
@@ -80,7 +81,8 @@ async def test_the_bundle_starts_where_nothing_is_and_does_a_task(
             health = json.loads(await server.read("health://status"))
 
     assert {tool["name"] for tool in tools} <= {tool["name"] for tool in manifest["tools"]}
-    assert {prompt["name"] for prompt in manifest["prompts"]} <= {prompt["name"] for prompt in prompts}
+    shipped = {prompt["name"] for prompt in manifest["prompts"]} - {"run_task_master"}
+    assert shipped <= {prompt["name"] for prompt in prompts}
     assert (task["status"], task["provider"]) == ("completed", "groq")
     assert variables["PERPLEXITY_API_KEY"].startswith("${")
     assert health["providers"] == ["groq"]
