@@ -12,7 +12,7 @@ _YOUNG_OBJECTS = 50_000
 def main() -> None:
     # Loading makes many objects and no garbage; the collector would take a tenth of the time to the first answer.
     if sys.argv[1:] not in _STRAIGHT:
-        gc.set_threshold(_YOUNG_OBJECTS)  # for good: a command may be one that stays
+        gc.set_threshold(_YOUNG_OBJECTS)
         try:
             from vel_tutor_mcp.doors.cli import run
 
@@ -20,7 +20,7 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
         return
-    gc.disable()  # `doors.stdio` switches it on again once everything is loaded
+    gc.disable()  # `doors.opening` switches it on again once everything is loaded
     from vel_tutor_mcp.doors.stdio import start
 
     start()

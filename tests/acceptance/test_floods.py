@@ -29,6 +29,7 @@ pytestmark = [
 REQUESTS = int(os.environ.get("VEL_TEST_FLOOD", "600"))
 SUBSCRIPTIONS = min(MOST_OF_A_USER, REQUESTS // 3)
 LEAVERS = 150
+ROUNDS = 6
 # Generous: a machine that others use too. What it is on a quiet one stands in docs/performance.md.
 HEALTHY_SECONDS = 10.0
 MOST_MB = 150.0
@@ -130,6 +131,20 @@ async def test_who_hangs_up_in_mid_call_is_forgotten(target: Target) -> None:
             wires = [await target.wire(request) for _ in range(LEAVERS)]
             for _, writer in wires:
                 writer.transport.abort()
+
+
+async def test_streams_that_are_hung_up_again_and_again_cost_no_more_than_the_first_ones(target: Target) -> None:
+    held = []
+    for _ in range(ROUNDS):
+        for _ in range(REQUESTS // LEAVERS // 4 or 1):
+            wires = [await target.wire(post("subscriptions/listen", LISTEN)) for _ in range(LEAVERS)]
+            await asyncio.gather(*(soon(reader.readline()) for reader, _ in wires))
+            for _, writer in wires:
+                writer.transport.abort()
+        await target.answers()
+        held.append(target.holds()[1])
+    sys.stderr.write(f"held after each round: {held} MB\n")
+    assert held[-1] < max(held[: ROUNDS // 2]) + 10
 
 
 async def test_a_flood_of_requests_and_rubbish_is_answered(target: Target) -> None:

@@ -1,7 +1,6 @@
 """MCP over stdin and stdout: answers at once, opens the product in the background, leaves without joining threads."""
 
 import asyncio
-import gc
 import sys
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -67,6 +66,3 @@ class _Door:
                 await self._answered.wait()
         await asyncio.sleep(_ANSWER_LEAVES_SECONDS)
         self._opening.begin()
-        await self._desk.settled()
-        gc.freeze()  # what is loaded stays: no collection needs to look at it again
-        gc.enable()
