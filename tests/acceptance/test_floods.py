@@ -3,6 +3,7 @@ nothing of theirs is left afterwards. `make soak` does the same with 10,000 requ
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ import pytest
 from server import WAIT_SECONDS, RequestRefused, Server, one_sentence, serving, soon
 from wires import ACCEPT
 
+from vel_tutor_mcp.doors.pipes import DEAF_SECONDS, MOST_UNDER_WAY
 from vel_tutor_mcp.services.changes import MOST_OF_A_USER
 
 pytestmark = [
@@ -43,6 +45,7 @@ META = {
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "flood", "version": "1"}}
 LISTEN = {"notifications": {"promptsListChanged": True}, "_meta": META}
 OF = "io.modelcontextprotocol/subscriptionId"
+PADDED = "x" * 4000
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -203,6 +206,60 @@ async def test_rubbish_and_huge_lines_on_stdin_end_nothing(tmp_path: Path) -> No
             server._process.stdin.write(line + b"\n")
             assert (await server.call("task_list"))["tasks"] == []
     assert server.rubbish == []
+
+
+async def test_a_client_on_stdio_that_sends_and_never_reads_is_read_no_further_until_it_reads(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        wire = Deaf(server)
+        answers = [wire.ask() for _ in range(2 * MOST_UNDER_WAY)]
+        assert await wire.untaken() > len(PADDED) * MOST_UNDER_WAY // 2
+        wire.listen()
+        assert all("result" in answer for answer in await soon(asyncio.gather(*answers)))
+
+
+async def test_a_client_on_stdio_that_goes_without_reading_is_left(tmp_path: Path) -> None:
+    async def goes(many: int) -> None:
+        async with serving(tmp_path) as server:
+            wire = Deaf(server)
+            for _ in range(many):
+                wire.ask()
+            await wire.untaken()
+            wire.stdin.abort()
+            assert await soon(server._process.wait(), DEAF_SECONDS + 5) == 0
+            wire.listen()
+        assert server.rubbish[1:] == []  # the last line may be cut
+
+    # At the end of stdin, and where the server stopped reading before.
+    await asyncio.gather(goes(MOST_UNDER_WAY - 1), goes(2 * MOST_UNDER_WAY))
+
+
+class Deaf:
+    """A client's end of the pipes that takes nothing from them until it listens."""
+
+    def __init__(self, server: Server) -> None:
+        stdin, stdout = server._process.stdin, server._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        self.stdin = stdin.transport if isinstance(stdin, asyncio.StreamWriter) else stdin
+        self._stdout = stdout._transport  # type: ignore[attr-defined]  # a reader alone takes what it is not asked for
+        self._stdout.pause_reading()
+        fcntl.fcntl(self._stdout.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, 4096)  # full soon
+        self._server = server
+
+    def ask(self) -> "asyncio.Future[Any]":
+        return self._server._ask("ping", {"_meta": {"padding": PADDED}})[1]
+
+    def listen(self) -> None:
+        self._stdout.resume_reading()
+
+    async def untaken(self) -> int:
+        """How many bytes the server leaves in front of its pipe, once it takes no more."""
+        before = -1
+        async with asyncio.timeout(WAIT_SECONDS):
+            while before != (left := self.stdin.get_write_buffer_size()):
+                before = left
+                await asyncio.sleep(0.3)
+        return left
 
 
 async def test_many_subscriptions_are_held_and_one_too_many_is_refused(tmp_path: Path) -> None:

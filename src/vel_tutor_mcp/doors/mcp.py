@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp import MCPError
 from mcp.server import CacheHint, MCPServer, ServerRequestContext
 from mcp.server.caching import CacheableMethod, apply_cache_hint
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_PARAMS,
     CallToolResult,
@@ -99,6 +101,13 @@ class Server(MCPServer[Desk]):
         self.subscriptions = Subscriptions(desk, handles)
         # 2.3 has no public way to serve those of the handshake era.
         self.subscriptions.serve(self._lowlevel_server, sessions=not stateless)
+
+    async def converse(
+        self, incoming: ObjectReceiveStream[SessionMessage | Exception], outgoing: ObjectSendStream[SessionMessage]
+    ) -> None:
+        """Serve one client over these streams, until `incoming` ends."""
+        low = self._lowlevel_server  # 2.3 has no public way to streams of one's own
+        await low.run(incoming, outgoing, low.create_initialization_options())
 
     async def list_tools(self) -> list[PublishedTool]:
         published = [tool for tool in await super().list_tools() if self._offers(tool.name)]

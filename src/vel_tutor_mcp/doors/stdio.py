@@ -9,6 +9,7 @@ from vel_tutor_mcp.doors import process, states
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.doors.opening import Opening
+from vel_tutor_mcp.doors.pipes import Pipes
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.doors.surface import surface_of
 from vel_tutor_mcp.errors import ConfigurationError
@@ -49,7 +50,7 @@ class _Door:
             request_state_security=states.security(self._settings),
         )
         opening = asyncio.create_task(self._open())
-        await server.run_stdio_async()
+        await Pipes().serve(server)
         opening.cancel()
         await self._opening.stop()
 
