@@ -1,6 +1,6 @@
 """What tells whether something has changed: the stamp of a thing is another one whenever what is stored of it is."""
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +10,8 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import run_events, task_events, tasks, workflows
 
 _RECENT = 20
+# Both databases take some 32,000 values in a statement.
+_AT_ONCE = 10_000
 
 Stamps = Mapping[str, Hashable]
 """By id. What has nothing stored yet has none."""
@@ -18,20 +20,21 @@ Stamps = Mapping[str, Hashable]
 async def of_tasks(tx: Transaction, task_ids: Collection[str]) -> Stamps:
     """Each change of a task is a line of its history."""
     found = task_events.c.task_id
-    query = sa.select(found, sa.func.max(task_events.c.sequence)).where(found.in_(task_ids)).group_by(found)
-    return await _read(tx, query)
+    query = sa.select(found, sa.func.max(task_events.c.sequence)).group_by(found)
+    return await _read(tx, task_ids, lambda some: query.where(found.in_(some)))
 
 
 async def of_outputs(tx: Transaction, task_ids: Collection[str]) -> Stamps:
     """A task has its output when it ends, and none again when it is retried."""
-    return await _read(tx, sa.select(tasks.c.id, tasks.c.ended_at).where(tasks.c.id.in_(task_ids)))
+    query = sa.select(tasks.c.id, tasks.c.ended_at)
+    return await _read(tx, task_ids, lambda some: query.where(tasks.c.id.in_(some)))
 
 
 async def of_runs(tx: Transaction, run_ids: Collection[str]) -> Stamps:
     """Each change of a run is a line of its history."""
     found = run_events.c.run_id
-    query = sa.select(found, sa.func.max(run_events.c.sequence)).where(found.in_(run_ids)).group_by(found)
-    return await _read(tx, query)
+    query = sa.select(found, sa.func.max(run_events.c.sequence)).group_by(found)
+    return await _read(tx, run_ids, lambda some: query.where(found.in_(some)))
 
 
 async def of_recent(tx: Transaction, user_ids: Collection[str]) -> Stamps:
@@ -48,9 +51,14 @@ async def of_recent(tx: Transaction, user_ids: Collection[str]) -> Stamps:
 async def of_templates(tx: Transaction, owner_ids: Collection[str]) -> Stamps:
     """Of each owner's templates together."""
     owner, changed = workflows.c.owner_id, sa.func.max(workflows.c.updated_at)
-    query = sa.select(owner, sa.func.count(), changed).where(owner.in_(owner_ids), workflows.c.template)
-    return await _read(tx, query.group_by(owner))
+    query = sa.select(owner, sa.func.count(), changed).where(workflows.c.template).group_by(owner)
+    return await _read(tx, owner_ids, lambda some: query.where(owner.in_(some)))
 
 
-async def _read(tx: Transaction, query: sa.Select[Any]) -> Stamps:
-    return {row[0]: tuple(row[1:]) for row in await tx.execute(query)}
+async def _read(tx: Transaction, ids: Collection[str], query_of: Callable[[Collection[str]], sa.Select[Any]]) -> Stamps:
+    found: dict[str, Hashable] = {}
+    left = list(ids)
+    while left:
+        some, left = left[:_AT_ONCE], left[_AT_ONCE:]
+        found |= {row[0]: tuple(row[1:]) for row in await tx.execute(query_of(some))}
+    return found

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cues import PROMPTS, Cues
@@ -23,6 +24,8 @@ from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.models import Principal, Task, TaskRequest
 from vel_tutor_mcp.services import changes
+from vel_tutor_mcp.store import stamps
+from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
 pytestmark = pytest.mark.anyio
@@ -232,3 +235,10 @@ async def test_streams_that_ask_for_nothing_are_counted_too(app: App, monkeypatc
             async with client.listen():
                 pass
     await nothing_is_followed(app)
+
+
+async def test_more_is_followed_than_one_statement_takes(app: App) -> None:
+    many = {str(UUID(int=number)) for number in range(33_000)}
+    async with app._parts.database.read(INSTALLATION) as tx:
+        for stamps_of in (stamps.of_tasks, stamps.of_outputs, stamps.of_runs, stamps.of_templates):
+            assert await stamps_of(tx, many) == {}
