@@ -19,6 +19,11 @@ def folder(name: str) -> Path:
     return packaged if packaged.is_dir() else _CHECKOUT / name
 
 
+def guides() -> dict[str, Path]:
+    """The pages of the guide, by their topics."""
+    return {page.stem: page for page in sorted((folder("resources") / "guide").glob("*.md"))}
+
+
 def load(name: str) -> Iterator[Callable[..., Any]]:
     """Yield, from every `<folder>/<stem>.py` in alphabetical order, the function called `<stem>`."""
     for path in sorted(folder(name).glob("*.py")):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mcp_types import Completion
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.leaves import folder
+from vel_tutor_mcp.leaves import guides
 from vel_tutor_mcp.models import TaskType
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def task_types(_: "Desk", begun: str) -> Sequence[str]:
 
 
 async def topics(_: "Desk", begun: str) -> Sequence[str]:
-    return begins(sorted(page.stem for page in (folder("resources") / "guide").glob("*.md")), begun)
+    return begins(guides(), begun)
 
 
 def begins(values: Iterable[str], begun: str) -> list[str]:

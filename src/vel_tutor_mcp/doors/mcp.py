@@ -132,7 +132,7 @@ class Server(MCPServer[Desk]):
         shipped = await super().list_prompts()
         taken = {prompt.name for prompt in shipped}
         found = await self._templates()
-        offered = [prompt for prompt in shipped if all(map(self._offers, self.tools_of_prompts[prompt.name]))]
+        offered = [prompt for prompt in shipped if self._offers_prompt(prompt.name)]
         return offered + [templates.published(name, graph) for name, graph in found.items() if name not in taken]
 
     async def get_prompt(
@@ -141,7 +141,7 @@ class Server(MCPServer[Desk]):
         given = arguments or {}
         try:
             for prompt in await super().list_prompts():
-                if prompt.name == name and all(map(self._offers, self.tools_of_prompts[name])):
+                if prompt.name == name and self._offers_prompt(name):
                     required = [argument.name for argument in prompt.arguments or () if argument.required]
                     templates.check_given(f"prompt {name}", required, given)
                     return await super().get_prompt(name, given, context)
@@ -183,6 +183,9 @@ class Server(MCPServer[Desk]):
     def _offers(self, tool: str) -> bool:
         card = self.cards[tool]
         return self._desk.lets(card.operation) and self._surface.offers(tool, card)
+
+    def _offers_prompt(self, shipped: str) -> bool:
+        return all(map(self._offers, self.tools_of_prompts[shipped]))
 
     def _toolsets(self) -> set[str | None]:
         """Those of which the caller has a tool; whatever is of none is for everybody."""

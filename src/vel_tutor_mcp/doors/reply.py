@@ -148,9 +148,8 @@ def task_replied(told: Told) -> "CallToolResult":
             f"{uri}{_OUTPUT} for the whole]"
         )
         data["output"] = text
-    too_long = is_too_long(data)
-    told_text = f"{text}\n\n{_standing(told, data)}".strip()
-    return replied(told_text, _without_the_rest(data), f"{uri}{_OUTPUT}" if cut else uri, cut=cut or too_long)
+    told_text, shown = f"{text}\n\n{_standing(told, data)}".strip(), _without_the_rest(data)
+    return replied(told_text, shown, f"{uri}{_OUTPUT}" if cut else uri, cut=cut or shown is not data)
 
 
 def answer_text(output: Any) -> str:
@@ -188,20 +187,16 @@ def without(data: dict[str, Any], parts: Sequence[str], rest: str) -> dict[str, 
     `rest` says where they are read.
     """
     for name in parts:
-        if not is_too_long(data):
+        if _size(data) <= MAX_CHARACTERS:
             break
-        data[name] = f"left out: read the {rest}"
+        data = data | {name: f"left out: read the {rest}"}
     return data
-
-
-def is_too_long(data: Any) -> bool:
-    return _size(data) > MAX_CHARACTERS
 
 
 def _fitted(data: dict[str, Any]) -> dict[str, Any]:
     """The data with its long texts cut until the whole fits."""
     for longest in _LONGEST_TEXTS:
-        if not is_too_long(data):
+        if _size(data) <= MAX_CHARACTERS:
             break
         data = _cut(data, longest)
     return data

@@ -5,7 +5,7 @@ from typing import Any
 
 from mcp_types import CallToolResult
 
-from vel_tutor_mcp.doors.reply import answer_text, is_too_long, listed, replied, task_replied, without
+from vel_tutor_mcp.doors.reply import answer_text, listed, replied, task_replied, without
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import Told, shortened
@@ -46,9 +46,9 @@ def _replied(told: ToldRun, text: str, data: dict[str, Any], *, cut: bool = Fals
         step["output"] = _shown_output(step["output"])
     for row in data["approvals"]:
         row["prompt"] = shortened(row["prompt"], _QUESTION_SHOWN)
-    uri, too_long = f"run://{told.run.id}", is_too_long(data)
-    data = without(data, ("history", "graph", "inputs", "output", "steps", "approvals"), f"resource {uri}")
-    return replied(text, data, uri, cut=cut or too_long)
+    uri = f"run://{told.run.id}"
+    shown = without(data, ("history", "graph", "inputs", "output", "steps", "approvals"), f"resource {uri}")
+    return replied(text, shown, uri, cut=cut or shown is not data)
 
 
 def stopped_replied(told: Told | ToldRun) -> CallToolResult:
@@ -77,8 +77,9 @@ def workflow_replied(told: ToldWorkflow) -> CallToolResult:
     )
     data = full_workflow(told)
     data["versions"] = data["versions"][-_VERSIONS_SHOWN:]
-    uri, too_long = f"workflow://{workflow.id}", is_too_long(data)
-    return replied(text, without(data, ("graph", "definition"), f"resource {uri}"), uri, cut=too_long)
+    uri = f"workflow://{workflow.id}"
+    shown = without(data, ("graph", "definition"), f"resource {uri}")
+    return replied(text, shown, uri, cut=shown is not data)
 
 
 def runs_listed(workflows: Page[Workflow], runs: Page[Run]) -> CallToolResult:
