@@ -17,6 +17,7 @@ from server import soon
 from stores import NewDatabase
 from team import Member, Team, team
 
+from vel_tutor_mcp.models import AgentConfig, AgentType
 from vel_tutor_mcp.services.audit.files import of_file
 
 pytestmark = pytest.mark.anyio
@@ -354,6 +355,19 @@ async def test_a_person_who_is_signed_in_decides_where_a_persons_word_is_needed_
     assert further.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
     await user.asks("POST", f"/api/runs/{run['id']}/steps/ok/decision", json={"approve": True})
     assert (await user.asks("GET", f"/api/runs/{run['id']}", params={"wait_seconds": 20}))["status"] == "completed"
+
+
+async def test_what_another_process_does_is_seen_within_two_seconds(place: Team, user: Member) -> None:
+    first = await user.asks("GET", "/api/changes")
+    waiting = asyncio.create_task(
+        user.asks("GET", "/api/changes", params={"since": first["stamp"], "wait_seconds": 25})
+    )
+    await asyncio.sleep(0.3)  # it has looked, and waits
+    await place.desk.app.agents.create(user.account.principal, unique("seen"), AgentType.RESEARCHER, AgentConfig())
+    done = asyncio.get_running_loop().time()
+    told = await soon(waiting)
+    assert asyncio.get_running_loop().time() - done < 2
+    assert told["changed"] == ["usage", "audit"]
 
 
 async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:

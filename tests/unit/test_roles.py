@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from vel_tutor_mcp.auth.roles import Operation, is_own_word, may, may_give, may_to, permit
+from vel_tutor_mcp.auth.roles import Operation, is_own_word, may, may_give, may_to, operations_of, permit
 from vel_tutor_mcp.errors import Forbidden
 from vel_tutor_mcp.models import By, Principal, Role
 
@@ -93,3 +93,16 @@ def test_what_may_be_changed_may_be_seen(role: Role, operation: Operation) -> No
 )
 def test_nobody_gives_more_than_they_have(giver: Role, given: set[Role]) -> None:
     assert {role for role in ROLES if may_give(giver, role)} == given
+
+
+@pytest.mark.parametrize("by", get_args(By))
+@pytest.mark.parametrize("role", ROLES)
+def test_somebody_may_do_what_they_are_told_that_they_may_and_nothing_else(role: Role, by: By) -> None:
+    told = operations_of(asking(role, by))
+    assert told == sorted(told)
+    for operation in Operation:
+        if operation in told:
+            permit(asking(role, by), operation)
+        else:
+            with pytest.raises(Forbidden):
+                permit(asking(role, by), operation)

@@ -152,6 +152,12 @@ def permit(principal: Principal, operation: Operation) -> None:
         )
 
 
+def operations_of(principal: Principal) -> list[Operation]:
+    """What the principal may do to anything at all, by name."""
+    in_person = frozenset() if principal.by == "sign_in" else _IN_PERSON
+    return sorted(name for name in Operation if may(principal.role, name) and name not in in_person)
+
+
 def is_own_word(principal: Principal) -> bool:
     """Whether what the principal decides is their own word: else a program says it, with a token that it was given."""
     return principal.by != "client"

@@ -64,6 +64,18 @@ class Breaker:
         probing = self.probe_at is not None and _within(PROBE_SECONDS, self.probe_at, now)
         return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and not probing)
 
+    def recent(self, now: float) -> int:
+        """How many failures are not too old to open it."""
+        return sum(_within(WINDOW_SECONDS, at, now) for at in self.failures)
+
+    def open_until(self, now: float) -> float | None:
+        """When the next call may be tried, as epoch seconds; None where it may be now."""
+        if self.opened_at is None or self.allows(now):
+            return None
+        if self.state(now) is BreakerState.OPEN:
+            return self.opened_at + OPEN_SECONDS
+        return (now if self.probe_at is None else self.probe_at) + PROBE_SECONDS
+
     def started(self, now: float) -> "Breaker":
         """A call starts; while half open it is the probe."""
         return replace(self, probe_at=now) if self.state(now) is BreakerState.HALF_OPEN else self
@@ -162,15 +174,7 @@ class Health:
 
     def open_until(self, provider: str, model: str, now: float) -> float | None:
         """When the next call may be tried, as epoch seconds; None where it may be now."""
-        breaker = self.known(provider, model).breaker
-        if breaker.opened_at is None or breaker.allows(now):
-            return None
-        since, seconds = (
-            (breaker.opened_at, OPEN_SECONDS)
-            if breaker.state(now) is BreakerState.OPEN
-            else (breaker.probe_at, PROBE_SECONDS)
-        )
-        return (now if since is None else since) + seconds
+        return self.known(provider, model).breaker.open_until(now)
 
     def release(self, provider: str, model: str) -> None:
         """The call that was started ends without telling anything: the next one may probe."""

@@ -17,6 +17,7 @@ from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, VelError
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.services.areas import Areas, Changed
 from vel_tutor_mcp.services.lookup import run_of, task_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import people, runs, stamps, tasks
@@ -68,6 +69,7 @@ class Changes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._areas = Areas(database)
         self._followed: dict[_Subject, _Followed] = {}
         self._counts: Counter[tuple[str, Kind]] = Counter()
         self._anybody = asyncio.Event()
@@ -82,6 +84,7 @@ class Changes:
 
     def cue(self, thing_id: str) -> None:
         """There may be something new of this task or run, or in this person's lists: look soon."""
+        self._areas.cue()
         cued = {subject for kind in Kind if (subject := _Subject(kind, thing_id)) in self._followed}
         if cued:
             self._cued |= cued
@@ -128,8 +131,22 @@ class Changes:
         """
         return await self._follow(principal, Kind.TEMPLATES, principal.user_id, tell)
 
+    @allows(Operation.PROFILE_READ)
+    async def areas(self, principal: Principal, since: str, seconds: float) -> Changed:
+        """Of all that the principal may see, what has changed since the stamp `since`; empty: everything has.
+
+        Waits for a change, at most `seconds` and while the product is open.
+        """
+        return await self._areas.changed(principal, since, seconds)
+
     async def loop(self) -> None:
-        """Look for changes while anybody follows anything, until cancelled."""
+        """Look for changes while anybody follows anything, until cancelled: then nobody waits for any."""
+        try:
+            await self._look_for_ever()
+        finally:
+            self._areas.end()
+
+    async def _look_for_ever(self) -> None:
         while True:
             await self._anybody.wait()
             try:

@@ -11,7 +11,7 @@ from vel_tutor_mcp.models import AgentConfig, Decision, NanoUsd, Policy, Princip
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates
 from vel_tutor_mcp.routing.features import features
-from vel_tutor_mcp.routing.health import BreakerState, Health
+from vel_tutor_mcp.routing.health import Breaker, BreakerState, Health
 from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes, usd
 from vel_tutor_mcp.routing.lines import as_catalogued
 from vel_tutor_mcp.routing.pace import Pace
@@ -22,7 +22,8 @@ from vel_tutor_mcp.services.asking import composed
 from vel_tutor_mcp.services.integrations import line_of, obstacle_of
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.permission import allows
-from vel_tutor_mcp.store import budgets, evidence, integrations
+from vel_tutor_mcp.services.provider_reports import Doing, shown_providers
+from vel_tutor_mcp.store import breakers, budgets, evidence, integrations
 from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
@@ -161,7 +162,7 @@ class Routes:
     ) -> RouteRequest:
         """The request, with what the organisation's feedback says of the models, and the owner's own lines to them."""
         known = await evidence.of_type(tx, organisation_id, request.features.task_type)
-        lines = {row.provider: line_of(row) for row in own if row.status is Status.ACTIVE}
+        lines = _lines_of(own)
         withheld = {row.provider: obstacle_of(row) for row in own if row.status is not Status.ACTIVE}
         return replace(
             request,
@@ -185,6 +186,18 @@ class Routes:
     def choose(self, request: RouteRequest) -> Decision:
         """The decision for a task, which may explore."""
         return decide(request, self._catalog, self._prices, self._health, time.time(), self._chance)
+
+    @allows(Operation.ROUTE_EXPLAIN)
+    @unbroken
+    async def providers(self, principal: Principal) -> list[dict[str, Any]]:
+        """Every provider, whether the principal's tasks can be asked of it, and how its models are doing."""
+        async with self._database.read(principal.organisation_id) as tx:
+            own = await integrations.of_owner(tx, principal.user_id)
+            stored = {model: Breaker(**state) for model, state in (await breakers.load(tx)).items()}
+        lines = _lines_of(own)
+        configured = (self.configured | lines.keys()) - ({row.provider for row in own} - lines.keys())
+        doing = Doing(self._health, stored, lines, time.time())
+        return shown_providers(self._catalog, self._prices, configured, doing)
 
     def known_models(self) -> list[dict[str, Any]]:
         """Every model of the catalogue, with what 1,000 tokens in and 1,000 out cost in US dollars (None: unknown)."""
@@ -217,6 +230,11 @@ class Routes:
             "providers": sorted(self.configured),
             "circuits_open": down,
         }
+
+
+def _lines_of(own: Sequence[Integration]) -> dict[str, str]:
+    """An owner's own lines that are used, by provider."""
+    return {row.provider: line_of(row) for row in own if row.status is Status.ACTIVE}
 
 
 def _least(*amounts: NanoUsd | None) -> NanoUsd | None:

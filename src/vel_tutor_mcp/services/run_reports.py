@@ -15,6 +15,7 @@ from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus, Wo
 from vel_tutor_mcp.workflows.text import lookup
 
 if TYPE_CHECKING:
+    from vel_tutor_mcp.store.runs import Awaiting
     from vel_tutor_mcp.store.step_tasks import StepTasks
     from vel_tutor_mcp.taskmaster.errands import Errand
     from vel_tutor_mcp.workflows.graph import Graph
@@ -45,6 +46,14 @@ class ToldRun:
     @property
     def status(self) -> TaskStatus:
         return self.run.status
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An approval that waits for its decision, and the graph of its run."""
+
+    awaiting: "Awaiting"
+    graph: "Graph"
 
 
 def short_workflow(workflow: Workflow) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def full_run(told: ToldRun) -> dict[str, Any]:
         "output": output_of(told),
         "cost_usd": usd(told.cost_nanousd),
         "max_cost_usd": usd(told.run.max_cost_nanousd),
-        "approvals": [_shown_approval(told, step) for step in waiting(told)],
+        "approvals": [_shown_approval(told.graph, step) for step in waiting(told)],
         "steps": [_shown_step(told, step) for step in told.steps],
         "graph": drawn(told.graph, {step.step_id: step.status for step in told.steps}),
         "inputs": told.run.inputs,
@@ -105,6 +114,12 @@ def full_run(told: ToldRun) -> dict[str, Any]:
             for event in told.history
         ],
     }
+
+
+def shown_asked(asked: Asked) -> dict[str, Any]:
+    """The approval, for whoever decides it without the rest of its run."""
+    waits = asked.awaiting
+    return {"run": waits.step.run_id, "workflow": waits.workflow_name} | _shown_approval(asked.graph, waits.step)
 
 
 def waiting(told: ToldRun) -> list[RunStep]:
@@ -130,12 +145,15 @@ def _shown_step(told: ToldRun, step: RunStep) -> dict[str, Any]:
         "id": step.step_id,
         "kind": asked.kind,
         "status": step.status.value,
+        "needs": list(asked.needs),
         "output": step.output,
         "error": shown_error(step.error),
         "started_at": moment(step.started_at),
         "due_at": moment(step.due_at),
         "ended_at": moment(step.ended_at),
     }
+    if asked.when is not None:
+        shown["when"] = asked.when
     if asked.kind == "map" and made is not None:
         return shown | {"tasks": _counted(made.counts, len((step.seen or {}).get("items", ())))}
     if asked.kind == "taskmaster":
@@ -153,13 +171,14 @@ def _items(told: ToldRun, step_id: str) -> dict[str, str]:
     return {errand.item_id: (errand.outcome or errand.state).value for errand in of_step}
 
 
-def _shown_approval(told: ToldRun, step: RunStep) -> dict[str, Any]:
-    asked = told.graph.steps[step.step_id]
+def _shown_approval(graph: "Graph", step: RunStep) -> dict[str, Any]:
+    asked = graph.steps[step.step_id]
     assert asked.kind == "approval"
     return {
         "step": step.step_id,
         "prompt": (step.seen or {}).get("prompt"),
         "human": step.insists,
+        "asked_at": moment(step.started_at),
         "due_at": moment(step.due_at),
         "on_timeout": asked.on_timeout if step.due_at else None,
     }

@@ -18,7 +18,7 @@ from vel_tutor_mcp.services.lookup import run_of, spelt, workflow_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.services.reports import Told
-from vel_tutor_mcp.services.run_reports import ToldRun, ToldWorkflow
+from vel_tutor_mcp.services.run_reports import Asked, ToldRun, ToldWorkflow
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.workflows import Workflows
 from vel_tutor_mcp.store import audit, budgets, errands, runs, step_tasks
@@ -210,6 +210,15 @@ class Runs:
             step = {step.step_id: step for step in await runs.steps(tx, run.id)}[step_id]
         _refuse_decided(step)
         return run, step
+
+    @allows(Operation.RUN_CHANGE)
+    @unbroken
+    async def awaiting(self, principal: Principal, *, limit: int = 20, offset: int = 0) -> Page[Asked]:
+        """The approvals that wait for a decision of the principal's, the longest waiting first."""
+        async with self._database.read(principal.organisation_id) as tx:
+            page = await runs.awaiting(tx, principal, limit, offset)
+            graphs = [await self._conductor.graph(tx, row.workflow_id, row.workflow_version) for row in page.rows]
+        return Page(tuple(map(Asked, page.rows, graphs)), page.cursors, page.more, page.total)
 
     @allows(Operation.RUN_CHANGE)
     @unbroken

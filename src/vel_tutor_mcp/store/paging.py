@@ -35,7 +35,12 @@ def visible(table: sa.Table | sa.Subquery, principal: Principal) -> sa.ColumnEle
     """What the principal may see of a table: as far as what reads it reaches for their role, and never beyond their
     organisation.
     """
-    if reach(principal.role, _READS[table.name]) >= Reach.ORGANISATION:
+    return within(table, principal, _READS[table.name])
+
+
+def within(table: sa.Table | sa.Subquery, principal: Principal, operation: Operation) -> sa.ColumnElement[bool]:
+    """What of a table the operation reaches for the principal, within their organisation."""
+    if reach(principal.role, operation) >= Reach.ORGANISATION:
         return table.c.organisation_id == principal.organisation_id
     return sa.and_(table.c.organisation_id == principal.organisation_id, table.c.owner_id == principal.user_id)
 

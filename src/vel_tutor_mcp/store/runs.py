@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,6 +16,16 @@ _MOST_AT_ONCE = 50
 _ERROR = ("error_code", "error_message")
 _RUN = tuple(name for name in Run.__slots__ if name != "error")
 _STEP = tuple(name for name in RunStep.__slots__ if name != "error")
+_AWAITED = ("workflow_id", "workflow_name", "workflow_version")
+
+
+class Awaiting(NamedTuple):
+    """An approval that waits for its decision, and of which workflow it is."""
+
+    workflow_id: str
+    workflow_name: str
+    workflow_version: int
+    step: RunStep
 
 
 async def insert(tx: Transaction, run: Run, steps: Iterable[RunStep], key: str | None, body_hash: str) -> None:
@@ -68,6 +78,24 @@ async def page(
     if workflow_id is not None:
         query = query.where(runs.c.workflow_id == workflow_id)
     return await paging.newest_first(tx, query, (runs.c.created_at, runs.c.id), limit, cursor, _run)
+
+
+async def awaiting(tx: Transaction, principal: Principal, limit: int, offset: int) -> Page[Awaiting]:
+    """What waits for a decision, of runs that the principal may see, the longest waiting first."""
+    query = awaiting_of(paging.visible(runs, principal))
+    total = await tx.scalar(query.with_only_columns(sa.func.count(), maintain_column_froms=True))
+    query = query.order_by(run_steps.c.started_at, run_steps.c.run_id, run_steps.c.position).offset(offset)
+    found = (await tx.execute(query.limit(limit))).mappings().all()
+    rows = tuple(_awaiting(row) for row in found)
+    return Page(rows, (), more=offset + len(rows) < (total or 0), total=total)
+
+
+def awaiting_of(seen: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The approvals that wait for a decision, of the runs for which this is so."""
+    waits = run_steps.c.status == StepStatus.AWAITING_APPROVAL
+    of_runs = sa.and_(runs.c.status == TaskStatus.AWAITING_APPROVAL, seen)  # for that there is an index
+    columns = (*run_steps.c, *(runs.c[name] for name in _AWAITED))
+    return sa.select(*columns).join_from(run_steps, runs).where(waits, of_runs)
 
 
 async def steps(tx: Transaction, run_id: str) -> list[RunStep]:
@@ -145,6 +173,10 @@ def _run(row: sa.RowMapping) -> Run:
 def _step(row: sa.RowMapping) -> RunStep:
     values = {name: row[name] for name in _STEP}
     return RunStep(**values | {"status": StepStatus(row["status"]), "error": _error(row)})
+
+
+def _awaiting(row: sa.RowMapping) -> Awaiting:
+    return Awaiting(row["workflow_id"], row["workflow_name"], row["workflow_version"], _step(row))
 
 
 def _event(row: sa.Row[Any]) -> RunEvent:

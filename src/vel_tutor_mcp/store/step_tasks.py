@@ -1,5 +1,6 @@
 """The tasks of runs' steps: one for a task step, one for each item of a map's list."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,22 +71,24 @@ async def release(tx: Transaction, run_id: str, step_id: str, count: int) -> int
 
 @dataclass(frozen=True, slots=True)
 class StepTasks:
-    """A step's tasks for those who look: the id of item 0's, empty where none is, and how many have each status."""
+    """A step's tasks for those who look: their ids, by item, and how many have each status."""
 
-    first: str
-    counts: dict[TaskStatus, int]
+    ids: list[str]
+    counts: Counter[TaskStatus]
+
+    @property
+    def first(self) -> str:
+        return self.ids[0]
 
 
 async def overview(tx: Transaction, run_id: str) -> dict[str, StepTasks]:
     """What the steps of a run have, by step; those without a task are left out."""
-    of_run = tasks.c.run_id == run_id
-    firsts = sa.select(tasks.c.step_id, tasks.c.id).where(of_run, tasks.c.item == 0)
-    first = {row.step_id: row.id for row in await tx.execute(firsts)}
+    query = sa.select(tasks.c.step_id, tasks.c.id, tasks.c.status).where(tasks.c.run_id == run_id)
     made: dict[str, StepTasks] = {}
-    counted = sa.select(tasks.c.step_id, tasks.c.status, sa.func.count().label("number"))
-    for row in await tx.execute(counted.where(of_run).group_by(tasks.c.step_id, tasks.c.status)):
-        of_step = made.setdefault(row.step_id, StepTasks(first.get(row.step_id, ""), {}))
-        of_step.counts[TaskStatus(row.status)] = row.number
+    for row in await tx.execute(query.order_by(tasks.c.step_id, tasks.c.item)):
+        of_step = made.setdefault(row.step_id, StepTasks([], Counter()))
+        of_step.ids.append(row.id)
+        of_step.counts[TaskStatus(row.status)] += 1
     return made
 
 

@@ -303,6 +303,7 @@ class TestApproval:
         told = await app.runs.follow(me, run_id, 20)
         assert told.status is TaskStatus.AWAITING_APPROVAL
         (asks,) = full_run(told)["approvals"]
+        assert asks.pop("asked_at") > full_run(told)["created_at"]
         assert asks == {"step": "ok", "prompt": "Send <Do a>?", "human": False, "due_at": None, "on_timeout": None}
 
         await app.runs.decide(me, run_id, "ok", How.TERMINAL, "Fine", approve=True)

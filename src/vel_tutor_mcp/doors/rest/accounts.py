@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
+from vel_tutor_mcp.auth.roles import operations_of
 from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.rest import answers, bodies
@@ -44,10 +45,10 @@ async def logout(visit: Visit) -> Response:
     return Response(status_code=204)
 
 
-@users.get("/me", response_model=answers.User)
+@users.get("/me", response_model=answers.Me)
 async def me(visit: Visit) -> JSONResponse:
-    """One's own account."""
-    return JSONResponse(shown(await visit.app.accounts.me(visit.me)))
+    """One's own account, and what one may do, with the token that one came with."""
+    return JSONResponse(shown(await visit.app.accounts.me(visit.me)) | {"may": operations_of(visit.me)})
 
 
 @users.put("/me", response_model=answers.User, responses=_WITH_BODY | documented(409), dependencies=TAKES_JSON)

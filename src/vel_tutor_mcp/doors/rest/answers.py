@@ -44,6 +44,12 @@ class User(Open):
     updated_at: str
 
 
+class Me(User):
+    """`may` are operations, as in docs/accounts.md."""
+
+    may: list[str]
+
+
 class SignedIn(Open):
     user: User
     token: str
@@ -137,6 +143,55 @@ class Run(RunShort):
     steps: list[dict[str, Any]]
     graph: str
     history: list[dict[str, Any]]
+
+
+class Approval(Open):
+    """What waits for a decision; `human` says that it takes a person's own word only."""
+
+    run: str
+    workflow: str
+    step: str
+    prompt: str
+    human: bool
+    asked_at: str
+    due_at: str | None
+    on_timeout: str | None
+
+
+class Breaker(Open):
+    state: str
+    failures: int
+    opened_at: str | None
+    retry_at: str | None
+
+
+class ProviderModel(Open):
+    """`p_up` and `latency_ms`, of an answer of 500 tokens, are what the next call may expect."""
+
+    model: str
+    tier: str
+    retired: bool
+    priced: bool
+    breaker: Breaker
+    p_up: float
+    latency_ms: int
+
+
+class Provider(Open):
+    provider: str
+    configured: bool
+    models: list[ProviderModel]
+
+
+class Providers(BaseModel):
+    data: list[Provider]
+
+
+class Changes(BaseModel):
+    """`stamp` is for the next question."""
+
+    stamp: str
+    changed: list[str]
 
 
 class Entry(Open):

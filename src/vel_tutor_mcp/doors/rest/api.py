@@ -10,7 +10,18 @@ from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gateway import chat
 from vel_tutor_mcp.doors.health import HEALTH, health_of
-from vel_tutor_mcp.doors.rest import accounts, agents, answers, integrations, limits, records, tasks, tokens, workflows
+from vel_tutor_mcp.doors.rest import (
+    accounts,
+    agents,
+    answers,
+    integrations,
+    limits,
+    overview,
+    records,
+    tasks,
+    tokens,
+    workflows,
+)
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
 from vel_tutor_mcp.doors.rest.wrapping import Wrapping
 
@@ -24,6 +35,7 @@ _ROUTERS = (
     tasks.router,
     workflows.router,
     records.router,
+    overview.router,
     integrations.router,
     tokens.router,
     chat.router,

@@ -6,6 +6,7 @@ from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.models import Agent, Task
 from vel_tutor_mcp.services.agents import AgentTest
 from vel_tutor_mcp.services.reports import Told, full_task, moment, short_task, shown_agent, shown_decision, usd
+from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 
 
 def listed_task(task: Task) -> dict[str, Any]:
@@ -25,6 +26,13 @@ def shown_task(told: Told) -> dict[str, Any]:
         "result": _result(full),
         "history": [row | {"step": row["kind"], "timestamp": row["at"]} for row in full["history"]],
     }
+
+
+def shown_run(told: ToldRun) -> dict[str, Any]:
+    """Everything about the run; each step has the ids of its tasks, by item."""
+    full = full_run(told)
+    made = {name: list(tasks.ids) for name, tasks in told.tasks.items()}
+    return full | {"steps": [step | {"task_ids": made.get(step["id"], [])} for step in full["steps"]]}
 
 
 def _result(full: dict[str, Any]) -> dict[str, Any] | None:

@@ -9,8 +9,9 @@ from vel_tutor_mcp.auth.roles import is_own_word
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, NameOrId, Part, Submission, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
+from vel_tutor_mcp.doors.rest.shown import shown_run
 from vel_tutor_mcp.models import TaskStatus
-from vel_tutor_mcp.services.run_reports import full_run, full_workflow, short_run, short_workflow
+from vel_tutor_mcp.services.run_reports import full_workflow, short_run, short_workflow, shown_asked
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
 router = APIRouter(prefix="/api", tags=["workflows"], responses=documented(400, 401, 403, 429, 503))
@@ -55,7 +56,7 @@ async def start_run(visit: Submission, workflow: NameOrId, body: bodies.NewRun, 
     request = RunRequest(workflow=workflow, inputs=body.inputs, max_cost_usd=body.max_cost_usd, idempotency_key=key)
     run = await visit.app.runs.start(visit.me, request)
     told = await visit.app.runs.follow(visit.me, run.id, body.wait_seconds)
-    return JSONResponse(full_run(told), status_code=201, headers={"location": f"/api/runs/{run.id}"})
+    return JSONResponse(shown_run(told), status_code=201, headers={"location": f"/api/runs/{run.id}"})
 
 
 @router.get("/runs", response_model=answers.Listed[answers.RunShort], responses=_OF_ONE)
@@ -69,6 +70,13 @@ async def list_runs(
     return listed(page, part, short_run)
 
 
+@router.get("/approvals", response_model=answers.Listed[answers.Approval])
+async def list_approvals(visit: Visit, part: Part) -> JSONResponse:
+    """What waits for a decision of yours, the longest waiting first."""
+    page = await visit.app.runs.awaiting(visit.me, limit=part.limit, offset=part.offset)
+    return listed(page, part, shown_asked)
+
+
 @router.get("/runs/{run}", response_model=answers.Run, responses=_OF_ONE)
 async def get_run(
     visit: Visit,
@@ -76,19 +84,19 @@ async def get_run(
     wait_seconds: Annotated[int, Query(ge=0, le=50, description="for its end, or an approval")] = 0,
 ) -> JSONResponse:
     """The run with its steps, graph, cost and history, and the approvals that it waits for."""
-    return JSONResponse(full_run(await visit.app.runs.follow(visit.me, run, wait_seconds)))
+    return JSONResponse(shown_run(await visit.app.runs.follow(visit.me, run, wait_seconds)))
 
 
 @router.post("/runs/{run}/cancel", response_model=answers.Run, responses=_CHANGES)
 async def cancel_run(visit: Visit, run: Id) -> JSONResponse:
-    return JSONResponse(full_run(await visit.app.runs.cancel(visit.me, run)))
+    return JSONResponse(shown_run(await visit.app.runs.cancel(visit.me, run)))
 
 
 @router.post("/runs/{run}/retry", response_model=answers.Run, responses=_WITH_BODY, dependencies=TAKES_JSON)
 async def retry_run(visit: Visit, run: Id, body: bodies.RunRetry) -> JSONResponse:
     """Go on with a failed or cancelled run; what is completed is kept."""
     await visit.app.runs.retry(visit.me, run, body.step)
-    return JSONResponse(full_run(await visit.app.runs.tell(visit.me, run)))
+    return JSONResponse(shown_run(await visit.app.runs.tell(visit.me, run)))
 
 
 @router.post(
@@ -102,4 +110,4 @@ async def decide_step(
     """
     how = How.SIGNED_IN if visit.caller and is_own_word(visit.me) else How.RELAYED
     await visit.app.runs.decide(visit.me, run, step, how, body.comment, approve=body.approve)
-    return JSONResponse(full_run(await visit.app.runs.tell(visit.me, run)))
+    return JSONResponse(shown_run(await visit.app.runs.tell(visit.me, run)))

@@ -1,0 +1,67 @@
+"""What somebody may see, area by area: the stamp of an area is another one whenever something in it has changed."""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from vel_tutor_mcp.auth.roles import Operation, may
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.paging import within
+from vel_tutor_mcp.store.runs import awaiting_of
+from vel_tutor_mcp.store.tables import audit_logs, budgets, run_events, run_steps, runs, task_events
+
+_Stamp = tuple[sa.ScalarSelect[Any], ...]
+
+
+class _Area(NamedTuple):
+    """Who may see it, by the operation, and what its stamp is read from, for a principal."""
+
+    reads: Operation
+    stamp: Callable[[Principal], _Stamp]
+
+
+def _newest(table: sa.Table, reads: Operation) -> _Area:
+    """Each change is a row of the table, numbered in the order of the commits."""
+
+    def stamp(principal: Principal) -> _Stamp:
+        last = sa.select(sa.func.max(table.c.sequence)).where(within(table, principal, reads))
+        return (last.scalar_subquery(),)
+
+    return _Area(reads, stamp)
+
+
+def _approvals(principal: Principal) -> _Stamp:
+    asked_at = run_steps.c.started_at
+    waiting = awaiting_of(within(runs, principal, Operation.RUN_CHANGE))
+    counted = waiting.with_only_columns(sa.func.count(), maintain_column_froms=True)
+    first, last = (counted.with_only_columns(of(asked_at)) for of in (sa.func.min, sa.func.max))
+    return counted.scalar_subquery(), first.scalar_subquery(), last.scalar_subquery()
+
+
+def _usage(principal: Principal) -> _Stamp:
+    """What is spent is in the audit trail too; so are budgets, but as done by whoever set them."""
+    changed = sa.func.max(sa.func.coalesce(budgets.c.updated_at, budgets.c.created_at))
+    seen = within(budgets, principal, Operation.BUDGET_READ)
+    of_budgets = [sa.select(what).where(seen).scalar_subquery() for what in (sa.func.count(budgets.c.id), changed)]
+    return (*_newest(audit_logs, Operation.USAGE_READ).stamp(principal), *of_budgets)
+
+
+# What a page can show; a new area is a line here.
+AREAS: Mapping[str, _Area] = {
+    "tasks": _newest(task_events, Operation.TASK_READ),
+    "runs": _newest(run_events, Operation.RUN_READ),
+    "approvals": _Area(Operation.RUN_CHANGE, _approvals),
+    "usage": _Area(Operation.USAGE_READ, _usage),
+    "audit": _newest(audit_logs, Operation.AUDIT_READ),
+}
+
+
+async def stamps(tx: Transaction, principal: Principal) -> dict[str, Hashable]:
+    """Of each area that the principal may see, by one statement."""
+    asked = {name: area.stamp(principal) for name, area in AREAS.items() if may(principal.role, area.reads)}
+    columns = [column for stamp in asked.values() for column in stamp]
+    found: Iterator[Any] = iter((await tx.execute(sa.select(*columns))).one())
+    return {name: tuple(islice(found, len(stamp))) for name, stamp in asked.items()}
