@@ -78,8 +78,38 @@ export function Choice({ label, value, options, set, all }: ChoiceProps): JSX.El
   );
 }
 
+const SPANS: Record<string, readonly [text: string, minutes: number]> = {
+  "1h": ["Last hour", 60],
+  "24h": ["Last 24 hours", 24 * 60],
+  "7d": ["Last 7 days", 7 * 24 * 60],
+  "30d": ["Last 30 days", 30 * 24 * 60],
+};
+const BETWEEN = "between";
+const MINUTE = 60_000;
+
+/** What the query's `when`, `since` and `until` ask for. A span ends now, and begins at a whole minute. */
+export function spanOf(query: Record<string, string>, now: number): { since?: string | undefined; until?: string | undefined } {
+  if (query.when === BETWEEN) return { since: query.since, until: query.until };
+  const minutes = SPANS[query.when ?? ""]?.[1];
+  return minutes ? { since: new Date((Math.floor(now / MINUTE) - minutes) * MINUTE).toISOString() } : {};
+}
+
+/** When something was: the last hours or days, or between two days. */
+export function When({ route }: { route: Route }): JSX.Element {
+  const filter = useFilter(route);
+  const { when = "", since = "", until = "" } = route.query;
+  const options = [...Object.entries(SPANS).map(([name, [text]]) => [name, text] as const), [BETWEEN, "Between two days"] as const];
+  return (
+    <>
+      <Choice label="Time" all="Any time" value={when} options={options} set={(to) => filter({ when: to, since: null, until: null })} />
+      {when === BETWEEN && <Day label="From" value={since} set={(at) => filter({ since: at })} />}
+      {when === BETWEEN && <Day label="To" end value={until} set={(at) => filter({ until: at })} />}
+    </>
+  );
+}
+
 /** A day, told as the moment at which it begins, or with `end` the one at which it is over, of where the reader is. */
-export function Day({ label, value, set, end }: { label: string; value: string; set: (at: string | null) => void; end?: boolean }): JSX.Element {
+function Day({ label, value, set, end }: { label: string; value: string; set: (at: string | null) => void; end?: boolean }): JSX.Element {
   const change = (day: string) => set(day ? momentOf(day, end ?? false) : null);
   return (
     <label class="day">
