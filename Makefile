@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
 
-.PHONY: setup demo test test-clients coverage check audit sbom bundle platforms bench soak lock clean
+.PHONY: setup demo web test test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
 setup: $(READY)
 
@@ -26,6 +26,14 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(TESTS)
+
+# After a change in web/: the dashboard's page, which the package ships, is built anew (web/README.md). Needs Node and npm.
+web: web/node_modules/.package-lock.json
+	cd web && npx tsc --noEmit && node build.mjs
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Clients that people use, on this server, over each transport: docs/clients.md is written anew. Installs a gigabyte once.
 test-clients: $(READY)

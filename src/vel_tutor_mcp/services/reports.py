@@ -165,4 +165,5 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "cost_usd": usd(attempt.cost_nanousd),
         "first_token_ms": attempt.first_token_ms,
         "total_ms": attempt.total_ms,
+        "started_at": moment(attempt.started_at),
     }

@@ -1,0 +1,133 @@
+// Filters of a list. What is chosen stands in the address, so that it can be sent on, and Back undoes it.
+
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { go, hashOf, type Route } from "../route";
+import { Icon } from "./icons";
+
+const TYPING_MILLISECONDS = 250;
+
+/** Change the address's query; another filter begins at the list's first page. */
+export function useFilter(route: Route): (changes: Record<string, string | number | null>) => void {
+  return (changes) => {
+    const begins = "offset" in changes ? {} : { offset: null };
+    go(hashOf(route.view, route.id, { ...route.query, ...begins, ...changes }), !("offset" in changes));
+  };
+}
+
+export function Filters({ children, clear }: { children: ComponentChildren; clear?: (() => void) | undefined }): JSX.Element {
+  return (
+    <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
+      {children}
+      {clear && (
+        <button type="button" class="quiet" onClick={clear}>
+          <Icon name="cross" />
+          Clear filters
+        </button>
+      )}
+    </form>
+  );
+}
+
+/** The field that "/" leads to. It tells its text when the typing pauses. */
+export function Search({ label, value, set }: { label: string; value: string; set: (text: string) => void }): JSX.Element {
+  const [text, setText] = useState(value);
+  const told = useRef(value);
+  useEffect(() => {
+    if (value !== told.current) setText((told.current = value));
+  }, [value]);
+  useEffect(() => {
+    if (text === told.current) return undefined;
+    const timer = setTimeout(() => set((told.current = text)), TYPING_MILLISECONDS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return (
+    <label class="search">
+      <Icon name="search" />
+      <span class="unseen">{label}</span>
+      <input type="search" value={text} placeholder={label} maxLength={200} onInput={(event) => setText(event.currentTarget.value)} />
+      <kbd aria-hidden="true">/</kbd>
+    </label>
+  );
+}
+
+interface ChoiceProps {
+  label: string;
+  value: string;
+  options: readonly (readonly [value: string, text: string])[];
+  set: (value: string | null) => void;
+  /** What stands for no choice; without it one must be chosen. */
+  all?: string | undefined;
+}
+
+export function Choice({ label, value, options, set, all }: ChoiceProps): JSX.Element {
+  const known = options.some(([option]) => option === value) || value === "";
+  return (
+    <label class="choice" data-set={all !== undefined && value !== ""}>
+      <span class="unseen">{label}</span>
+      <select value={value} onChange={(event) => set(event.currentTarget.value || null)}>
+        {all !== undefined && <option value="">{all}</option>}
+        {options.map(([option, text]) => (
+          <option key={option} value={option}>
+            {text}
+          </option>
+        ))}
+        {!known && <option value={value}>{value}</option>}
+      </select>
+    </label>
+  );
+}
+
+const SPANS: Record<string, readonly [text: string, minutes: number]> = {
+  "1h": ["Last hour", 60],
+  "24h": ["Last 24 hours", 24 * 60],
+  "7d": ["Last 7 days", 7 * 24 * 60],
+  "30d": ["Last 30 days", 30 * 24 * 60],
+};
+const BETWEEN = "between";
+const MINUTE = 60_000;
+
+/** What the query's `when`, `since` and `until` ask for. A span ends now, and begins at a whole minute. */
+export function spanOf(query: Record<string, string>, now: number): { since?: string | undefined; until?: string | undefined } {
+  if (query.when === BETWEEN) return { since: query.since, until: query.until };
+  const minutes = SPANS[query.when ?? ""]?.[1];
+  return minutes ? { since: new Date((Math.floor(now / MINUTE) - minutes) * MINUTE).toISOString() } : {};
+}
+
+/** When something was: the last hours or days, or between two days. */
+export function When({ route }: { route: Route }): JSX.Element {
+  const filter = useFilter(route);
+  const { when = "", since = "", until = "" } = route.query;
+  const options = [...Object.entries(SPANS).map(([name, [text]]) => [name, text] as const), [BETWEEN, "Between two days"] as const];
+  return (
+    <>
+      <Choice label="Time" all="Any time" value={when} options={options} set={(to) => filter({ when: to, since: null, until: null })} />
+      {when === BETWEEN && <Day label="From" value={since} set={(at) => filter({ since: at })} />}
+      {when === BETWEEN && <Day label="To" end value={until} set={(at) => filter({ until: at })} />}
+    </>
+  );
+}
+
+/** A day, told as the moment at which it begins, or with `end` the one at which it is over, of where the reader is. */
+function Day({ label, value, set, end }: { label: string; value: string; set: (at: string | null) => void; end?: boolean }): JSX.Element {
+  const change = (day: string) => set(day ? momentOf(day, end ?? false) : null);
+  return (
+    <label class="day">
+      <span>{label}</span>
+      <input type="date" value={value ? dayOf(value, end ?? false) : ""} onChange={(event) => change(event.currentTarget.value)} />
+    </label>
+  );
+}
+
+function momentOf(day: string, end: boolean): string | null {
+  const at = new Date(`${day}T00:00:00`);
+  if (Number.isNaN(at.getTime())) return null;
+  if (end) at.setDate(at.getDate() + 1);
+  return at.toISOString();
+}
+
+function dayOf(moment: string, end: boolean): string {
+  const at = new Date(Date.parse(moment) - (end ? 1 : 0));
+  const two = (number: number) => String(number).padStart(2, "0");
+  return Number.isNaN(at.getTime()) ? "" : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}

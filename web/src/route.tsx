@@ -1,0 +1,83 @@
+// Where in the page one is: "#/tasks/some-id?status=failed". In a frame of a host the address is not ours, so it is kept here.
+
+import { useEffect, useState } from "preact/hooks";
+import type { ComponentChildren, JSX, TargetedMouseEvent } from "preact";
+import { type Query, withQuery } from "./backend";
+
+export interface Route {
+  /** "tasks", or "" at the start. */
+  view: string;
+  id: string | null;
+  query: Record<string, string>;
+}
+
+const framed = window.parent !== window;
+let place = framed ? "#/" : location.hash;
+const listeners = new Set<() => void>();
+
+if (!framed) window.addEventListener("hashchange", () => moved(location.hash));
+
+function moved(to: string): void {
+  place = to;
+  for (const listener of listeners) listener();
+}
+
+export function routeOf(hash: string): Route {
+  const [path = "", query = ""] = hash.replace(/^#?\/?/, "").split("?", 2);
+  const [view = "", id] = path.split("/");
+  return { view, id: id ? decoded(id) : null, query: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+export function hashOf(view: string, id?: string | null, query: Query = {}): string {
+  return withQuery(`#/${view}${id ? `/${encodeURIComponent(id)}` : ""}`, query);
+}
+
+/** Go there. `replace` leaves no step behind for the browser's Back. */
+export function go(hash: string, replace = false): void {
+  if (framed) moved(hash);
+  else if (replace) {
+    history.replaceState(null, "", hash);
+    moved(hash);
+  } else location.hash = hash;
+}
+
+export function useRoute(): Route {
+  const [hash, setHash] = useState(place);
+  useEffect(() => {
+    const listener = () => setHash(place);
+    listeners.add(listener);
+    listener();
+    return () => void listeners.delete(listener);
+  }, []);
+  return routeOf(hash);
+}
+
+interface LinkProps {
+  to: string;
+  children: ComponentChildren;
+  class?: string;
+  title?: string;
+  "aria-current"?: "page" | undefined;
+}
+
+/** A link within the page. */
+export function Link({ to, children, ...rest }: LinkProps): JSX.Element {
+  const follow = (event: TargetedMouseEvent<HTMLAnchorElement>) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    go(to);
+  };
+  return (
+    <a href={to} onClick={follow} {...rest}>
+      {children}
+    </a>
+  );
+}

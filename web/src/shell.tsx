@@ -1,0 +1,177 @@
+// The page around its views: navigation, title, what is always at hand.
+
+import type { JSX, TargetedMouseEvent } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Query } from "./backend";
+import type { BrowserBackend } from "./browser";
+import { Icon, type IconName } from "./components/icons";
+import { Block } from "./components/states";
+import { useData, useDesk } from "./desk";
+import { Help } from "./help";
+import { useKeys } from "./keys";
+import { go, hashOf, Link, type Route, useRoute } from "./route";
+import { chooseTheme, chosenTheme, type Theme } from "./theme";
+import { START, type View, VIEWS } from "./views";
+
+const PRODUCT = "vel-tutor";
+const GROUPS = ["Work", "Insight", "Watch"] as const;
+const THEMES: Record<Theme, { next: Theme; icon: IconName; name: string }> = {
+  system: { next: "light", icon: "screen", name: "as the system" },
+  light: { next: "dark", icon: "sun", name: "light" },
+  dark: { next: "system", icon: "moon", name: "dark" },
+};
+const NONE: Query = { limit: 1 };
+
+export function Shell(): JSX.Element {
+  const route = useRoute();
+  const desk = useDesk();
+  const [help, setHelp] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const waiting = useData(desk.may("run_read") ? "/api/approvals" : null, NONE, ["approvals", "runs"]).data?.meta?.total ?? 0;
+  const view = VIEWS.find((one) => one.path === (route.view || START));
+  useTitle(view, route, waiting);
+  useFocusOnMove(main, route);
+  useKeys({
+    "/": () => document.querySelector<HTMLElement>(".search input")?.focus(),
+    "?": () => setHelp(true),
+    Escape: () => route.id && go(hashOf(route.view)),
+  });
+  const toMain = (event: TargetedMouseEvent<HTMLAnchorElement>) => {
+    event.preventDefault();
+    main.current?.focus();
+  };
+  return (
+    <div class={`shell ${desk.backend.home}`}>
+      <a class="skip" href="#main" onClick={toMain}>
+        Skip to the content
+      </a>
+      <header class="side">
+        <Link to={hashOf(START)} class="brand">
+          <Mark />
+          {PRODUCT}
+        </Link>
+        <Navigation current={view?.path} waiting={waiting} />
+        <Person openHelp={() => setHelp(true)} />
+      </header>
+      <main id="main" ref={main} tabIndex={-1}>
+        {view ? <Drawn view={view} route={route} /> : <Nowhere />}
+      </main>
+      {help && <Help close={() => setHelp(false)} />}
+    </div>
+  );
+}
+
+function Drawn({ view, route }: { view: View; route: Route }): JSX.Element {
+  const Draw = route.id && view.drawOne ? view.drawOne : view.draw;
+  return <Draw key={`${view.path}/${route.id ?? ""}`} route={{ ...route, view: view.path }} />;
+}
+
+function Nowhere(): JSX.Element {
+  return (
+    <>
+      <h1>Not found</h1>
+      <Block icon="search" title="There is no such view">
+        <Link to={hashOf(START)}>Go to the tasks</Link>
+      </Block>
+    </>
+  );
+}
+
+function Navigation({ current, waiting }: { current: string | undefined; waiting: number }): JSX.Element {
+  const { may } = useDesk();
+  const allowed = VIEWS.filter((view) => may(view.operation));
+  return (
+    <nav aria-label="Views" class="views">
+      {GROUPS.map((group) => (
+        <ul key={group} aria-label={group}>
+          {allowed
+            .filter((view) => view.group === group)
+            .map((view) => (
+              <li key={view.path}>
+                <Link to={hashOf(view.path)} aria-current={view.path === current ? "page" : undefined}>
+                  <Icon name={view.icon} />
+                  {view.title}
+                  {view.path === "approvals" && waiting > 0 && (
+                    <span class="count">
+                      {waiting}
+                      <span class="unseen"> waiting</span>
+                    </span>
+                  )}
+                </Link>
+              </li>
+            ))}
+        </ul>
+      ))}
+    </nav>
+  );
+}
+
+function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
+  const { me, backend, signedOut } = useDesk();
+  const [theme, setTheme] = useState(chosenTheme());
+  const { next, icon, name } = THEMES[theme];
+  const change = () => {
+    chooseTheme(next);
+    setTheme(next);
+  };
+  const leave = async () => {
+    await (backend as BrowserBackend).signOut();
+    signedOut();
+  };
+  const inBrowser = backend.home === "browser";
+  return (
+    <div class="person">
+      {inBrowser && (
+        <div class="who">
+          <span class="who-name" title={me.email ?? ""}>
+            {me.email ?? "This machine"}
+          </span>
+          <span class="faint">{me.role.replace(/_/g, " ")}</span>
+        </div>
+      )}
+      <button type="button" class="quiet only-icon" aria-label="Keyboard and help" title="Help (?)" onClick={openHelp}>
+        <Icon name="help" />
+      </button>
+      {inBrowser && (
+        <button type="button" class="quiet only-icon" aria-label={`Theme: ${name}`} title={`Theme: ${name}`} onClick={change}>
+          <Icon name={icon} />
+        </button>
+      )}
+      {inBrowser && (backend as BrowserBackend).signedIn && (
+        <button type="button" class="quiet only-icon" aria-label="Sign out" title="Sign out" onClick={leave}>
+          <Icon name="out" />
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Mark(): JSX.Element {
+  return (
+    <svg class="mark" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+      <rect width="20" height="20" rx="5" />
+      <path d="M5 6.500 10 14l5-7.500M10 14V9" />
+    </svg>
+  );
+}
+
+function useTitle(view: View | undefined, route: Route, waiting: number): void {
+  const title = `${waiting > 0 ? `(${waiting}) ` : ""}${view?.title ?? "Not found"}${route.id ? ` ${route.id.slice(0, 8)}` : ""} · ${PRODUCT}`;
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+}
+
+/** Whoever goes to another view begins at its top, for the eye and for a screen reader. */
+function useFocusOnMove(main: { current: HTMLElement | null }, route: Route): void {
+  const first = useRef(true);
+  const place = `${route.view}/${route.id ?? ""}`;
+  useEffect(() => {
+    if (first.current) {
+      first.current = false;
+      return;
+    }
+    window.scrollTo(0, 0);
+    main.current?.focus({ preventScroll: true });
+  }, [place]);
+}

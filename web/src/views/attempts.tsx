@@ -1,0 +1,90 @@
+// The calls to models that a task took, each on one line of time.
+
+import type { JSX } from "preact";
+import { standing, Status } from "../components/badge";
+import { Section } from "../components/head";
+import { count, duration, money, plural } from "../format";
+import type { Attempt } from "../shapes";
+
+export interface Bar {
+  /** Shares of the whole time, in percent. */
+  from: number;
+  width: number;
+  first: number | null;
+}
+
+const LEAST_WIDTH = 0.6;
+
+/** Where each attempt lies on a line from `since` to the end of the last one. One without an end lasts until now. */
+export function barsOf(attempts: readonly Attempt[], since: string, now: number): Bar[] {
+  const begin = Math.min(Date.parse(since), ...attempts.map((attempt) => Date.parse(attempt.started_at)));
+  const spans = attempts.map((attempt) => {
+    const from = Date.parse(attempt.started_at) - begin;
+    return { from, took: attempt.total_ms ?? Math.max(0, now - begin - from), first: attempt.first_token_ms };
+  });
+  const whole = Math.max(1, ...spans.map(({ from, took }) => from + took));
+  const share = (milliseconds: number) => (100 * milliseconds) / whole;
+  return spans.map(({ from, took, first }) => ({
+    from: Math.min(share(from), 100 - LEAST_WIDTH),
+    width: Math.max(share(took), LEAST_WIDTH),
+    first: first === null ? null : share(from + first),
+  }));
+}
+
+export function Attempts({ of, since }: { of: readonly Attempt[]; since: string }): JSX.Element | null {
+  if (!of.length) return null;
+  const begun = of.reduce((least, attempt) => (attempt.started_at < least ? attempt.started_at : least), since);
+  const bars = barsOf(of, begun, Date.now());
+  return (
+    <Section title="Attempts" note={plural(of.length, "call")}>
+      <div class="listed">
+        <table role="table" class="attempts">
+          <caption class="unseen">Calls to models, in order, with how long each took</caption>
+          <thead role="rowgroup">
+            <tr role="row">
+              {["Model", "Outcome", "Time", "Took", "Tokens", "Cost"].map((head) => (
+                <th key={head} scope="col" role="columnheader" class={/Took|Tokens|Cost/.test(head) ? "number" : head === "Time" ? "wide" : ""}>
+                  {head}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody role="rowgroup">
+            {of.map((attempt, index) => (
+              <Line key={index} attempt={attempt} bar={bars[index]!} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Section>
+  );
+}
+
+function Line({ attempt, bar }: { attempt: Attempt; bar: Bar }): JSX.Element {
+  return (
+    <tr role="row">
+      <td role="cell" data-label="Model" title={`${attempt.provider}/${attempt.model}`}>
+        {attempt.provider}/{attempt.model.split("/").at(-1)}
+        {attempt.error && <span class="attempt-error">{attempt.error}</span>}
+      </td>
+      <td role="cell" data-label="Outcome">
+        <Status of={attempt.outcome} />
+      </td>
+      <td role="cell" data-label="Time" class="lane">
+        <svg class={standing(attempt.outcome).tone} role="img" aria-label={`First token after ${duration(attempt.first_token_ms)}, ended after ${duration(attempt.total_ms)}`}>
+          <rect class="lane-whole" x={`${bar.from}%`} width={`${bar.width}%`} y="4" height="12" rx="3" />
+          {bar.first !== null && <rect class="lane-first" x={`${bar.first}%`} width="2" y="1" height="18" />}
+        </svg>
+      </td>
+      <td role="cell" class="number" data-label="Took">
+        {duration(attempt.total_ms)}
+      </td>
+      <td role="cell" class="number" data-label="Tokens" title="in, out">
+        {count(attempt.tokens_in)} / {count(attempt.tokens_out)}
+      </td>
+      <td role="cell" class="number" data-label="Cost">
+        {money(attempt.cost_usd)}
+      </td>
+    </tr>
+  );
+}
