@@ -17,7 +17,7 @@ from vel_tutor_mcp.models import LONGEST_ISSUER, MAX_USD
 
 PREFIX = "VEL_TUTOR_"
 TASK_MASTER = "task-master-mcp"
-TOOLSETS = ("agents", "tasks", "workflows", "routing", "audit", "taskmaster")
+TOOLSETS = ("agents", "tasks", "workflows", "routing", "audit", "taskmaster", "dashboard")
 _CATALOG = "catalog"
 _KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _PRIVATE_WAY = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/\S*)?"

@@ -121,3 +121,17 @@ async def test_who_is_inside_when_all_must_go_gets_a_proper_end() -> None:
 
     assert said[1] == {"type": "http.response.body", "body": b"", "more_body": False}
     assert (said[2]["type"], said[2]["status"]) == ("http.response.start", 503)
+
+
+async def test_the_dashboard_is_open_to_all_and_its_data_is_not() -> None:
+    desk, url = Desk(), "http://127.0.0.1:4000"
+    async with asking(make_app(make_server(desk), desk, "http", public_url=url)) as client:
+        page = await client.get("/dashboard")
+        head = await client.head("/dashboard")
+        data = await client.get("/api/tasks")
+    async with asking(make_app(make_server(desk), desk, "sse", public_url=url)) as client:
+        elsewhere = await client.get("/dashboard")
+
+    assert (page.status_code, page.text.lstrip()[:9].lower()) == (200, "<!doctype")
+    assert (head.status_code, head.headers["etag"]) == (200, page.headers["etag"])
+    assert (data.status_code, elsewhere.status_code) == (401, 404)

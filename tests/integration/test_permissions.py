@@ -136,6 +136,7 @@ async def test_a_tool_that_is_marked_as_reading_changes_nothing(desk: Front, tmp
     (tmp_path / ".taskmaster" / "tasks" / "tasks.json").write_text('{"house": {"tasks": []}}')
     arguments = {
         "agent_get": {"agent": things.agent},
+        "dashboard_data": {"path": "/api/audit/verify"},
         "route_explain": {"prompt": "Say hello", "agent": things.agent},
         "task_get": {"id": things.task},
         "taskmaster_list": {"project": str(tmp_path)},

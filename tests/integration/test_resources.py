@@ -12,6 +12,7 @@ from mcp_types import TextResourceContents
 from world import Providers
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.doors.dashboard.page import html
 from vel_tutor_mcp.models import AgentConfig, AgentType, FailureKind, Principal, TaskRequest
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told, full_task
@@ -51,7 +52,7 @@ async def test_all_are_published_with_title_description_and_type(client: Client)
             "health://status",
         ),
         JSON,
-    )
+    ) | {"ui://vel-tutor/dashboard.html": "text/html;profile=mcp-app"}
     assert {template.uri_template: template.mime_type for template in templates} == {
         "agent://{id}": JSON,
         "task://{id}": JSON,
@@ -63,6 +64,14 @@ async def test_all_are_published_with_title_description_and_type(client: Client)
     }
     assert all(resource.title and resource.description for resource in resources)
     assert all(template.title and template.description for template in templates)
+
+
+async def test_the_dashboards_page_is_the_one_that_browsers_get_and_asks_for_no_domain(client: Client) -> None:
+    (page,) = (await client.read_resource("ui://vel-tutor/dashboard.html")).contents
+
+    assert isinstance(page, TextResourceContents)
+    assert (page.mime_type, page.text) == ("text/html;profile=mcp-app", html())
+    assert page.meta == {"ui": {"csp": {"connectDomains": [], "resourceDomains": []}, "prefersBorder": True}}
 
 
 async def test_agents_are_read_one_by_one_and_as_a_list(client: Client, app: App, me: Principal) -> None:

@@ -145,6 +145,8 @@ TOOLS: Mapping[str, tuple[Way, ...]] = {
     "agent_update": ({"agent": "{agent}", "name": "stolen"},),
     "audit_search": NAMES_NOTHING,
     "audit_verify": NAMES_NOTHING,
+    "dashboard_data": ({"path": "/api/tasks/{task}"}, {"path": "/api/runs/{run}"}, {"path": "/api/agents/{agent}"}),
+    "dashboard_show": NAMES_NOTHING,
     "route_explain": ({"prompt": "x", "agent": "{agent}"},),
     "task_cancel": ({"id": "{task}"}, {"id": "{run}"}),
     "task_get": ({"id": "{task}"},),
@@ -159,11 +161,14 @@ TOOLS: Mapping[str, tuple[Way, ...]] = {
     "workflow_run": ({"workflow": "{workflow}", "wait_seconds": 0},),
     "workflow_save": (SAVES | {"definition": OF_AGENT}, SAVES | {"definition": OF_RUN}),
 }
-LISTING = ("agent_list", "task_list", "workflow_get", "usage_report", "audit_search", "audit_verify")
+LISTING = (
+    *("agent_list", "task_list", "workflow_get", "usage_report", "audit_search", "audit_verify", "dashboard_show"),
+)
 # Whose thing the `{id}` of a resource is; None where it is nobody's.
 RESOURCES = {
     "agents://list": None,
     "audit://recent": None,
+    "ui://vel-tutor/dashboard.html": None,
     "health://status": None,
     "models://catalog": None,
     "tasks://recent": None,
@@ -319,6 +324,29 @@ async def test_no_tool_finds_what_is_anothers_and_asking_for_it_is_on_record(
             assert (name, len(refused)) == (name, tried := tried + 1)
             assert refused[0].partition(":")[2] in asdict(theirs).values()
     assert tried >= 19
+
+
+async def test_what_the_dashboard_asks_through_its_tool_is_what_rest_answers_or_closed(
+    desk: Front, stranger: Stranger
+) -> None:
+    auth_context_var.set(SignedIn(await desk.access.verify(stranger.token), URL))
+    closed = set[str]()
+    async with connected(desk.app, "auto") as client:
+        for method, path in [
+            route.split(" ") for route in ROUTES if route.startswith("GET /api/") and "{" not in route
+        ]:
+            answer = (await client.call_tool("dashboard_data", {"path": path})).structured_content or {}
+            if "not for the dashboard" in str(answer):
+                closed.add(path)
+                continue
+            rest = (await stranger.http.request(method, path)).json()
+            assert (path, steady(answer)) == (path, steady(rest))
+    assert closed == {"/api/audit/export"}
+
+
+def steady(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What does not change from one answer to the next."""
+    return {name: value for name, value in answer.items() if name not in {"timestamp", "uptime", "stamp"}}
 
 
 async def test_no_resource_is_of_what_is_anothers_and_asking_for_it_is_on_record(

@@ -20,6 +20,8 @@ INSIDE = frozenset(
         "auth.roles",
         "doors.approvals",
         "doors.completion",
+        "doors.dashboard.page",
+        "doors.dashboard.relay",
         "doors.desk",
         "doors.progress",
         "doors.reply",

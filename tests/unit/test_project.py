@@ -180,7 +180,7 @@ async def test_every_tool_resource_and_prompt_is_in_the_readme() -> None:
         tools = [tool.name for tool in (await client.list_tools()).tools]
         resources = [str(resource.uri) for resource in (await client.list_resources()).resources]
         templates = [row.uri_template for row in (await client.list_resource_templates()).resource_templates]
-    words = set(re.findall(r"[a-z_:/{}]+", read("README.md")))
+    words = set(re.findall(r"[a-z_:/{}]+(?:[-.][a-z_:/{}]+)*", read("README.md")))
     prompts = [file.stem for file in leaves.folder("prompts").glob("*.py")]
     assert {*tools, *resources, *templates, *prompts} - words == set()
     assert len(resources + templates) == len(list(leaves.folder("resources").glob("*.py")))

@@ -29,7 +29,7 @@ TOOLS = list(LEAVES)
 PROMPTS = {"compare_models", "delegate", "review_audit", "run_task_master"}
 CHANGING_NOTHING = {
     *("agent_get", "agent_list", "audit_search", "audit_verify", "route_explain", "task_get", "task_list"),
-    *("taskmaster_list", "usage_report", "workflow_get"),
+    *("taskmaster_list", "usage_report", "workflow_get", "dashboard_data", "dashboard_show"),
 }
 
 
@@ -175,9 +175,11 @@ async def test_what_is_listed_may_be_kept_for_a_while_but_not_for_others() -> No
             await client.list_resource_templates(),
         )
         guide = await client.read_resource("guide://start")
+        page = await client.read_resource("ui://vel-tutor/dashboard.html")
 
-    kept = [(listed.ttl_ms, listed.cache_scope) for listed in (tools, prompts, templates, guide)]
-    assert kept == [(300_000, "private"), (0, "private"), (300_000, "private"), (3_600_000, "public")]
+    kept = [(listed.ttl_ms, listed.cache_scope) for listed in (tools, prompts, templates)]
+    assert kept == [(300_000, "private"), (0, "private"), (300_000, "private")]
+    assert {(read.ttl_ms, read.cache_scope) for read in (guide, page)} == {(3_600_000, "public")}
 
 
 def test_without_settings_all_is_offered_that_can_work() -> None:

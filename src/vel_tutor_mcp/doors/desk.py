@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from mcp.server.apps import APP_MIME_TYPE
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.mcpserver import Context
 from mcp_types import ClientCapabilities, ToolAnnotations
@@ -18,6 +19,8 @@ from vel_tutor_mcp.errors import Unauthenticated, VelError
 from vel_tutor_mcp.news import Kind
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from vel_tutor_mcp.app import App
     from vel_tutor_mcp.auth.accounts import Caller
     from vel_tutor_mcp.models import Principal
@@ -31,15 +34,23 @@ Limit = Annotated[int, Field(ge=1, le=100)]
 Wait = Annotated[int, Field(ge=0, le=50)]
 NameRef = Annotated[str, Field(max_length=100, description="id or name")]
 
+# For clients with MCP Apps, in `_meta.ui`: which page shows what a tool answers, and which tools are that page's own.
+DASHBOARD = "ui://vel-tutor/dashboard.html"
+SHOWN = {"resourceUri": DASHBOARD}
+FOR_APPS = {"visibility": ["app"]}
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCard:
-    """How a tool is published, and to whom: those whose role has the operation. `lasting` ones begin a task or run."""
+    """How a tool is published, and to whom: those whose role has the operation. `lasting` ones begin a task or run;
+    `ui` is for clients with MCP Apps.
+    """
 
     title: str
     annotations: ToolAnnotations
     operation: Operation
     lasting: bool = False
+    ui: Mapping[str, Any] | None = None
 
 
 Complete = Callable[["Desk", str], Awaitable[Sequence[str]]]
@@ -49,7 +60,8 @@ Complete = Callable[["Desk", str], Awaitable[Sequence[str]]]
 @dataclass(frozen=True, slots=True)
 class ResourceCard:
     """How a resource is published; `{name}` in the URI is an argument of the function, with what completes it. Where it
-    `follows` something, it can be subscribed to, and `{id}` says which thing, if there are several.
+    `follows` something, it can be subscribed to, and `{id}` says which thing, if there are several. `ui` is for clients
+    with MCP Apps.
     """
 
     uri: str
@@ -57,6 +69,7 @@ class ResourceCard:
     mime_type: str
     follows: Kind | None
     completes: Mapping[str, Complete]
+    ui: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +85,15 @@ Leaf = TypeVar("Leaf", bound=Callable[..., Awaitable[Any]])
 
 
 def tool(
-    title: str, annotations: ToolAnnotations, operation: Operation, *, lasting: bool = False
+    title: str,
+    annotations: ToolAnnotations,
+    operation: Operation,
+    *,
+    lasting: bool = False,
+    ui: Mapping[str, Any] | None = None,
 ) -> Callable[[Leaf], Leaf]:
     """Publish the function, whose docstring is the description that models read, to those who may do the operation."""
-    return _carded(ToolCard(title, annotations, operation, lasting))
+    return _carded(ToolCard(title, annotations, operation, lasting, ui))
 
 
 def resource(
@@ -85,6 +103,11 @@ def resource(
     functions given for them.
     """
     return _carded(ResourceCard(uri, title, mime_type, follows, completes))
+
+
+def app_page(uri: str, title: str, **ui: Any) -> Callable[[Leaf], Leaf]:
+    """Publish the function as a page, which clients with MCP Apps show; `ui` says how."""
+    return _carded(ResourceCard(uri, title, APP_MIME_TYPE, None, {}, ui))
 
 
 def prompt(title: str, *tools: str, **completes: Complete) -> Callable[[Leaf], Leaf]:
@@ -113,6 +136,7 @@ class Desk:
         self._local = local
         self.app: App | None = None
         self.problem: VelError | None = None
+        self.rest: ASGIApp | None = None  # for calls from within: made by the first one
         self._settled = asyncio.Event()
 
     def opened(self, app: "App") -> None:

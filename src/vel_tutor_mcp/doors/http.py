@@ -1,4 +1,6 @@
-"""MCP over HTTP on one port: `/mcp` (Streamable HTTP), `/sse` with `/messages/` (the older SSE pair), `/api/health`."""
+"""MCP over HTTP on one port: `/mcp` (Streamable HTTP) beside REST and the dashboard, or `/sse` with `/messages/` (the
+older SSE pair); and `/api/health`.
+"""
 
 import errno
 import ipaddress
@@ -26,6 +28,8 @@ from vel_tutor_mcp.doors import process, states
 from vel_tutor_mcp.doors.bearer import METADATA, Bearer, metadata
 from vel_tutor_mcp.doors.bounds import Bounds
 from vel_tutor_mcp.doors.connections import Connection
+from vel_tutor_mcp.doors.dashboard.routes import PATH as DASHBOARD
+from vel_tutor_mcp.doors.dashboard.routes import dashboard
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import GONE, Gate
 from vel_tutor_mcp.doors.headers import Headers
@@ -51,7 +55,7 @@ _NO_PORT = {
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 # What needs no token beside the metadata and OAuth.
-OPEN_TO_ALL = frozenset({HEALTH, "/api/auth/login", "/api/auth/refresh"})
+OPEN_TO_ALL = frozenset({HEALTH, DASHBOARD, "/api/auth/login", "/api/auth/refresh"})
 _EVERY_ADDRESS = {"0.0.0.0", "[::]"}  # noqa: S104 - to keep them out
 # Longer than clients keep an idle connection (5 s is usual), so that it is theirs to close, never in mid-request.
 _KEEP_ALIVE_SECONDS = 75
@@ -133,7 +137,7 @@ def make_app(
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
-    routes.append(_streamable_http(server, idle_seconds))
+    routes += [_streamable_http(server, idle_seconds), dashboard()]
     middleware.append(Middleware(Sessions, manager=server.session_manager, most=most_sessions))
     from vel_tutor_mcp.doors.rest.api import make_rest
 

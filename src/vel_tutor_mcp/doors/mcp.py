@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp import MCPError
 from mcp.server import CacheHint, MCPServer, ServerRequestContext
+from mcp.server.apps import Apps
 from mcp.server.caching import CacheableMethod, apply_cache_hint
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
@@ -67,6 +68,7 @@ _STAYS: Mapping[CacheableMethod, CacheHint] = {
 # Of resources by their scheme; all others may change at any moment.
 _READS_STAY: Mapping[str, CacheHint] = {
     "guide": CacheHint(ttl_ms=3_600_000, scope="public"),
+    "ui": CacheHint(ttl_ms=3_600_000, scope="public"),
     "models": CacheHint(ttl_ms=60_000, scope="private"),
 }
 _LINKS_SINCE = "2025-06-18"
@@ -87,7 +89,7 @@ class Server(MCPServer[Desk]):
             title="Vel Tutor",
             version=__version__,
             instructions=INSTRUCTIONS,
-            extensions=[handles],
+            extensions=[handles, Apps()],  # which says that there are some: the leaves are them
             cache_hints=_STAYS,
             **options,
         )
@@ -241,6 +243,7 @@ def _add_tool(server: Server, leaf: Callable[..., Awaitable[Any]], card: ToolCar
         title=card.title,
         description=" ".join((leaf.__doc__ or "").split()),
         annotations=card.annotations,
+        meta=_of_apps(card),
         structured_output=False,
     )
 
@@ -249,7 +252,12 @@ def _add_resource(server: Server, leaf: Callable[..., Awaitable[Any]], card: Res
     server.completes[card.uri] = card.completes
     description = " ".join((leaf.__doc__ or "").split())
     take = server.resource(
-        card.uri, name=leaf.__name__, title=card.title, description=description, mime_type=card.mime_type
+        card.uri,
+        name=leaf.__name__,
+        title=card.title,
+        description=description,
+        mime_type=card.mime_type,
+        meta=_of_apps(card),
     )
     take(_readable(_behind(desk, leaf)))
     if card.follows is not None:
@@ -260,6 +268,10 @@ def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]], card: Promp
     server.tools_of_prompts[leaf.__name__] = card.tools
     server.completes[leaf.__name__] = card.completes
     server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
+
+
+def _of_apps(card: ToolCard | ResourceCard) -> dict[str, Any] | None:
+    return None if card.ui is None else {"ui": dict(card.ui)}
 
 
 def _behind(desk: Desk, leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

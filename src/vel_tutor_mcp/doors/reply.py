@@ -82,10 +82,10 @@ def replied(text: str, data: dict[str, Any], whole: str | None = None, *, cut: b
     """
     from mcp_types import CallToolResult, TextContent  # a fifth of a second, which no command pays for its exit code
 
-    fitted = _fitted(data)
-    links = [_link(whole)] if whole and (cut or len(text) > MAX_CHARACTERS or fitted is not data) else []
+    fitting = fitted(data)
+    links = [_link(whole)] if whole and (cut or len(text) > MAX_CHARACTERS or fitting is not data) else []
     return CallToolResult(
-        content=[TextContent(type="text", text=text[:MAX_CHARACTERS]), *links], structured_content=fitted
+        content=[TextContent(type="text", text=text[:MAX_CHARACTERS]), *links], structured_content=fitting
     )
 
 
@@ -117,7 +117,7 @@ def listed(
 def items_listed(told: "ToldProject") -> "CallToolResult":
     """The items of a Task Master project: how it stands as a whole, then a page of them."""
     head, page = told.shown(), told.items
-    page = page.first(_rows_that_fit(page, told.shown_item, _size(head)))
+    page = page.first(_rows_that_fit(page, told.shown_item, size(head)))
     data = head | {"tasks": [told.shown_item(item) for item in page.rows], "next_cursor": page.cursor}
     counts = ", ".join(f"{count} {standing}" for standing, count in head["counts"].items() if count) or "no tasks"
     lines = [f"Tag {head['tag']} of project {told.id}: {counts}; next: {head['next'] or 'none'}."]
@@ -131,7 +131,7 @@ def items_listed(told: "ToldProject") -> "CallToolResult":
 def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]], taken: int = 0) -> int:
     left = MAX_CHARACTERS - _ROOM_FOR_ENVELOPE - taken
     for count, row in enumerate(page.rows):
-        left -= _size(show(row)) + 2
+        left -= size(show(row)) + 2
         if left < 0:
             return max(1, count)
     return len(page.rows)
@@ -187,16 +187,16 @@ def without(data: dict[str, Any], parts: Sequence[str], rest: str) -> dict[str, 
     `rest` says where they are read.
     """
     for name in parts:
-        if _size(data) <= MAX_CHARACTERS:
+        if size(data) <= MAX_CHARACTERS:
             break
         data = data | {name: f"left out: read the {rest}"}
     return data
 
 
-def _fitted(data: dict[str, Any]) -> dict[str, Any]:
-    """The data with its long texts cut until the whole fits."""
+def fitted(data: dict[str, Any], most: int = MAX_CHARACTERS) -> dict[str, Any]:
+    """The data with its long texts cut until the whole fits, or nothing more can be cut."""
     for longest in _LONGEST_TEXTS:
-        if _size(data) <= MAX_CHARACTERS:
+        if size(data) <= most:
             break
         data = _cut(data, longest)
     return data
@@ -210,7 +210,7 @@ def _cut(value: Any, longest: int) -> Any:
     return [_cut(part, longest) for part in value] if isinstance(value, list) else value
 
 
-def _size(data: Any) -> int:
+def size(data: Any) -> int:
     return len(json.dumps(data, ensure_ascii=False))
 
 

@@ -18,6 +18,7 @@ _TOOLSET_OF = {
     **dict.fromkeys(("route", "usage", "models"), "routing"),
     "audit": "audit",
     "taskmaster": "taskmaster",
+    **dict.fromkeys(("dashboard", "ui"), "dashboard"),
 }
 # `taskmaster_list` reads the file by itself.
 _NEEDS_TASK_MASTER = frozenset({"taskmaster_plan", "taskmaster_run"})

@@ -27,6 +27,7 @@ TOOLS = {
     *("workflow_save", "workflow_run", "workflow_get", "workflow_decide", "workflow_retry"),
     *("route_explain", "usage_report", "audit_search", "audit_verify"),
     *("taskmaster_list", "taskmaster_plan", "taskmaster_run"),
+    *("dashboard_show", "dashboard_data"),
 }
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 
@@ -541,6 +542,33 @@ async def test_arguments_go_on_as_what_there_is(client: Client, app: App, me: Pr
 
 
 PLANS = {"steps": [{"id": "a", "kind": "plan"}]}
+
+
+async def test_dashboard_show_sums_up_what_is_open(client: Client, providers: Providers) -> None:
+    text, before = await told(client, "dashboard_show")
+    task = await stalled(client, providers)
+    _, data = await told(client, "dashboard_show", view="runs", id=task)
+    await told(client, "task_cancel", id=task)
+
+    assert text.startswith(f"{before['tasks_in_progress']} tasks are in progress and ")
+    assert (before["view"], before["id"], data["view"], data["id"]) == ("tasks", None, "runs", task)
+    assert data["tasks_in_progress"] == before["tasks_in_progress"] + 1
+    assert data["newest_tasks"][0]["id"] == task
+    assert data["cost_of_day_usd"] >= before["cost_of_day_usd"]
+
+
+async def test_dashboard_data_gives_the_page_what_rest_answers(client: Client) -> None:
+    word = str(uuid4())
+    _, task = await told(client, "task_submit", prompt=f"Say hello to {word}")
+    text, data = await told(client, "dashboard_data", path=f"/api/tasks?query=to%20{word}&limit=5")
+    error = (await client.call_tool("dashboard_data", {"path": "/api/tasks/nobody"})).structured_content or {}
+
+    assert [row["id"] for row in data["data"]] == [task["id"]]
+    assert data["meta"] == {"total": 1, "limit": 5, "offset": 0}
+    assert text.endswith(" characters of data for the dashboard; models have tools of their own.")
+    assert error["error"]["code"] == "NOT_FOUND"
+
+
 REFUSALS: list[tuple[str, Data, str]] = [
     ("task_submit", {}, "Bad argument `prompt` of task_submit; "),
     ("task_submit", {"prompt": ""}, "Bad argument `prompt` of task_submit; "),
@@ -598,6 +626,10 @@ REFUSALS: list[tuple[str, Data, str]] = [
     ("taskmaster_run", {"project": "here"}, "The project's path is relative; "),
     ("taskmaster_run", {"project": "/", "ids": ["1"], "all_ready": True}, "Give ids or all_ready; both were given; "),
     ("taskmaster_run", {"project": "/", "ids": ["a b"]}, "The ids are no list of items; "),
+    ("dashboard_show", {"view": "users"}, "Bad argument `view` of dashboard_show; "),
+    ("dashboard_data", {"path": f"/api/tasks/{NOWHERE}"}, "There is no such task; "),
+    ("dashboard_data", {"path": "/api/tasks?limit=1000"}, "Bad value for limit; "),
+    ("dashboard_data", {"path": "/api/nothing"}, "There is no such path; "),
     ("no_such_tool", {}, "Unknown tool: no_such_tool; "),
 ]
 
