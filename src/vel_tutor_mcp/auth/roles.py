@@ -40,6 +40,8 @@ class Operation(StrEnum):
     INTEGRATION_READ = "integration_read"
     INTEGRATION_WRITE = "integration_write"
     INTEGRATION_ROTATE = "integration_rotate"
+    WEBHOOK_READ = "webhook_read"
+    WEBHOOK_WRITE = "webhook_write"
     AUDIT_READ = "audit_read"
     AUDIT_EXPORT = "audit_export"
     PROFILE_READ = "profile_read"
@@ -82,6 +84,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.INTEGRATION_READ: _READ_OWN,
     Operation.INTEGRATION_WRITE: _WRITE_OWN,
     Operation.INTEGRATION_ROTATE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
+    Operation.WEBHOOK_READ: _WRITE_OWN,
+    Operation.WEBHOOK_WRITE: _WRITE_OWN,
     Operation.AUDIT_READ: _READ_OWN,
     Operation.AUDIT_EXPORT: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.PROFILE_READ: (_OWN, _OWN, _OWN, _OWN, _OWN),

@@ -13,11 +13,13 @@ from vel_tutor_mcp.routing.reasons import OVER_BUDGET, money
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.webhooks import outbox
+from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import budgets
+from vel_tutor_mcp.store import agents, budgets
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.standing import EXCEEDED_PERCENT, Budget, Period, Standing, available, renews, tightest
+from vel_tutor_mcp.store.standing import EXCEEDED_PERCENT, Budget, Period, Scope, Standing, available, renews, tightest
 
 _WHOSE = {"task": "this task", "run": "its run", "agent": "its agent", "user": "its user"}
 _EACH = {Period.DAY: " a day (UTC)", Period.MONTH: " a month (UTC)"}
@@ -104,6 +106,20 @@ async def _note(tx: Transaction, subject: Subject, standing: Standing, mark: int
     }
     message = f"{standing.percent:.0f} % of the {told(budget)}, is spent"
     await record.note(tx, subject, action, message, 90, action=action, payload=facts)
+    task = subject.task
+    whose = await _owner_of(tx, budget, task)
+    await outbox.tell(tx, task.organisation_id, whose, Event.BUDGET_THRESHOLD, facts | {"message": message})
+
+
+async def _owner_of(tx: Transaction, budget: Budget, task: Task) -> str | None:
+    """Whose the budget is that the task's call is on; None where it is everybody's, the organisation's."""
+    match budget.scope:
+        case Scope.ORGANISATION:
+            return None
+        case Scope.AGENT:
+            return await agents.owner_of(tx, task.agent_id)
+        case _:
+            return task.owner_id
 
 
 def _first(candidates: tuple[Candidate, ...]) -> str | None:

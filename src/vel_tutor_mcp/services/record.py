@@ -3,15 +3,20 @@
 What is to follow gathers in an `Aftermath`; the caller sees to it after the commit.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from vel_tutor_mcp.models import Principal, Task, TaskError, TaskStatus, Work
 from vel_tutor_mcp.news import News, TaskEvent
 from vel_tutor_mcp.services.hub import Hub
+from vel_tutor_mcp.services.reports import short_task
+from vel_tutor_mcp.services.webhooks import outbox
+from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, history, tasks
 from vel_tutor_mcp.store.database import Transaction
+
+_TOLD = {TaskStatus.COMPLETED: Event.TASK_COMPLETED, TaskStatus.FAILED: Event.TASK_FAILED}
 
 
 def now() -> datetime:
@@ -103,5 +108,12 @@ async def end(
     await history.add(tx, subject.task, TaskEvent(kind=status, message=message, percent=100, at=at))
     facts = (payload or {}) | ({"error": error.code} if error else {})
     await audit_entry(tx, subject, f"task_{status}", facts)
+    if status in _TOLD:
+        await _tell(tx, replace(subject.task, status=status, error=error, updated_at=at, ended_at=at, **values))
     subject.after.news.append((subject.task.id, News(percent=100, message=message, ended=True)))
     return True
+
+
+async def _tell(tx: Transaction, ended: Task) -> None:
+    told = short_task(ended) | {"owner_id": ended.owner_id, "status_url": f"/api/tasks/{ended.id}"}
+    await outbox.tell(tx, ended.organisation_id, ended.owner_id, _TOLD[ended.status], told)

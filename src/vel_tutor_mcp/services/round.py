@@ -14,7 +14,9 @@ from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Principal, Task, TaskErr
 from vel_tutor_mcp.services import errands, intake, record
 from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.services.outputs import CANCELLED, given_by, none_succeeded, of_map
+from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.services.stage import Stage
+from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, step_tasks
 from vel_tutor_mcp.workflows.definition import (
     MOST_ITEMS,
@@ -175,6 +177,9 @@ class Round(Stage):
         self.change(asked.id, status=StepStatus.AWAITING_APPROVAL, seen={"prompt": question, "human": human})
         self.note(asked.id, StepStatus.AWAITING_APPROVAL, f"{asked.id} waits for a decision", look=True)
         await self.audit("approval_requested", asked.id, human=human)
+        approval = {"step": asked.id, "prompt": question, "human": human, "due_at": moment(self.steps[asked.id].due_at)}
+        status = TaskStatus.AWAITING_APPROVAL
+        await self.tell(Event.RUN_AWAITING_APPROVAL, {"status": status.value, "approval": approval})
 
     async def _begin_task(self, asked: TaskStep) -> None:
         earlier = await step_tasks.of_item(self.tx, self.run.id, asked.id)

@@ -10,12 +10,17 @@ from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services import intake, record
 from vel_tutor_mcp.services.intake import Place, usable_agent
 from vel_tutor_mcp.services.record import Aftermath, Subject
+from vel_tutor_mcp.services.run_reports import short_run
+from vel_tutor_mcp.services.webhooks import outbox
+from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, runs, step_tasks, tasks
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.workflows.definition import MapStep, Step, TaskMasterStep, TaskStep
 from vel_tutor_mcp.workflows.graph import Graph
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus
 from vel_tutor_mcp.workflows.plan import scope_of
+
+_TOLD = {TaskStatus.COMPLETED: Event.RUN_COMPLETED, TaskStatus.FAILED: Event.RUN_FAILED}
 
 
 @dataclass(slots=True)
@@ -88,10 +93,13 @@ class Stage:
             if not step.status.ended:
                 self.close(name, StepStatus.CANCELLED)
         await self.stop(await step_tasks.unended(self.tx, self.run.id))
-        self.run = replace(self.run, status=status, error=error, ended_at=record.now())
+        at = record.now()
+        self.run = replace(self.run, status=status, error=error, ended_at=at, updated_at=at)
         self.note(None, status, message, look=True)
         self.after.bridged.extend(name for name, step in self.steps.items() if step.home is not None)
         await self.audit(f"run_{status}", None, **({"error": error.code} if error else {}))
+        if status in _TOLD:
+            await self.tell(_TOLD[status], {})
 
     async def stop(self, unended: Sequence[Task]) -> list[Task]:
         """Stop these tasks; returns those that had not begun, and so have ended now."""
@@ -127,6 +135,12 @@ class Stage:
     async def audit(self, action: str, step_id: str | None, **facts: Any) -> None:
         payload = facts | ({"step": step_id} if step_id else {})
         await audit.append(self.tx, self.owner, action, self.subject, payload, record.now())
+
+    async def tell(self, event: Event, more: dict[str, Any]) -> None:
+        """Have webhooks told of the run, and of `more`."""
+        run = self.run
+        told = short_run(run) | {"owner_id": run.owner_id, "status_url": f"/api/runs/{run.id}"} | more
+        await outbox.tell(self.tx, run.organisation_id, run.owner_id, event, told)
 
     async def store(self) -> None:
         if not self.run.status.ended:

@@ -57,6 +57,11 @@ async def find(tx: Transaction, principal: Principal, id_or_name: str) -> Agent 
     return _agent(row) if row else None
 
 
+async def owner_of(tx: Transaction, agent_id: str) -> str:
+    """Whose agent this is, which must exist; it may have been taken away."""
+    return str((await tx.execute(sa.select(agents.c.owner_id).where(agents.c.id == agent_id))).scalar_one())
+
+
 async def name_taken(tx: Transaction, principal: Principal, name: str) -> bool:
     query = sa.select(agents.c.id).where(
         agents.c.owner_id == principal.user_id, agents.c.name == name, agents.c.deleted_at.is_(None)
