@@ -6,7 +6,7 @@ will run the work.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -63,6 +63,7 @@ from vel_tutor_mcp.services.plans import Plans
 from vel_tutor_mcp.services.projects import Projects
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
+from vel_tutor_mcp.services.rollups import Rollups
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.secret_keys import secret_keys_of
@@ -207,7 +208,7 @@ class Prepared:
         known, children, bridge = self._task_master(admission, conductor)
         audit, keeping = self._trail()
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        loops = [care.loop(), wire.listen(ears), changes.loop()] + ([] if guest else [keeping.loop(), bridge.loop()])
+        loops = [care.loop(), wire.listen(ears), changes.loop()] + ([] if guest else self._kept(keeping, bridge))
         return App(
             local_principal=principal,
             accounts=accounts,
@@ -277,6 +278,10 @@ class Prepared:
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         audit = Audit(self.database, keys, archives)
         return audit, Keeping(self.database, keys, archives, self.settings.audit_days)
+
+    def _kept(self, keeping: Keeping, bridge: Bridge) -> list[Coroutine[None, None, None]]:
+        """The loops that a process runs which stays."""
+        return [keeping.loop(), bridge.loop(), Rollups(self.database).loop()]
 
     def _task_master(self, admission: Admission, conductor: Conductor) -> tuple[Known, Children, Bridge]:
         home, learned = self.settings.home, self.settings.learned_routing

@@ -105,6 +105,8 @@ ROUTES: Mapping[str, tuple[Way, ...]] = {
     "GET /api/audit/verify": NAMES_NOTHING,
     "GET /api/audit/export": NAMES_NOTHING,
     "GET /api/usage": NAMES_NOTHING,
+    "GET /api/usage/series": NAMES_NOTHING,
+    "GET /api/usage/export": NAMES_NOTHING,
     "GET /api/budgets": NAMES_NOTHING,
     "PUT /api/budgets": ({"json": BUDGET | {"limit_usd": 1}},),
     "DELETE /api/budgets": ({"params": BUDGET},),

@@ -30,6 +30,8 @@ PLACES = {
     "services/answers.py": 2,
     "services/care.py": 4,
     "services/wire.py": 1,
+    # The hours and days of all.
+    "services/rollups.py": 6,
     "services/planner.py": 1,
     "services/bridged.py": 1,
     # One line for all tasks, and the places of a provider for all calls.

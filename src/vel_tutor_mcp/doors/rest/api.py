@@ -20,6 +20,7 @@ from vel_tutor_mcp.doors.rest import (
     records,
     tasks,
     tokens,
+    usage,
     workflows,
 )
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
@@ -36,6 +37,7 @@ _ROUTERS = (
     workflows.router,
     records.router,
     overview.router,
+    usage.router,
     integrations.router,
     tokens.router,
     chat.router,
