@@ -20,6 +20,7 @@ from vel_tutor_mcp.doors.rest import (
     records,
     tasks,
     tokens,
+    webhooks,
     workflows,
 )
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
@@ -37,6 +38,7 @@ _ROUTERS = (
     records.router,
     overview.router,
     integrations.router,
+    webhooks.router,
     tokens.router,
     chat.router,
 )

@@ -52,7 +52,9 @@ async def tell(
     hearing = [ear for ear in ears if event in ear.events and may_hear(ear.owner, event, organisation_id, owner_id)]
     if hearing:
         at = datetime.now(UTC)
-        await webhook_deliveries.add(tx, hearing, event, body_of(event, data, at), at)
+        body = body_of(event, data, at)
+        made = [webhook_deliveries.new(ear.owner, ear.webhook_id, event, body, at) for ear in hearing]
+        await webhook_deliveries.add(tx, made)
 
 
 def may_hear(owner: Principal, event: Event, organisation_id: str, thing_owner_id: str | None) -> bool:
