@@ -29,6 +29,7 @@ _READS = {
     "route_decisions": Operation.TASK_READ,
     "audit_logs": Operation.AUDIT_READ,
     "integrations": Operation.INTEGRATION_READ,
+    "webhooks": Operation.WEBHOOK_READ,
 }
 
 

@@ -21,6 +21,7 @@ from vel_tutor_mcp.doors.rest import (
     tasks,
     tokens,
     usage,
+    webhooks,
     workflows,
 )
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
@@ -39,6 +40,7 @@ _ROUTERS = (
     overview.router,
     usage.router,
     integrations.router,
+    webhooks.router,
     tokens.router,
     chat.router,
 )
