@@ -32,7 +32,7 @@ export function Shell(): JSX.Element {
   useTitle(view, route, waiting);
   useFocusOnMove(main, route);
   useKeys({
-    "/": () => document.querySelector<HTMLElement>(".search input")?.focus(),
+    "/": () => document.querySelector<HTMLElement>(".search:not(.further) input")?.focus(),
     "?": () => setHelp(true),
     Escape: () => route.id && go(hashOf(route.view)),
   });
@@ -79,9 +79,12 @@ function Nowhere(): JSX.Element {
 
 function Navigation({ current, waiting }: { current: string | undefined; waiting: number }): JSX.Element {
   const { may } = useDesk();
+  const bar = useRef<HTMLElement>(null);
+  // On a phone the views are a strip, which may have the current one out of sight.
+  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
-    <nav aria-label="Views" class="views">
+    <nav aria-label="Views" class="views" ref={bar}>
       {GROUPS.map((group) => (
         <ul key={group} aria-label={group}>
           {allowed
