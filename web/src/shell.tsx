@@ -81,7 +81,7 @@ function Navigation({ current, waiting }: { current: string | undefined; waiting
   const { may } = useDesk();
   const bar = useRef<HTMLElement>(null);
   // On a phone the views are a strip, which may have the current one out of sight.
-  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current]);
+  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, waiting > 0]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
     <nav aria-label="Views" class="views" ref={bar}>

@@ -3,7 +3,7 @@
 import "./audit.css";
 
 import type { JSX } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { type Query, withQuery } from "../backend";
 import type { BrowserBackend } from "../browser";
 import { Dialog } from "../components/dialog";
@@ -59,7 +59,7 @@ export function Audit({ route }: ViewProps): JSX.Element {
   const entries = useData<Listed<AuditEntry>>("/api/audit", { ...chosen, limit: ROWS, offset }, ["audit"]);
   const filtered = [...FILTERS, ...TIMES].some((name) => route.query[name]);
   const clear = () => filter(Object.fromEntries([...FILTERS, ...TIMES].map((name) => [name, null])));
-  const shown = entries.data?.data.find((row) => String(row.sequence) === entry);
+  const shown = useChosen(entries.data?.data ?? [], entry);
   const to = (row: AuditEntry) => hashOf("audit", null, { ...route.query, entry: row.sequence });
   return (
     <>
@@ -92,6 +92,13 @@ export function Audit({ route }: ViewProps): JSX.Element {
       {shown && <Entry entry={shown} close={() => go(hashOf("audit", null, { ...route.query, entry: null }), true)} />}
     </>
   );
+}
+
+/** The row of this number; it stays when newer entries push it off the page. */
+function useChosen(rows: readonly AuditEntry[], sequence: string | undefined): AuditEntry | null {
+  const last = useRef<AuditEntry | null>(null);
+  last.current = [...rows, ...(last.current ? [last.current] : [])].find((row) => String(row.sequence) === sequence) ?? null;
+  return last.current;
 }
 
 const COLUMNS: readonly Column<AuditEntry>[] = [
