@@ -3,7 +3,7 @@
 import "./approvals.css";
 
 import type { JSX } from "preact";
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { DECIDE, type Decision } from "../actions";
 import type { Json } from "../backend";
 import { Badge } from "../components/badge";
@@ -27,6 +27,8 @@ export function Approvals({ route }: ViewProps): JSX.Element {
   const filter = useFilter(route);
   const offset = Number(route.query.offset) || 0;
   const waiting = useData<Listed<Approval>>("/api/approvals", { limit: ROWS, offset }, ["approvals", "runs"]);
+  const decided = useRef(new Map<string, number>());
+  const stay = useStaying(waiting.data?.data ?? [], decided.current);
   const total = waiting.data?.meta.total;
   return (
     <>
@@ -34,10 +36,10 @@ export function Approvals({ route }: ViewProps): JSX.Element {
       <Read from={waiting}>
         {({ data, meta }) => (
           <>
-            {data.map((approval) => (
-              <Waits key={`${approval.run} ${approval.step}`} approval={approval} linked />
+            {stay.map((approval, place) => (
+              <Waits key={keyOf(approval)} approval={approval} linked decided={() => decided.current.set(keyOf(approval), place)} />
             ))}
-            {!data.length && (
+            {!stay.length && (
               <Block icon="approvals" title="Nothing waits for your decision">
                 Steps of workflows that ask a person stand here until somebody decides.
               </Block>
@@ -50,13 +52,40 @@ export function Approvals({ route }: ViewProps): JSX.Element {
   );
 }
 
-/** One approval, and the two answers to it. `linked` where its run is elsewhere. */
-export function Waits({ approval, linked }: { approval: Approval; linked?: boolean }): JSX.Element {
+function keyOf({ run, step, asked_at }: Approval): string {
+  return `${run} ${step} ${asked_at}`;
+}
+
+/** What waits, and at its old place what was decided here: no other question moves under a finger that has just pressed. */
+function useStaying(rows: readonly Approval[], decided: ReadonlyMap<string, number>): Approval[] {
+  const seen = useRef(new Map<string, Approval>());
+  for (const row of rows) seen.current.set(keyOf(row), row);
+  const shown = rows.filter((row) => !decided.has(keyOf(row)));
+  for (const [key, place] of [...decided].sort((one, other) => one[1] - other[1])) shown.splice(place, 0, seen.current.get(key)!);
+  return shown;
+}
+
+interface WaitsProps {
+  approval: Approval;
+  /** Its run is elsewhere. */
+  linked?: boolean;
+  decided?: () => void;
+}
+
+/** One approval, and the two answers to it. */
+export function Waits({ approval, linked, decided }: WaitsProps): JSX.Element {
   const { may } = useDesk();
   const title = useId();
   const [comment, setComment] = useState("");
+  const [answered, setAnswered] = useState<string | null>(null);
   const decide = useAction(DECIDE, ["approvals", "runs", "tasks", "audit"], told);
-  const answer = (approve: boolean) => void decide.run({ run: approval.run, step: approval.step, approve, comment: comment.trim() || null });
+  const answer = async (approve: boolean) => {
+    const decision = { run: approval.run, step: approval.step, approve, comment: comment.trim() || null };
+    const run = await decide.run(decision);
+    if (run === undefined || stillWaits(run, approval.step)) return;
+    decided?.();
+    setAnswered(told(run, decision));
+  };
   return (
     <article class="waits card" aria-labelledby={title} aria-busy={decide.busy}>
       <header>
@@ -69,9 +98,15 @@ export function Waits({ approval, linked }: { approval: Approval; linked?: boole
             </>
           )}
         </h2>
-        <Badge tone="warn" icon="hand">
-          {approval.human ? "A person must decide" : "Waits for a decision"}
-        </Badge>
+        {answered ? (
+          <Badge tone="neutral" icon="check">
+            Decided
+          </Badge>
+        ) : (
+          <Badge tone="warn" icon="hand">
+            {approval.human ? "A person must decide" : "Waits for a decision"}
+          </Badge>
+        )}
         <span class="faint waits-since">
           {approval.asked_at && (
             <>
@@ -86,17 +121,18 @@ export function Waits({ approval, linked }: { approval: Approval; linked?: boole
         </span>
       </header>
       <Text of={approval.prompt ?? "It asks without words."} label={`What ${approval.step} asks`} />
-      {may("run_change") && (
+      {answered && <p class="waits-answered">{answered}</p>}
+      {!answered && may("run_change") && (
         <form class="waits-answer" onSubmit={(event) => event.preventDefault()}>
           <label>
             <span class="unseen">Comment on {approval.step}</span>
             <input value={comment} maxLength={LONGEST_COMMENT} placeholder="Comment, if you like" disabled={decide.busy} onInput={(event) => setComment(event.currentTarget.value)} />
           </label>
-          <button type="button" class="danger" disabled={decide.busy} aria-describedby={title} onClick={() => answer(false)}>
+          <button type="button" class="danger" disabled={decide.busy} aria-describedby={title} onClick={() => void answer(false)}>
             <Icon name="cross" />
             Reject
           </button>
-          <button type="button" class="primary" disabled={decide.busy} aria-describedby={title} onClick={() => answer(true)}>
+          <button type="button" class="primary" disabled={decide.busy} aria-describedby={title} onClick={() => void answer(true)}>
             <Icon name="check" />
             Approve
           </button>
@@ -110,9 +146,16 @@ export function Waits({ approval, linked }: { approval: Approval; linked?: boole
 }
 
 /** In a client that asks the person itself, the person may have given no answer, or another one. */
-function told(run: Json, { step }: Decision): string {
-  const asked = run?.steps?.find?.((row: Json) => row.id === step);
-  if (asked?.status === "awaiting_approval") return `Nobody decided: ${step} still waits.`;
-  const approved = asked?.output?.approved;
-  return approved === undefined ? "Decided." : approved ? `Approved ${step}: the run goes on.` : `Rejected ${step}.`;
+function told(run: Json, { step, approve }: Decision): string {
+  if (stillWaits(run, step)) return `Nobody decided: ${step} still waits.`;
+  const approved = stepOf(run, step)?.output?.approved ?? approve;
+  return approved ? `Approved ${step}: the run goes on.` : `Rejected ${step}.`;
+}
+
+function stillWaits(run: Json, step: string): boolean {
+  return stepOf(run, step)?.status === "awaiting_approval";
+}
+
+function stepOf(run: Json, step: string): Json {
+  return Array.isArray(run?.steps) ? run.steps.find((row: Json) => row.id === step) : undefined;
 }
