@@ -35,7 +35,7 @@ export interface View {
 export const VIEWS: readonly View[] = [
   { path: "tasks", title: "Tasks", icon: "tasks", group: "Work", operation: "task_read", draw: Tasks, drawOne: Task },
   { path: "runs", title: "Runs", icon: "runs", group: "Work", operation: "run_read", draw: Runs, drawOne: Run },
-  { path: "approvals", title: "Approvals", icon: "approvals", group: "Work", operation: "run_read", draw: Approvals },
+  { path: "approvals", title: "Approvals", icon: "approvals", group: "Work", operation: "run_change", draw: Approvals },
   { path: "costs", title: "Costs", icon: "costs", group: "Insight", operation: "usage_read", draw: Costs },
   { path: "performance", title: "Performance", icon: "performance", group: "Insight", operation: "usage_read", draw: Performance },
   { path: "compare", title: "Compare", icon: "compare", group: "Insight", operation: "task_read", draw: Compare, drawOne: Compare },
