@@ -115,7 +115,7 @@ export interface Doing<Args> {
 }
 
 /** An action, at most once at a time; the areas that it changes are read again at once. */
-export function useAction<Args>(action: Action<Args>, areas: readonly Area[], done?: string): Doing<Args> {
+export function useAction<Args>(action: Action<Args>, areas: readonly Area[], done?: string | ((answer: Json, args: Args) => string)): Doing<Args> {
   const desk = useDesk();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Refusal | null>(null);
@@ -124,7 +124,7 @@ export function useAction<Args>(action: Action<Args>, areas: readonly Area[], do
     setError(null);
     try {
       const answer = await desk.backend.act(action, args);
-      if (done) desk.toast(done, "good");
+      if (done) desk.toast(typeof done === "string" ? done : done(answer, args), "good");
       return answer;
     } catch (problem) {
       const refusal = asRefusal(problem);

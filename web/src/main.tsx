@@ -1,16 +1,18 @@
 // Where the page begins: in which home it is, who is asking, and then the shell or the sign-in.
 
+import "uplot/dist/uPlot.min.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/charts.css";
 
 import { render } from "preact";
 import type { JSX } from "preact";
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { AppBackend } from "./app";
 import { type Backend, type Json, Refusal, SIGNED_OUT } from "./backend";
-import { Bridge } from "./bridge";
+import { Bridge, type HostContext } from "./bridge";
 import { BrowserBackend } from "./browser";
 import { Failed, Loading } from "./components/states";
 import { useVoice } from "./components/toasts";
@@ -19,7 +21,7 @@ import { Live } from "./live";
 import { go, hashOf } from "./route";
 import { Shell } from "./shell";
 import { SignIn } from "./sign_in";
-import { followSize } from "./size";
+import { boundSize, followSize } from "./size";
 import { chosenTheme, showTheme, wearHost } from "./theme";
 
 const VERSION = "1";
@@ -82,6 +84,11 @@ function show(place: Json): void {
   if (typeof view === "string") go(hashOf(view, typeof id === "string" ? id : null), true);
 }
 
+function follow(context: HostContext): void {
+  wearHost(context);
+  boundSize(context);
+}
+
 async function start(): Promise<void> {
   const root = document.getElementById("page")!;
   if (window.parent === window) {
@@ -89,7 +96,7 @@ async function start(): Promise<void> {
     render(<Page backend={new BrowserBackend()} />, root);
     return;
   }
-  const bridge = new Bridge(window.parent, { context: wearHost, shown: show, ending: () => render(null, root) });
+  const bridge = new Bridge(window.parent, { context: follow, shown: show, ending: () => render(null, root) });
   try {
     await bridge.open(VERSION);
   } catch (problem) {

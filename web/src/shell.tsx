@@ -27,12 +27,12 @@ export function Shell(): JSX.Element {
   const desk = useDesk();
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const waiting = useData(desk.may("run_read") ? "/api/approvals" : null, NONE, ["approvals", "runs"]).data?.meta?.total ?? 0;
+  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals", "runs"]).data?.meta?.total ?? 0;
   const view = VIEWS.find((one) => one.path === (route.view || START));
   useTitle(view, route, waiting);
   useFocusOnMove(main, route);
   useKeys({
-    "/": () => document.querySelector<HTMLElement>(".search input")?.focus(),
+    "/": () => document.querySelector<HTMLElement>(".search:not(.further) input")?.focus(),
     "?": () => setHelp(true),
     Escape: () => route.id && go(hashOf(route.view)),
   });
@@ -79,9 +79,12 @@ function Nowhere(): JSX.Element {
 
 function Navigation({ current, waiting }: { current: string | undefined; waiting: number }): JSX.Element {
   const { may } = useDesk();
+  const bar = useRef<HTMLElement>(null);
+  // On a phone the views are a strip, which may have the current one out of sight.
+  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, waiting > 0]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
-    <nav aria-label="Views" class="views">
+    <nav aria-label="Views" class="views" ref={bar}>
       {GROUPS.map((group) => (
         <ul key={group} aria-label={group}>
           {allowed

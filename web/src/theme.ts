@@ -34,5 +34,4 @@ export function wearHost(context: HostContext): void {
   if (insets) {
     for (const [side, pixels] of Object.entries(insets)) root.style.setProperty(`--inset-${side}`, `${pixels}px`);
   }
-  root.dataset.fixed = String(context.containerDimensions?.height !== undefined);
 }

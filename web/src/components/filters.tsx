@@ -1,7 +1,7 @@
 // Filters of a list. What is chosen stands in the address, so that it can be sent on, and Back undoes it.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { go, hashOf, type Route } from "../route";
 import { Icon } from "./icons";
 
@@ -29,8 +29,19 @@ export function Filters({ children, clear }: { children: ComponentChildren; clea
   );
 }
 
-/** The field that "/" leads to. It tells its text when the typing pauses. */
-export function Search({ label, value, set }: { label: string; value: string; set: (text: string) => void }): JSX.Element {
+interface SearchProps {
+  label: string;
+  value: string;
+  set: (text: string) => void;
+  /** What is offered while one types. */
+  offers?: readonly string[];
+  /** One of several such fields, and not the one that "/" leads to. */
+  further?: boolean;
+}
+
+/** A field that tells its text when the typing pauses. "/" leads to it. */
+export function Search({ label, value, set, offers, further }: SearchProps): JSX.Element {
+  const list = useId();
   const [text, setText] = useState(value);
   const told = useRef(value);
   useEffect(() => {
@@ -42,11 +53,18 @@ export function Search({ label, value, set }: { label: string; value: string; se
     return () => clearTimeout(timer);
   }, [text]);
   return (
-    <label class="search">
-      <Icon name="search" />
+    <label class={further ? "search further" : "search"}>
+      {!further && <Icon name="search" />}
       <span class="unseen">{label}</span>
-      <input type="search" value={text} placeholder={label} maxLength={200} onInput={(event) => setText(event.currentTarget.value)} />
-      <kbd aria-hidden="true">/</kbd>
+      <input type="search" value={text} placeholder={label} maxLength={200} list={offers && list} onInput={(event) => setText(event.currentTarget.value)} />
+      {!further && <kbd aria-hidden="true">/</kbd>}
+      {offers && (
+        <datalist id={list}>
+          {offers.map((offer) => (
+            <option key={offer} value={offer} />
+          ))}
+        </datalist>
+      )}
     </label>
   );
 }

@@ -14,7 +14,7 @@ export function Text({ of, label }: { of: unknown; label: string }): JSX.Element
   const cut = !whole && text.length > SHOWN_CHARACTERS;
   return (
     <div class="text">
-      <pre class={typeof of === "string" ? "prose" : ""} tabIndex={0} role="region" aria-label={label}>
+      <pre class={typeof of === "string" ? "prose" : ""} tabIndex={0} role="group" aria-label={label}>
         {cut ? text.slice(0, SHOWN_CHARACTERS) : text}
         {cut && "…"}
       </pre>

@@ -66,7 +66,7 @@ export function NewTask({ close }: { close: () => void }): JSX.Element {
           <label>
             Type
             <select name="task_type">
-              <option value="">Inferred from the prompt</option>
+              <option value="">Inferred</option>
               {TASK_TYPES.map((name) => (
                 <option key={name} value={name}>
                   {words(name)}
