@@ -12,6 +12,7 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.paging import within
 from vel_tutor_mcp.store.runs import awaiting_of
 from vel_tutor_mcp.store.tables import audit_logs, budgets, run_events, run_steps, runs, task_events
+from vel_tutor_mcp.store.webhook_tables import webhooks
 
 _Stamp = tuple[sa.ScalarSelect[Any], ...]
 
@@ -49,6 +50,13 @@ def _usage(principal: Principal) -> _Stamp:
     return (*_newest(audit_logs, Operation.USAGE_READ).stamp(principal), *of_budgets)
 
 
+def _webhooks(principal: Principal) -> _Stamp:
+    """Whatever is sent to one is noted with it."""
+    seen = within(webhooks, principal, Operation.WEBHOOK_READ)
+    told = (sa.func.count(webhooks.c.id), sa.func.max(webhooks.c.updated_at), sa.func.max(webhooks.c.last_at))
+    return tuple(sa.select(what).where(seen).scalar_subquery() for what in told)
+
+
 # What a page can show; a new area is a line here.
 AREAS: Mapping[str, _Area] = {
     "tasks": _newest(task_events, Operation.TASK_READ),
@@ -56,6 +64,7 @@ AREAS: Mapping[str, _Area] = {
     "approvals": _Area(Operation.RUN_CHANGE, _approvals),
     "usage": _Area(Operation.USAGE_READ, _usage),
     "audit": _newest(audit_logs, Operation.AUDIT_READ),
+    "webhooks": _Area(Operation.WEBHOOK_READ, _webhooks),
 }
 
 
