@@ -97,7 +97,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "routes.explain": lambda things: ("Say hello", things.agent, None, None),
     "routes.providers": lambda _: (),
     "usage.report": lambda _: ("day", "provider"),
-    "what_if.compare": lambda _: ("day", Policy.CHEAPEST),
+    "what_if.replay": lambda _: ("day", Policy.CHEAPEST),
     "budgets.list": lambda _: (),
     "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
     "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
