@@ -45,6 +45,7 @@ from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.changes import Changes
+from vel_tutor_mcp.services.comparisons.comparing import Comparisons
 from vel_tutor_mcp.services.completions import Completions
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.credentials import Credentials
@@ -110,6 +111,7 @@ class App:
     audit: Audit
     projects: Projects
     plans: Plans
+    comparisons: Comparisons
     completions: Completions
     streams: Streams
     changes: Changes
@@ -187,8 +189,7 @@ class Prepared:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
         health, wire = Health(), wire_on(self.database, self.engine.executor)
         changes, calls = Changes(self.database), Calls(wire)
-        hub = Hub(wire.tell_news, changes.cue)
-        benches = Benches(self.settings.home / "plans")
+        hub, benches = Hub(wire.tell_news, changes.cue), Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
         self.catalog = await with_local_models(self.catalog, self.providers)
         principal, configured = await self._first_rows(health), frozenset(self.providers)
@@ -226,6 +227,7 @@ class Prepared:
             audit=audit,
             projects=Projects(self.database, known, children, workflows, runs),
             plans=Plans(self.database, runs, children),
+            comparisons=Comparisons(tools, admission, routes),
             completions=Completions(self.database, known),
             streams=Streams(self.database, hub, lambda: admission.closing),
             changes=changes,

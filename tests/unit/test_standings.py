@@ -1,6 +1,7 @@
-"""What ratings of compared answers come to: an exact test against enumeration, and standings in numbers and in words."""
+"""What ratings of compared answers come to: an exact test, held against enumeration, and standings in words."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import product
 from math import sqrt
 from random import Random
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vel_tutor_mcp.models import NanoUsd
+from vel_tutor_mcp.models import NanoUsd, TaskStatus, TaskType
 from vel_tutor_mcp.services.comparisons.significance import ALPHA, FEWEST, holm, p_value
-from vel_tutor_mcp.services.comparisons.standings import Entry, Pair, pairs, shown_standings
+from vel_tutor_mcp.services.comparisons.standings import Pair, Showing, pairs, shown_standings
+from vel_tutor_mcp.store.comparisons import Comparison, Entry, Place
 
 # Darwin's plants, in eighths of an inch, as Fisher tested them: 1,726 of 32,768 choices of signs.
 DARWIN = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
@@ -67,37 +69,52 @@ def test_p_values_count_the_more_the_fewer_are_smaller(p_values: list[float], ad
     assert holm(p_values) == pytest.approx(adjusted)
 
 
-def asked(number: int, prompt: str = "", person: str = "me", **ratings: int | None) -> list[Entry]:
+def asked(number: int, prompt: str = "", person: str = "me", **ratings: int | None) -> list[Showing]:
     """A comparison, and how a person rated its models."""
     return [
-        entry(f"{number}", prompt or f"prompt {number}", model, {} if rating is None else {person: rating})
+        showing(f"{number}", prompt or f"prompt {number}", model, {} if rating is None else {person: rating})
         for model, rating in ratings.items()
     ]
 
 
-def entry(comparison: str, prompt: str, model: str, ratings: Mapping[str, int], *, answered: bool = True) -> Entry:
-    return Entry(
-        comparison_id=comparison,
+def showing(
+    number: str, prompt: str, model: str, ratings: Mapping[str, int], status: TaskStatus = TaskStatus.COMPLETED
+) -> Showing:
+    answered = status is TaskStatus.COMPLETED
+    comparison = Comparison(
+        id=number,
+        owner_id="u",
+        organisation_id="o",
         prompt=prompt,
-        model=model,
-        answered=answered,
+        prompt_hash=prompt,
+        agent_name="default",
+        task_type=TaskType.GENERAL,
+        created_at=datetime(2027, 1, 1, tzinfo=UTC),
+    )
+    entry = Entry(
+        place=Place(position=0, number=0, task_id=f"{number} {model}", provider="sim", model=model),
+        status=status,
         cost_nanousd=NanoUsd(2_000_000 if answered else 1_000),
         total_ms=100 if answered else None,
-        ratings=ratings,
+        first_token_ms=10,
+        tokens_out=5,
     )
+    return Showing(comparison=comparison, entry=entry, ratings=ratings)
 
 
-def only(entries: Sequence[Entry]) -> Pair:
-    (found,) = pairs(entries)
+def only(showings: Sequence[Showing]) -> Pair:
+    (found,) = pairs(showings)
     return found
 
 
 def test_a_model_that_is_rated_higher_on_enough_prompts_is_named() -> None:
     rows = [row for number in range(8) for row in asked(number, luna=4 if number else 3, sol=5 if number else 3)]
     found = only(rows)
-    assert (found.a, found.b, found.prompts, found.differing, found.difference) == ("luna", "sol", 8, 7, -7 / 8)
+    assert (found.a, found.b, found.prompts, found.differing, found.difference) == ("sim/luna", "sim/sol", 8, 7, -7 / 8)
     assert found.p_value == found.p_adjusted == 2 / 2**7
-    assert found.verdict == "sol is rated higher than luna, by 0.88 points on average over 8 prompts (p = 0.016)."
+    assert (
+        found.verdict == "sim/sol is rated higher than sim/luna, by 0.88 points on average over 8 prompts (p = 0.016)."
+    )
 
 
 def test_what_may_be_chance_is_said_to_be() -> None:
@@ -113,8 +130,8 @@ def test_with_too_few_prompts_nothing_is_said_and_the_others_are_not_held_to_mor
     enough = [row for number in range(6) for row in asked(number, luna=2, sol=5)]
     few = [row for number in range(6, 11) for row in asked(number, sol=5, terra=1)]
     first, second = pairs([*few, *enough])
-    assert (first.a, first.b, first.p_adjusted, first.is_significant) == ("luna", "sol", 2 / 2**6, True)
-    assert (second.a, second.b, second.p_adjusted, second.is_significant) == ("sol", "terra", None, False)
+    assert (first.a, first.b, first.p_adjusted, first.is_significant) == ("sim/luna", "sim/sol", 2 / 2**6, True)
+    assert (second.a, second.b, second.p_adjusted, second.is_significant) == ("sim/sol", "sim/terra", None, False)
     assert second.verdict == (
         "Too few to say: their ratings differ on 5 of 5 prompts, and only from 6 on can a difference be told from "
         "chance."
@@ -128,23 +145,24 @@ def test_each_pair_is_held_to_how_many_there_are() -> None:
 
 def test_a_prompt_counts_once_however_often_it_is_asked_and_by_however_many_it_is_rated() -> None:
     rows = [row for number in range(9) for row in asked(number, "the same", luna=1, sol=5)]
-    rows += [entry("10", "other", "luna", {"me": 3, "you": 1}), entry("10", "other", "sol", {"me": 4, "you": 4})]
+    rows += [showing("10", "other", "luna", {"me": 3, "you": 1}), showing("10", "other", "sol", {"me": 4, "you": 4})]
     found = only(rows)
     assert (found.prompts, found.differing, found.difference) == (2, 2, -3.0)
 
 
 def test_ratings_are_compared_within_a_person_alone() -> None:
     strict, mild = {"strict": 1}, {"mild": 5}
-    assert pairs([entry("1", "p", "luna", strict), entry("1", "p", "sol", mild)]) == []
+    assert pairs([showing("1", "p", "luna", strict), showing("1", "p", "sol", mild)]) == []
 
 
 def test_a_models_numbers_are_of_its_answers() -> None:
-    rows = [*asked(1, luna=4, sol=None), *asked(2, luna=5, sol=2), entry("3", "p", "luna", {}, answered=False)]
+    rows = [*asked(1, luna=4, sol=None), *asked(2, luna=5, sol=2), showing("3", "p", "luna", {}, TaskStatus.FAILED)]
     told = shown_standings(rows, is_cut=False)
+    of_both = {"answers": 2, "mean_cost_usd": 0.002, "median_ms": 100}
     assert told["models"] == [
-        {"model": "luna", "asked": 3, "answers": 2, "ratings": 2, "mean_rating": 4.5, "mean_cost_usd": 0.002, "median_ms": 100},
-        {"model": "sol", "asked": 2, "answers": 2, "ratings": 1, "mean_rating": 2, "mean_cost_usd": 0.002, "median_ms": 100},
-    ]  # fmt: skip
+        {"model": "sim/luna", "asked": 3, "ratings": 2, "mean_rating": 4.5} | of_both,
+        {"model": "sim/sol", "asked": 2, "ratings": 1, "mean_rating": 2} | of_both,
+    ]
     assert (told["comparisons"], [pair["prompts"] for pair in told["pairs"]]) == (3, [1])
 
 
@@ -156,12 +174,11 @@ def test_without_any_comparison_there_is_nothing_to_tell() -> None:
 def test_among_equal_models_hardly_ever_one_is_called_better() -> None:
     chance, worlds = Random(1), 300
 
+    def drawn() -> int:
+        return chance.choice((1, 3, 4, 4, 5))
+
     def is_fooled() -> bool:
-        rows = [
-            row
-            for number in range(12)
-            for row in asked(number, **{model: chance.choice((1, 3, 4, 4, 5)) for model in ("luna", "sol", "terra")})
-        ]
+        rows = [row for number in range(12) for row in asked(number, luna=drawn(), sol=drawn(), terra=drawn())]
         return any(pair.is_significant for pair in pairs(rows))
 
     share = sum(is_fooled() for _ in range(worlds)) / worlds

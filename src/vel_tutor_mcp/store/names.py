@@ -8,11 +8,18 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
 
-Kind = Literal["agent", "workflow", "task", "run"]
-TABLES: Mapping[Kind, sa.Table] = {"agent": agents, "workflow": workflows, "task": tasks, "run": runs}
+Kind = Literal["agent", "workflow", "task", "run", "comparison"]
+TABLES: Mapping[Kind, sa.Table] = {
+    "agent": agents,
+    "workflow": workflows,
+    "task": tasks,
+    "run": runs,
+    "comparison": comparisons,
+}
 
 
 def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_name: str) -> sa.Select[Any]:

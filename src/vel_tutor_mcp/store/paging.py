@@ -28,6 +28,7 @@ _READS = {
     "route_decisions": Operation.TASK_READ,
     "audit_logs": Operation.AUDIT_READ,
     "integrations": Operation.INTEGRATION_READ,
+    "comparisons": Operation.TASK_READ,
 }
 
 

@@ -36,7 +36,7 @@ def p_value(differences: Sequence[int]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value as it counts among all of them: the chance that any is at most `ALPHA` by chance stays at `ALPHA`."""
+    """Each p-value as it counts among all: by chance alone any is at most `ALPHA` no more often than `ALPHA` says."""
     adjusted, least = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         least = adjusted[place] = min(1.0, max(least, (len(p_values) - rank) * p_values[place]))

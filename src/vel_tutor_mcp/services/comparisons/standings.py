@@ -12,9 +12,10 @@ from itertools import combinations
 from statistics import fmean, median
 from typing import Any
 
-from vel_tutor_mcp.models import NanoUsd
+from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services.comparisons.significance import ALPHA, FEWEST, holm, p_value
+from vel_tutor_mcp.store.comparisons import Comparison, Entry
 
 TEST = (
     "Exact sign-flip test of paired differences between ratings, two-sided, with Holm's correction over the pairs that "
@@ -27,19 +28,16 @@ _SMALL = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What a model made of the prompt of a comparison; `prompt` is the same for the same text.
+class Showing:
+    """How a model showed in a comparison; `ratings` are by person."""
 
-    `ratings` are by person. `cost_nanousd` and `total_ms` are of an answer; it `answered` or did not.
-    """
-
-    comparison_id: str
-    prompt: str
-    model: str
-    answered: bool
-    cost_nanousd: NanoUsd
-    total_ms: int | None
+    comparison: Comparison
+    entry: Entry
     ratings: Mapping[str, int]
+
+    @property
+    def model(self) -> str:
+        return self.entry.place.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,25 +87,25 @@ class Pair:
         }
 
 
-def shown_standings(entries: Sequence[Entry], *, is_cut: bool) -> dict[str, Any]:
+def shown_standings(showings: Sequence[Showing], *, is_cut: bool) -> dict[str, Any]:
     """The models, the best rated first, and the pairs, the clearest first; `is_cut`: older comparisons are left out."""
-    models: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        models[entry.model].append(entry)
+    models: defaultdict[str, list[Showing]] = defaultdict(list)
+    for showing in showings:
+        models[showing.model].append(showing)
     rows = [_shown_model(model, of_model) for model, of_model in models.items()]
     return {
         "models": sorted(rows, key=lambda row: (-(row["mean_rating"] or 0), row["model"])),
-        "pairs": [pair.shown() for pair in pairs(entries)],
+        "pairs": [pair.shown() for pair in pairs(showings)],
         "test": TEST,
         "alpha": ALPHA,
-        "comparisons": len({entry.comparison_id for entry in entries}),
+        "comparisons": len({showing.comparison.id for showing in showings}),
         "only_the_newest": is_cut,
     }
 
 
-def pairs(entries: Sequence[Entry]) -> list[Pair]:
+def pairs(showings: Sequence[Showing]) -> list[Pair]:
     """Each two models that somebody rated on the same prompt."""
-    found = [_pair(a, b, by_prompt) for (a, b), by_prompt in _differences(entries).items()]
+    found = [_pair(a, b, by_prompt) for (a, b), by_prompt in _differences(showings).items()]
     tested = [pair for pair in found if pair.differing >= FEWEST]
     adjusted = holm([pair.p_value for pair in tested])
     done = [replace(pair, p_adjusted=p) for pair, p in zip(tested, adjusted, strict=True)]
@@ -115,17 +113,17 @@ def pairs(entries: Sequence[Entry]) -> list[Pair]:
     return sorted(done, key=lambda pair: (pair.p_adjusted is None, pair.p_value, pair.a, pair.b))
 
 
-def _differences(entries: Sequence[Entry]) -> dict[tuple[str, str], dict[str, list[int]]]:
+def _differences(showings: Sequence[Showing]) -> dict[tuple[str, str], dict[str, list[int]]]:
     """Of each two models by name: for each prompt, by how much each rating of the first is above the second's."""
-    comparisons: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        comparisons[entry.comparison_id].append(entry)
+    comparisons: defaultdict[str, list[Showing]] = defaultdict(list)
+    for showing in showings:
+        comparisons[showing.comparison.id].append(showing)
     found: defaultdict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
     for compared in comparisons.values():
-        for a, b in combinations(sorted(compared, key=lambda entry: entry.model), 2):
+        for a, b in combinations(sorted(compared, key=lambda showing: showing.model), 2):
             if persons := a.ratings.keys() & b.ratings.keys():
                 above = [a.ratings[person] - b.ratings[person] for person in persons]
-                found[a.model, b.model].setdefault(a.prompt, []).extend(above)
+                found[a.model, b.model].setdefault(a.comparison.prompt_hash, []).extend(above)
     return found
 
 
@@ -146,16 +144,16 @@ def _told(p: float) -> str:
     return f"p < {_SMALL}" if p < _SMALL else f"p = {p:.3f}"
 
 
-def _shown_model(model: str, entries: Sequence[Entry]) -> dict[str, Any]:
-    answers = [entry for entry in entries if entry.answered]
-    ratings = [rating for entry in entries for rating in entry.ratings.values()]
-    times = [entry.total_ms for entry in answers if entry.total_ms is not None]
+def _shown_model(model: str, showings: Sequence[Showing]) -> dict[str, Any]:
+    answers = [showing.entry for showing in showings if showing.entry.status is TaskStatus.COMPLETED]
+    ratings = [rating for showing in showings for rating in showing.ratings.values()]
+    times = [answer.total_ms for answer in answers if answer.total_ms is not None]
     return {
         "model": model,
-        "asked": len(entries),
+        "asked": len(showings),
         "answers": len(answers),
         "ratings": len(ratings),
         "mean_rating": fmean(ratings) if ratings else None,
-        "mean_cost_usd": usd(NanoUsd(sum(entry.cost_nanousd for entry in answers))) / len(answers) if answers else None,
+        "mean_cost_usd": fmean(usd(answer.cost_nanousd) for answer in answers) if answers else None,
         "median_ms": round(median(times)) if times else None,
     }
