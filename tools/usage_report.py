@@ -22,5 +22,5 @@ async def usage_report(
     report = await app.usage.report(me, period, group_by)
     if what_if_policy is None:
         return replied(report.text(), report.shown())
-    other = await app.what_if.compare(me, period, Policy(what_if_policy))
+    other = await app.what_if.replay(me, period, Policy(what_if_policy))
     return replied(f"{report.text()}\n{other.text()}", report.shown() | {"what_if": other.shown()})

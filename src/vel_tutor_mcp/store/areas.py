@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.paging import within
 from vel_tutor_mcp.store.runs import awaiting_of
@@ -57,6 +58,13 @@ def _webhooks(principal: Principal) -> _Stamp:
     return tuple(sa.select(what).where(seen).scalar_subquery() for what in told)
 
 
+def _comparisons(principal: Principal) -> _Stamp:
+    """New ones, and ratings in them; what becomes of their tasks is told with the tasks."""
+    seen = within(comparisons, principal, Operation.TASK_READ)
+    every, last = sa.func.count(comparisons.c.id), sa.func.max(comparisons.c.updated_at)
+    return tuple(sa.select(what).where(seen).scalar_subquery() for what in (every, last))
+
+
 # What a page can show; a new area is a line here.
 AREAS: Mapping[str, _Area] = {
     "tasks": _newest(task_events, Operation.TASK_READ),
@@ -65,6 +73,7 @@ AREAS: Mapping[str, _Area] = {
     "usage": _Area(Operation.USAGE_READ, _usage),
     "audit": _newest(audit_logs, Operation.AUDIT_READ),
     "webhooks": _Area(Operation.WEBHOOK_READ, _webhooks),
+    "comparisons": _Area(Operation.TASK_READ, _comparisons),
 }
 
 
