@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Query } from "./backend";
 import type { BrowserBackend } from "./browser";
 import { Icon, type IconName } from "./components/icons";
+import { Mark } from "./components/mark";
 import { Block } from "./components/states";
 import { useData, useDesk } from "./desk";
 import { Help } from "./help";
@@ -119,7 +120,7 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
   };
   const leave = async () => {
     await (backend as BrowserBackend).signOut();
-    signedOut();
+    signedOut(null);
   };
   const inBrowser = backend.home === "browser";
   return (
@@ -146,15 +147,6 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
         </button>
       )}
     </div>
-  );
-}
-
-function Mark(): JSX.Element {
-  return (
-    <svg class="mark" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
-      <rect width="20" height="20" rx="5" />
-      <path d="M5 6.500 10 14l5-7.500M10 14V9" />
-    </svg>
   );
 }
 
