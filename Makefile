@@ -7,7 +7,7 @@ UV := 0.13.9
 # Work is taken over at the end: the slow tests stand together, and would all be left to one process. Three, for two
 # cores: much of what is tested is waiting.
 TESTS ?= -n 3 --dist worksteal
-RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
+RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py)
 
 .PHONY: setup demo web test test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
@@ -29,7 +29,7 @@ test: $(READY)
 
 # After a change in web/: the dashboard's page, which the package ships, is built anew (web/README.md). Needs Node and npm.
 web: web/node_modules/.package-lock.json
-	cd web && npx tsc --noEmit && node build.mjs
+	cd web && npx tsc --noEmit && node test.mjs && node build.mjs
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
