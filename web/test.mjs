@@ -1,26 +1,28 @@
-// Runs the tests of the page's functions: each file of test/ is bundled for Node, which has a runner of its own.
-// They run far from UTC, where a day of UTC taken for one of the reader's is another day.
+// Runs what is in test/: each file bundled as the page is, then by Node's own runner; far from UTC, where a day of UTC
+// that is taken for one of the reader's is another day.
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 
-const here = new URL("test/", import.meta.url).pathname;
-const files = (await readdir(here)).filter((name) => /\.test\.tsx?$/.test(name));
-const out = await mkdtemp(join(tmpdir(), "vel-web-"));
+const here = new URL(".", import.meta.url).pathname;
+const out = await mkdtemp(join(tmpdir(), "vel-tutor-page-"));
 try {
+  const names = (await readdir(join(here, "test"))).filter((name) => name.endsWith(".test.ts"));
   await build({
-    entryPoints: files.map((name) => join(here, name)),
-    outdir: out,
-    outExtension: { ".js": ".mjs" },
+    entryPoints: names.map((name) => join(here, "test", name)),
     bundle: true,
     platform: "node",
     format: "esm",
-    loader: { ".css": "empty" },
+    outdir: out,
+    outExtension: { ".js": ".mjs" },
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    logLevel: "warning",
   });
-  const built = (await readdir(out)).map((name) => join(out, name));
-  process.exitCode = spawnSync(process.execPath, ["--test", ...built], { stdio: "inherit", env: { ...process.env, TZ: "America/Los_Angeles" } }).status ?? 1;
+  const files = names.map((name) => join(out, name.replace(/\.ts$/, ".mjs")));
+  process.exitCode = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit", env: { ...process.env, TZ: "America/Los_Angeles" } }).status ?? 1;
 } finally {
   await rm(out, { recursive: true });
 }

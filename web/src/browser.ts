@@ -63,8 +63,12 @@ export class BrowserBackend implements Backend {
 
   private async send(method: string, path: string, options: RequestInit): Promise<Response> {
     const send = () => reached(path, { ...options, method, headers: { ...options.headers, ...this.bearer() } });
+    const used = ofTab.read(TOKEN);
     const response = await send();
-    return response.status === 401 && (await this.refreshed()) ? send() : response;
+    if (response.status !== 401) return response;
+    if (ofTab.read(TOKEN) !== used || (await this.refreshed())) return send();
+    this.keep({});
+    return response;
   }
 
   private bearer(): Record<string, string> {
@@ -83,7 +87,6 @@ export class BrowserBackend implements Backend {
     if (!refresh_token) return false;
     const response = await reached("/api/auth/refresh", { method: "POST", ...sent({ refresh_token }) });
     if (response.ok) this.keep(await response.json());
-    else if (response.status < 500) this.keep({});
     return response.ok;
   }
 

@@ -5,6 +5,8 @@ import { useCallback, useContext, useEffect, useRef, useState } from "preact/hoo
 import { type Action, type Backend, type Json, type Query, Refusal, SIGNED_OUT, withQuery } from "./backend";
 import type { Area, Live } from "./live";
 
+export const ENDED = "Your sign-in has ended; sign in again.";
+
 export interface Me {
   id: string;
   email: string | null;
@@ -23,7 +25,8 @@ export interface Desk {
   toast: (text: string, kind?: "good" | "bad") => void;
   /** Read something out that can be seen anyhow. */
   announce: (text: string) => void;
-  signedOut: () => void;
+  /** To the sign-in; with the reason, where one did not leave by oneself. */
+  signedOut: (why: string | null) => void;
 }
 
 export const DeskContext = createContext<Desk | null>(null);
@@ -67,7 +70,7 @@ export function useData<T = Json>(path: string | null, query: Query = {}, areas:
     const ended = await answerOf<T>(desk.backend, whole, mine.signal);
     if (mine.signal.aborted) return;
     under.current = null;
-    if (ended.error?.code === SIGNED_OUT) desk.signedOut();
+    if (ended.error?.code === SIGNED_OUT) desk.signedOut(ENDED);
     setState((before) => ({ of: whole, data: ended.data ?? (before.of === whole ? before.data : null), error: ended.error, loading: false }));
     if (again.current) {
       again.current = false;
@@ -128,7 +131,7 @@ export function useAction<Args>(action: Action<Args>, areas: readonly Area[], do
       return answer;
     } catch (problem) {
       const refusal = asRefusal(problem);
-      if (refusal.code === SIGNED_OUT) desk.signedOut();
+      if (refusal.code === SIGNED_OUT) desk.signedOut(ENDED);
       setError(refusal);
       desk.toast(refusal.message, "bad");
       return undefined;

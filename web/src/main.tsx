@@ -16,7 +16,7 @@ import { Bridge, type HostContext } from "./bridge";
 import { BrowserBackend } from "./browser";
 import { Failed, Loading } from "./components/states";
 import { useVoice } from "./components/toasts";
-import { asRefusal, type Desk, DeskContext, type Me } from "./desk";
+import { asRefusal, type Desk, DeskContext, ENDED, type Me } from "./desk";
 import { Live } from "./live";
 import { go, hashOf } from "./route";
 import { Shell } from "./shell";
@@ -44,12 +44,8 @@ function Page({ backend }: { backend: Backend }): JSX.Element {
       throw problem;
     }
   }, [backend]);
-  const signedOut = useCallback(() => {
-    const signedIn = backend instanceof BrowserBackend && backend.signedIn;
-    const gone = new Refusal(SIGNED_OUT, "Your sign-in has ended; sign in again.");
-    setStanding({ me: null, error: gone, ended: signedIn ? gone.message : null });
-  }, [backend]);
-  const live = useMemo(() => new Live(backend, signedOut), [backend, signedOut]);
+  const signedOut = useCallback((why: string | null) => setStanding({ me: null, error: new Refusal(SIGNED_OUT, ENDED), ended: why }), []);
+  const live = useMemo(() => new Live(backend, () => signedOut(ENDED)), [backend, signedOut]);
   useEffect(() => void greet().catch(() => {}), [greet]);
   useEffect(() => {
     if (me) live.start();

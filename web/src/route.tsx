@@ -2,14 +2,9 @@
 
 import { useEffect, useState } from "preact/hooks";
 import type { ComponentChildren, JSX, TargetedMouseEvent } from "preact";
-import { type Query, withQuery } from "./backend";
+import { type Route, routeOf } from "./address";
 
-export interface Route {
-  /** "tasks", or "" at the start. */
-  view: string;
-  id: string | null;
-  query: Record<string, string>;
-}
+export { hashOf, type Route } from "./address";
 
 const framed = window.parent !== window;
 let place = framed ? "#/" : location.hash;
@@ -20,24 +15,6 @@ if (!framed) window.addEventListener("hashchange", () => moved(location.hash));
 function moved(to: string): void {
   place = to;
   for (const listener of listeners) listener();
-}
-
-export function routeOf(hash: string): Route {
-  const [path = "", query = ""] = hash.replace(/^#?\/?/, "").split("?", 2);
-  const [view = "", id] = path.split("/");
-  return { view, id: id ? decoded(id) : null, query: Object.fromEntries(new URLSearchParams(query)) };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-export function hashOf(view: string, id?: string | null, query: Query = {}): string {
-  return withQuery(`#/${view}${id ? `/${encodeURIComponent(id)}` : ""}`, query);
 }
 
 /** Go there. `replace` leaves no step behind for the browser's Back. */

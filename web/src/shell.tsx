@@ -1,10 +1,11 @@
 // The page around its views: navigation, title, what is always at hand.
 
 import type { JSX, TargetedMouseEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Query } from "./backend";
 import type { BrowserBackend } from "./browser";
 import { Icon, type IconName } from "./components/icons";
+import { Mark } from "./components/mark";
 import { Block } from "./components/states";
 import { useData, useDesk } from "./desk";
 import { Help } from "./help";
@@ -119,7 +120,7 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
   };
   const leave = async () => {
     await (backend as BrowserBackend).signOut();
-    signedOut();
+    signedOut(null);
   };
   const inBrowser = backend.home === "browser";
   return (
@@ -149,15 +150,6 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
   );
 }
 
-function Mark(): JSX.Element {
-  return (
-    <svg class="mark" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
-      <rect width="20" height="20" rx="5" />
-      <path d="M5 6.500 10 14l5-7.500M10 14V9" />
-    </svg>
-  );
-}
-
 function useTitle(view: View | undefined, route: Route, waiting: number): void {
   const title = `${waiting > 0 ? `(${waiting}) ` : ""}${view?.title ?? "Not found"}${route.id ? ` ${route.id.slice(0, 8)}` : ""} · ${PRODUCT}`;
   useEffect(() => {
@@ -169,7 +161,8 @@ function useTitle(view: View | undefined, route: Route, waiting: number): void {
 function useFocusOnMove(main: { current: HTMLElement | null }, route: Route): void {
   const first = useRef(true);
   const place = `${route.view}/${route.id ?? ""}`;
-  useEffect(() => {
+  // Before anybody can type: later it would take the focus from a field.
+  useLayoutEffect(() => {
     if (first.current) {
       first.current = false;
       return;

@@ -3,6 +3,7 @@
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { BrowserBackend } from "./browser";
+import { Mark } from "./components/mark";
 import { asRefusal } from "./desk";
 
 interface SignInProps {
@@ -38,6 +39,7 @@ export function SignIn({ backend, why, done }: SignInProps): JSX.Element {
   return (
     <main class="sign-in" id="main">
       <form onSubmit={submit}>
+        <Mark />
         <h1>Sign in to vel-tutor</h1>
         {byToken ? (
           <label>

@@ -3,6 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { go, hashOf, type Route } from "../route";
+import { BETWEEN, dayOf, momentOf, SPANS } from "../span";
 import { Icon } from "./icons";
 
 const TYPING_MILLISECONDS = 250;
@@ -20,9 +21,8 @@ export function Filters({ children, clear }: { children: ComponentChildren; clea
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       {children}
       {clear && (
-        <button type="button" class="quiet" onClick={clear}>
+        <button type="button" class="quiet only-icon" aria-label="Clear filters" title="Clear filters" onClick={clear}>
           <Icon name="cross" />
-          Clear filters
         </button>
       )}
     </form>
@@ -96,27 +96,11 @@ export function Choice({ label, value, options, set, all }: ChoiceProps): JSX.El
   );
 }
 
-const SPANS: Record<string, readonly [text: string, minutes: number]> = {
-  "1h": ["Last hour", 60],
-  "24h": ["Last 24 hours", 24 * 60],
-  "7d": ["Last 7 days", 7 * 24 * 60],
-  "30d": ["Last 30 days", 30 * 24 * 60],
-};
-const BETWEEN = "between";
-const MINUTE = 60_000;
-
-/** What the query's `when`, `since` and `until` ask for. A span ends now, and begins at a whole minute. */
-export function spanOf(query: Record<string, string>, now: number): { since?: string | undefined; until?: string | undefined } {
-  if (query.when === BETWEEN) return { since: query.since, until: query.until };
-  const minutes = SPANS[query.when ?? ""]?.[1];
-  return minutes ? { since: new Date((Math.floor(now / MINUTE) - minutes) * MINUTE).toISOString() } : {};
-}
-
 /** When something was: the last hours or days, or between two days. */
 export function When({ route }: { route: Route }): JSX.Element {
   const filter = useFilter(route);
   const { when = "", since = "", until = "" } = route.query;
-  const options = [...Object.entries(SPANS).map(([name, [text]]) => [name, text] as const), [BETWEEN, "Between two days"] as const];
+  const options = [...Object.entries(SPANS).map(([name, [text]]) => [name, text] as const), [BETWEEN, "Between days"] as const];
   return (
     <>
       <Choice label="Time" all="Any time" value={when} options={options} set={(to) => filter({ when: to, since: null, until: null })} />
@@ -135,17 +119,4 @@ function Day({ label, value, set, end }: { label: string; value: string; set: (a
       <input type="date" value={value ? dayOf(value, end ?? false) : ""} onChange={(event) => change(event.currentTarget.value)} />
     </label>
   );
-}
-
-function momentOf(day: string, end: boolean): string | null {
-  const at = new Date(`${day}T00:00:00`);
-  if (Number.isNaN(at.getTime())) return null;
-  if (end) at.setDate(at.getDate() + 1);
-  return at.toISOString();
-}
-
-function dayOf(moment: string, end: boolean): string {
-  const at = new Date(Date.parse(moment) - (end ? 1 : 0));
-  const two = (number: number) => String(number).padStart(2, "0");
-  return Number.isNaN(at.getTime()) ? "" : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }

@@ -8,7 +8,7 @@ import { type Query, withQuery } from "../backend";
 import type { BrowserBackend } from "../browser";
 import { Dialog } from "../components/dialog";
 import { Facts } from "../components/facts";
-import { Filters, Search, spanOf, useFilter, When } from "../components/filters";
+import { Filters, Search, useFilter, When } from "../components/filters";
 import { Head } from "../components/head";
 import { Icon } from "../components/icons";
 import { Pager } from "../components/pager";
@@ -20,6 +20,7 @@ import { asRefusal, useData, useDesk } from "../desk";
 import { count, exact, words } from "../format";
 import { go, hashOf, Link } from "../route";
 import type { AuditEntry, Listed, Verdict } from "../shapes";
+import { spanOf } from "../span";
 import type { ViewProps } from "../views";
 import { Proven } from "./verdict";
 

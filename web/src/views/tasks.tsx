@@ -5,7 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 import { type Query, withQuery } from "../backend";
 import type { BrowserBackend } from "../browser";
 import { Status } from "../components/badge";
-import { Choice, Filters, Search, spanOf, useFilter, When } from "../components/filters";
+import { Choice, Filters, Search, useFilter, When } from "../components/filters";
 import { Head } from "../components/head";
 import { Icon } from "../components/icons";
 import { Pager } from "../components/pager";
@@ -17,6 +17,7 @@ import { count, duration, money, words } from "../format";
 import { useKeys } from "../keys";
 import { hashOf, type Route } from "../route";
 import { type Listed, TASK_STATUSES, TASK_TYPES, type TaskRow } from "../shapes";
+import { spanOf } from "../span";
 import type { ViewProps } from "../views";
 import { NewTask } from "./new_task";
 
