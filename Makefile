@@ -29,7 +29,7 @@ test: $(READY)
 
 # After a change in web/: the dashboard's page, which the package ships, is built anew (web/README.md). Needs Node and npm.
 web: web/node_modules/.package-lock.json
-	cd web && npx tsc --noEmit && node build.mjs
+	cd web && npx tsc --noEmit && node test.mjs && node build.mjs
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

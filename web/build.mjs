@@ -8,6 +8,19 @@ const LIBRARIES = ["preact", "uplot"];
 
 const here = (name) => new URL(name, import.meta.url);
 
+// uPlot formats in the browser's language as soon as it is loaded, and some browsers name one that there is not
+// ("en-US@posix"): the whole page would end there. The page speaks English, so do its charts.
+const inEnglish = {
+  name: "charts in English",
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /uPlot\.esm\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      const contents = source.replace("domEnv ? nav.language : 'en-US'", "'en'");
+      if (contents === source) throw new Error("uPlot names its language otherwise now; see inEnglish in build.mjs");
+      return { contents };
+    }),
+};
+
 const built = await build({
   entryPoints: [here("src/main.tsx").pathname],
   bundle: true,
@@ -19,6 +32,7 @@ const built = await build({
   supported: { "color-functions": true, nesting: true },
   legalComments: "none",
   charset: "utf8",
+  plugins: [inEnglish],
 });
 
 const text = (ending) => built.outputFiles.find((file) => file.path.endsWith(ending)).text.trim();

@@ -1,4 +1,5 @@
-// Runs what is in test/: each file bundled as the page is, then by Node's own runner.
+// Runs what is in test/: each file bundled as the page is, then by Node's own runner; far from UTC, where a day of UTC
+// that is taken for one of the reader's is another day.
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,7 +22,7 @@ try {
     logLevel: "warning",
   });
   const files = names.map((name) => join(out, name.replace(/\.ts$/, ".mjs")));
-  process.exitCode = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit" }).status ?? 1;
+  process.exitCode = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit", env: { ...process.env, TZ: "America/Los_Angeles" } }).status ?? 1;
 } finally {
   await rm(out, { recursive: true });
 }

@@ -8,7 +8,7 @@ const KEYS: readonly (readonly [keys: readonly string[], does: string])[] = [
   [["↑", "↓"], "From row to row, once one has the focus"],
   [["Enter"], "Open the row"],
   [["Esc"], "Close what is open, or go back to the list"],
-  [["n"], "A new task, on the tasks"],
+  [["n"], "A new task, comparison or webhook, in the view of these"],
   [["?"], "This help"],
 ];
 

@@ -1,9 +1,11 @@
 // Where the page begins: in which home it is, who is asking, and then the shell or the sign-in.
 
+import "uplot/dist/uPlot.min.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/charts.css";
 
 import { render } from "preact";
 import type { JSX } from "preact";

@@ -1,13 +1,185 @@
+// What goes wrong that a person should hear of: what it is, what it means, what to do, who has seen it.
+
+import "./alerts.css";
+
 import type { JSX } from "preact";
-import { Block } from "../components/states";
-import { Head } from "../components/head";
+import { inBrowser } from "../app";
+import type { Action } from "../backend";
+import { Badge, type Tone } from "../components/badge";
+import { useFilter } from "../components/filters";
+import { Head, Section } from "../components/head";
+import type { IconName } from "../components/icons";
+import { Pager } from "../components/pager";
+import { Block, Read } from "../components/states";
+import { Ago } from "../components/time";
+import { useAction, useData, useDesk } from "../desk";
+import { duration, plural } from "../format";
+import { hashOf, Link, type Route } from "../route";
+import type { Listed } from "../shapes";
 import type { ViewProps } from "../views";
+import { type Alert, inOrder } from "./alert";
+
+interface Kind {
+  title: string;
+  /** What it means, and what to do about it. */
+  advice: string;
+  look: readonly (readonly [to: string, text: string])[];
+}
+
+const FAILED = hashOf("tasks", null, { status: "failed" });
+const KINDS: Record<string, Kind> = {
+  budget: {
+    title: "Budget",
+    advice: "Beyond a hard budget calls are refused. Raise it, or have less done until it renews.",
+    look: [[hashOf("costs"), "See budgets"]],
+  },
+  error_rate: {
+    title: "Error rate",
+    advice: "Tasks go on with other models where their agents allow it. See what the calls failed with; a wrong key or a used-up account is yours to mend.",
+    look: [[hashOf("performance"), "See providers"], [FAILED, "See failed tasks"]],
+  },
+  latency: {
+    title: "Latency",
+    advice: "Answers take much longer than this model usually takes. Agents whose policy is latency turn to others by themselves.",
+    look: [[hashOf("performance"), "See latency"]],
+  },
+  cost: {
+    title: "Cost",
+    advice: "Answers cost much more than they usually do with this model. See what is asked of it: longer prompts or longer answers.",
+    look: [[hashOf("costs", null, { group_by: "model" }), "See costs"]],
+  },
+  provider_down: {
+    title: "Provider down",
+    advice: "None of its models answers. Tasks go to other providers where their agents allow it; those that may not wait or fail. See the status page of the provider.",
+    look: [[hashOf("performance"), "See providers"], [FAILED, "See failed tasks"]],
+  },
+};
+const SEVERITIES: Record<Alert["severity"], [Tone, IconName, string]> = {
+  critical: ["bad", "hand", "Critical"],
+  warning: ["warn", "hand", "Warning"],
+};
+const MOST_OPEN = 100;
+const AREAS = ["alerts"] as const;
+
+const ACKNOWLEDGE: Action<string> = {
+  name: "acknowledge an alert",
+  rest: (id) => ({ method: "POST", path: `/api/alerts/${encodeURIComponent(id)}/acknowledge` }),
+};
 
 export function Alerts({ route }: ViewProps): JSX.Element {
+  const { may, backend } = useDesk();
+  const open = useData<Listed<Alert>>("/api/alerts", { state: "open", limit: MOST_OPEN }, AREAS);
   return (
     <>
-      <Head title="Alerts" />
-      <Block icon="alerts" title={`${route.view} is being built`} />
+      <Head title="Alerts" note="Budgets, error rates, latency and cost beyond the usual, providers that are down." />
+      <Read from={open}>
+        {({ data, meta }) => (
+          <>
+            <Section title="Open" note={meta.total ? plural(meta.total, "alert") : undefined}>
+              {data.length ? <List alerts={inOrder(data)} /> : <Calm />}
+              {data.length > 0 && may("alert_write") && backend.home === "app" && <p class="elsewhere">{inBrowser("acknowledge an alert")}</p>}
+            </Section>
+            <History route={route} />
+          </>
+        )}
+      </Read>
     </>
+  );
+}
+
+function Calm(): JSX.Element {
+  return (
+    <Block icon="check" title="Nothing is wrong">
+      <p>Alerts open by themselves, and close once all has been calm for a while.</p>
+    </Block>
+  );
+}
+
+function History({ route }: { route: Route }): JSX.Element {
+  const filter = useFilter(route);
+  const closed = useData<Listed<Alert>>("/api/alerts", { state: "closed", limit: 20, offset: route.query.offset }, AREAS);
+  return (
+    <Section title="History" note="newest first">
+      <Read from={closed}>
+        {({ data, meta }) => (
+          <>
+            {data.length ? <List alerts={data} /> : <p class="faint">No alert has been closed yet.</p>}
+            {meta.total > data.length && <Pager meta={meta} shown={data.length} turn={(offset) => filter({ offset: offset || null })} />}
+          </>
+        )}
+      </Read>
+    </Section>
+  );
+}
+
+function List({ alerts }: { alerts: readonly Alert[] }): JSX.Element {
+  return (
+    <ul class="alerts">
+      {alerts.map((alert) => (
+        <li key={alert.id}>
+          <One alert={alert} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function One({ alert }: { alert: Alert }): JSX.Element {
+  const kind = KINDS[alert.kind];
+  const [tone, icon, text] = SEVERITIES[alert.severity];
+  const title = `${kind?.title ?? alert.kind}: ${alert.subject}`;
+  return (
+    <article class={`card alert ${alert.closed_at ? "closed" : alert.severity}`} aria-label={title}>
+      <header>
+        <Badge tone={alert.closed_at ? "neutral" : tone} icon={icon}>
+          {text}
+        </Badge>
+        <h3>{title}</h3>
+      </header>
+      <Acknowledge alert={alert} title={title} />
+      <p>{alert.message}</p>
+      {!alert.closed_at && kind && (
+        <p class="soft">
+          {kind.advice}{" "}
+          {kind.look.map(([to, words]) => (
+            <span key={to}>
+              <Link to={to}>{words}</Link>{" "}
+            </span>
+          ))}
+        </p>
+      )}
+      <Times alert={alert} />
+    </article>
+  );
+}
+
+function Acknowledge({ alert, title }: { alert: Alert; title: string }): JSX.Element | null {
+  const { may, backend } = useDesk();
+  const acknowledge = useAction(ACKNOWLEDGE, AREAS, "Acknowledged.");
+  if (alert.closed_at || alert.acknowledged_at || !may("alert_write") || backend.home === "app") return null;
+  return (
+    <button type="button" disabled={acknowledge.busy} onClick={() => void acknowledge.run(alert.id)}>
+      Acknowledge<span class="unseen"> {title}</span>
+    </button>
+  );
+}
+
+function Times({ alert: { opened_at, closed_at, acknowledged_at, acknowledged_by } }: { alert: Alert }): JSX.Element {
+  return (
+    <footer>
+      <span>
+        Opened <Ago at={opened_at} />
+      </span>
+      {closed_at && (
+        <span>
+          Closed <Ago at={closed_at} />, after {duration(Date.parse(closed_at) - Date.parse(opened_at))}
+        </span>
+      )}
+      {acknowledged_at && (
+        <span>
+          Acknowledged by {acknowledged_by ?? "somebody"} <Ago at={acknowledged_at} />
+        </span>
+      )}
+    </footer>
   );
 }

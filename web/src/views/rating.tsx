@@ -1,0 +1,47 @@
+// How good an answer was, from 1 to 5, as a group of radio buttons: arrow keys choose, and what one rests on is sent.
+
+import type { JSX } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { RATE } from "../actions";
+import { useAction } from "../desk";
+
+const WORDS = ["useless", "poor", "fair", "good", "perfect"];
+/** Who moves along with the arrow keys passes ratings that are not meant. */
+const REST_MILLISECONDS = 600;
+
+interface RatingProps {
+  task: string;
+  rating: number | null;
+  /** Whose answer it is. */
+  name: string;
+  locked: boolean;
+}
+
+export function Rating({ task, rating, name, locked }: RatingProps): JSX.Element {
+  const rate = useAction(RATE, ["comparisons", "tasks"], "Rated. The router learns from it.");
+  const [chosen, setChosen] = useState<number | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const group = useId();
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useEffect(() => setChosen(null), [rating]);
+  const choose = (value: number) => {
+    setChosen(value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => void rate.run({ id: task, rating: value }).then((done) => done === undefined && setChosen(null)), REST_MILLISECONDS);
+  };
+  const shown = chosen ?? rating;
+  return (
+    <fieldset class="rating" disabled={locked}>
+      <legend>
+        Rating<span class="unseen"> of {name}</span>
+      </legend>
+      {WORDS.map((word, index) => (
+        <label key={word} title={word}>
+          <input type="radio" name={group} checked={shown === index + 1} onChange={() => choose(index + 1)} aria-label={`${index + 1}, ${word}`} />
+          <span aria-hidden="true">{index + 1}</span>
+        </label>
+      ))}
+      <span class="said">{shown ? WORDS[shown - 1] : "not rated"}</span>
+    </fieldset>
+  );
+}
