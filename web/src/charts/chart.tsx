@@ -18,22 +18,25 @@ interface ChartProps {
   whole: (name: string) => string;
   /** What can be chosen about it. */
   controls?: JSX.Element | undefined;
+  /** Of its heading: 3 within a section, 2 where it is one itself. */
+  level: 2 | 3;
 }
 
-export function Chart({ title, summary, of, whole, controls }: ChartProps): JSX.Element {
+export function Chart({ title, summary, of, whole, controls, level }: ChartProps): JSX.Element {
   const [asTable, setAsTable] = useState(false);
   const heading = useId();
+  const Title = `h${level}` as const;
   return (
     <figure class="card chart" aria-labelledby={heading}>
       <div class="chart-head">
         <div>
-          <h3 id={heading}>{title}</h3>
+          <Title id={heading}>{title}</Title>
           <p class="faint">{summary}</p>
         </div>
         <div class="chart-controls">
           {controls}
-          <button type="button" class="quiet" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>
-            Show as table<span class="unseen">: {title}</span>
+          <button type="button" class="quiet" aria-pressed={asTable} aria-label={`Show as table: ${title}`} onClick={() => setAsTable(!asTable)}>
+            Show as table
           </button>
         </div>
       </div>

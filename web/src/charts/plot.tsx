@@ -24,10 +24,11 @@ export function Plot({ of, point, setPoint }: PlotProps): JSX.Element {
   const plot = useRef<uPlot | null>(null);
   const turn = useThemeTurn();
   useEffect(() => {
-    const made = (plot.current = new uPlot(optionsOf(of, coloursOf(frame.current!), setPoint), dataOf(of), frame.current!));
-    const fit = () => made.setSize({ width: frame.current!.clientWidth, height: HEIGHT });
+    const room = frame.current!;
+    const made = (plot.current = new uPlot(optionsOf(of, coloursOf(room), setPoint), dataOf(of), room));
+    const fit = () => made.setSize({ width: room.clientWidth, height: HEIGHT });
     const watch = new ResizeObserver(fit);
-    watch.observe(frame.current!);
+    watch.observe(room);
     fit();
     return () => {
       watch.disconnect();

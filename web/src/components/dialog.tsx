@@ -9,10 +9,12 @@ interface DialogProps {
   close: () => void;
   children: ComponentChildren;
   drawer?: boolean;
+  /** What it shows is shown once: a click beside it does not end it. */
+  kept?: boolean;
 }
 
 /** It is open as long as it is there. */
-export function Dialog({ title, close, children, drawer }: DialogProps): JSX.Element {
+export function Dialog({ title, close, children, drawer, kept }: DialogProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -20,7 +22,7 @@ export function Dialog({ title, close, children, drawer }: DialogProps): JSX.Ele
     shown?.showModal();
     return () => shown?.close();
   }, []);
-  const beside = (event: TargetedMouseEvent<HTMLDialogElement>) => event.target === event.currentTarget && close();
+  const beside = (event: TargetedMouseEvent<HTMLDialogElement>) => !kept && event.target === event.currentTarget && close();
   return (
     <dialog
       ref={dialog}

@@ -71,7 +71,7 @@ export function NewComparison({ close }: { close: () => void }): JSX.Element {
             </select>
           </label>
           <label>
-            Budget in USD, of all answers together
+            Budget in USD, in all
             <input name="budget" type="number" min="0.000001" max="1000000" step="any" inputMode="decimal" placeholder="None" />
           </label>
         </div>

@@ -5,7 +5,7 @@ import "./compare.css";
 import type { JSX } from "preact";
 import { Status } from "../components/badge";
 import { Head, Section } from "../components/head";
-import { Read } from "../components/states";
+import { Loading, Read } from "../components/states";
 import { Text } from "../components/text";
 import { Ago } from "../components/time";
 import { useData, useDesk } from "../desk";
@@ -26,7 +26,16 @@ export function Comparison({ route }: ViewProps): JSX.Element {
   return (
     <>
       <Trail view="compare" title="Compare" id={id} />
-      <Read from={comparison}>{(told) => <Whole told={told} />}</Read>
+      <Read from={comparison} loading={<Waiting />}>{(told) => <Whole told={told} />}</Read>
+    </>
+  );
+}
+
+function Waiting(): JSX.Element {
+  return (
+    <>
+      <Head title="Comparison" />
+      <Loading />
     </>
   );
 }
@@ -105,7 +114,7 @@ function Answer({ entry, fastest, cheapest }: AnswerProps): JSX.Element {
   return (
     <article class="card answer" aria-label={name}>
       <header>
-        <h3>{name}</h3>
+        <h2>{name}</h2>
         <Status of={entry.status} />
       </header>
       {entry.model === null ? <span /> : <Numbers entry={entry} fastest={fastest} cheapest={cheapest} />}

@@ -91,7 +91,7 @@ function Spending({ series }: { series: Series }): JSX.Element {
     return { kind: "bars", at: series.at, step: series.step, traces, format: money };
   }, [series]);
   const whole = (name: string) => money(sum(series.groups.find(({ group }) => group === name)?.cost_usd ?? []));
-  return <Chart title={series.step === "hour" ? "Cost per hour" : "Cost per day"} summary={spendingText(series)} of={of} whole={whole} />;
+  return <Chart level={2} title={series.step === "hour" ? "Cost per hour" : "Cost per day"} summary={spendingText(series)} of={of} whole={whole} />;
 }
 
 function spendingText(series: Series): string {

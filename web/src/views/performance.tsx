@@ -95,10 +95,10 @@ function Charts({ series, lines }: { series: Series; lines: UsageLine[] }): JSX.
   return (
     <div class="charts">
       <div class="broad">
-        <Chart title="Latency" summary={latencyText(latency.of)} of={latency.of} whole={wholeLatency} controls={choice} />
+        <Chart level={3} title="Latency" summary={latencyText(latency.of)} of={latency.of} whole={wholeLatency} controls={choice} />
       </div>
-      <Chart title="Answered" summary={answersText(series)} of={answersOf(series)} whole={answered} />
-      <Chart title="Calls" summary={`${count(sum(series.groups.map((group) => sum(group.attempts))))} in all, hedges and fallbacks among them.`} of={attemptsOf(series)} whole={(name) => count(sum(groupOf(series, name)?.attempts ?? []))} />
+      <Chart level={3} title="Answered" summary={answersText(series)} of={answersOf(series)} whole={answered} />
+      <Chart level={3} title="Calls" summary={`${count(sum(series.groups.map((group) => sum(group.attempts))))} in all, hedges and fallbacks among them.`} of={attemptsOf(series)} whole={(name) => count(sum(groupOf(series, name)?.attempts ?? []))} />
     </div>
   );
 }

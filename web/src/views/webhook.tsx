@@ -11,7 +11,7 @@ import { useFilter } from "../components/filters";
 import { Head, Section } from "../components/head";
 import { Icon, type IconName } from "../components/icons";
 import { Pager } from "../components/pager";
-import { Block, Read } from "../components/states";
+import { Block, Loading, Read } from "../components/states";
 import { Table } from "../components/table";
 import { Ago } from "../components/time";
 import { useAction, useData, useDesk } from "../desk";
@@ -29,11 +29,26 @@ export function Webhook({ route }: ViewProps): JSX.Element {
   const { may, backend } = useDesk();
   const path = `/api/webhooks/${encodeURIComponent(route.id ?? "")}`;
   const hook = useData<Hook>(may("webhook_read") ? path : null, {}, AREAS);
-  if (!may("webhook_read")) return <Forbidden />;
+  if (!may("webhook_read")) {
+    return (
+      <>
+        <Head title="Webhook" />
+        <Forbidden />
+      </>
+    );
+  }
   return (
     <>
       <Trail view="webhooks" title="Webhooks" id={route.id ?? ""} />
-      <Read from={hook}>
+      <Read
+        from={hook}
+        loading={
+          <>
+            <Head title="Webhook" />
+            <Loading />
+          </>
+        }
+      >
         {(found) => (
           <>
             <Head title={<span class="hook-url">{found.url}</span>} note={found.description}>

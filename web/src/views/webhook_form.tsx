@@ -99,7 +99,7 @@ function Fields({ of, busy, problem, submit, send, changed, close }: FieldsProps
 
 export function Secret({ title, secret, close }: { title: string; secret: string; close: () => void }): JSX.Element {
   return (
-    <Dialog title={title} close={close}>
+    <Dialog title={title} close={close} kept>
       <p>
         This is the secret that signs what is sent. It is shown <b>this once</b>: keep it where your receiver finds it.
       </p>
