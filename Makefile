@@ -7,7 +7,7 @@ UV := 0.13.9
 # Work is taken over at the end: the slow tests stand together, and would all be left to one process. Three, for two
 # cores: much of what is tested is waiting.
 TESTS ?= -n 3 --dist worksteal
-RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py)
+RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py)
 
 .PHONY: setup demo web test test-clients coverage check audit sbom bundle platforms bench soak lock clean
 

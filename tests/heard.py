@@ -3,6 +3,7 @@ and log, what is traced, and the rows of databases that are dropped.
 """
 
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,11 @@ from opentelemetry.trace import NoOpTracerProvider as NoTracing
 # issuer's.
 GIVES_TOKENS = frozenset({
     *("POST /api/auth/login", "POST /api/auth/refresh", "POST /api/tokens", "POST /oauth/token", "POST /token"),
-    "token issue",
+    *("POST /api/webhooks", "POST /api/webhooks/{id}/secret", "token issue", "webhook add"),
 })  # fmt: skip
 # By which simulated vendors are known: what they answer, the product hears, and they may well repeat a key.
 _OF_VENDOR = "x-simulated"
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class _Kept:
@@ -60,7 +62,7 @@ async def _answered(transport: httpx2.AsyncHTTPTransport, request: httpx2.Reques
     response = await _handle(transport, request)
     if _OF_VENDOR not in response.headers:
         note(f"{response.status_code} {response.headers}")
-        response.stream = _Noting(response.stream, f"{request.method} {request.url.path}")
+        response.stream = _Noting(response.stream, f"{request.method} {_ID.sub('{id}', request.url.path)}")
     return response
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import re2
 from planted import MARK
 
-# Whoever has one of these comes in: an access token, or one that renews it.
-TOKEN = re2.compile(rb"eyJhbGciOi[\w-]+\.eyJ[\w-]+\.[\w-]+|vtr_[\w-]{20,}")
+# Whoever has one of these comes in, an access token, or one that renews it; or speaks to webhooks as the server does.
+TOKEN = re2.compile(rb"eyJhbGciOi[\w-]+\.eyJ[\w-]+\.[\w-]+|vtr_[\w-]{20,}|whsec_[\w+/=-]{20,}")
 # Where secrets are at home; only their owner may read them.
 _KEYS = ("secret.key", "audit.key", "signing-*.pem")
 _SQLITE = b"SQLite format 3\0"

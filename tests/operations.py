@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, TaskRequest
+from vel_tutor_mcp.services.webhooks.hooks import Change
 from vel_tutor_mcp.store.standing import Period, Scope
 from vel_tutor_mcp.taskmaster.wishes import Wishes
 from vel_tutor_mcp.workflows.model import How, RunRequest
@@ -51,6 +52,7 @@ class Things:
     run: str = NOWHERE
     user: str = NOWHERE
     grant: str = NOWHERE
+    webhook: str = NOWHERE
 
 
 # The arguments of every operation, behind who asks: of things that they have, or of another's, or of none.
@@ -97,6 +99,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "routes.explain": lambda things: ("Say hello", things.agent, None, None),
     "routes.providers": lambda _: (),
     "usage.report": lambda _: ("day", "provider"),
+    "usage.series": lambda _: ("day", "provider"),
     "what_if.compare": lambda _: ("day", Policy.CHEAPEST),
     "budgets.list": lambda _: (),
     "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
@@ -107,6 +110,15 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "integrations.list": lambda _: (),
     "integrations.delete": lambda things: ("groq", things.user),
     "integrations.rotate": lambda _: (),
+    "webhooks.create": lambda _: ("https://8.8.8.8/hook", ["task.completed"]),
+    "webhooks.list": lambda _: (),
+    "webhooks.get": lambda things: (things.webhook,),
+    "webhooks.update": lambda things: (things.webhook, Change(description="theirs no more")),
+    "webhooks.delete": lambda things: (things.webhook,),
+    "webhooks.renew_secret": lambda things: (things.webhook,),
+    "webhooks.test": lambda things: (things.webhook,),
+    "webhooks.deliveries": lambda things: (things.webhook,),
+    "webhooks.resend": lambda things: (things.webhook, NOWHERE),
     "audit.search": lambda _: (),
     "audit.verify": lambda _: (),
     "audit.export": lambda _: ("csv", len),
@@ -148,4 +160,5 @@ async def owned(desk: Front, owner: Principal) -> Things:
     run = await app.runs.start(owner, RunRequest(workflow=saved.workflow.id, inputs={}))
     issued = await app.access.issue(owner, "theirs")
     await app.integrations.put(owner, "groq", SecretStr(key("gsk")))
-    return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id)
+    webhook, _ = await app.webhooks.create(owner, "https://8.8.8.8/hook", ["task.completed"])
+    return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id, webhook.id)

@@ -12,7 +12,7 @@ from vel_tutor_mcp.models import Policy
 async def usage_report(
     desk: Desk,
     period: Literal["day", "week", "month"] = "day",
-    group_by: Literal["provider", "model", "agent", "user", "task_type"] = "provider",
+    group_by: Literal["provider", "model", "agent", "user", "task_type", "day"] = "provider",
     what_if_policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
 ) -> CallToolResult:
     """Tasks, tokens, cost, latency, success and fallbacks of the last day, week or month, and what the same work would

@@ -6,7 +6,7 @@ will run the work.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -63,12 +63,14 @@ from vel_tutor_mcp.services.plans import Plans
 from vel_tutor_mcp.services.projects import Projects
 from vel_tutor_mcp.services.rates import Rates
 from vel_tutor_mcp.services.repeats import Repeats
+from vel_tutor_mcp.services.rollups import Rollups
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
 from vel_tutor_mcp.services.secret_keys import secret_keys_of
 from vel_tutor_mcp.services.streams import Streams
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
+from vel_tutor_mcp.services.webhooks.hooks import Webhooks
 from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
@@ -107,6 +109,7 @@ class App:
     what_if: WhatIf
     budgets: Budgets
     integrations: Integrations
+    webhooks: Webhooks
     audit: Audit
     projects: Projects
     plans: Plans
@@ -186,9 +189,8 @@ class Prepared:
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
         health, wire = Health(), wire_on(self.database, self.engine.executor)
-        changes, calls = Changes(self.database), Calls(wire)
-        hub = Hub(wire.tell_news, changes.cue)
-        benches = Benches(self.settings.home / "plans")
+        changes, calls, webhooks = Changes(self.database), Calls(wire), self._webhooks()
+        hub, benches = Hub(wire.tell_news, changes.cue, webhooks.sender.cue), Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
         self.catalog = await with_local_models(self.catalog, self.providers)
         principal, configured = await self._first_rows(health), frozenset(self.providers)
@@ -197,9 +199,8 @@ class Prepared:
         admission = Admission(tools, self.engine, calls, wire, configured, guest=guest)
         integrations, lines = self._own_lines(router)
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
-        following = Following(hub, lambda: admission.closing)
+        workflows, following = Workflows(self.database, changes.cue), Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
-        workflows = Workflows(self.database, changes.cue)
         await self._take_work(answers, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = self._coming_in(principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
@@ -207,7 +208,8 @@ class Prepared:
         known, children, bridge = self._task_master(admission, conductor)
         audit, keeping = self._trail()
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        loops = [care.loop(), wire.listen(ears), changes.loop()] + ([] if guest else [keeping.loop(), bridge.loop()])
+        loops = [care.loop(), wire.listen(ears), changes.loop()]
+        loops += [] if guest else self._kept(keeping, bridge, webhooks)
         return App(
             local_principal=principal,
             accounts=accounts,
@@ -223,6 +225,7 @@ class Prepared:
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
             integrations=integrations,
+            webhooks=webhooks,
             audit=audit,
             projects=Projects(self.database, known, children, workflows, runs),
             plans=Plans(self.database, runs, children),
@@ -269,6 +272,9 @@ class Prepared:
         most_calls = 2 * self.settings.tasks_in_progress
         return integrations, Lines(integrations, self.catalog, router.forget, most_calls=most_calls)
 
+    def _webhooks(self) -> Webhooks:
+        return Webhooks(self.database, secret_keys_of(self.settings), outbound_of(self.settings))
+
     async def _take_work(self, answers: Answers, room: int) -> None:
         with self.database.translated():
             await self.engine.launch(answers.run, room)
@@ -277,6 +283,10 @@ class Prepared:
         keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
         audit = Audit(self.database, keys, archives)
         return audit, Keeping(self.database, keys, archives, self.settings.audit_days)
+
+    def _kept(self, keeping: Keeping, bridge: Bridge, webhooks: Webhooks) -> list[Coroutine[None, None, None]]:
+        """The loops that a process runs which stays."""
+        return [keeping.loop(), bridge.loop(), webhooks.sender.loop(), Rollups(self.database).loop()]
 
     def _task_master(self, admission: Admission, conductor: Conductor) -> tuple[Known, Children, Bridge]:
         home, learned = self.settings.home, self.settings.learned_routing

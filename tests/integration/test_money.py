@@ -282,9 +282,7 @@ async def booked(database: Database, limit: NanoUsd) -> Booking:
         budget = Budget(scope=Scope.TASK, subject_id=task.id, period=Period.TASK, limit_nanousd=limit)
         await budgets.put(tx, budget, me.organisation_id, me.user_id, at)
     request = RouteRequest(features=features(HELLO), prompt_bytes=prompt_bytes(HELLO), configured=frozenset())
-    tools = Tools(
-        database, Hub(relay=lambda *_: None, cue=lambda _: None), CATALOG, PRICES, Health(), Settings(), "this process"
-    )
+    tools = Tools(database, Hub(relay=lambda *_: None), CATALOG, PRICES, Health(), Settings(), "this process")
     return Booking(tools, Subject(task, me), AgentConfig(), request)
 
 

@@ -28,6 +28,7 @@ from vel_tutor_mcp.workflows.model import RunRequest
 pytestmark = pytest.mark.anyio
 
 URL = "http://127.0.0.1:4000"
+NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
 ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
 OF_AGENT = {"steps": [{"id": "a", "kind": "task", "agent": "{agent}", "prompt": "Say hello"}]}
 OF_RUN = {"run": "{run}"}
@@ -46,10 +47,11 @@ class Theirs:
     user: str
     token: str
     organisation: str
+    webhook: str
 
 
 def nowhere() -> Theirs:
-    return Theirs(*(str(uuid4()) for _ in range(7)))
+    return Theirs(*(str(uuid4()) for _ in range(8)))
 
 
 Way = Mapping[str, Any]
@@ -105,6 +107,8 @@ ROUTES: Mapping[str, tuple[Way, ...]] = {
     "GET /api/audit/verify": NAMES_NOTHING,
     "GET /api/audit/export": NAMES_NOTHING,
     "GET /api/usage": NAMES_NOTHING,
+    "GET /api/usage/series": NAMES_NOTHING,
+    "GET /api/usage/export": NAMES_NOTHING,
     "GET /api/budgets": NAMES_NOTHING,
     "PUT /api/budgets": ({"json": BUDGET | {"limit_usd": 1}},),
     "DELETE /api/budgets": ({"params": BUDGET},),
@@ -114,6 +118,15 @@ ROUTES: Mapping[str, tuple[Way, ...]] = {
     "PUT /api/integrations/{provider}": NAMES_NOTHING,
     "DELETE /api/integrations/{provider}": ({"params": {"owner_id": "{user}"}},),
     "POST /api/integrations/{provider}/test": NAMES_NOTHING,
+    "POST /api/webhooks": NAMES_NOTHING,
+    "GET /api/webhooks": NAMES_NOTHING,
+    "GET /api/webhooks/{webhook}": PLAIN,
+    "PUT /api/webhooks/{webhook}": ({"json": {"description": "stolen"}},),
+    "DELETE /api/webhooks/{webhook}": PLAIN,
+    "POST /api/webhooks/{webhook}/test": PLAIN,
+    "POST /api/webhooks/{webhook}/secret": PLAIN,
+    "GET /api/webhooks/{webhook}/deliveries": PLAIN,
+    "POST /api/webhooks/{webhook}/deliveries/{delivery}/resend": PLAIN,
     "POST /api/tokens": ({"json": {"name": "x", "user": "{user}"}},),
     "GET /api/tokens": ({"params": {"user": "{user}"}},),
     "DELETE /api/tokens/{token}": PLAIN,
@@ -208,7 +221,7 @@ def filled(template: Any, things: Theirs) -> Any:
     if isinstance(template, list):
         return [filled(value, things) for value in template]
     if isinstance(template, str):
-        for name, value in (asdict(things) | {"step": "ok", "provider": "groq"}).items():
+        for name, value in (asdict(things) | {"step": "ok", "provider": "groq", "delivery": NOWHERE}).items():
             template = template.replace(f"{{{name}}}", value)
     return template
 
@@ -234,7 +247,9 @@ async def theirs(desk: Front) -> Theirs:
     run = await app.runs.start(me, RunRequest(workflow=saved.workflow.id, inputs={}))
     issued = await app.access.issue(me, "theirs")
     await app.integrations.put(me, "groq", SecretStr("gsk-of-theirs-0123456789"))
-    return Theirs(agent.id, task.id, saved.workflow.id, run.id, me.user_id, issued.grant.id, me.organisation_id)
+    webhook, _ = await app.webhooks.create(me, "https://8.8.8.8/hook", ["task.completed"])
+    ids = (agent.id, task.id, saved.workflow.id, run.id, me.user_id, issued.grant.id, me.organisation_id, webhook.id)
+    return Theirs(*ids)
 
 
 @pytest.fixture

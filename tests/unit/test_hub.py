@@ -47,14 +47,14 @@ def test_nothing_is_told_twice() -> None:
 
 
 def test_everyone_who_listens_for_a_task_hears_of_it_and_nobody_else() -> None:
-    hub = Hub(relay=lambda *_: None, cue=lambda _: None)
+    hub = Hub(relay=lambda *_: None)
     with hub.listen("a") as first, hub.listen("a") as second, hub.listen("b") as other:
         hub.publish("a", SUBMITTED)
         assert [listener.take() for listener in (first, second, other)] == [SUBMITTED, SUBMITTED, None]
 
 
 def test_news_that_nobody_listens_for_is_forgotten() -> None:
-    hub = Hub(relay=lambda *_: None, cue=lambda _: None)
+    hub = Hub(relay=lambda *_: None)
     hub.publish("a", SUBMITTED)
     with hub.listen("a") as listener:
         assert listener.take() is None
@@ -63,7 +63,7 @@ def test_news_that_nobody_listens_for_is_forgotten() -> None:
 
 
 def test_nothing_is_kept_of_a_task_that_nobody_listens_for() -> None:
-    hub = Hub(relay=lambda *_: None, cue=lambda _: None)
+    hub = Hub(relay=lambda *_: None)
     with hub.listen("a"):
         with hub.listen("a"), pytest.raises(ValueError, match="left early"):
             raise ValueError("left early")

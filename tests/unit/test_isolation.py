@@ -30,8 +30,12 @@ PLACES = {
     "services/answers.py": 2,
     "services/care.py": 4,
     "services/wire.py": 1,
+    # The hours and days of all.
+    "services/rollups.py": 6,
     "services/planner.py": 1,
     "services/bridged.py": 1,
+    # What is due in the outbox, whosever webhook it is for.
+    "services/webhooks/sending.py": 2,
     # One line for all tasks, and the places of a provider for all calls.
     "services/admission.py": 1,
     "services/booking.py": 1,

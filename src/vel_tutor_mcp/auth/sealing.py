@@ -10,6 +10,7 @@ import binascii
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,15 @@ _VERSION = b"\x01"
 _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
 _HEAD_BYTES = len(_VERSION) + _ID_BYTES
 _OF_ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed value, and what it was sealed for."""
+
+    value: bytes = field(repr=False)
+    purpose: str
+    context: tuple[str, ...]
 
 
 class SecretKeys:
@@ -72,6 +82,10 @@ class SecretKeys:
         except InvalidTag:
             raise _unopened("it is damaged, or belongs to something else") from None
 
+    def opened(self, sealed: Sealed) -> bytes:
+        """As `open`."""
+        return self.open(sealed.value, sealed.purpose, sealed.context)
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether the first key has sealed it.
 
@@ -105,6 +119,17 @@ class SecretKeys:
             self._keys = _read(self._file)
         elif not self._keys:
             self._keys = _keys(self._text, VARIABLE)
+
+
+def unopened(secret_keys: SecretKeys, kept: Sequence[Sealed]) -> list[str]:
+    """Why some of these cannot be opened, of each that cannot. Blocks."""
+    found = []
+    for sealed in kept:
+        try:
+            secret_keys.opened(sealed)
+        except ConfigurationError as problem:
+            found.append(str(problem))
+    return found
 
 
 def key_id(sealed: bytes) -> str:

@@ -142,6 +142,18 @@ class Prices:
         total += _step(rates.written, tokens_in) * written if rates.written else 0
         return _nano(total)
 
+    def cost_of_all(self, row: ModelRow, calls: int, tokens_in: int, tokens_out: int) -> NanoUsd | None:
+        """What so many calls cost that used these tokens together; None where no price is known.
+
+        Where long prompts have a price of their own, all are taken to be as long as the mean one.
+        """
+        rates = self._rates_of(row, None)
+        if rates is None:
+            return None
+        mean = tokens_in // calls if calls else 0
+        total = _step(rates.input, mean) * tokens_in + _step(rates.output, mean) * tokens_out
+        return _nano(total + rates.request * calls)
+
     def worst_case(
         self, row: ModelRow, prompt_bytes: int, max_output_tokens: int, *, at: datetime | None = None
     ) -> NanoUsd | None:

@@ -15,7 +15,7 @@ from vel_tutor_mcp.services.lookup import account_of
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.services.workflows import ensure_templates
-from vel_tutor_mcp.store import accounts, audit, grants, people
+from vel_tutor_mcp.store import accounts, audit, grants, people, webhook_deliveries
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.isolation import everywhere
 
@@ -79,7 +79,7 @@ class Accounts:
     @allows(Operation.USER_WRITE)
     @unbroken
     async def disable(self, principal: Principal, user: str) -> Account:
-        """End all that the user is signed in by, and let them in no more.
+        """End all that the user is signed in by, let them in no more, and tell their webhooks nothing more.
 
         Raises:
             NotFound: no such user. Forbidden: their role is beyond the principal's. Conflict: see `set_role`.
@@ -90,6 +90,7 @@ class Accounts:
             if account.disabled_at is None:
                 await accounts.update(tx, account.id, disabled_at=at, updated_at=at)
                 revoked = await grants.revoke_all(tx, account.id, at)
+                await webhook_deliveries.give_up(tx, owner_id=account.id)
                 await audit.append(tx, principal, "user_disabled", f"user:{account.id}", {"revoked": revoked}, at)
             return await _again(tx, account)
 

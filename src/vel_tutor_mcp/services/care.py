@@ -15,7 +15,7 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import grants, runs, tasks
+from vel_tutor_mcp.store import grants, runs, tasks, webhook_deliveries
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
@@ -24,6 +24,7 @@ _AT_MOST_EVERY_SECONDS = 0.1
 _PRUNE_EVERY = timedelta(hours=1)
 # Longer than a request that began before takes: none has it in hand any more.
 _EXPIRED_STAYS = timedelta(hours=1)
+_DELIVERIES_STAY = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ class Care:
             await self._admit()
 
     async def prune(self) -> None:
-        """Take away what nobody asks for any more: the engine's old history, and what people came in by.
+        """Take away what nobody asks for any more: the engine's old history, what people came in by, and what
+        webhooks were told.
 
         Raises:
             Unavailable: the database cannot be used now.
@@ -117,6 +119,7 @@ class Care:
     async def _forget_expired(self, before: datetime) -> None:
         async with self._database.write(INSTALLATION) as tx:
             await grants.forget_expired(tx, before)
+            await webhook_deliveries.forget(tx, before - _DELIVERIES_STAY)
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""

@@ -66,12 +66,12 @@ Hear = Callable[[str, int, str], None]
 class Hub:
     """Hands news of a task to those who listen for it, here and, by `relay`, in other processes.
 
-    What models write is handed on here alone, to those who read along. `cue` is told of whom there is news.
+    What models write is handed on here alone, to those who read along. each of `cues` is told of whom there is news.
     """
 
-    def __init__(self, relay: Callable[[str, News], None], cue: Callable[[str], None]) -> None:
+    def __init__(self, relay: Callable[[str, News], None], *cues: Callable[[str], None]) -> None:
         self._relay = relay
-        self._cue = cue
+        self._cues = cues
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._readers: defaultdict[str, list[Hear]] = defaultdict(list)
 
@@ -92,8 +92,8 @@ class Hub:
             )
 
     def hear(self, task_id: str, news: News) -> None:
-        if not news.passing:
-            self._cue(task_id)
+        for cue in () if news.passing else self._cues:
+            cue(task_id)
         for listener in self._listeners.get(task_id, ()):
             listener.hear(news)
 

@@ -1,7 +1,7 @@
 """Integrations: owners store keys of providers, sealed; each is tested before it is used, and none is returned."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from vel_tutor_mcp.auth.roles import Operation, may_to
 from vel_tutor_mcp.auth.sealing import SecretKeys
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import ConfigurationError, Conflict, InputError, NotFound, NotYours
+from vel_tutor_mcp.errors import Conflict, InputError, NotFound, NotYours
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.providers.outbound import Carrier, Outbound
 from vel_tutor_mcp.providers.visit import Visit, prove
@@ -21,13 +21,13 @@ from vel_tutor_mcp.routing.reasons import OWN_KEY
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.lookup import missing, spelt
-from vel_tutor_mcp.services.permission import acts_for, allows
+from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.reports import moment
+from vel_tutor_mcp.services.resealing import Rotation, reseal_all
 from vel_tutor_mcp.store import audit, integrations
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
-from vel_tutor_mcp.store.integrations import Integration, Status
+from vel_tutor_mcp.store.integrations import PURPOSE, Integration, Status
 
-PURPOSE = "integration"
 # Task Master is a program, no vendor: its key is kept for it, and nobody can be asked whether it is good.
 TASK_MASTER = "taskmaster"
 TEST_SECONDS = 10.0
@@ -35,17 +35,7 @@ LONGEST_KEY = 500
 
 _NOWHERE = "There is no such integration; no key of yours is stored for this provider; store one first."
 _SHOWN_END, _LEAST_TO_SHOW = 4, 16
-_BATCH = 100
 _MARK = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """How many keys were sealed anew, how many had been already, and why some were left as they are."""
-
-    sealed: int
-    current: int
-    unopened: tuple[str, ...]
 
 
 class Integrations:
@@ -145,23 +135,13 @@ class Integrations:
 
     @allows(Operation.INTEGRATION_ROTATE)
     async def rotate(self, principal: Principal) -> Rotation:
-        """Seal every key anew that was not sealed by the first secret key; may be stopped and repeated at any point.
+        """Seal every key anew that was not sealed by the first secret key, and every secret of a webhook; may be
+        stopped and repeated at any point.
 
         Raises:
             Forbidden: their role is not that of an administrator of the installation.
         """
-        sealed, current, unopened, after = 0, 0, [], None
-        while batch := await self._batch(principal, after):
-            after = batch[-1].id
-            for seen in batch:
-                try:
-                    anew = await in_thread(partial(self._anew, seen))
-                except ConfigurationError as problem:
-                    unopened.append(f"{seen.provider} of {seen.owner_id}: {problem}")
-                    continue
-                sealed += anew is not None and await self._reseal(principal, seen, anew)
-                current += anew is None
-        return Rotation(sealed, current, tuple(unopened))
+        return await reseal_all(self._database, self._secret_keys, principal)
 
     async def opened(self, integration: Integration) -> str | None:
         """Its key; None where it has none.
@@ -169,10 +149,10 @@ class Integrations:
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        sealed = integration.sealed_key
-        if sealed is None:
+        if not integration.sealed:
             return None
-        return (await in_thread(lambda: self._secret_keys.open(sealed, PURPOSE, integration.context))).decode()
+        (sealed,) = integration.sealed
+        return (await in_thread(lambda: self._secret_keys.opened(sealed))).decode()
 
     def base_url_of(self, integration: Integration) -> str:
         """Where its key is sent."""
@@ -193,12 +173,6 @@ class Integrations:
             raise InputError("The base URL has a ? or #; paths are put after it; write it like https://host/v1.")
         self._outbound.check(base_url)
 
-    def _anew(self, seen: Integration) -> bytes | None:
-        sealed = seen.sealed_key
-        if sealed is None or self._secret_keys.is_current(sealed):
-            return None
-        return self._secret_keys.seal(self._secret_keys.open(sealed, PURPOSE, seen.context), PURPOSE, seen.context)
-
     @unbroken
     async def _put(self, principal: Principal, made: Integration) -> Integration:
         async with self._database.write(principal.organisation_id) as tx:
@@ -218,30 +192,6 @@ class Integrations:
                 raise Conflict("The integration was changed while it was tested; look at it again, and test it anew.")
             await _audit(tx, principal, "integration_tested", judged)
         return judged
-
-    @unbroken
-    async def _batch(self, principal: Principal, after: str | None) -> Sequence[Integration]:
-        async with self._database.read(acts_for(principal, Operation.INTEGRATION_ROTATE)) as tx:
-            return await integrations.with_keys(tx, after, _BATCH)
-
-    @unbroken
-    async def _reseal(self, principal: Principal, seen: Integration, sealed: bytes) -> bool:
-        async with self._database.write(acts_for(principal, Operation.INTEGRATION_ROTATE)) as tx:
-            done = await integrations.reseal(tx, seen, sealed)
-            if done:
-                await _audit(tx, principal, "integration_resealed", seen)
-        return done
-
-
-def unopened(secret_keys: SecretKeys, integrations: Sequence[Integration]) -> list[str]:
-    """Why keys of these cannot be opened, of each that cannot. Blocks."""
-    found = []
-    for integration in integrations:
-        try:
-            secret_keys.open(integration.sealed_key or b"", PURPOSE, integration.context)
-        except ConfigurationError as problem:
-            found.append(str(problem))
-    return found
 
 
 def shown(integration: Integration) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from vel_tutor_mcp.auth.roles import Operation, Reach
 from vel_tutor_mcp.errors import NotFound, NotYours
 from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import accounts, agents, names, runs, tasks, workflows
+from vel_tutor_mcp.store import accounts, agents, names, runs, tasks, webhooks, workflows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.isolation import everywhere
+from vel_tutor_mcp.store.webhooks import Webhook
 from vel_tutor_mcp.workflows.model import Run, Workflow
 
 
@@ -90,6 +91,19 @@ async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) ->
         )
         raise await _not_found(tx, principal, "workflow", id_or_name, sentence)
     return workflow
+
+
+async def webhook_of(tx: Transaction, principal: Principal, webhook_id: str) -> Webhook:
+    """The webhook of this id.
+
+    Raises:
+        NotFound: there is none that the principal may see.
+    """
+    found = await webhooks.find(tx, principal, spelt(webhook_id)) if spelt(webhook_id) else None
+    if found is None:
+        sentence = "There is no such webhook; no webhook of yours has this id; list your webhooks."
+        raise await _not_found(tx, principal, "webhook", webhook_id, sentence)
+    return found
 
 
 async def _not_found(

@@ -29,10 +29,10 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.comparison import Comparison, Course
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.routes import Routes
-from vel_tutor_mcp.services.usage import PERIODS, Period
 from vel_tutor_mcp.store import decisions, evidence
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.decisions import Made
+from vel_tutor_mcp.store.spans import Period, Window
 
 MOST_DECISIONS = 2000
 _AT_ONCE = 100
@@ -69,7 +69,7 @@ class WhatIf:
 
         It takes about a millisecond for each, and lets others have their turn after each.
         """
-        start, known = record.now() - PERIODS[period], await self._known(principal)
+        start, known = Window.of(period, record.now()).since, await self._known(principal)
         replayed: list[Replayed] = []
         cursor: str | None = None
         while len(replayed) < MOST_DECISIONS:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.store import integrations, schema
+from vel_tutor_mcp.auth.sealing import Sealed
+from vel_tutor_mcp.store import integrations, schema, webhooks
 from vel_tutor_mcp.store.database import INSTALLATION, Database
-from vel_tutor_mcp.store.integrations import Integration
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import metadata
@@ -165,8 +165,8 @@ def inventory(database: Database) -> Inventory:
         )
 
 
-def sealed(database: Database) -> list[Integration]:
-    """Every integration that has a key. Blocks.
+def sealed(database: Database) -> list[Sealed]:
+    """Everything that is stored sealed. Blocks.
 
     Raises:
         Unavailable, ConfigurationError: the database cannot be reached or read; says why.
@@ -174,7 +174,10 @@ def sealed(database: Database) -> list[Integration]:
     if isinstance(database, SqliteDatabase) and not database.path.exists():
         return []
     with database.translated(), _to_look(database) as connection:
-        return integrations.all_with_keys(connection) if "integrations" in schema.tables(connection) else []
+        there = schema.tables(connection)
+        of_owners = integrations.all_with_keys(connection) if "integrations" in there else []
+        of_webhooks = webhooks.everyone(connection) if "webhooks" in there else []
+        return [value for kept in (of_owners, of_webhooks) for row in kept for value in row.sealed]
 
 
 def count(connection: sa.Connection, table: sa.FromClause) -> int:

@@ -1,5 +1,6 @@
 """Integrations: what an owner has stored to call a provider with. Keys come and go sealed: none can be read here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,10 +9,13 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from vel_tutor_mcp.auth.sealing import Sealed
 from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import integrations
+
+PURPOSE = "integration"
 
 _HAS_KEY = integrations.c.sealed_key.is_not(None)
 
@@ -45,6 +49,11 @@ class Integration:
     def context(self) -> tuple[str, str, str]:
         """What the sealed key belongs to."""
         return (integrations.name, self.owner_id, self.provider)
+
+    @property
+    def sealed(self) -> tuple[Sealed, ...]:
+        """Its key, where it has one."""
+        return () if self.sealed_key is None else (Sealed(self.sealed_key, PURPOSE, self.context),)
 
 
 def new(principal: Principal, provider: str, at: datetime) -> Integration:
@@ -102,10 +111,10 @@ async def change(tx: Transaction, integration: Integration, seen: Integration) -
     return bool(changed.rowcount)
 
 
-async def reseal(tx: Transaction, seen: Integration, sealed_key: bytes) -> bool:
+async def reseal(tx: Transaction, seen: Integration, anew: Sequence[bytes]) -> bool:
     """Store the same key, sealed anew; False where another one is stored meanwhile."""
     this = sa.and_(integrations.c.id == seen.id, integrations.c.sealed_key == seen.sealed_key)
-    changed = await tx.execute(integrations.update().where(this).values(sealed_key=sealed_key))
+    changed = await tx.execute(integrations.update().where(this).values(sealed_key=anew[0]))
     return bool(changed.rowcount)
 
 

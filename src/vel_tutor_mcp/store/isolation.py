@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 # Who we are on a connection whose own role no policy holds, such as a superuser's.
 ROLE = "vel_tutor_app"
-# Keys, breakers and clients are the installation's, tries are of who is not signed in, and a checkpoint is a number, a
-# hash and a signature.
-OF_NO_ORGANISATION = frozenset({"signing_keys", "breakers", "oauth_clients", "tries", "audit_checkpoints"})
+# Keys, breakers and clients are the installation's, tries are of who is not signed in, a checkpoint is a number, a hash
+# and a signature, and what is rolled up is hours and days.
+OF_NO_ORGANISATION = frozenset(
+    {"signing_keys", "breakers", "oauth_clients", "tries", "audit_checkpoints", "usage_rolled"}
+)
 
 _SETTING = "vel_tutor.organisation"
 _TABLES = ", ".join(sorted(metadata.tables))

@@ -10,9 +10,16 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
+from vel_tutor_mcp.store.webhook_tables import webhooks
 
-Kind = Literal["agent", "workflow", "task", "run"]
-TABLES: Mapping[Kind, sa.Table] = {"agent": agents, "workflow": workflows, "task": tasks, "run": runs}
+Kind = Literal["agent", "workflow", "task", "run", "webhook"]
+TABLES: Mapping[Kind, sa.Table] = {
+    "agent": agents,
+    "workflow": workflows,
+    "task": tasks,
+    "run": runs,
+    "webhook": webhooks,
+}
 
 
 def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_name: str) -> sa.Select[Any]:

@@ -25,9 +25,11 @@ _READS = {
     "tasks": Operation.TASK_READ,
     "runs": Operation.RUN_READ,
     "attempts": Operation.USAGE_READ,
+    "usage_rollups": Operation.USAGE_READ,
     "route_decisions": Operation.TASK_READ,
     "audit_logs": Operation.AUDIT_READ,
     "integrations": Operation.INTEGRATION_READ,
+    "webhooks": Operation.WEBHOOK_READ,
 }
 
 

@@ -6,6 +6,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
+import vel_tutor_mcp.store.usage_tables
 import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
 from vel_tutor_mcp.models import LONGEST_ITEM, LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
 from vel_tutor_mcp.store.columns import Id, Json, Sequence, Utc, moment, owned, row_id
@@ -129,9 +130,9 @@ attempts = Table(
     moment("started_at"),
     moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
-    Index(None, "organisation_id", "started_at"),
     Index(None, "provider", "outcome"),
     Index(None, "provider", "started_at"),
+    Index(None, "ended_at"),
 )
 
 task_events = Table(

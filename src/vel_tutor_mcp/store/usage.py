@@ -1,74 +1,124 @@
-"""Sums over attempts and tasks, for reports."""
+"""What the usage of a window comes to: roll-ups where there are any, and the attempts themselves where not yet."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import NanoUsd, Outcome, Principal
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.auth.roles import Operation, Reach, reach
+from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.store import latencies, paging, rollups
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.people_tables import users
-from vel_tutor_mcp.store.tables import attempts, route_decisions, tasks
+from vel_tutor_mcp.store.people_tables import organisations, users
+from vel_tutor_mcp.store.spans import Span, Step, Window, cover
+from vel_tutor_mcp.store.tables import attempts, tasks
+from vel_tutor_mcp.store.usage_calls import ended
+from vel_tutor_mcp.store.usage_sums import NUMBERS, Kind, Sums
+from vel_tutor_mcp.store.usage_tables import usage_rollups
 
-Group = Literal["provider", "model", "agent", "user", "task_type"]
+Group = Literal["provider", "model", "agent", "user", "task_type", "day"]
+# By the beginning of its step, and its group.
+Used = Mapping[tuple[datetime, str], Sums]
 
-_groups: dict[Group, sa.ColumnElement[Any]] = {
-    "provider": attempts.c.provider,
-    "model": sa.literal_column("''").concat(attempts.c.provider).concat("/").concat(attempts.c.model),
-    "agent": tasks.c.agent_name,
-    "user": users.c.name,
-    "task_type": sa.func.coalesce(route_decisions.c.task_type, "general"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """One attempt, as a report sees it."""
-
-    group: str
-    task_id: str
-    attempt_set: int
-    model: str
-    outcome: Outcome
-    tokens_in: int
-    tokens_out: int
-    cost_nanousd: NanoUsd
-    total_ms: int | None
+_columns = sa.select(
+    *(column for column in usage_rollups.c if column.name not in {"sequence", "organisation_id", "kind"})
+)
 
 
-async def since(tx: Transaction, principal: Principal, start: datetime, group: Group) -> Sequence[Used]:
-    """The ended attempts since `start` that the principal may see, oldest first."""
-    joined = (
-        attempts.join(tasks, tasks.c.id == attempts.c.task_id)
-        .join(users, users.c.id == attempts.c.owner_id)
-        .outerjoin(
-            route_decisions,
-            sa.and_(
-                route_decisions.c.task_id == attempts.c.task_id,
-                route_decisions.c.attempt_set == attempts.c.attempt_set,
-            ),
-        )
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Of which calls alone: to a provider, to a model (`provider/model`), of an agent."""
+
+    provider: str | None = None
+    model: str | None = None
+    agent: str | None = None
+
+    def of(self, agent: Any, provider: Any, model: Any) -> list[sa.ColumnElement[bool]]:
+        """The same as conditions on these columns."""
+        wanted = [] if self.agent is None else [agent == self.agent]
+        if self.provider is not None:
+            wanted.append(provider == self.provider)
+        if self.model is not None:
+            named, _, of_provider = self.model.partition("/")
+            wanted += [provider == named, model == of_provider]
+        return wanted
+
+
+EVERYTHING = Only()
+
+
+async def used(tx: Transaction, principal: Principal, window: Window, group: Group, only: Only = EVERYTHING) -> Used:
+    """What the attempts come to that ended in the window and that the principal may see."""
+    made_of = cover(window, await rollups.rolled(tx, Step.DAY.begin(window.since)))
+    named = await _names(tx, principal) if group == "user" else {}
+    found: defaultdict[tuple[datetime, str], Sums] = defaultdict(Sums)
+    for stretch in made_of.raw:
+        wanted = only.of(tasks.c.agent_name, attempts.c.provider, attempts.c.model)
+        async for call in ended(tx, stretch, paging.visible(attempts, principal), *wanted):
+            at = window.step.begin(call.ended_at)
+            found[at, _group_of(call, at, group, named)].count(call)
+    for row in await _rolled_up(tx, principal, made_of.rolled, group, only):
+        at = window.step.begin(row.at)
+        _add(found[at, _group_of(row, at, group, named)], row)
+    return found
+
+
+async def begun(tx: Transaction, principal: Principal) -> datetime:
+    """When usage that the principal may see could begin: when their organisation was made, or they were."""
+    table, own = (
+        (users, principal.user_id) if _sees_own_alone(principal) else (organisations, principal.organisation_id)
     )
-    query = (
-        sa.select(attempts, _groups[group].label("grouped"))
-        .select_from(joined)
-        .where(paging.visible(attempts, principal), attempts.c.started_at >= start, attempts.c.outcome != Outcome.OPEN)
-        .order_by(attempts.c.started_at)
-    )
-    return [
-        Used(
-            group=row.grouped,
-            task_id=row.task_id,
-            attempt_set=row.attempt_set,
-            model=f"{row.provider}/{row.model}",
-            outcome=Outcome(row.outcome),
-            tokens_in=row.tokens_in or 0,
-            tokens_out=row.tokens_out or 0,
-            cost_nanousd=NanoUsd(row.cost_nanousd or 0),
-            total_ms=row.total_ms,
-        )
-        for row in await tx.execute(query)
-    ]
+    found: datetime = (await tx.execute(sa.select(table.c.created_at).where(table.c.id == own))).scalar_one()
+    return found
+
+
+async def _rolled_up(
+    tx: Transaction, principal: Principal, spans: Sequence[Span], group: Group, only: Only
+) -> list[sa.Row[Any]]:
+    wanted = only.of(usage_rollups.c.agent, usage_rollups.c.provider, usage_rollups.c.model)
+    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == _kind(principal, group, only)
+    rows: list[sa.Row[Any]] = []
+    for step in Step:
+        if begins := [span.at for span in spans if span.step is step]:
+            when = usage_rollups.c.step == step, usage_rollups.c.at.in_(begins)
+            rows += (await tx.execute(_columns.where(*seen, *when, *wanted))).all()
+    return rows
+
+
+def _kind(principal: Principal, group: Group, only: Only) -> Kind:
+    """The fewest rows that tell the groups apart, and whose they are."""
+    if group in {"user", "day"} and only == EVERYTHING:
+        return Kind.OWNER
+    return Kind.OWN_CALLS if group == "user" or _sees_own_alone(principal) else Kind.CALLS
+
+
+def _sees_own_alone(principal: Principal) -> bool:
+    return reach(principal.role, Operation.USAGE_READ) < Reach.ORGANISATION
+
+
+def _group_of(row: Any, at: datetime, group: Group, named: Mapping[str, str]) -> str:
+    """Of an attempt, or of a sum of several that have the group in common."""
+    match group:
+        case "model":
+            return f"{row.provider}/{row.model}"
+        case "user":
+            return named[row.owner_id]
+        case "day":
+            return at.date().isoformat()
+        case _:
+            return str(getattr(row, group))
+
+
+def _add(sums: Sums, row: sa.Row[Any]) -> None:
+    for name in NUMBERS:
+        setattr(sums, name, getattr(sums, name) + getattr(row, name))
+    latencies.add_json(sums.latencies, row.latencies)
+
+
+async def _names(tx: Transaction, principal: Principal) -> dict[str, str]:
+    """Of the users of the organisation, by their ids."""
+    query = sa.select(users.c.id, users.c.name).where(users.c.organisation_id == principal.organisation_id)
+    return {row.id: row.name for row in await tx.execute(query)}

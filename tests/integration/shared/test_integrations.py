@@ -22,6 +22,7 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.outbound import Outbound
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.integrations import Integrations, shown
+from vel_tutor_mcp.store import integrations as kept
 from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.integrations import Status
@@ -242,8 +243,10 @@ async def test_a_new_secret_key_seals_anew_and_the_old_one_may_go(app: App, me: 
     assert (lost.sealed, lost.current, len(lost.unopened)) == (0, 0, 2)
     assert "which is not here" in lost.unopened[0]
     # A stop in the middle: one is sealed anew, the other not yet.
-    first = (await before._batch(me, None))[0]
-    assert await both._reseal(me, first, both._anew(first) or b"")
+    async with app._parts.database.write(INSTALLATION) as tx:
+        (first,), keys = await kept.with_keys(tx, None, 1), SecretKeys(f"{new},{old}", Path("nowhere"))
+        (sealed,) = first.sealed
+        assert await kept.reseal(tx, first, [keys.seal(keys.opened(sealed), sealed.purpose, sealed.context)])
     rotation = await both.rotate(me)
     assert (rotation.sealed, rotation.current, rotation.unopened) == (1, 1, ())
     assert (await both.rotate(me)).sealed == 0

@@ -36,13 +36,13 @@ async def test_24_the_decision_is_stored_with_the_task_and_shown(app: App, me: P
 async def test_25_which_model_and_why_is_told_without_calling_or_spending(
     app: App, me: Principal, providers: Providers
 ) -> None:
-    before = await app.usage.report(me, "day", "model")
+    before = (await app.usage.report(me, "day", "model")).lines
     for policy in Policy:
         decision = await app.routes.explain(me, PROMPT, "default", None, policy)
         assert decision.policy is policy
         assert decision.reasons
     assert (providers.openai.requests, providers.groq.requests) == ([], [])
-    assert await app.usage.report(me, "day", "model") == before
+    assert (await app.usage.report(me, "day", "model")).lines == before
 
 
 async def test_25_and_it_is_what_the_task_then_gets(app: App, me: Principal) -> None:

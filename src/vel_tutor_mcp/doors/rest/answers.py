@@ -207,9 +207,22 @@ class Entry(Open):
 class Usage(Open):
     period: str
     group_by: str
+    since: str
+    until: str
     groups: list[dict[str, Any]]
     cost_usd: float
+    projection: dict[str, Any]
     budgets: list[dict[str, Any]]
+
+
+class UsageSeries(Open):
+    """Each list of a group has one number for each moment of `at`, where a step begins."""
+
+    step: str
+    since: str
+    until: str
+    at: list[str]
+    groups: list[dict[str, Any]]
 
 
 class Budget(Open):

@@ -20,6 +20,8 @@ from vel_tutor_mcp.doors.rest import (
     records,
     tasks,
     tokens,
+    usage,
+    webhooks,
     workflows,
 )
 from vel_tutor_mcp.doors.rest.problems import HANDLERS
@@ -36,7 +38,9 @@ _ROUTERS = (
     workflows.router,
     records.router,
     overview.router,
+    usage.router,
     integrations.router,
+    webhooks.router,
     tokens.router,
     chat.router,
 )

@@ -1,4 +1,4 @@
-"""What was done and what it cost: the audit trail, usage, budgets."""
+"""What was done and what it may cost: the audit trail, budgets."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,9 +13,7 @@ from vel_tutor_mcp.doors.rest.piping import piped
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.services.audit.export import Format
 from vel_tutor_mcp.services.reports import shown_entry
-from vel_tutor_mcp.services.usage import Period as UsagePeriod
 from vel_tutor_mcp.store.standing import Period, Scope
-from vel_tutor_mcp.store.usage import Group
 
 router = APIRouter(prefix="/api", tags=["records"], responses=documented(400, 401, 403, 429, 503))
 Moment = Annotated[str | None, Query(max_length=40, description="ISO 8601")]
@@ -61,12 +59,6 @@ async def export_audit(
     text = await piped(lambda write: visit.app.audit.export(visit.me, form, write, **asdict(wanted)))
     headers = {"content-disposition": f'attachment; filename="audit.{form}"', "cache-control": "no-store"}
     return StreamingResponse(text, media_type=_KINDS[form], headers=headers)
-
-
-@router.get("/usage", response_model=answers.Usage)
-async def report_usage(visit: Visit, period: UsagePeriod = "day", group_by: Group = "provider") -> JSONResponse:
-    """Tasks, tokens, cost, latency and success of the last day, week or month, and how one's budgets stand."""
-    return JSONResponse((await visit.app.usage.report(visit.me, period, group_by)).shown())
 
 
 @router.get("/budgets", response_model=answers.Budgets)

@@ -1,8 +1,6 @@
 """Entries on their way out: lines of a file, or of a pipe. Blocks."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -21,6 +19,7 @@ from vel_tutor_mcp.services.audit.lines import (
     header_line,
     seal_line,
 )
+from vel_tutor_mcp.services.sheets import sheet_line
 from vel_tutor_mcp.store.audit_chain import Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 
@@ -38,15 +37,9 @@ def write_lines(lines: Iterable[str], write: Write) -> None:
 
 
 def csv_lines(rows: Iterable[Row], header: Header) -> Iterator[str]:
-    yield _csv_line(HEAD)
+    yield sheet_line(HEAD)
     for row in rows:
-        yield _csv_line(cells(row, header.wanted))
-
-
-def _csv_line(values: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+        yield sheet_line(cells(row, header.wanted))
 
 
 def json_lines(rows: Iterable[Row], header: Header, checkpoints: Sequence[Checkpoint]) -> Iterator[str]:

@@ -24,8 +24,6 @@ ENTRY = '{"action":'
 
 _NULLABLE = frozenset({"address", "user_agent"})
 _HEADER, _CHECKPOINT, _SEAL = "vel_tutor_audit", "checkpoint", "seal"
-# A table calculation would take a cell that begins so for a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 class Part(StrEnum):
@@ -117,13 +115,11 @@ def _line(found: dict[str, Any]) -> Line:
 def cells(row: Row, wanted: Mapping[str, str]) -> list[str]:
     """The row as a line of a CSV file; its last cell says what the filter let through."""
     texts = ["" if row[name] is None else str(row[name]) for name in COLUMNS]
-    return [
-        f"'{text}" if text.startswith(_FORMULAS) else text for text in (*texts, canonical(wanted) if wanted else "")
-    ]
+    return [*texts, canonical(wanted) if wanted else ""]
 
 
 def of_cells(line: Sequence[str]) -> dict[str, Any]:
-    """The row that `cells` wrote.
+    """The row of `cells`, as a line of a file has it.
 
     Raises:
         ValueError: it is none that we write.

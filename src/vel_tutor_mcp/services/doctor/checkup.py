@@ -10,13 +10,13 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from vel_tutor_mcp.auth.sealing import unopened
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, VelError
 from vel_tutor_mcp.providers.visit import visit
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.services.doctor import probes, verdicts
 from vel_tutor_mcp.services.doctor.verdicts import Access, Finding
-from vel_tutor_mcp.services.integrations import unopened
 from vel_tutor_mcp.services.secret_keys import secret_keys_of
 from vel_tutor_mcp.settings import TASK_MASTER, Settings
 from vel_tutor_mcp.store import inspection

@@ -194,12 +194,12 @@ def _of_sound(place: str, contents: Contents) -> Finding:
 
 
 def of_sealed(keys: int, unopened: Sequence[str]) -> list[Finding]:
-    """Whether owners' keys open here; nothing where there are none. `unopened` says why, of each that does not."""
+    """Whether what is sealed opens here; nothing where there is none. `unopened` says why, of each that does not."""
     check = "sealed keys"
     if not keys:
         return []
     if not unopened:
-        return [ok(check, f"{keys} of integrations, all open")]
+        return [ok(check, f"{keys} of integrations and webhooks, all open")]
     found, _, advice = unopened[0].rstrip(".").rpartition("; ")
     return [failed(check, f"{len(unopened)} of {keys}: {found}", advice)]
 

@@ -14,7 +14,7 @@ from vel_tutor_mcp.store.database import Transaction
 
 MOST_BODY_BYTES = 20_000
 # So long may each text in it be; the next shorter length is taken where the whole does not fit.
-_LONGEST_TEXTS = (2000, 500, 100)
+_LONGEST_TEXTS = (2000, 500, 100, 20)
 
 
 class Event(StrEnum):
@@ -46,13 +46,15 @@ async def tell(
     """Note for every webhook that may hear of it, in the writer's transaction of the change, what is to be told.
 
     `owner_id` is whose it is; None where every member of the organisation who may read any such thing may read it.
-    `data` is JSON without secrets; where it is too long its texts are cut.
+    `data` is JSON without secrets; where it is too long its texts are cut, and with too many of them it is left out.
     """
     ears = await webhook_deliveries.ears(tx, organisation_id)
     hearing = [ear for ear in ears if event in ear.events and may_hear(ear.owner, event, organisation_id, owner_id)]
     if hearing:
         at = datetime.now(UTC)
-        await webhook_deliveries.add(tx, hearing, event, body_of(event, data, at), at)
+        body = body_of(event, data, at)
+        made = [webhook_deliveries.new(ear.owner, ear.webhook_id, event, body, at) for ear in hearing]
+        await webhook_deliveries.add(tx, made)
 
 
 def may_hear(owner: Principal, event: Event, organisation_id: str, thing_owner_id: str | None) -> bool:
@@ -66,13 +68,15 @@ def may_hear(owner: Principal, event: Event, organisation_id: str, thing_owner_i
 
 def body_of(event: Event, data: Mapping[str, Any], at: datetime) -> str:
     """What is sent and signed, in ASCII. (Pure.)"""
-    body = ""
     for longest in _LONGEST_TEXTS:
-        told = {"type": event.value, "timestamp": moment(at), "data": _cut(dict(data), longest)}
-        body = json.dumps(told, separators=(",", ":"))
+        body = _body(event, _cut(dict(data), longest), at)
         if len(body) <= MOST_BODY_BYTES:
-            break
-    return body
+            return body
+    return _body(event, {"cut": True}, at)
+
+
+def _body(event: Event, data: Any, at: datetime) -> str:
+    return json.dumps({"type": event.value, "timestamp": moment(at), "data": data}, separators=(",", ":"))
 
 
 def _cut(value: Any, longest: int) -> Any:
