@@ -4,6 +4,7 @@ import "./task.css";
 
 import type { JSX } from "preact";
 import { CANCEL_TASK, RETRY_TASK } from "../actions";
+import { listOf } from "../arrival";
 import { Status } from "../components/badge";
 import { Facts } from "../components/facts";
 import { Head, Section } from "../components/head";
@@ -40,7 +41,7 @@ export function Task({ route }: ViewProps): JSX.Element {
 export function Trail({ view, title, id }: { view: string; title: string; id: string }): JSX.Element {
   return (
     <nav class="trail" aria-label="Where you are">
-      <Link to={hashOf(view)}>{title}</Link>
+      <Link to={listOf(view)}>{title}</Link>
       <Icon name="right" />
       <span class="mono">{id}</span>
     </nav>
