@@ -33,7 +33,7 @@ export function Shell(): JSX.Element {
   const desk = useDesk();
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals", "runs"]).data?.meta?.total ?? 0;
+  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals"]).data?.meta?.total ?? 0;
   const view = VIEWS.find((one) => one.path === (route.view || START));
   useTitle(view, route, waiting);
   useArrival(main, { ...route, view: route.view || START });

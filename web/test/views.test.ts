@@ -118,6 +118,6 @@ test("the best is one alone, of at least two", () => {
 
 test("what came of a sending is told in words", () => {
   assert.equal(sendingText({ at: "", status: 200, error: null, ms: 83 }), "Answered 200, after 83 ms");
-  assert.equal(sendingText({ at: "", status: null, error: "It did not answer in time.", ms: 10_000 }), "It did not answer in time, after 10.0 s");
+  assert.equal(sendingText({ at: "", status: null, error: "it did not answer in time.", ms: 10_000 }), "It did not answer in time, after 10.0 s");
   assert.equal(sendingText({ at: "", status: null, error: null, ms: null }), "No answer");
 });

@@ -17,11 +17,16 @@ export interface Look {
   dash: readonly number[];
 }
 
-/** The look of each name. It hangs on the names alone: what is dearer tomorrow keeps its colour. */
-export function looksOf(names: readonly string[]): Map<string, Look> {
+const OF_REST: Look = { tint: 0, texture: "level", mark: "ring", dash: [1, 2] };
+
+/**
+ * The look of each of the names, and of any other as one of the rest. It hangs on the names alone: what is dearer
+ * tomorrow keeps its colour.
+ */
+export function looksOf(names: readonly string[]): (name: string) => Look {
   const known = [...new Set(names)].filter((name) => name !== REST).sort();
   const looks = new Map(known.map((name, index) => [name, lookAt(index)]));
-  return looks.set(REST, { tint: 0, texture: "level", mark: "ring", dash: [1, 2] });
+  return (name) => looks.get(name) ?? OF_REST;
 }
 
 /** After one round of the colours each comes again in another texture, dash and mark. */

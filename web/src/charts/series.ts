@@ -1,5 +1,7 @@
 // What the API says of usage, and the few sums that the page makes of it. Pure: web/test/series.test.ts holds them to it.
 
+import { type Look, looksOf } from "./look";
+
 export type Step = "hour" | "day";
 type Counts = number[];
 type Latencies = (number | null)[];
@@ -28,6 +30,11 @@ export interface Series {
 
 export type Counted = { [Name in keyof SeriesGroup]: SeriesGroup[Name] extends Counts ? Name : never }[keyof SeriesGroup] & string;
 export type Percentile = "p50_ms" | "p95_ms" | "p99_ms";
+
+/** How the groups are told apart, in every chart and table of them. */
+export function looksIn(series: Series): (name: string) => Look {
+  return looksOf(series.groups.map(({ group }) => group));
+}
 
 export function sum(values: readonly number[]): number {
   return values.reduce((all, value) => all + value, 0);

@@ -6,9 +6,8 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import type { BrowserBackend } from "../browser";
 import { Chart } from "../charts/chart";
-import { looksOf } from "../charts/look";
 import type { Plotted } from "../charts/points";
-import { peak, type Series, share, stepPhrase, sum, totals } from "../charts/series";
+import { looksIn, peak, type Series, share, stepPhrase, sum, totals } from "../charts/series";
 import { Swatch } from "../charts/swatch";
 import { Choice, Filters, useFilter } from "../components/filters";
 import { Head, Section } from "../components/head";
@@ -47,9 +46,13 @@ export function Costs({ route }: ViewProps): JSX.Element {
             ) : (
               <>
                 <Read from={series} loading={<Loading lines={5} />}>
-                  {(over) => <Spending series={over} />}
+                  {(over) => (
+                    <>
+                      <Spending series={over} />
+                      <ByGroup series={over} lines={told.groups} whole={told.cost_usd} groupBy={group_by} />
+                    </>
+                  )}
                 </Read>
-                <ByGroup lines={told.groups} whole={told.cost_usd} groupBy={group_by} />
               </>
             )}
           </>
@@ -86,8 +89,8 @@ function tilesOf(told: UsageReport): Tile[] {
 
 function Spending({ series }: { series: Series }): JSX.Element {
   const of = useMemo<Plotted>(() => {
-    const looks = looksOf(series.groups.map(({ group }) => group));
-    const traces = series.groups.map(({ group, cost_usd }) => ({ name: group, values: cost_usd, look: looks.get(group)! }));
+    const look = looksIn(series);
+    const traces = series.groups.map(({ group, cost_usd }) => ({ name: group, values: cost_usd, look: look(group) }));
     return { kind: "bars", at: series.at, step: series.step, traces, format: money };
   }, [series]);
   const whole = (name: string) => money(sum(series.groups.find(({ group }) => group === name)?.cost_usd ?? []));
@@ -101,8 +104,8 @@ function spendingText(series: Series): string {
   return `${money(sum(all))} in all; the most ${stepPhrase(series.at[most]!, series.step)}, ${money(all[most])}.`;
 }
 
-function ByGroup({ lines, whole, groupBy }: { lines: UsageLine[]; whole: number; groupBy: string }): JSX.Element {
-  const looks = looksOf(lines.map(({ group }) => group));
+function ByGroup({ series, lines, whole, groupBy }: { series: Series; lines: UsageLine[]; whole: number; groupBy: string }): JSX.Element {
+  const look = looksIn(series);
   const names = new Map<string, string>(GROUPS);
   return (
     <Section title={names.get(groupBy) ?? "Groups"} note="dearest first">
@@ -116,7 +119,7 @@ function ByGroup({ lines, whole, groupBy }: { lines: UsageLine[]; whole: number;
               head: words(groupBy),
               cell: (line) => (
                 <span class="with-swatch">
-                  <Swatch kind="bars" look={looks.get(line.group)!} />
+                  <Swatch kind="bars" look={look(line.group)} />
                   {line.group}
                 </span>
               ),

@@ -82,6 +82,6 @@ export const RESEND: Action<{ id: string; delivery: string }> = {
 
 /** What came of one sending, in words. */
 export function sendingText({ status, error, ms }: Sending): string {
-  const came = error?.replace(/\.$/, "") ?? (status === null ? "No answer" : `Answered ${status}`);
+  const came = error ? error.charAt(0).toUpperCase() + error.slice(1).replace(/\.$/, "") : status === null ? "No answer" : `Answered ${status}`;
   return ms === null ? came : `${came}, after ${duration(ms)}`;
 }

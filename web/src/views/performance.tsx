@@ -5,8 +5,7 @@ import "./performance.css";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Chart } from "../charts/chart";
-import { looksOf } from "../charts/look";
-import { type Series, type SeriesGroup, share, sum } from "../charts/series";
+import { looksIn, type Series, type SeriesGroup, share, sum } from "../charts/series";
 import { Spark } from "../charts/spark";
 import { Swatch } from "../charts/swatch";
 import { Choice, Filters, useFilter } from "../components/filters";
@@ -108,7 +107,7 @@ function groupOf(series: Series, name: string): SeriesGroup | undefined {
 }
 
 function ByGroup({ series, lines, groupBy }: { series: Series; lines: UsageLine[]; groupBy: string }): JSX.Element {
-  const looks = looksOf(lines.map(({ group }) => group));
+  const look = looksIn(series);
   return (
     <Section title={groupBy === "model" ? "By model" : "By provider"}>
       <div class="listed">
@@ -121,7 +120,7 @@ function ByGroup({ series, lines, groupBy }: { series: Series; lines: UsageLine[
               head: words(groupBy),
               cell: (line) => (
                 <span class="with-swatch">
-                  <Swatch kind="lines" look={looks.get(line.group)!} />
+                  <Swatch kind="lines" look={look(line.group)} />
                   {line.group}
                 </span>
               ),

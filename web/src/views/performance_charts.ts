@@ -1,9 +1,8 @@
 // What the charts of performance show, of what the series say. Pure.
 
 import type { Look } from "../charts/look";
-import { looksOf } from "../charts/look";
 import type { Plotted } from "../charts/points";
-import { type Percentile, type Series, share, shares, stepPhrase, total } from "../charts/series";
+import { looksIn, type Percentile, type Series, share, shares, stepPhrase, total } from "../charts/series";
 import { count, duration, percent } from "../format";
 import type { UsageLine } from "./usage";
 
@@ -37,8 +36,8 @@ export function latencyOf(series: Series, shown: string): Latency {
 }
 
 function ofEach(series: Series, percentile: Percentile): Latency {
-  const looks = looksOf(series.groups.map(({ group }) => group));
-  const traces = series.groups.map((group) => ({ name: group.group, values: group[percentile], look: looks.get(group.group)! }));
+  const look = looksIn(series);
+  const traces = series.groups.map((group) => ({ name: group.group, values: group[percentile], look: look(group.group) }));
   return {
     of: { kind: "lines", at: series.at, step: series.step, traces, format: duration },
     whole: (name, line) => line(name)?.[percentile] ?? null,
@@ -53,8 +52,8 @@ export function latencyText({ at, step, traces }: Plotted): string {
 }
 
 export function answersOf(series: Series): Plotted {
-  const looks = looksOf(series.groups.map(({ group }) => group));
-  const traces = series.groups.map(({ group, completed, attempts }) => ({ name: group, values: shares(completed, attempts), look: looks.get(group)! }));
+  const look = looksIn(series);
+  const traces = series.groups.map(({ group, completed, attempts }) => ({ name: group, values: shares(completed, attempts), look: look(group) }));
   return { kind: "lines", at: series.at, step: series.step, traces, format: (value) => percent(value, value !== null && value < 1 && value > 0.9 ? 1 : 0), top: 1 };
 }
 
@@ -65,7 +64,7 @@ export function answersText(series: Series): string {
 }
 
 export function attemptsOf(series: Series): Plotted {
-  const looks = looksOf(series.groups.map(({ group }) => group));
-  const traces = series.groups.map(({ group, attempts }) => ({ name: group, values: attempts, look: looks.get(group)! }));
+  const look = looksIn(series);
+  const traces = series.groups.map(({ group, attempts }) => ({ name: group, values: attempts, look: look(group) }));
   return { kind: "bars", at: series.at, step: series.step, traces, format: count };
 }

@@ -12,7 +12,7 @@ import { type Breaker, healthOf, type Provider, type ProviderModel } from "./hea
 
 const STATES: Record<Breaker["state"], [Tone, IconName, string]> = {
   closed: ["good", "check", "Up"],
-  half_open: ["warn", "half", "Being tried again"],
+  half_open: ["warn", "half", "Trying again"],
   open: ["bad", "stop", "Held off"],
 };
 
@@ -20,7 +20,7 @@ export function Providers(): JSX.Element {
   const allowed = useDesk().may("route_explain");
   const providers = useData<{ data: Provider[] }>(allowed ? "/api/providers" : null, {}, ["usage", "tasks"]);
   return (
-    <Section title="At this moment" note="a model that keeps failing is held off for a while, then tried again">
+    <Section title="At this moment" note="size, chance that the next call is answered, time of an answer; what keeps failing is held off for a while">
       {allowed ? <Read from={providers} loading={<Loading lines={3} />}>{({ data }) => <Cards providers={data} />}</Read> : <Block icon="lock" title="You have no permission to see how providers are" />}
     </Section>
   );
@@ -76,26 +76,26 @@ function Model({ of: { model, tier, breaker, p_up, latency_ms, priced } }: { of:
       <Badge tone={tone} icon={icon}>
         {text}
       </Badge>
-      <span class="faint">
-        {tier}, {percent(p_up)} likely to answer, about {duration(latency_ms)}
-        {!priced && ", no known price"}
-        <Trouble breaker={breaker} />
+      <span class="faint model-facts">
+        {tier}, <abbr title="How likely the next call is to be answered">{percent(p_up)}</abbr>, <abbr title="How long an answer of 500 tokens takes">{duration(latency_ms)}</abbr>
+        {!priced && ", no price"}
       </span>
+      <Trouble breaker={breaker} />
     </li>
   );
 }
 
 function Trouble({ breaker: { state, failures, retry_at } }: { breaker: Breaker }): JSX.Element | null {
-  if (state === "closed") return failures > 0 ? <> · {plural(failures, "recent failure")}</> : null;
+  if (state === "closed" && failures === 0) return null;
   return (
-    <>
-      {" · "}
+    <span class="trouble">
       {plural(failures, "recent failure")}
-      {retry_at && (
+      {state === "open" && retry_at && (
         <>
           , tried again <Ago at={retry_at} />
         </>
       )}
-    </>
+      {state === "half_open" && ", the next call tries it"}
+    </span>
   );
 }
