@@ -28,6 +28,7 @@ import stored
 import takeover
 import throughput
 import tool_list
+import views
 import waiting
 import workers
 from measure import Result
@@ -48,6 +49,7 @@ BENCHMARKS = {
     "workers": workers.results,
     "waiting": waiting.results,
     "stored": stored.results,
+    "views": views.results,
     "money": money.results,
     "rest": rest.results,
     "growth": growth.results,

@@ -13,13 +13,14 @@ from pydantic import SecretStr
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, TaskRequest
+from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.webhooks.hooks import Change
 from vel_tutor_mcp.store.standing import Period, Scope
 from vel_tutor_mcp.taskmaster.wishes import Wishes
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
 # They are parts of operations that were allowed already.
-WITHIN = {"tasks.cancel_pending_of", "routes.request_for"}
+WITHIN = {"tasks.cancel_pending_of", "routes.request_for", "routes.as_of_now"}
 # They go around operations: who asks how often, and for the second time.
 WITHIN |= {"rates.admit", "repeats.begin", "repeats.end", "repeats.forget"}
 
@@ -39,6 +40,7 @@ def operations() -> dict[str, Any]:
 
 
 NOWHERE = "917e6895-66c8-445f-b6d6-6f615c07879c"
+MODELS = ("openai/gpt-4o-mini", "groq/openai/gpt-oss-20b")
 ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
 
 
@@ -53,6 +55,7 @@ class Things:
     user: str = NOWHERE
     grant: str = NOWHERE
     webhook: str = NOWHERE
+    comparison: str = NOWHERE
 
 
 # The arguments of every operation, behind who asks: of things that they have, or of another's, or of none.
@@ -74,6 +77,10 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "tasks.cancel": lambda things: (things.task,),
     "tasks.retry": lambda things: (things.task,),
     "tasks.rate": lambda things: (things.task, 5),
+    "comparisons.start": lambda things: (ComparisonRequest(prompt="Say hello", models=MODELS, agent=things.agent),),
+    "comparisons.tell": lambda things: (things.comparison,),
+    "comparisons.list": lambda _: (),
+    "comparisons.standings": lambda _: (),
     "runs.start": lambda things: (RunRequest(workflow=things.workflow, inputs={}),),
     "runs.get": lambda things: (things.run,),
     "runs.tell": lambda things: (things.run,),
@@ -100,7 +107,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "routes.providers": lambda _: (),
     "usage.report": lambda _: ("day", "provider"),
     "usage.series": lambda _: ("day", "provider"),
-    "what_if.compare": lambda _: ("day", Policy.CHEAPEST),
+    "what_if.replay": lambda _: ("day", Policy.CHEAPEST),
     "budgets.list": lambda _: (),
     "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
     "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
@@ -158,7 +165,10 @@ async def owned(desk: Front, owner: Principal) -> Things:
     task = await app.tasks.submit(owner, TaskRequest(prompt="A secret of theirs", agent=agent.id))
     saved = await app.workflows.save(owner, f"flow-{uuid4().hex}", ASKS)
     run = await app.runs.start(owner, RunRequest(workflow=saved.workflow.id, inputs={}))
+    request = ComparisonRequest(prompt="A secret of theirs", models=MODELS, agent=agent.id)
+    comparison = await app.comparisons.start(owner, request)
     issued = await app.access.issue(owner, "theirs")
     await app.integrations.put(owner, "groq", SecretStr(key("gsk")))
     webhook, _ = await app.webhooks.create(owner, "https://8.8.8.8/hook", ["task.completed"])
-    return Things(agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id, webhook.id)
+    ids = (agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id, webhook.id, comparison.id)
+    return Things(*ids)

@@ -15,12 +15,12 @@ async def usage_report(
     group_by: Literal["provider", "model", "agent", "user", "task_type", "day"] = "provider",
     what_if_policy: Literal["balanced", "quality", "cheapest", "fastest"] | None = None,
 ) -> CallToolResult:
-    """Tasks, tokens, cost, latency, success and fallbacks of the last day, week or month, and what the same work would
-    have cost on the strongest model alone, or come to under another policy; and how your budgets stand.
+    """Tasks, tokens, cost, latency, success and fallbacks of the last day, week or month; what the strongest model
+    alone would have cost, or another policy come to; how your budgets stand, and what this month may come to.
     """
     app, me = await desk.enter()
     report = await app.usage.report(me, period, group_by)
     if what_if_policy is None:
         return replied(report.text(), report.shown())
-    other = await app.what_if.compare(me, period, Policy(what_if_policy))
+    other = await app.what_if.replay(me, period, Policy(what_if_policy))
     return replied(f"{report.text()}\n{other.text()}", report.shown() | {"what_if": other.shown()})

@@ -45,6 +45,7 @@ from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
 from vel_tutor_mcp.services.changes import Changes
+from vel_tutor_mcp.services.comparisons.comparing import Comparisons
 from vel_tutor_mcp.services.completions import Completions
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.credentials import Credentials
@@ -113,6 +114,7 @@ class App:
     audit: Audit
     projects: Projects
     plans: Plans
+    comparisons: Comparisons
     completions: Completions
     streams: Streams
     changes: Changes
@@ -229,6 +231,7 @@ class Prepared:
             audit=audit,
             projects=Projects(self.database, known, children, workflows, runs),
             plans=Plans(self.database, runs, children),
+            comparisons=Comparisons(tools, admission, routes),
             completions=Completions(self.database, known),
             streams=Streams(self.database, hub, lambda: admission.closing),
             changes=changes,

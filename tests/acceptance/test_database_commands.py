@@ -209,8 +209,10 @@ async def test_upgrades_at_once_and_beside_a_running_server_all_succeed(
     async with serving(tmp_path, alone(providers.groq) | variables) as server:
         beside = await run(tmp_path, variables, "db", "upgrade")
         task = await server.call("task_submit", prompt="Go on", wait_seconds=20)
+        rebuilt = await run(tmp_path, variables, "db", "rebuild-usage")
 
-    assert [ended.code for ended in (*fresh, beside)] == [0] * 4
+    assert [ended.code for ended in (*fresh, beside, rebuilt)] == [0] * 5
+    assert rebuilt.stdout.strip().endswith("hours and days was summed up anew.")
     assert beside.stdout.strip().endswith("there was nothing to do.")
     assert task["status"] == "completed"
 

@@ -37,7 +37,7 @@ async def test_another_secret_key_takes_the_place_of_the_file(tmp_path: Path, pr
     moved = here | {"VEL_TUTOR_SECRET_KEY": new, "VEL_TUTOR_DATABASE_URL": there}
     found = await run(tmp_path, moved, "doctor", "--json")
     assert [check["found"] for check in found.json["checks"] if check["check"] == "sealed keys"] == [
-        "1 of integrations, all open"
+        "1 of integrations and webhooks, all open"
     ]
     for said in (lost, rotated, copied, found):
         for secret in (KEY, old, new, "0123456789abcdef"):

@@ -378,6 +378,17 @@ async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:
     await user.asks("GET", "/api/audit", 400, params={"since": "yesterday"})
     usage = await user.asks("GET", "/api/usage", params={"period": "week", "group_by": "agent"})
     assert usage["groups"][0]["group"] == "default"
+    series = await user.asks("GET", "/api/usage/series", params={"period": "week", "group_by": "agent"})
+    assert [sum(group["tasks"]) for group in series["groups"]] == [group["tasks"] for group in usage["groups"]]
+    asked = {"period": "week", "group_by": "user"}
+    table = await user.asks("GET", "/api/usage/export", params=asked | {"format": "json"})
+    sheet = await soon(user.http.get("/api/usage/export", params=asked | {"agent": "default"}))
+    assert [row["group"] for row in table["rows"]] == [user.account.name]
+    assert sheet.text.splitlines()[0] == ",".join(table["rows"][0])
+    assert f",{user.account.name},{table['rows'][0]['tasks']}," in sheet.text.splitlines()[1]
+    nowhere = await user.asks("GET", "/api/usage/series", params={"provider": "\0", "model": "\0", "agent": "\0"})
+    assert nowhere["groups"] == []
+    assert await user.asks("GET", "/api/usage/series", params={"provider": "\0"}) | {"groups": []}
 
     budget = {"scope": "user", "period": "day", "limit_usd": 5}
     assert (await user.asks("PUT", "/api/budgets", json=budget))["limit_usd"] == 5

@@ -1,4 +1,4 @@
-"""Webhooks of real servers: made over REST, sent by one of several processes, and found again after a kill."""
+"""Webhooks of real servers: made over REST and from the shell, sent by one of several, found again after a kill."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from commands import run
 from processes import COMMAND
 from receivers import Receiver, receiving
 from server import Server, soon
@@ -14,6 +15,7 @@ from world import Providers
 pytestmark = pytest.mark.anyio
 
 TASKS = 10
+HERE = {"VEL_TUTOR_PRIVATE_NETWORKS": "127.0.0.1/32"}
 BACK = "UPDATE vel_tutor.webhook_deliveries SET next_at = next_at - interval '1 hour'"
 
 
@@ -24,7 +26,7 @@ class Speaker(Server):
 
     def __init__(self, folder: Path, variables: dict[str, str]) -> None:
         serve = ("serve", "--transport", "http", "--port", "0", "--no-auth")
-        super().__init__(folder, variables | {"VEL_TUTOR_PRIVATE_NETWORKS": "127.0.0.1/32"}, (*COMMAND, *serve))
+        super().__init__(folder, variables | HERE, (*COMMAND, *serve))
 
     async def start(self) -> None:
         await super().start()
@@ -83,6 +85,26 @@ async def settled(server: Speaker, path: str, count: int) -> list[dict[str, Any]
         rows: list[dict[str, Any]] = (await server.asks("GET", path, params={"limit": 100}))["data"]
         if len(rows) == count and all(row["state"] != "waiting" for row in rows):
             return rows
+
+
+async def test_webhooks_from_the_shell(tmp_path: Path, providers: Providers) -> None:
+    here = providers.environment() | HERE
+    async with receiving() as receiver:
+        added = await run(tmp_path, here, "webhook", "add", receiver.url, "run.failed", "task.failed")
+        secret, webhook_id = added.stdout.strip(), added.stderr.split()[1]
+        assert "is told of task.failed, run.failed; try it" in added.stderr
+        receiver.answers = ["500 Broken"]
+        failed = await run(tmp_path, here, "webhook", "test", webhook_id)
+        assert (failed.code, failed.stderr.partition(",")[0]) == (1, "It was failed: it answered 500")
+        tested = await run(tmp_path, here, "webhook", "test", webhook_id, "--json")
+        assert (tested.code, tested.json["state"]) == (0, "delivered")
+        assert receiver.sent[1].verified(secret)["type"] == "webhook.test"
+        listed = await run(tmp_path, here, "webhook", "list", "--json")
+        assert [(row["id"], row["active"]) for row in listed.json["webhooks"]] == [(webhook_id, True)]
+        log = await run(tmp_path, here, "webhook", "deliveries", webhook_id)
+        assert [line.split("\t")[3] for line in log.stdout.splitlines()] == ["delivered", "failed"]
+        removed = await run(tmp_path, here, "webhook", "remove", webhook_id)
+        assert (removed.code, removed.stderr.strip()) == (0, "The webhook is told nothing more.")
 
 
 @pytest.mark.kills

@@ -26,12 +26,13 @@ ROLES: tuple[Role, ...] = get_args(Role)
 # By what the thing is found that these name, which is not their own operation.
 FOUND_BY = {
     "tasks.submit": Operation.AGENT_READ,
+    "comparisons.start": Operation.AGENT_READ,
     "runs.start": Operation.WORKFLOW_READ,
     "workflows.save": Operation.RUN_READ,
     "budgets.set": Operation.AGENT_READ,
     "budgets.remove": Operation.AGENT_READ,
 }
-NAMES_ANOTHERS = [name for name, arguments in CALLS.items() if arguments(Things()) != arguments(Things(*"abcdef"))]
+NAMES_ANOTHERS = [name for name, arguments in CALLS.items() if arguments(Things()) != arguments(Things(*"abcdefg"))]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ async def test_a_deleted_agent_of_ones_own_is_no_refusal(desk: Front) -> None:
 
 
 def vars_of(things: Things) -> list[str]:
-    return [things.agent, things.task, things.workflow, things.run, things.user, things.grant]
+    return [things.agent, things.task, things.workflow, things.run, things.user, things.grant, things.comparison]
 
 
 def _reaches(role: Role, name: str, *, elsewhere: bool) -> bool:

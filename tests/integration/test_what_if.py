@@ -50,7 +50,7 @@ async def done(services: Services, me: Principal, count: int) -> list[Task]:
 
 async def test_the_policy_that_was_chooses_the_same_again(services: Services, me: Principal, replays: WhatIf) -> None:
     await done(services, me, 3)
-    found = await replays.compare(me, "day", Policy.BALANCED)
+    found = await replays.replay(me, "day", Policy.BALANCED)
 
     assert (found.decisions, found.same, found.is_cut) == (3, 3, False)
     assert (found.was, found.answered) == (found.would, 1)
@@ -58,11 +58,11 @@ async def test_the_policy_that_was_chooses_the_same_again(services: Services, me
     assert found.latency_ms == 5
 
 
-async def test_another_policy_is_compared_by_what_is_expected_of_it(
+async def test_another_policy_is_judged_by_what_is_expected_of_it(
     services: Services, me: Principal, replays: WhatIf
 ) -> None:
     await done(services, me, 2)
-    found = await replays.compare(me, "day", Policy.QUALITY)
+    found = await replays.replay(me, "day", Policy.QUALITY)
 
     assert found.same == 0
     assert found.would.cost_nanousd > found.was.cost_nanousd
@@ -74,7 +74,7 @@ async def test_without_outcomes_it_says_how_many_are_missing(
 ) -> None:
     (task,) = await done(services, me, 1)
     await services.tasks.rate(me, task.id, 4)
-    found = await replays.compare(me, "day", Policy.CHEAPEST)
+    found = await replays.replay(me, "day", Policy.CHEAPEST)
 
     assert (found.outcomes, found.outcome, found.estimate) == (1, 1, None)
     assert f"1 outcomes are known of at least {FEWEST_ROWS}" in found.text()
@@ -85,7 +85,7 @@ async def test_with_enough_outcomes_it_says_what_they_would_have_been(
 ) -> None:
     for number, task in enumerate(await done(services, me, FEWEST_ROWS)):
         await services.tasks.rate(me, task.id, 3 if number % 6 == 0 else 5)
-    estimate = (await replays.compare(me, "day", Policy.BALANCED)).estimate
+    estimate = (await replays.replay(me, "day", Policy.BALANCED)).estimate
 
     assert estimate is not None
     assert (estimate.rows, estimate.matching) == (FEWEST_ROWS, FEWEST_ROWS)
@@ -100,7 +100,7 @@ async def test_of_many_decisions_the_newest_are_made_again(
     monkeypatch.setattr(what_if, "_AT_ONCE", 2)
     tasks = await done(services, me, 5)
     await services.tasks.rate(me, tasks[0].id, 1)  # of the oldest, which is left out
-    found = await replays.compare(me, "day", Policy.BALANCED)
+    found = await replays.replay(me, "day", Policy.BALANCED)
 
     assert (found.decisions, found.is_cut, found.outcomes) == (4, True, 0)
     assert found.text().startswith("The newest 4 decisions made again with the policy balanced")
@@ -111,7 +111,7 @@ async def test_only_decisions_of_tasks_that_one_may_see_are_made_again(
 ) -> None:
     await done(services, me, 1)
     stranger = replace(me, user_id="7b8f3f0e-0000-4000-8000-000000000000", role="viewer")
-    found = await replays.compare(stranger, "day", Policy.CHEAPEST)
+    found = await replays.replay(stranger, "day", Policy.CHEAPEST)
 
     assert found.decisions == 0
     assert found.text() == "There was no decision to make again with the policy cheapest."

@@ -85,6 +85,16 @@ def test_a_retired_model_is_asked_only_where_it_is_named() -> None:
     assert names(decided(replace(REQUEST, model_preferences={TaskType.GENERAL: mixtral})))[0] == mixtral
 
 
+@pytest.mark.parametrize("unfit", [{"configured": frozenset({"groq"})}, {"prompt_bytes": 600_000}])
+def test_a_fixed_model_without_fallback_is_asked_or_nobody_is(unfit: dict[str, Any]) -> None:
+    pinned = replace(REQUEST, policy=Policy.FIXED, fallback=False, model_preferences={TaskType.GENERAL: "gpt-4o"})
+    assert names(decided(pinned)) == ["openai/gpt-4o"]
+    decision = decided(replace(pinned, **unfit))
+    assert names(decision) == []
+    assert "only the model that is named may answer" in reason(decision, "groq/openai/gpt-oss-20b")
+    assert "only the model" not in reason(decision, "openai/gpt-4o")
+
+
 def test_a_preference_for_another_task_type_changes_nothing() -> None:
     assert decided(replace(REQUEST, model_preferences={TaskType.CREATIVE: "gpt-4o"})) == decided(REQUEST)
 

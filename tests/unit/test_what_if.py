@@ -1,4 +1,4 @@
-"""What counts as the outcome of a decision, and how a comparison is told."""
+"""What counts as the outcome of a decision, and how the report is told."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     TaskType,
 )
-from vel_tutor_mcp.services.what_if import Replayed, compared, outcome_of
+from vel_tutor_mcp.services.what_if import Replayed, outcome_of, report_of
 from vel_tutor_mcp.store.decisions import Made
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -103,17 +103,17 @@ def replayed(would: Candidate | None, outcome: float | None = None, propensity: 
     return Replayed(FIRST, would, propensity, outcome, NanoUsd(900), answer)
 
 
-def test_a_comparison_adds_costs_and_averages_the_rest() -> None:
-    found = compared(Policy.QUALITY, [replayed(FIRST), replayed(OTHER), replayed(None)], is_cut=False)
+def test_the_report_adds_costs_and_averages_the_rest() -> None:
+    found = report_of(Policy.QUALITY, [replayed(FIRST), replayed(OTHER), replayed(None)], is_cut=False)
     assert (found.decisions, found.same, found.cost_nanousd, found.latency_ms, found.answered) == (3, 1, 2700, 50, 1)
     assert (found.was.cost_nanousd, found.was.latency_ms, found.was.without_model) == (3000, 100, 0)
     assert (found.would.cost_nanousd, found.would.latency_ms, found.would.without_model) == (4000, 200, 1)
     assert found.would.good_enough == pytest.approx((0.8 + 0.9) / 3)
 
 
-def test_a_comparison_with_an_estimate_is_told_in_words() -> None:
+def test_a_report_with_an_estimate_is_told_in_words() -> None:
     rows = [replayed(FIRST if n % 2 else OTHER, outcome=float(n % 4 != 3), propensity=0.5) for n in range(40)]
-    found = compared(Policy.QUALITY, rows, is_cut=True)
+    found = report_of(Policy.QUALITY, rows, is_cut=True)
     assert found.text() == (
         "The newest 40 decisions made again with the policy quality: 20 have the same first choice.\n"
         "Expected $0.000080, 0.2 s, 85% good enough; of what was chosen $0.000040, 0.1 s, 80%.\n"
@@ -126,7 +126,7 @@ def test_a_comparison_with_an_estimate_is_told_in_words() -> None:
     assert found.shown()["outcomes"]["estimate"]["matching"] == 20
 
 
-def test_nothing_to_compare_is_said() -> None:
-    found = compared(Policy.FASTEST, [], is_cut=False)
+def test_nothing_to_replay_is_said() -> None:
+    found = report_of(Policy.FASTEST, [], is_cut=False)
     assert found.text() == "There was no decision to make again with the policy fastest."
     assert found.shown()["was"]["answered"] is None

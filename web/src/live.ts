@@ -1,11 +1,11 @@
 // Which areas of what one sees have changed: /api/changes is asked again and again, and whoever shows an area hears of it.
 
-import { type Backend, NOT_FOUND, Refusal, SIGNED_OUT } from "./backend";
+import { type Backend, Refusal, SIGNED_OUT } from "./backend";
 
 export type Area = "tasks" | "runs" | "approvals" | "usage" | "audit" | "alerts" | "comparisons" | "webhooks";
 
 const PAUSE_MILLISECONDS = 2000;
-const LONGEST_PAUSE = 30_000;
+const LONGEST_PAUSE = 10_000;
 // A browser waits at the server. Through a host each call may hold up the next one: there it is asked every 2 s.
 const WAIT_SECONDS = { browser: 20, app: 0 };
 const ALL: readonly Area[] = ["tasks", "runs", "approvals", "usage", "audit", "alerts", "comparisons", "webhooks"];
@@ -46,17 +46,20 @@ export class Live {
   private async watch(signal: AbortSignal): Promise<void> {
     let stamp: string | undefined;
     let pause = 0;
+    let failed = false;
     while (!signal.aborted) {
       await seen(signal);
       try {
         const answer = await this.ask(stamp, signal);
-        // The first stamp tells from where on; what is shown then was read about now.
-        if (stamp !== undefined && !signal.aborted) this.changed(...answer.changed);
+        // The first stamp tells from where on; what is shown then was read about now. After a failure all may be old.
+        if ((failed || stamp !== undefined) && !signal.aborted) this.changed(...(failed ? ALL : answer.changed));
+        failed = false;
         pause = stamp === undefined || this.backend.home === "browser" ? 0 : PAUSE_MILLISECONDS;
         stamp = answer.stamp;
       } catch (problem) {
         if (problem instanceof Refusal && problem.code === SIGNED_OUT && !signal.aborted) return this.signedOut();
-        pause = this.after(problem, pause);
+        failed = true;
+        pause = Math.min(Math.max(pause * 2, PAUSE_MILLISECONDS), LONGEST_PAUSE);
       }
       if (pause) await elapsed(pause, signal);
     }
@@ -65,15 +68,6 @@ export class Live {
   private ask(since: string | undefined, signal: AbortSignal): Promise<{ stamp: string; changed: Area[] }> {
     const wait_seconds = since === undefined ? 0 : WAIT_SECONDS[this.backend.home];
     return this.backend.get("/api/changes", { since, wait_seconds }, signal);
-  }
-
-  /** How long to wait after a failure. A server that knows no changes is looked at anew every time. */
-  private after(problem: unknown, pause: number): number {
-    if (problem instanceof Refusal && problem.code === NOT_FOUND) {
-      this.changed(...ALL);
-      return PAUSE_MILLISECONDS;
-    }
-    return Math.min(Math.max(pause * 2, PAUSE_MILLISECONDS), LONGEST_PAUSE);
   }
 }
 

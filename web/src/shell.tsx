@@ -1,7 +1,7 @@
 // The page around its views: navigation, title, what is always at hand.
 
 import type { JSX, TargetedMouseEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Query } from "./backend";
 import type { BrowserBackend } from "./browser";
 import { Icon, type IconName } from "./components/icons";
@@ -161,7 +161,8 @@ function useTitle(view: View | undefined, route: Route, waiting: number): void {
 function useFocusOnMove(main: { current: HTMLElement | null }, route: Route): void {
   const first = useRef(true);
   const place = `${route.view}/${route.id ?? ""}`;
-  useEffect(() => {
+  // Before anybody can type: later it would take the focus from a field.
+  useLayoutEffect(() => {
     if (first.current) {
       first.current = false;
       return;

@@ -156,6 +156,10 @@ def _retired(row: ModelRow, view: _View) -> str | None:
     return reasons.RETIRED if row.retired and row != view.preferred else None
 
 
+def _not_the_one(row: ModelRow, view: _View) -> str | None:
+    return None if row == view.preferred else reasons.NOT_THE_ONE
+
+
 def _not_allowed(row: ModelRow, view: _View) -> str | None:
     allowed = view.request.providers
     return f"{reasons.NOT_ALLOWED}: {', '.join(allowed)} only" if row.provider not in allowed else None
@@ -211,6 +215,7 @@ def _checks(view: _View) -> list[Check]:
     """What may stand against a model for this request, in the order in which it is told."""
     request, catalog = view.request, view.catalog
     checks = (
+        (_not_the_one, _is_pinned(request)),
         (_retired, catalog.has_retired),
         (_not_allowed, request.providers),
         (_no_key, not catalog.offering <= request.configured),
@@ -222,6 +227,11 @@ def _checks(view: _View) -> list[Check]:
         (_over_budget, request.available is not None),
     )
     return [check for check, may in checks if may]
+
+
+def _is_pinned(request: RouteRequest) -> bool:
+    named = request.features.task_type in request.model_preferences
+    return named and request.policy is Policy.FIXED and not request.fallback
 
 
 def _filtered(view: _View) -> tuple[list[ModelRow], list[Excluded]]:

@@ -15,6 +15,7 @@ NO_MODELS = "the catalog has no model of it: add a [[models]] row to the configu
 NO_SUCH_MODEL = "the agent prefers a model that is not in the catalog"
 RETIRED = "retired by its provider: used only where an agent names it"
 NOT_ALLOWED = "the agent allows"
+NOT_THE_ONE = "only the model that is named may answer: the policy is fixed, and there is no fallback"
 CIRCUIT_OPEN = "it failed repeatedly: its circuit is open until"
 USED_UP = "its rate limit is used up until"
 TOO_LONG = "the prompt"
@@ -33,6 +34,7 @@ _ADVICE = (
     (OWN_KEY, "test your key, store another one, or delete it"),
     (NO_KEY, "set the key or allow another provider"),
     (NO_MODELS, "add the row"),
+    (NOT_THE_ONE, "allow fallback, or name another model"),
     (NOT_ALLOWED, "allow another provider in the agent's config"),
     (NO_SUCH_MODEL, "correct the agent's model_preferences"),
 )

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from vel_tutor_mcp.errors import Conflict, InputError
-from vel_tutor_mcp.models import MAX_USD, AgentConfig, TaskRequest
+from vel_tutor_mcp.models import MAX_USD, AgentConfig, Policy, TaskRequest, TaskType
+from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.workflows.model import RunRequest
 
@@ -64,7 +65,10 @@ def check_key(key: str | None) -> None:
         raise InputError(f"The idempotency key is out of bounds; it has 1 to {_MAX_KEY_CHARACTERS} characters.")
 
 
-def body_hash(request: TaskRequest | RunRequest) -> str:
+Request = TaskRequest | RunRequest | ComparisonRequest
+
+
+def body_hash(request: Request) -> str:
     """Tells two requests apart that come with one idempotency key."""
     body = {name: value for name, value in asdict(request).items() if name != "idempotency_key"}
     if body.get("config", ...) is None:  # keys of before tasks had it stay good
@@ -72,7 +76,7 @@ def body_hash(request: TaskRequest | RunRequest) -> str:
     return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
-def check_same(what: str, request: TaskRequest | RunRequest, earlier: str) -> None:
+def check_same(what: str, request: Request, earlier: str) -> None:
     """Refuse a key that stands for another request, whose body had the hash `earlier`.
 
     Raises:
@@ -91,6 +95,11 @@ def json_bytes(value: Any) -> int | None:
         return len(canonical(value).encode())
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def asked_first(model: str) -> dict[str, Any]:
+    """The changes to an agent's configuration by which this model is asked first, whatever the task."""
+    return {"policy": Policy.FIXED.value, "model_preferences": {kind.value: model for kind in TaskType}}
 
 
 def merged(config: AgentConfig, changes: Mapping[str, Any]) -> AgentConfig:

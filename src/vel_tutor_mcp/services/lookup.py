@@ -9,7 +9,8 @@ from vel_tutor_mcp.auth.roles import Operation, Reach
 from vel_tutor_mcp.errors import NotFound, NotYours
 from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import accounts, agents, names, runs, tasks, webhooks, workflows
+from vel_tutor_mcp.store import accounts, agents, comparisons, names, runs, tasks, webhooks, workflows
+from vel_tutor_mcp.store.comparisons import Comparison
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.isolation import everywhere
 from vel_tutor_mcp.store.webhooks import Webhook
@@ -75,6 +76,19 @@ async def run_of(tx: Transaction, principal: Principal, run_id: str) -> Run:
         sentence = "There is no such run; no run of yours has this id; see workflow_get."
         raise await _not_found(tx, principal, "run", run_id, sentence)
     return run
+
+
+async def comparison_of(tx: Transaction, principal: Principal, comparison_id: str) -> Comparison:
+    """The comparison of this id.
+
+    Raises:
+        NotFound: there is none that the principal may see.
+    """
+    comparison = await comparisons.find(tx, principal, spelt(comparison_id)) if spelt(comparison_id) else None
+    if comparison is None:
+        sentence = "There is no such comparison; none of yours has this id; see /api/comparisons."
+        raise await _not_found(tx, principal, "comparison", comparison_id, sentence)
+    return comparison
 
 
 async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) -> Workflow:

@@ -100,26 +100,26 @@ class Rates:
         self._lots: dict[tuple[str, Kind], _Lot] = {}
         self._taking = asyncio.Lock()
 
-    async def admit(self, principal: Principal, kind: Kind) -> Allowance | None:
-        """Count one; None where there is no limit.
+    async def admit(self, principal: Principal, kind: Kind, count: int = 1) -> Allowance | None:
+        """Count so many, all or none; None where there is no limit.
 
         Raises:
             TooManyTries: the limit is reached; says when it begins anew.
         """
         at = record.now()
-        lot = self._lot(principal, kind, at)
+        lot = self._lot(principal, kind, at, count)
         if lot is None:
             async with self._taking:  # else everyone who waits would take a lot of their own
-                lot = self._lot(principal, kind, at) or await self._renewed(principal, kind, at)
+                lot = self._lot(principal, kind, at, count) or await self._renewed(principal, kind, at, count)
         resets_at = lot.begins_at + kind.window
         if lot.limit == 0:
             return None
-        if lot.left == 0:
+        if lot.left < count:
             wait = max(1, ceil((resets_at - at).total_seconds()))
             raise TooManyTries(
                 f"You asked too often; {lot.limit} {_NAMES[kind]} are taken; try again in {wait} s.", wait, lot.limit
             )
-        lot.left -= 1
+        lot.left -= count
         return Allowance(lot.limit, lot.left + lot.remaining, resets_at)
 
     @allows(Operation.LIMIT_READ)
@@ -163,22 +163,26 @@ class Rates:
         used = [await limits.taken(tx, subject_id, kind, _begins(kind, at)) for kind in (Kind.TASK, Kind.REQUEST)]
         return ToldLimits(own=own, holding=_first_of(own, above, self._defaults), used=RateLimits(*used))
 
-    def _lot(self, principal: Principal, kind: Kind, at: datetime) -> _Lot | None:
+    def _lot(self, principal: Principal, kind: Kind, at: datetime, count: int) -> _Lot | None:
         """What is taken for them already; None where more is to be taken."""
         lot = self._lots.get((principal.user_id, kind))
         if lot is None or at >= lot.until:
             return None
-        is_empty = lot.left == 0 and (lot.remaining > 0 or at >= lot.looked_at + _LOOK_AGAIN)
+        is_empty = lot.left < count and (lot.remaining > 0 or at >= lot.looked_at + _LOOK_AGAIN)
         return None if is_empty else lot
 
-    async def _renewed(self, principal: Principal, kind: Kind, at: datetime) -> _Lot:
+    async def _renewed(self, principal: Principal, kind: Kind, at: datetime, count: int) -> _Lot:
         if len(self._lots) > _MOST_LOTS:
             self._lots = {key: lot for key, lot in self._lots.items() if at < lot.until}
-        lot = self._lots[principal.user_id, kind] = await self._take(principal, kind, at)
+        earlier = self._lots.get((principal.user_id, kind))
+        unused = earlier.left if earlier is not None and at < earlier.until else 0
+        lot = await self._take(principal, kind, at, max(kind.lot, count - unused))
+        lot.left += unused if lot.limit else 0
+        self._lots[principal.user_id, kind] = lot
         return lot
 
     @unbroken
-    async def _take(self, principal: Principal, kind: Kind, at: datetime) -> _Lot:
+    async def _take(self, principal: Principal, kind: Kind, at: datetime, wanted: int) -> _Lot:
         begins_at = _begins(kind, at)
         async with self._database.write(principal.organisation_id) as tx:
             own = await limits.of_user(tx, principal.user_id)
@@ -186,7 +190,7 @@ class Rates:
             limit = kind.limit_in(_first_of(own, above, self._defaults)) or 0
             if limit == 0:
                 return _Lot(0, 0, 0, begins_at, at + _LOOK_AGAIN, at)
-            granted = await limits.take(tx, principal, kind, begins_at, kind.lot, limit)
+            granted = await limits.take(tx, principal, kind, begins_at, wanted, limit)
             remaining = max(0, limit - await limits.taken(tx, principal.user_id, kind, begins_at))
         return _Lot(limit, granted, remaining, begins_at, begins_at + kind.window, at)
 

@@ -90,13 +90,19 @@ class Routes:
             config = found.config
             if policy is not None:
                 config = config.model_copy(update={"policy": policy})
-            request = self.request_of(prompt, config, task_type=task_type)
-            payer = Payer(organisation_id=principal.organisation_id, owner_id=principal.user_id, agent_id=found.id)
-            standings = await budgets.standings(tx, payer, record.now(), self._of_day)
-            request = replace(request, available=_least(request.available, available(standings, at_best=True)))
-            own = await integrations.of_owner(tx, principal.user_id)
-            request = await self.informed(tx, principal.organisation_id, request, own)
+            asked = self.request_of(prompt, config, task_type=task_type)
+            request = await self.as_of_now(tx, principal, found.id, asked)
         return self.decide(request)
+
+    async def as_of_now(
+        self, tx: Transaction, principal: Principal, agent_id: str, request: RouteRequest
+    ) -> RouteRequest:
+        """The request, with what is left of the budgets that its task would be on, and what is known of the models."""
+        payer = Payer(organisation_id=principal.organisation_id, owner_id=principal.user_id, agent_id=agent_id)
+        standings = await budgets.standings(tx, payer, record.now(), self._of_day)
+        request = replace(request, available=least(request.available, available(standings, at_best=True)))
+        own = await integrations.of_owner(tx, principal.user_id)
+        return await self.informed(tx, principal.organisation_id, request, own)
 
     @unbroken
     async def request_for(self, principal: Principal, prompt: str, config: AgentConfig) -> RouteRequest:
@@ -237,7 +243,8 @@ def _lines_of(own: Sequence[Integration]) -> dict[str, str]:
     return {row.provider: line_of(row) for row in own if row.status is Status.ACTIVE}
 
 
-def _least(*amounts: NanoUsd | None) -> NanoUsd | None:
+def least(*amounts: NanoUsd | None) -> NanoUsd | None:
+    """The smallest; None stands for no limit."""
     return min((amount for amount in amounts if amount is not None), default=None)
 
 

@@ -15,7 +15,7 @@ from vel_tutor_mcp.services.lookup import agent_of, spelt, task_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.services.reports import Told
-from vel_tutor_mcp.store import attempts, audit, history, tasks
+from vel_tutor_mcp.store import attempts, audit, comparisons, history, tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 
@@ -197,6 +197,7 @@ class Tasks:
                 )
             at = record.now()
             await learning.rate(tx, principal, task, rating, comment, at)
+            await comparisons.touch(tx, task.id, at)
             await audit.append(tx, principal, "task_rated", f"task:{task.id}", {"rating": rating}, at)
         return task
 

@@ -26,9 +26,9 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.routing.evaluation import Logged, doubly_robust
 from vel_tutor_mcp.routing.learning import weight_of_rating
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.comparison import Comparison, Course
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.what_if_report import Course, WhatIfReport
 from vel_tutor_mcp.store import decisions, evidence
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.decisions import Made
@@ -64,7 +64,7 @@ class WhatIf:
         self._routes = routes
 
     @allows(Operation.USAGE_READ)
-    async def compare(self, principal: Principal, period: Period, policy: Policy) -> Comparison:
+    async def replay(self, principal: Principal, period: Period, policy: Policy) -> WhatIfReport:
         """The newest `MOST_DECISIONS` decisions of the period that the principal may see, by this policy instead.
 
         It takes about a millisecond for each, and lets others have their turn after each.
@@ -80,7 +80,7 @@ class WhatIf:
             cursor = page.cursor
             if cursor is None:
                 break
-        return compared(policy, replayed, is_cut=cursor is not None)
+        return report_of(policy, replayed, is_cut=cursor is not None)
 
     @unbroken
     async def _known(self, principal: Principal) -> Known:
@@ -124,11 +124,11 @@ def outcome_of(first: Candidate, made: Made) -> float | None:
     return None if made.task.response_schema is None else 1.0
 
 
-def compared(policy: Policy, replayed: Sequence[Replayed], *, is_cut: bool) -> Comparison:
+def report_of(policy: Policy, replayed: Sequence[Replayed], *, is_cut: bool) -> WhatIfReport:
     """What the replay comes to."""
     outcomes = [row.outcome for row in replayed if row.outcome is not None]
     answers = [row.answer.total_ms for row in replayed if row.answer is not None and row.answer.total_ms is not None]
-    return Comparison(
+    return WhatIfReport(
         policy=policy,
         decisions=len(replayed),
         is_cut=is_cut,

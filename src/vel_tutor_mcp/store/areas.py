@@ -8,10 +8,12 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.paging import within
 from vel_tutor_mcp.store.runs import awaiting_of
 from vel_tutor_mcp.store.tables import audit_logs, budgets, run_events, run_steps, runs, task_events
+from vel_tutor_mcp.store.webhook_tables import webhooks
 
 _Stamp = tuple[sa.ScalarSelect[Any], ...]
 
@@ -49,6 +51,20 @@ def _usage(principal: Principal) -> _Stamp:
     return (*_newest(audit_logs, Operation.USAGE_READ).stamp(principal), *of_budgets)
 
 
+def _webhooks(principal: Principal) -> _Stamp:
+    """Whatever is sent to one is noted with it."""
+    seen = within(webhooks, principal, Operation.WEBHOOK_READ)
+    told = (sa.func.count(webhooks.c.id), sa.func.max(webhooks.c.updated_at), sa.func.max(webhooks.c.last_at))
+    return tuple(sa.select(what).where(seen).scalar_subquery() for what in told)
+
+
+def _comparisons(principal: Principal) -> _Stamp:
+    """New ones, and ratings in them; what becomes of their tasks is told with the tasks."""
+    seen = within(comparisons, principal, Operation.TASK_READ)
+    every, last = sa.func.count(comparisons.c.id), sa.func.max(comparisons.c.updated_at)
+    return tuple(sa.select(what).where(seen).scalar_subquery() for what in (every, last))
+
+
 # What a page can show; a new area is a line here.
 AREAS: Mapping[str, _Area] = {
     "tasks": _newest(task_events, Operation.TASK_READ),
@@ -56,6 +72,8 @@ AREAS: Mapping[str, _Area] = {
     "approvals": _Area(Operation.RUN_CHANGE, _approvals),
     "usage": _Area(Operation.USAGE_READ, _usage),
     "audit": _newest(audit_logs, Operation.AUDIT_READ),
+    "webhooks": _Area(Operation.WEBHOOK_READ, _webhooks),
+    "comparisons": _Area(Operation.TASK_READ, _comparisons),
 }
 
 

@@ -30,6 +30,7 @@ _READS = {
     "audit_logs": Operation.AUDIT_READ,
     "integrations": Operation.INTEGRATION_READ,
     "webhooks": Operation.WEBHOOK_READ,
+    "comparisons": Operation.TASK_READ,
 }
 
 

@@ -47,5 +47,14 @@ async def of_tasks(tx: Transaction, task_ids: Collection[str]) -> dict[str, list
     return found
 
 
+async def by_person(tx: Transaction, task_ids: Collection[str]) -> dict[str, dict[str, int]]:
+    """The ratings of each of these tasks that has any, by the id of whose they are."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    query = sa.select(ratings.c.task_id, ratings.c.owner_id, ratings.c.rating).where(ratings.c.task_id.in_(task_ids))
+    for row in await tx.execute(query):
+        found[row.task_id][row.owner_id] = row.rating
+    return found
+
+
 def _own(principal: Principal, task_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(ratings.c.task_id == task_id, ratings.c.owner_id == principal.user_id)

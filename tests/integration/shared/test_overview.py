@@ -198,6 +198,10 @@ async def only_looks(app: App, who: Principal) -> None:
     await app.tasks.list(who)
 
 
+async def makes_a_webhook(app: App, who: Principal) -> None:
+    await app.webhooks.create(who, "https://8.8.8.8/hook", ["alert.raised"])
+
+
 # What is spent is read off the trail: "usage" may say that it has changed where it has not.
 CHANGES: list[tuple[Change, set[str]]] = [
     (only_looks, set()),
@@ -205,6 +209,7 @@ CHANGES: list[tuple[Change, set[str]]] = [
     (starts_a_run, {"runs", "approvals", "usage", "audit"}),
     (decides, {"runs", "approvals", "usage", "audit"}),
     (sets_a_budget, {"usage", "audit"}),
+    (makes_a_webhook, {"webhooks", "usage", "audit"}),
 ]
 
 
@@ -230,7 +235,7 @@ async def test_who_may_see_a_change_is_told_its_areas_and_nobody_else_is(desk: F
 async def test_a_role_is_told_of_the_areas_that_it_may_see(desk: Front) -> None:
     viewer = (await desk.join("viewer", f"changes {uuid4()}")).principal
     found = await desk.app.changes.areas(viewer, "", 0)
-    assert set(found.areas) == AREAS.keys() - {"approvals"}
+    assert set(found.areas) == AREAS.keys() - {"approvals", "webhooks"}
 
 
 async def test_who_waits_is_answered_when_something_changes_and_else_when_the_time_is_over(desk: Front) -> None:

@@ -326,6 +326,9 @@ async def test_what_no_webhook_can_be_is_refused_when_made_and_when_changed(app:
         with pytest.raises(InputError, match=told):
             await app.webhooks.update(me, hook.id, Change(url, events, description))
     assert (await app.webhooks.list(me)).rows == (hook,)
+    inside = [row for row in REFUSED if row[3] == "You may not name this address"]
+    refused = (await app.audit.search(me, action="refused", limit=100)).rows
+    assert [entry.payload["operation"] for entry in refused] == ["webhook_write"] * 2 * len(inside)
 
 
 async def test_an_owner_has_so_many_webhooks_and_no_more(app: App, me: Principal) -> None:

@@ -21,9 +21,8 @@ export function Filters({ children, clear }: { children: ComponentChildren; clea
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       {children}
       {clear && (
-        <button type="button" class="quiet" onClick={clear}>
+        <button type="button" class="quiet only-icon" aria-label="Clear filters" title="Clear filters" onClick={clear}>
           <Icon name="cross" />
-          Clear filters
         </button>
       )}
     </form>
@@ -101,7 +100,7 @@ export function Choice({ label, value, options, set, all }: ChoiceProps): JSX.El
 export function When({ route }: { route: Route }): JSX.Element {
   const filter = useFilter(route);
   const { when = "", since = "", until = "" } = route.query;
-  const options = [...Object.entries(SPANS).map(([name, [text]]) => [name, text] as const), [BETWEEN, "Between two days"] as const];
+  const options = [...Object.entries(SPANS).map(([name, [text]]) => [name, text] as const), [BETWEEN, "Between days"] as const];
   return (
     <>
       <Choice label="Time" all="Any time" value={when} options={options} set={(to) => filter({ when: to, since: null, until: null })} />

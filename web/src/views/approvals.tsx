@@ -74,15 +74,16 @@ interface WaitsProps {
 
 /** One approval, and the two answers to it. */
 export function Waits({ approval, linked, decided }: WaitsProps): JSX.Element {
-  const { may } = useDesk();
+  const { may, toast } = useDesk();
   const title = useId();
   const [comment, setComment] = useState("");
   const [answered, setAnswered] = useState<string | null>(null);
-  const decide = useAction(DECIDE, ["approvals", "runs", "tasks", "audit"], told);
+  const decide = useAction(DECIDE, ["approvals", "runs", "tasks", "audit"]);
   const answer = async (approve: boolean) => {
     const decision = { run: approval.run, step: approval.step, approve, comment: comment.trim() || null };
     const run = await decide.run(decision);
-    if (run === undefined || stillWaits(run, approval.step)) return;
+    if (run === undefined) return;
+    if (stillWaits(run, approval.step)) return toast(`Nobody decided: ${approval.step} still waits.`, "bad");
     decided?.();
     setAnswered(told(run, decision));
   };
@@ -121,7 +122,11 @@ export function Waits({ approval, linked, decided }: WaitsProps): JSX.Element {
         </span>
       </header>
       <Text of={approval.prompt ?? "It asks without words."} label={`What ${approval.step} asks`} />
-      {answered && <p class="waits-answered">{answered}</p>}
+      {answered && (
+        <p class="waits-answered" role="status">
+          {answered}
+        </p>
+      )}
       {!answered && may("run_change") && (
         <form class="waits-answer" onSubmit={(event) => event.preventDefault()}>
           <label>
@@ -145,13 +150,13 @@ export function Waits({ approval, linked, decided }: WaitsProps): JSX.Element {
   );
 }
 
-/** In a client that asks the person itself, the person may have given no answer, or another one. */
+/** What was decided: a client that asks the person itself may bring another answer than the one that was pressed. */
 function told(run: Json, { step, approve }: Decision): string {
-  if (stillWaits(run, step)) return `Nobody decided: ${step} still waits.`;
   const approved = stepOf(run, step)?.output?.approved ?? approve;
   return approved ? `Approved ${step}: the run goes on.` : `Rejected ${step}.`;
 }
 
+/** A client that asks the person itself may bring no answer. */
 function stillWaits(run: Json, step: string): boolean {
   return stepOf(run, step)?.status === "awaiting_approval";
 }

@@ -21,19 +21,27 @@ export function Rating({ task, rating, name, locked }: RatingProps): JSX.Element
   const { announce } = useDesk();
   const rate = useAction(RATE, ["comparisons", "tasks"]);
   const [chosen, setChosen] = useState<number | null>(null);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const waiting = useRef<{ value: number; timer: ReturnType<typeof setTimeout> } | null>(null);
   const group = useId();
-  useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => setChosen(null), [rating]);
   const send = async (value: number) => {
     if ((await rate.run({ id: task, rating: value })) === undefined) setChosen(null);
     else announce(`${name} is rated ${value}, ${WORDS[value - 1]}.`);
   };
+  const rest = () => {
+    if (!waiting.current) return;
+    const { value, timer } = waiting.current;
+    waiting.current = null;
+    clearTimeout(timer);
+    void send(value);
+  };
   const choose = (value: number) => {
     setChosen(value);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => void send(value), REST_MILLISECONDS);
+    clearTimeout(waiting.current?.timer);
+    waiting.current = { value, timer: setTimeout(rest, REST_MILLISECONDS) };
   };
+  // Whoever leaves has made up their mind.
+  useEffect(() => rest, []);
   const shown = chosen ?? rating;
   return (
     <fieldset class="rating" disabled={locked}>

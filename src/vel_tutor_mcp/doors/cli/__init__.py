@@ -19,6 +19,7 @@ from vel_tutor_mcp.doors.cli import (
     runs,
     serving,
     tasks,
+    webhooks,
 )
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.errors import VelError
@@ -32,6 +33,7 @@ app.add_typer(tasks.commands, name="task")
 app.add_typer(runs.commands, name="run")
 app.add_typer(budget.commands, name="budget")
 app.add_typer(integrations.commands, name="integration")
+app.add_typer(webhooks.commands, name="webhook")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.tokens, name="token")

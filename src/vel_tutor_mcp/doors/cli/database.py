@@ -1,5 +1,8 @@
-"""`db`: the database itself. `current` looks, `upgrade` does what every start does, `copy` moves all to another one."""
+"""`db`: the database itself. `current` looks, `upgrade` does what every start does, `copy` moves all to another one,
+`rebuild-usage` sums up anew.
+"""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +71,29 @@ def upgrade(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
         output.document({"place": database.place, "before": before, "revision": after})
     else:
         output.result(_upgraded(database.place, before, after))
+
+
+@commands.command()
+def rebuild_usage(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """Sum up usage anew out of the attempts, as far back as reports look; safe beside running servers."""
+    from vel_tutor_mcp.app import upgrade as upgrade_tables
+    from vel_tutor_mcp.services.rollups import Rollups
+    from vel_tutor_mcp.store.database import capital
+
+    database = _database()
+    upgrade_tables(database)
+
+    async def rebuilt() -> int:
+        try:
+            return await Rollups(database).rebuild()
+        finally:
+            await database.close()
+
+    spans = asyncio.run(rebuilt())
+    if as_json:
+        output.document({"place": database.place, "hours_and_days": spans})
+    else:
+        output.result(f"{capital(database.place)}: usage of {spans:,} hours and days was summed up anew.")
 
 
 @commands.command()

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, AgentConfig, Policy, TaskRequest, TaskType
+from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, AgentConfig, TaskRequest
+from vel_tutor_mcp.services.inputs import asked_first
 
 _SYSTEM = ("system", "developer")
 _MOST_MESSAGES = 2000
@@ -131,5 +132,5 @@ def _changes(chat: Chat, config: AgentConfig, model: str | None) -> dict[str, An
     if chat.temperature is not None:
         changes["temperature"] = chat.temperature
     if model is not None:
-        changes |= {"policy": Policy.FIXED.value, "model_preferences": {kind.value: model for kind in TaskType}}
+        changes |= asked_first(model)
     return changes

@@ -145,6 +145,90 @@ class Run(RunShort):
     history: list[dict[str, Any]]
 
 
+class ComparisonShort(Open):
+    """`models` as they were asked for; `answered` and `rated` (by whoever asks) count answers."""
+
+    id: str
+    prompt: str
+    agent: str
+    task_type: str
+    created_at: str
+    status: str
+    models: list[str]
+    answered: int
+    rated: int
+    cost_usd: float
+
+
+class ComparisonEntry(Open):
+    """A model's answer; `rating` is one's own, times are of the call that answered. Where it is blind, what could tell
+    the model is null.
+    """
+
+    label: str
+    model: str | None
+    task: str
+    status: str
+    output: Any
+    partial: bool
+    cost_usd: float | None
+    total_ms: int | None
+    first_token_ms: int | None
+    tokens_out: int | None
+    rating: int | None
+    error: dict[str, str] | None
+
+
+class Comparison(Open):
+    """`blind`: whether it is hidden which model wrote what. `entries` stand in an order that chance has chosen."""
+
+    id: str
+    prompt: str
+    agent: str
+    task_type: str
+    created_at: str
+    status: str
+    models: list[str]
+    cost_usd: float | None
+    blind: bool
+    entries: list[ComparisonEntry]
+
+
+class ModelStanding(Open):
+    """Over all comparisons: cost and time are of an answer."""
+
+    model: str
+    asked: int
+    answers: int
+    ratings: int
+    mean_rating: float | None
+    mean_cost_usd: float | None
+    median_ms: int | None
+
+
+class PairStanding(Open):
+    """`mean_difference` is a's ratings less b's, in points; `p_adjusted` is null where too few prompts tell."""
+
+    a: str
+    b: str
+    prompts: int
+    differing: int
+    mean_difference: float
+    p_value: float
+    p_adjusted: float | None
+    significant: bool
+    verdict: str
+
+
+class Standings(Open):
+    models: list[ModelStanding]
+    pairs: list[PairStanding]
+    test: str
+    alpha: float
+    comparisons: int
+    only_the_newest: bool
+
+
 class Approval(Open):
     """What waits for a decision; `human` says that it takes a person's own word only."""
 

@@ -35,9 +35,9 @@ class Asked:
     caller: "Caller | None"
     address: str
 
-    async def count(self, kind: Kind) -> Allowance | None:
-        """Count this as one more, within the limits of who is asking."""
-        return await self.app.rates.admit(self.me, kind) if self.caller else None
+    async def count(self, kind: Kind, times: int = 1) -> Allowance | None:
+        """Count this as one more, or so many, within the limits of who is asking."""
+        return await self.app.rates.admit(self.me, kind, times) if self.caller else None
 
 
 async def _asked(request: Request, _: Annotated[Any, Security(_bearer)]) -> Asked:

@@ -5,12 +5,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, MAX_USD, AgentConfig, AgentType, Priority, TaskType
+from vel_tutor_mcp.models import (
+    LONGEST_NAME,
+    LONGEST_PROVIDER,
+    MAX_PROMPT_CHARACTERS,
+    MAX_USD,
+    AgentConfig,
+    AgentType,
+    Priority,
+    TaskType,
+)
 from vel_tutor_mcp.services.access import MOST_DAYS
+from vel_tutor_mcp.services.comparisons.request import FEWEST_MODELS, MOST_MODELS
 from vel_tutor_mcp.services.integrations import LONGEST_KEY
 from vel_tutor_mcp.store.standing import Period, Scope
 
 _LONGEST = 200
+_LONGEST_MODEL = LONGEST_PROVIDER + 1 + LONGEST_NAME
 # What the original called it.
 _TASK_TYPES = {"complex_reasoning": "reasoning"}
 
@@ -140,6 +151,26 @@ class NewWorkflow(Body):
 
     name: Name
     definition: Annotated[dict[str, Any], Field(description="its steps; see guide://workflows")]
+
+
+class NewComparison(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"prompt": "Say hello.", "models": ["openai/gpt-4o-mini", "groq/openai/gpt-oss-20b"]}]
+        },
+    )
+
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+    models: Annotated[
+        list[Annotated[str, Field(max_length=_LONGEST_MODEL)]],
+        Field(min_length=FEWEST_MODELS, max_length=MOST_MODELS, description="`provider/model`, as in /api/providers"),
+    ]
+    agent: Annotated[
+        str, Field(max_length=100, description="id or name; its configuration holds but for the model")
+    ] = "default"
+    task_type: Annotated[TaskType | None, Field(description="inferred if left out")] = None
+    max_cost_usd: Annotated[float | None, Field(gt=0, le=MAX_USD, description="hard limit, all models together")] = None
 
 
 class NewRun(Body):

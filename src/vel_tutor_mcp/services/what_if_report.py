@@ -32,7 +32,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class WhatIfReport:
     """Decisions of a period, and what another policy would have made of them.
 
     What was: `cost_nanousd` is what all calls cost, `latency_ms` the mean of the answers, `answered` the share (0-1).
