@@ -17,10 +17,11 @@ import { duration, plural } from "../format";
 import { hashOf, Link, type Route } from "../route";
 import type { Listed } from "../shapes";
 import type { ViewProps } from "../views";
-import { type Alert, inOrder } from "./alert";
+import { type Alert, inOrder, titleOf } from "./alert";
 
 interface Kind {
-  title: string;
+  /** None where the subject names itself. */
+  title?: string;
   /** What it means for tasks: its own message says what is wrong and what to do. */
   meaning: string;
   look: readonly (readonly [to: string, text: string])[];
@@ -29,7 +30,6 @@ interface Kind {
 const FAILED = hashOf("tasks", null, { status: "failed" });
 const KINDS: Record<string, Kind> = {
   budget: {
-    title: "Budget",
     meaning: "What would go beyond a hard budget is refused until it renews; a soft one only warns.",
     look: [[hashOf("costs"), "See budgets"]],
   },
@@ -127,9 +127,9 @@ function List({ alerts }: { alerts: readonly Alert[] }): JSX.Element {
 function One({ alert }: { alert: Alert }): JSX.Element {
   const kind = KINDS[alert.kind];
   const [tone, icon, text] = SEVERITIES[alert.severity];
-  const title = `${kind?.title ?? alert.kind}: ${alert.subject}`;
+  const title = titleOf(alert, kind?.title);
   return (
-    <article class={`card alert ${alert.closed_at ? "closed" : alert.severity}`} aria-label={title}>
+    <article class={`card alert ${alert.closed_at ? "closed" : alert.severity}`} aria-label={`${title}, ${alert.severity}`}>
       <header>
         <Badge tone={alert.closed_at ? "neutral" : tone} icon={icon}>
           {text}
@@ -159,7 +159,10 @@ function Acknowledge({ alert, title }: { alert: Alert; title: string }): JSX.Ele
   if (alert.closed_at || alert.acknowledged_at || !may("alert_write") || backend.home === "app") return null;
   return (
     <button type="button" disabled={acknowledge.busy} onClick={() => void acknowledge.run(alert.id)}>
-      Acknowledge<span class="unseen"> {title}</span>
+      Acknowledge
+      <span class="unseen">
+        {title}, {alert.severity}
+      </span>
     </button>
   );
 }
