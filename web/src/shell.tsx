@@ -1,7 +1,9 @@
 // The page around its views: navigation, title, what is always at hand.
 
 import type { JSX, TargetedMouseEvent } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { AppBackend } from "./app";
+import { listOf, useArrival } from "./arrival";
 import type { Query } from "./backend";
 import type { BrowserBackend } from "./browser";
 import { Icon, type IconName } from "./components/icons";
@@ -9,7 +11,8 @@ import { Mark } from "./components/mark";
 import { Block } from "./components/states";
 import { useData, useDesk } from "./desk";
 import { Help } from "./help";
-import { useKeys } from "./keys";
+import { useHost } from "./host";
+import { step, useKeys } from "./keys";
 import { go, hashOf, Link, type Route, useRoute } from "./route";
 import { chooseTheme, chosenTheme, type Theme } from "./theme";
 import { START, type View, VIEWS } from "./views";
@@ -23,19 +26,23 @@ const THEMES: Record<Theme, { next: Theme; icon: IconName; name: string }> = {
 };
 const NONE: Query = { limit: 1 };
 
+const rows = () => [...document.querySelectorAll<HTMLElement>(".row-link")];
+
 export function Shell(): JSX.Element {
   const route = useRoute();
   const desk = useDesk();
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals", "runs"]).data?.meta?.total ?? 0;
+  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals"]).data?.meta?.total ?? 0;
   const view = VIEWS.find((one) => one.path === (route.view || START));
   useTitle(view, route, waiting);
-  useFocusOnMove(main, route);
+  useArrival(main, { ...route, view: route.view || START });
   useKeys({
     "/": () => document.querySelector<HTMLElement>(".search:not(.further) input")?.focus(),
     "?": () => setHelp(true),
-    Escape: () => route.id && go(hashOf(route.view)),
+    Escape: () => route.id && go(listOf(route.view)),
+    j: () => step(rows(), 1),
+    k: () => step(rows(), -1),
   });
   const toMain = (event: TargetedMouseEvent<HTMLAnchorElement>) => {
     event.preventDefault();
@@ -133,6 +140,7 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
           <span class="faint">{me.role.replace(/_/g, " ")}</span>
         </div>
       )}
+      {!inBrowser && <Fuller backend={backend as AppBackend} />}
       <button type="button" class="quiet only-icon" aria-label="Keyboard and help" title="Help (?)" onClick={openHelp}>
         <Icon name="help" />
       </button>
@@ -150,24 +158,23 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
   );
 }
 
+/** More room, where the host has some. */
+function Fuller({ backend }: { backend: AppBackend }): JSX.Element | null {
+  const { availableDisplayModes, displayMode } = useHost();
+  const full = displayMode === "fullscreen";
+  const other = full ? "inline" : "fullscreen";
+  if (!availableDisplayModes?.includes(other)) return null;
+  const name = full ? "Back into the conversation" : "Fill the window";
+  return (
+    <button type="button" class="quiet only-icon" aria-label={name} title={name} onClick={() => void backend.display(other)}>
+      <Icon name={full ? "shrink" : "grow"} />
+    </button>
+  );
+}
+
 function useTitle(view: View | undefined, route: Route, waiting: number): void {
   const title = `${waiting > 0 ? `(${waiting}) ` : ""}${view?.title ?? "Not found"}${route.id ? ` ${route.id.slice(0, 8)}` : ""} · ${PRODUCT}`;
   useEffect(() => {
     document.title = title;
   }, [title]);
-}
-
-/** Whoever goes to another view begins at its top, for the eye and for a screen reader. */
-function useFocusOnMove(main: { current: HTMLElement | null }, route: Route): void {
-  const first = useRef(true);
-  const place = `${route.view}/${route.id ?? ""}`;
-  // Before anybody can type: later it would take the focus from a field.
-  useLayoutEffect(() => {
-    if (first.current) {
-      first.current = false;
-      return;
-    }
-    window.scrollTo(0, 0);
-    main.current?.focus({ preventScroll: true });
-  }, [place]);
 }
