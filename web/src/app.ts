@@ -2,6 +2,7 @@
 
 import { type Action, type Backend, type Json, Refusal, refusalIn, withQuery } from "./backend";
 import type { Bridge } from "./bridge";
+import { followHost } from "./host";
 
 const ELSEWHERE = "NOT_IN_APP";
 
@@ -18,6 +19,12 @@ export class AppBackend implements Backend {
     if (!action.tool) throw new Refusal(ELSEWHERE, inBrowser(action.name));
     const { name, arguments: given } = action.tool(args);
     return this.call(name, given);
+  }
+
+  /** Ask for another room, such as "fullscreen"; the host decides. */
+  async display(mode: string): Promise<void> {
+    const given = await this.bridge.ask("ui/request-display-mode", { mode }).catch(() => null);
+    if (typeof given?.mode === "string") followHost({ displayMode: given.mode });
   }
 
   private async call(name: string, given: Json): Promise<Json> {

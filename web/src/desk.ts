@@ -7,6 +7,8 @@ import type { Area, Live } from "./live";
 
 export const ENDED = "Your sign-in has ended; sign in again.";
 
+const MOST_KEPT = 60;
+
 export interface Me {
   id: string;
   email: string | null;
@@ -18,6 +20,8 @@ export interface Me {
 export interface Desk {
   backend: Backend;
   live: Live;
+  /** The last answers by their path, shown until the next ones are there. */
+  cache: Map<string, Json>;
   me: Me;
   /** Whether the caller's role has this operation, such as "task_submit". */
   may: (operation: string) => boolean;
@@ -50,12 +54,12 @@ export interface Data<T> {
 export function useData<T = Json>(path: string | null, query: Query = {}, areas: readonly Area[] = []): Data<T> {
   const desk = useDesk();
   const whole = path === null ? null : withQuery(path, query);
-  const [state, setState] = useState<{ of: string | null; data: T | null; error: Refusal | null; loading: boolean }>({
-    of: null,
-    data: null,
+  const [state, setState] = useState<{ of: string | null; data: T | null; error: Refusal | null; loading: boolean }>(() => ({
+    of: whole,
+    data: (whole !== null && desk.cache.get(whole)) || null,
     error: null,
     loading: true,
-  });
+  }));
   const under = useRef<AbortController | null>(null);
   const again = useRef(false);
 
@@ -70,6 +74,7 @@ export function useData<T = Json>(path: string | null, query: Query = {}, areas:
     const ended = await answerOf<T>(desk.backend, whole, mine.signal);
     if (mine.signal.aborted) return;
     under.current = null;
+    keep(desk.cache, whole, ended.data);
     if (ended.error?.code === SIGNED_OUT) desk.signedOut(ENDED);
     setState((before) => ({ of: whole, data: ended.data ?? (before.of === whole ? before.data : null), error: ended.error, loading: false }));
     if (again.current) {
@@ -95,6 +100,15 @@ export function useData<T = Json>(path: string | null, query: Query = {}, areas:
   }, [desk, wanted, read]);
 
   return { data: state.data, error: state.error, loading: state.loading || state.of !== whole, reload: () => void read() };
+}
+
+function keep(cache: Map<string, Json>, path: string, answer: Json): void {
+  cache.delete(path);
+  if (answer !== null) cache.set(path, answer);
+  for (const oldest of cache.keys()) {
+    if (cache.size <= MOST_KEPT) break;
+    cache.delete(oldest);
+  }
 }
 
 async function answerOf<T>(backend: Backend, path: string, signal: AbortSignal): Promise<{ data: T | null; error: Refusal | null }> {

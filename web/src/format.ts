@@ -67,7 +67,11 @@ export function clock(at: string): string {
 /** "awaiting_approval" as "Awaiting approval". */
 export function words(name: string | null | undefined): string {
   if (!name) return NONE;
-  const text = name.replace(/[_-]/g, " ");
+  return sentence(name.replace(/[_-]/g, " "));
+}
+
+/** With a capital at its begin. */
+export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

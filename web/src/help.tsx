@@ -5,7 +5,8 @@ import { Dialog } from "./components/dialog";
 
 const KEYS: readonly (readonly [keys: readonly string[], does: string])[] = [
   [["/"], "Search in the list"],
-  [["↑", "↓"], "From row to row, once one has the focus"],
+  [["j", "k"], "To the next row, or the one before"],
+  [["↑", "↓"], "The same, once a row has the focus"],
   [["Enter"], "Open the row"],
   [["Esc"], "Close what is open, or go back to the list"],
   [["n"], "A new task, comparison or webhook, in the view of these"],

@@ -5,6 +5,8 @@ import { type Backend, Refusal, SIGNED_OUT } from "./backend";
 export type Area = "tasks" | "runs" | "approvals" | "usage" | "audit" | "alerts" | "comparisons" | "webhooks";
 
 const PAUSE_MILLISECONDS = 2000;
+// After a change: however much happens, a page asks no more than this, for it is counted (docs/rest.md, Limits).
+const REST_MILLISECONDS = 700;
 const LONGEST_PAUSE = 10_000;
 // A browser waits at the server. Through a host each call may hold up the next one: there it is asked every 2 s.
 const WAIT_SECONDS = { browser: 20, app: 0 };
@@ -54,14 +56,14 @@ export class Live {
         // The first stamp tells from where on; what is shown then was read about now. After a failure all may be old.
         if ((failed || stamp !== undefined) && !signal.aborted) this.changed(...(failed ? ALL : answer.changed));
         failed = false;
-        pause = stamp === undefined || this.backend.home === "browser" ? 0 : PAUSE_MILLISECONDS;
+        pause = this.backend.home === "browser" ? REST_MILLISECONDS : PAUSE_MILLISECONDS;
         stamp = answer.stamp;
       } catch (problem) {
         if (problem instanceof Refusal && problem.code === SIGNED_OUT && !signal.aborted) return this.signedOut();
         failed = true;
         pause = Math.min(Math.max(pause * 2, PAUSE_MILLISECONDS), LONGEST_PAUSE);
       }
-      if (pause) await elapsed(pause, signal);
+      await elapsed(pause, signal);
     }
   }
 

@@ -5,6 +5,8 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/tables.css";
+import "./styles/dialogs.css";
 import "./styles/charts.css";
 
 import { render } from "preact";
@@ -12,17 +14,18 @@ import type { JSX } from "preact";
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { AppBackend } from "./app";
 import { type Backend, type Json, Refusal, SIGNED_OUT } from "./backend";
-import { Bridge, type HostContext } from "./bridge";
+import { Bridge } from "./bridge";
 import { BrowserBackend } from "./browser";
 import { Failed, Loading } from "./components/states";
 import { useVoice } from "./components/toasts";
 import { asRefusal, type Desk, DeskContext, ENDED, type Me } from "./desk";
+import { followHost } from "./host";
 import { Live } from "./live";
 import { go, hashOf } from "./route";
 import { Shell } from "./shell";
 import { SignIn } from "./sign_in";
-import { boundSize, followSize } from "./size";
-import { chosenTheme, showTheme, wearHost } from "./theme";
+import { followSize } from "./size";
+import { chosenTheme, showTheme } from "./theme";
 
 const VERSION = "1";
 
@@ -52,7 +55,7 @@ function Page({ backend }: { backend: Backend }): JSX.Element {
     return () => live.end();
   }, [me, live]);
   const desk = useMemo<Desk | null>(
-    () => me && { backend, live, me, may: (operation) => me.may?.includes(operation) ?? true, toast: voice.toast, announce: voice.announce, signedOut },
+    () => me && { backend, live, cache: new Map(), me, may: (operation) => me.may?.includes(operation) ?? true, toast: voice.toast, announce: voice.announce, signedOut },
     [me, backend, live, voice.toast, voice.announce, signedOut],
   );
   return (
@@ -80,11 +83,6 @@ function show(place: Json): void {
   if (typeof view === "string") go(hashOf(view, typeof id === "string" ? id : null), true);
 }
 
-function follow(context: HostContext): void {
-  wearHost(context);
-  boundSize(context);
-}
-
 async function start(): Promise<void> {
   const root = document.getElementById("page")!;
   if (window.parent === window) {
@@ -92,7 +90,7 @@ async function start(): Promise<void> {
     render(<Page backend={new BrowserBackend()} />, root);
     return;
   }
-  const bridge = new Bridge(window.parent, { context: follow, shown: show, ending: () => render(null, root) });
+  const bridge = new Bridge(window.parent, { context: followHost, shown: show, ending: () => render(null, root) });
   try {
     await bridge.open(VERSION);
   } catch (problem) {

@@ -1,7 +1,9 @@
 // The page around its views: navigation, title, what is always at hand.
 
 import type { JSX, TargetedMouseEvent } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { AppBackend } from "./app";
+import { listOf, useArrival } from "./arrival";
 import type { Query } from "./backend";
 import type { BrowserBackend } from "./browser";
 import { Icon, type IconName } from "./components/icons";
@@ -9,7 +11,9 @@ import { Mark } from "./components/mark";
 import { Block } from "./components/states";
 import { useData, useDesk } from "./desk";
 import { Help } from "./help";
-import { useKeys } from "./keys";
+import { useHost } from "./host";
+import { step, useKeys } from "./keys";
+import type { Area } from "./live";
 import { go, hashOf, Link, type Route, useRoute } from "./route";
 import { chooseTheme, chosenTheme, type Theme } from "./theme";
 import { START, type View, VIEWS } from "./views";
@@ -21,21 +25,25 @@ const THEMES: Record<Theme, { next: Theme; icon: IconName; name: string }> = {
   light: { next: "dark", icon: "sun", name: "light" },
   dark: { next: "system", icon: "moon", name: "dark" },
 };
-const NONE: Query = { limit: 1 };
+
+const rows = () => [...document.querySelectorAll<HTMLElement>(".row-link")];
 
 export function Shell(): JSX.Element {
   const route = useRoute();
   const desk = useDesk();
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals", "runs"]).data?.meta?.total ?? 0;
+  const waiting = useCount("run_change", "/api/approvals", {}, "approvals");
+  const wrong = useCount("alert_read", "/api/alerts", { state: "open" }, "alerts");
   const view = VIEWS.find((one) => one.path === (route.view || START));
   useTitle(view, route, waiting);
-  useFocusOnMove(main, route);
+  useArrival(main, { ...route, view: route.view || START });
   useKeys({
     "/": () => document.querySelector<HTMLElement>(".search:not(.further) input")?.focus(),
     "?": () => setHelp(true),
-    Escape: () => route.id && go(hashOf(route.view)),
+    Escape: () => route.id && go(listOf(route.view)),
+    j: () => step(rows(), 1),
+    k: () => step(rows(), -1),
   });
   const toMain = (event: TargetedMouseEvent<HTMLAnchorElement>) => {
     event.preventDefault();
@@ -51,7 +59,7 @@ export function Shell(): JSX.Element {
           <Mark />
           {PRODUCT}
         </Link>
-        <Navigation current={view?.path} waiting={waiting} />
+        <Navigation current={view?.path} counts={{ approvals: [waiting, "waiting"], alerts: [wrong, "open"] }} />
         <Person openHelp={() => setHelp(true)} />
       </header>
       <main id="main" ref={main} tabIndex={-1}>
@@ -78,11 +86,23 @@ function Nowhere(): JSX.Element {
   );
 }
 
-function Navigation({ current, waiting }: { current: string | undefined; waiting: number }): JSX.Element {
+/** How many a list has, where one may see it. */
+function useCount(operation: string, path: string, query: Query, area: Area): number {
+  const { may } = useDesk();
+  return useData(may(operation) ? path : null, { ...query, limit: 1 }, [area]).data?.meta?.total ?? 0;
+}
+
+interface NavigationProps {
+  current: string | undefined;
+  /** What stands beside a view, and what it is a number of. */
+  counts: Record<string, readonly [number: number, of: string]>;
+}
+
+function Navigation({ current, counts }: NavigationProps): JSX.Element {
   const { may } = useDesk();
   const bar = useRef<HTMLElement>(null);
   // On a phone the views are a strip, which may have the current one out of sight.
-  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, waiting > 0]);
+  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, Object.values(counts).join()]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
     <nav aria-label="Views" class="views" ref={bar}>
@@ -95,18 +115,23 @@ function Navigation({ current, waiting }: { current: string | undefined; waiting
                 <Link to={hashOf(view.path)} aria-current={view.path === current ? "page" : undefined}>
                   <Icon name={view.icon} />
                   {view.title}
-                  {view.path === "approvals" && waiting > 0 && (
-                    <span class="count">
-                      {waiting}
-                      <span class="unseen"> waiting</span>
-                    </span>
-                  )}
+                  <Count of={counts[view.path]} />
                 </Link>
               </li>
             ))}
         </ul>
       ))}
     </nav>
+  );
+}
+
+function Count({ of }: { of: readonly [number: number, of: string] | undefined }): JSX.Element | null {
+  if (!of?.[0]) return null;
+  return (
+    <span class="count">
+      {of[0]}
+      <span class="unseen"> {of[1]}</span>
+    </span>
   );
 }
 
@@ -133,6 +158,7 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
           <span class="faint">{me.role.replace(/_/g, " ")}</span>
         </div>
       )}
+      {!inBrowser && <Fuller backend={backend as AppBackend} />}
       <button type="button" class="quiet only-icon" aria-label="Keyboard and help" title="Help (?)" onClick={openHelp}>
         <Icon name="help" />
       </button>
@@ -150,24 +176,23 @@ function Person({ openHelp }: { openHelp: () => void }): JSX.Element {
   );
 }
 
+/** More room, where the host has some. */
+function Fuller({ backend }: { backend: AppBackend }): JSX.Element | null {
+  const { availableDisplayModes, displayMode } = useHost();
+  const full = displayMode === "fullscreen";
+  const other = full ? "inline" : "fullscreen";
+  if (!availableDisplayModes?.includes(other)) return null;
+  const name = full ? "Back into the conversation" : "Fill the window";
+  return (
+    <button type="button" class="quiet only-icon" aria-label={name} title={name} onClick={() => void backend.display(other)}>
+      <Icon name={full ? "shrink" : "grow"} />
+    </button>
+  );
+}
+
 function useTitle(view: View | undefined, route: Route, waiting: number): void {
   const title = `${waiting > 0 ? `(${waiting}) ` : ""}${view?.title ?? "Not found"}${route.id ? ` ${route.id.slice(0, 8)}` : ""} · ${PRODUCT}`;
   useEffect(() => {
     document.title = title;
   }, [title]);
-}
-
-/** Whoever goes to another view begins at its top, for the eye and for a screen reader. */
-function useFocusOnMove(main: { current: HTMLElement | null }, route: Route): void {
-  const first = useRef(true);
-  const place = `${route.view}/${route.id ?? ""}`;
-  // Before anybody can type: later it would take the focus from a field.
-  useLayoutEffect(() => {
-    if (first.current) {
-      first.current = false;
-      return;
-    }
-    window.scrollTo(0, 0);
-    main.current?.focus({ preventScroll: true });
-  }, [place]);
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Alert, inOrder } from "../src/views/alert";
+import { type Alert, inOrder, titleOf } from "../src/views/alert";
 import { type Entry, least, unrated } from "../src/views/comparisons";
 import { sendingText } from "../src/views/hooks";
 import { answersOf, answersText, latencyOf, latencyText } from "../src/views/performance_charts";
@@ -101,6 +101,11 @@ test("alerts that nobody has seen come first, then critical ones, then the newes
   const alert = (id: string, severity: string, opened_at: string, acknowledged_at: string | null = null) => ({ id, severity, opened_at, acknowledged_at }) as Alert;
   const alerts = [alert("seen", "critical", "2026-11-26", "2026-11-26"), alert("old", "warning", "2026-11-24"), alert("new", "warning", "2026-11-25"), alert("bad", "critical", "2026-11-20")];
   assert.deepEqual(inOrder(alerts).map(({ id }) => id), ["bad", "new", "old", "seen"]);
+});
+
+test("an alert is named by its kind and subject, or by a subject that says it all", () => {
+  assert.equal(titleOf({ subject: "openai/gpt-5" } as Alert, "Latency"), "Latency: openai/gpt-5");
+  assert.equal(titleOf({ subject: "budget of user ada per day" } as Alert, undefined), "Budget of user ada per day");
 });
 
 const entry = (task: string, status: string, rating: number | null) => ({ task, status, rating, model: task }) as Entry;

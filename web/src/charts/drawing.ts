@@ -41,7 +41,8 @@ function fillOf(ctx: CanvasRenderingContext2D, look: Look, colours: Colours): Ca
   const colour = colours.series[look.tint]!;
   if (look.texture === "plain") return colour;
   const size = TILE * devicePixelRatio;
-  const tile = new OffscreenCanvas(size, size);
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = size;
   const brush = tile.getContext("2d")!;
   brush.fillStyle = colour;
   brush.fillRect(0, 0, size, size);
@@ -49,7 +50,7 @@ function fillOf(ctx: CanvasRenderingContext2D, look: Look, colours: Colours): Ca
   brush.globalAlpha = 0.6;
   brush.strokeStyle = brush.fillStyle = colours.surface;
   scratch(brush, look.texture);
-  return ctx.createPattern(tile as unknown as HTMLCanvasElement, "repeat") ?? colour;
+  return ctx.createPattern(tile, "repeat") ?? colour;
 }
 
 /** The lines of a texture, as paths of SVG in a tile of 6 by 6. */
@@ -61,7 +62,7 @@ export const SCRATCHES: Record<Exclude<Texture, "plain">, string> = {
   dots: "M3 2.200v1.600",
 };
 
-function scratch(brush: OffscreenCanvasRenderingContext2D, texture: Exclude<Texture, "plain">): void {
+function scratch(brush: CanvasRenderingContext2D, texture: Exclude<Texture, "plain">): void {
   brush.lineWidth = texture === "dots" ? 1.8 : 1.1;
   brush.stroke(new Path2D(SCRATCHES[texture]));
 }

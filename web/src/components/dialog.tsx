@@ -9,7 +9,7 @@ interface DialogProps {
   close: () => void;
   children: ComponentChildren;
   drawer?: boolean;
-  /** What it shows is shown once: a click beside it does not end it. */
+  /** It holds what would be lost: a click beside it does not end it. */
   kept?: boolean;
 }
 

@@ -1,5 +1,7 @@
 // The few numbers that a view is about, each with a line that says what to make of it.
 
+import "./tiles.css";
+
 import type { ComponentChildren, JSX } from "preact";
 
 export interface Tile {

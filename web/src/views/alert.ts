@@ -19,3 +19,8 @@ export function inOrder(alerts: readonly Alert[]): Alert[] {
   const seen = (alert: Alert) => Number(alert.acknowledged_at !== null);
   return [...alerts].sort((a, b) => seen(a) - seen(b) || RANK[a.severity] - RANK[b.severity] || b.opened_at.localeCompare(a.opened_at));
 }
+
+/** "Latency: openai/gpt-5"; a budget's subject is already "budget of user ada per day". */
+export function titleOf({ subject }: Alert, kind: string | undefined): string {
+  return kind ? `${kind}: ${subject}` : subject.charAt(0).toUpperCase() + subject.slice(1);
+}

@@ -17,40 +17,40 @@ import { duration, plural } from "../format";
 import { hashOf, Link, type Route } from "../route";
 import type { Listed } from "../shapes";
 import type { ViewProps } from "../views";
-import { type Alert, inOrder } from "./alert";
+import { type Alert, inOrder, titleOf } from "./alert";
 
 interface Kind {
-  title: string;
-  /** What it means, and what to do about it. */
-  advice: string;
+  /** None where the subject names itself. */
+  title?: string;
+  /** What it means for tasks: its own message says what is wrong and what to do. */
+  meaning: string;
   look: readonly (readonly [to: string, text: string])[];
 }
 
 const FAILED = hashOf("tasks", null, { status: "failed" });
 const KINDS: Record<string, Kind> = {
   budget: {
-    title: "Budget",
-    advice: "Beyond a hard budget calls are refused. Raise it, or have less done until it renews.",
+    meaning: "What would go beyond a hard budget is refused until it renews; a soft one only warns.",
     look: [[hashOf("costs"), "See budgets"]],
   },
   error_rate: {
     title: "Error rate",
-    advice: "Tasks go on with other models where their agents allow it. See what the calls failed with; a wrong key or a used-up account is yours to mend.",
+    meaning: "Tasks go on with other models where their agents allow it; a wrong key or a used-up account is yours to mend.",
     look: [[hashOf("performance"), "See providers"], [FAILED, "See failed tasks"]],
   },
   latency: {
     title: "Latency",
-    advice: "Answers take much longer than this model usually takes. Agents whose policy is latency turn to others by themselves.",
+    meaning: "Answers come, but late; what this model usually takes is known from its last seven days.",
     look: [[hashOf("performance"), "See latency"]],
   },
   cost: {
     title: "Cost",
-    advice: "Answers cost much more than they usually do with this model. See what is asked of it: longer prompts or longer answers.",
+    meaning: "Answers come, but dearer; what they usually cost is known from the last seven days.",
     look: [[hashOf("costs", null, { group_by: "model" }), "See costs"]],
   },
   provider_down: {
     title: "Provider down",
-    advice: "None of its models answers. Tasks go to other providers where their agents allow it; those that may not wait or fail. See the status page of the provider.",
+    meaning: "Tasks go to other providers where their agents allow it; those of other agents wait or fail.",
     look: [[hashOf("performance"), "See providers"], [FAILED, "See failed tasks"]],
   },
 };
@@ -127,9 +127,9 @@ function List({ alerts }: { alerts: readonly Alert[] }): JSX.Element {
 function One({ alert }: { alert: Alert }): JSX.Element {
   const kind = KINDS[alert.kind];
   const [tone, icon, text] = SEVERITIES[alert.severity];
-  const title = `${kind?.title ?? alert.kind}: ${alert.subject}`;
+  const title = titleOf(alert, kind?.title);
   return (
-    <article class={`card alert ${alert.closed_at ? "closed" : alert.severity}`} aria-label={title}>
+    <article class={`card alert ${alert.closed_at ? "closed" : alert.severity}`} aria-label={`${title}, ${alert.severity}`}>
       <header>
         <Badge tone={alert.closed_at ? "neutral" : tone} icon={icon}>
           {text}
@@ -140,7 +140,7 @@ function One({ alert }: { alert: Alert }): JSX.Element {
       <p>{alert.message}</p>
       {!alert.closed_at && kind && (
         <p class="soft">
-          {kind.advice}{" "}
+          {kind.meaning}{" "}
           {kind.look.map(([to, words]) => (
             <span key={to}>
               <Link to={to}>{words}</Link>{" "}
@@ -159,7 +159,10 @@ function Acknowledge({ alert, title }: { alert: Alert; title: string }): JSX.Ele
   if (alert.closed_at || alert.acknowledged_at || !may("alert_write") || backend.home === "app") return null;
   return (
     <button type="button" disabled={acknowledge.busy} onClick={() => void acknowledge.run(alert.id)}>
-      Acknowledge<span class="unseen"> {title}</span>
+      Acknowledge
+      <span class="unseen">
+        {title}, {alert.severity}
+      </span>
     </button>
   );
 }

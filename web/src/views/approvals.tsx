@@ -26,7 +26,7 @@ const LONGEST_COMMENT = 2000;
 export function Approvals({ route }: ViewProps): JSX.Element {
   const filter = useFilter(route);
   const offset = Number(route.query.offset) || 0;
-  const waiting = useData<Listed<Approval>>("/api/approvals", { limit: ROWS, offset }, ["approvals", "runs"]);
+  const waiting = useData<Listed<Approval>>("/api/approvals", { limit: ROWS, offset }, ["approvals"]);
   const decided = useRef(new Map<string, number>());
   const stay = useStaying(waiting.data?.data ?? [], decided.current);
   const total = waiting.data?.meta.total;

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { standing, Status } from "../components/badge";
 import { Section } from "../components/head";
-import { count, duration, money, plural } from "../format";
+import { count, duration, money, plural, sentence } from "../format";
 import type { Attempt } from "../shapes";
 
 export interface Bar {
@@ -14,6 +14,8 @@ export interface Bar {
 }
 
 const LEAST_WIDTH = 0.6;
+const COLUMNS = ["Model", "Outcome", "Time", "Took", "Tokens", "Cost"] as const;
+const NUMBERS: ReadonlySet<string> = new Set(["Took", "Tokens", "Cost"]);
 
 /** Where each attempt lies on a line from `since` to the end of the last one. One without an end lasts until now. */
 export function barsOf(attempts: readonly Attempt[], since: string, now: number): Bar[] {
@@ -42,9 +44,9 @@ export function Attempts({ of, since }: { of: readonly Attempt[]; since: string 
           <caption class="unseen">Calls to models, in order, with how long each took</caption>
           <thead role="rowgroup">
             <tr role="row">
-              {["Model", "Outcome", "Time", "Took", "Tokens", "Cost"].map((head) => (
-                <th key={head} scope="col" role="columnheader" class={/Took|Tokens|Cost/.test(head) ? "number" : head === "Time" ? "wide" : ""}>
-                  {head}
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col" role="columnheader" class={classOf(column)}>
+                  {column}
                 </th>
               ))}
             </tr>
@@ -61,30 +63,43 @@ export function Attempts({ of, since }: { of: readonly Attempt[]; since: string 
 }
 
 function Line({ attempt, bar }: { attempt: Attempt; bar: Bar }): JSX.Element {
+  const name = `${attempt.provider}/${attempt.model}`;
   return (
-    <tr role="row">
-      <td role="cell" data-label="Model" title={`${attempt.provider}/${attempt.model}`}>
-        {attempt.provider}/{attempt.model.split("/").at(-1)}
-        {attempt.error && <span class="attempt-error">{attempt.error}</span>}
-      </td>
-      <td role="cell" data-label="Outcome">
-        <Status of={attempt.outcome} />
-      </td>
-      <td role="cell" data-label="Time" class="lane">
-        <svg class={standing(attempt.outcome).tone} role="img" aria-label={`First token after ${duration(attempt.first_token_ms)}, ended after ${duration(attempt.total_ms)}`}>
-          <rect class="lane-whole" x={`${bar.from}%`} width={`${bar.width}%`} y="4" height="12" rx="3" />
-          {bar.first !== null && <rect class="lane-first" x={`${bar.first}%`} width="2" y="1" height="18" />}
-        </svg>
-      </td>
-      <td role="cell" class="number" data-label="Took">
-        {duration(attempt.total_ms)}
-      </td>
-      <td role="cell" class="number" data-label="Tokens" title="in, out">
-        {count(attempt.tokens_in)} / {count(attempt.tokens_out)}
-      </td>
-      <td role="cell" class="number" data-label="Cost">
-        {money(attempt.cost_usd)}
-      </td>
-    </tr>
+    <>
+      <tr role="row" class={attempt.error ? "attempt-failed" : ""}>
+        <td role="cell" data-label="Model">
+          {name}
+        </td>
+        <td role="cell" data-label="Outcome">
+          <Status of={attempt.outcome} />
+        </td>
+        <td role="cell" data-label="Time" class="lane">
+          <svg class={standing(attempt.outcome).tone} role="img" aria-label={`First token after ${duration(attempt.first_token_ms)}, ended after ${duration(attempt.total_ms)}`}>
+            <rect class="lane-whole" x={`${bar.from}%`} width={`${bar.width}%`} y="4" height="12" rx="3" />
+            {bar.first !== null && <rect class="lane-first" x={`${bar.first}%`} width="2" y="1" height="18" />}
+          </svg>
+        </td>
+        <td role="cell" class="number" data-label="Took">
+          {duration(attempt.total_ms)}
+        </td>
+        <td role="cell" class="number" data-label="Tokens" title="in, out">
+          {count(attempt.tokens_in)} / {count(attempt.tokens_out)}
+        </td>
+        <td role="cell" class="number" data-label="Cost">
+          {money(attempt.cost_usd)}
+        </td>
+      </tr>
+      {attempt.error && (
+        <tr role="row" class="attempt-why">
+          <td role="cell" colSpan={COLUMNS.length}>
+            {sentence(attempt.error.replace(`${name} failed; `, ""))}
+          </td>
+        </tr>
+      )}
+    </>
   );
+}
+
+function classOf(column: (typeof COLUMNS)[number]): string {
+  return column === "Time" ? "wide" : NUMBERS.has(column) ? "number" : "";
 }

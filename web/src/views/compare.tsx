@@ -103,7 +103,7 @@ function Standings({ type, choose }: { type: string; choose: (type: string | nul
         <Choice label="Task type" value={type} options={TASK_TYPES.map((name) => [name, words(name)] as const)} set={choose} all="All task types" />
       </Filters>
       <Read from={standings} loading={<Loading lines={3} />}>
-        {(told) => (told.models.length ? <Ranking told={told} /> : <p class="faint">No answer of a comparison has been rated yet.</p>)}
+        {(told) => (told.models.length ? <Ranking told={told} /> : <p class="faint">There is no comparison of this type yet.</p>)}
       </Read>
     </Section>
   );
@@ -121,21 +121,26 @@ function Ranking({ told }: { told: Told }): JSX.Element {
             { head: "Model", cell: (one) => one.model },
             { head: "Mean rating", cell: (one) => one.mean_rating?.toFixed(2) ?? NONE, kind: "number" },
             { head: "Ratings", cell: (one) => one.ratings, kind: "number" },
+            { head: "Answered", cell: (one) => `${one.answers} of ${one.asked}`, kind: "number", from: "medium" },
             { head: "Mean cost", cell: (one) => money(one.mean_cost_usd), kind: "number" },
             { head: "Median time", cell: (one) => duration(one.median_ms), kind: "number" },
           ]}
         />
       </div>
+      {told.pairs.length === 0 && <p class="elsewhere">Rate the answers of two models to the same prompts, and what the difference is worth is told here.</p>}
       <ul class="verdicts" aria-label="What the ratings tell">
         {told.pairs.map((pair) => (
           <li key={`${pair.a} ${pair.b}`}>
             <Verdict of={pair} />
-            <span>{pair.verdict}</span>
+            <span>
+              {!pair.significant && `${pair.a} and ${pair.b}: `}
+              {pair.verdict}
+            </span>
           </li>
         ))}
       </ul>
       <p class="elsewhere">
-        Test: {told.test}, at a level of {told.alpha}, over {told.only_the_newest && "the newest "}
+        {told.test} At a level of {told.alpha}, over {told.only_the_newest && "the newest "}
         {plural(told.comparisons, "comparison")}.
       </p>
     </>

@@ -14,7 +14,7 @@ interface Ranked extends Candidate {
 const COLUMNS: readonly Column<Ranked>[] = [
   { head: "Model", cell: ({ provider, model, place }) => <Named name={`${provider}/${model}`} first={place === 1} /> },
   { head: "Good enough", kind: "number", cell: ({ p_ok }) => percent(p_ok, 1) },
-  { head: "Up", kind: "number", cell: ({ p_up }) => percent(p_up, 1) },
+  { head: "Available", kind: "number", cell: ({ p_up }) => percent(p_up, 1) },
   { head: "Expected cost", kind: "number", cell: ({ expected_cost_usd }) => money(expected_cost_usd) },
   { head: "Expected time", kind: "number", cell: ({ expected_latency_ms }) => duration(expected_latency_ms) },
   { head: "Evidence", kind: "number", from: "medium", cell: ({ evidence }) => count(Math.round(evidence * 10) / 10) },

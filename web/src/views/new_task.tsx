@@ -34,7 +34,7 @@ export function NewTask({ close }: { close: () => void }): JSX.Element {
     go(hashOf("tasks", task.id));
   };
   return (
-    <Dialog title="New task" close={close}>
+    <Dialog title="New task" close={close} kept>
       <form class="form" onInput={() => (key.current = newKey())} onSubmit={send}>
         <label>
           Prompt

@@ -12,7 +12,7 @@ const WORDS = ["useless", "poor", "fair", "good", "perfect"];
 export function Rate({ task }: { task: string }): JSX.Element | null {
   const { may } = useDesk();
   // The trail is where ratings are told.
-  const trail = useData<Listed<AuditEntry>>(may("audit_read") ? "/api/audit" : null, { action: "task_rated", subject: `task:${task}`, limit: 1 }, ["audit", "tasks"]);
+  const trail = useData<Listed<AuditEntry>>(may("audit_read") ? "/api/audit" : null, { action: "task_rated", subject: `task:${task}`, limit: 1 });
   const rate = useAction(RATE, ["tasks", "audit"], "Rated. The router learns from it.");
   if (!may("task_change")) return null;
   const last = Number(trail.data?.data[0]?.payload.rating ?? 0);
@@ -28,7 +28,7 @@ export function Rate({ task }: { task: string }): JSX.Element | null {
             title={`${index + 1}: ${word}`}
             aria-pressed={last === index + 1}
             disabled={rate.busy}
-            onClick={() => void rate.run({ id: task, rating: index + 1 })}
+            onClick={() => void rate.run({ id: task, rating: index + 1 }).then(trail.reload)}
           >
             <Icon name="star" filled={index < last} />
           </button>

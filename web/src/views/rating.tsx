@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { RATE } from "../actions";
-import { useAction } from "../desk";
+import { useAction, useDesk } from "../desk";
 
 const WORDS = ["useless", "poor", "fair", "good", "perfect"];
 /** Who moves along with the arrow keys passes ratings that are not meant. */
@@ -18,17 +18,30 @@ interface RatingProps {
 }
 
 export function Rating({ task, rating, name, locked }: RatingProps): JSX.Element {
-  const rate = useAction(RATE, ["comparisons", "tasks"], "Rated. The router learns from it.");
+  const { announce } = useDesk();
+  const rate = useAction(RATE, ["comparisons", "tasks"]);
   const [chosen, setChosen] = useState<number | null>(null);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const waiting = useRef<{ value: number; timer: ReturnType<typeof setTimeout> } | null>(null);
   const group = useId();
-  useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => setChosen(null), [rating]);
+  const send = async (value: number) => {
+    if ((await rate.run({ id: task, rating: value })) === undefined) setChosen(null);
+    else announce(`${name} is rated ${value}, ${WORDS[value - 1]}.`);
+  };
+  const rest = () => {
+    if (!waiting.current) return;
+    const { value, timer } = waiting.current;
+    waiting.current = null;
+    clearTimeout(timer);
+    void send(value);
+  };
   const choose = (value: number) => {
     setChosen(value);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => void rate.run({ id: task, rating: value }).then((done) => done === undefined && setChosen(null)), REST_MILLISECONDS);
+    clearTimeout(waiting.current?.timer);
+    waiting.current = { value, timer: setTimeout(rest, REST_MILLISECONDS) };
   };
+  // Whoever leaves has made up their mind.
+  useEffect(() => rest, []);
   const shown = chosen ?? rating;
   return (
     <fieldset class="rating" disabled={locked}>

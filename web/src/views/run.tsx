@@ -30,6 +30,7 @@ export function Run({ route }: ViewProps): JSX.Element {
   return (
     <>
       <Trail view="runs" title="Runs" id={route.id ?? ""} />
+      {run.data === null && <Head title="Run" />}
       <Read from={run}>{(told) => <Whole run={told} approvals={told.approvals.map((row) => ({ ...row, run: told.id, workflow: told.workflow }))} />}</Read>
     </>
   );

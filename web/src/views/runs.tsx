@@ -19,7 +19,7 @@ const ROWS = 25;
 const COLUMNS: readonly Column<RunRow>[] = [
   { head: "Workflow", cell: (run) => run.workflow },
   { head: "Status", cell: (run) => <Status of={run.status} /> },
-  { head: "What happened", kind: "wide", from: "medium", cell: (run) => <span class="soft">{run.error?.message ?? ""}</span> },
+  { head: "Failure", kind: "wide", from: "medium", cell: (run) => <span class="soft">{run.error?.message ?? ""}</span> },
   { head: "Run", from: "large", cell: (run) => <span class="mono soft">{run.id.slice(0, 8)}</span> },
   { head: "Version", kind: "number", from: "large", cell: (run) => run.version },
   { head: "Took", kind: "number", from: "medium", cell: (run) => duration(tookOf(run)) },

@@ -4,6 +4,7 @@ import "./task.css";
 
 import type { JSX } from "preact";
 import { CANCEL_TASK, RETRY_TASK } from "../actions";
+import { listOf } from "../arrival";
 import { Status } from "../components/badge";
 import { Facts } from "../components/facts";
 import { Head, Section } from "../components/head";
@@ -29,9 +30,8 @@ export function Task({ route }: ViewProps): JSX.Element {
   return (
     <>
       <Trail view="tasks" title="Tasks" id={id} />
-      <Read from={task} loading={<Waiting title="Task" />}>
-        {(told) => <Whole task={told} />}
-      </Read>
+      {task.data === null && <Head title="Task" />}
+      <Read from={task}>{(told) => <Whole task={told} />}</Read>
     </>
   );
 }
@@ -40,23 +40,10 @@ export function Task({ route }: ViewProps): JSX.Element {
 export function Trail({ view, title, id }: { view: string; title: string; id: string }): JSX.Element {
   return (
     <nav class="trail" aria-label="Where you are">
-      <Link to={hashOf(view)}>{title}</Link>
+      <Link to={listOf(view)}>{title}</Link>
       <Icon name="right" />
       <span class="mono">{id}</span>
     </nav>
-  );
-}
-
-function Waiting({ title }: { title: string }): JSX.Element {
-  return (
-    <>
-      <Head title={title} />
-      <div class="loading" role="status">
-        <span class="unseen">Loading</span>
-        <div class="bone" />
-        <div class="bone" />
-      </div>
-    </>
   );
 }
 
@@ -85,8 +72,12 @@ function Whole({ task }: { task: TaskWhole }): JSX.Element {
           <Output task={task} />
           <Section title="Prompt">
             <Text of={task.prompt} label="Prompt" />
-            {Object.keys(task.parameters).length > 0 && <Text of={task.parameters} label="Parameters" />}
           </Section>
+          {Object.keys(task.parameters).length > 0 && (
+            <Section title="Parameters">
+              <Text of={task.parameters} label="Parameters" />
+            </Section>
+          )}
           <Attempts of={task.attempts} since={task.history[0]?.at ?? task.created_at} />
         </div>
         <aside aria-label="History and rating">
@@ -148,7 +139,8 @@ function Output({ task }: { task: TaskWhole }): JSX.Element {
           {task.error.message}
         </p>
       )}
-      {task.output != null ? <Text of={task.output} label="Output" /> : <p class="faint">{OPEN.has(task.status) ? "It is not there yet." : "There is none."}</p>}
+      {task.output != null && <Text of={task.output} label="Output" />}
+      {task.output == null && !task.error && <p class="faint">{OPEN.has(task.status) ? "It is not there yet." : "There is none."}</p>}
     </Section>
   );
 }
