@@ -34,6 +34,7 @@ _BY: Mapping[Group, tuple[str, ...]] = {
     "day": (),
 }
 _latencies = sa.func.aggregate_strings(sa.cast(usage_rollups.c.latencies, sa.Text), ",").label("latencies")
+_cost = [sa.func.sum(usage_rollups.c.cost_nanousd).label("cost_nanousd")]
 _sums = [sa.func.sum(usage_rollups.c[name]).label(name) for name in NUMBERS]
 
 
@@ -71,11 +72,26 @@ async def used(tx: Transaction, principal: Principal, window: Window, group: Gro
             sums = found[at, _group_of(row, at, group, named)]
             sums.add_numbers(row)
             sums.latencies.update(latencies_of(row.times))
-    for row in await _rolled_up(tx, principal, made_of.rolled, group, only):
+    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == _kind(principal, group, only)
+    wanted = only.of(usage_rollups.c.agent, usage_rollups.c.provider, usage_rollups.c.model)
+    for row in await _rolled_up(tx, made_of.rolled, _BY[group], (*_sums, _latencies), (*seen, *wanted)):
         at = window.step.begin(row.at)
         sums = found[at, _group_of(row, at, group, named)]
         sums.add_numbers(row)
         add_json(sums.latencies, row.latencies)
+    return found
+
+
+async def spent(tx: Transaction, principal: Principal, window: Window) -> Mapping[datetime, int]:
+    """What the steps of the window cost, in nano-US-dollars, of what the principal may see."""
+    made_of = cover(window, await rollups.rolled(tx, Step.DAY.begin(window.since)))
+    found: defaultdict[datetime, int] = defaultdict(int)
+    for stretch in made_of.raw:
+        for row in await ended(tx, stretch, window.step, (), paging.visible(attempts, principal)):
+            found[begun_at(row)] += int(row.cost_nanousd)
+    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == Kind.OWNER
+    for row in await _rolled_up(tx, made_of.rolled, (), _cost, seen):
+        found[window.step.begin(row.at)] += int(row.cost_nanousd)
     return found
 
 
@@ -89,17 +105,19 @@ async def begun(tx: Transaction, principal: Principal) -> datetime:
 
 
 async def _rolled_up(
-    tx: Transaction, principal: Principal, spans: Sequence[Span], group: Group, only: Only
+    tx: Transaction,
+    spans: Sequence[Span],
+    by: Sequence[str],
+    sums: Sequence[sa.ColumnElement[Any]],
+    wanted: Sequence[sa.ColumnElement[bool]],
 ) -> list[sa.Row[Any]]:
-    """A row for each span and group, of which there may be many rows."""
-    wanted = only.of(usage_rollups.c.agent, usage_rollups.c.provider, usage_rollups.c.model)
-    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == _kind(principal, group, only)
-    groups = [usage_rollups.c.at, *(usage_rollups.c[name] for name in _BY[group])]
+    """A row for each span and group."""
+    groups = [usage_rollups.c.at, *(usage_rollups.c[name] for name in by)]
     rows: list[sa.Row[Any]] = []
     for step in Step:
         if begins := [span.at for span in spans if span.step is step]:
             when = usage_rollups.c.step == step, usage_rollups.c.at.in_(begins)
-            query = sa.select(*groups, *_sums, _latencies).where(*seen, *when, *wanted).group_by(*groups)
+            query = sa.select(*groups, *sums).where(*when, *wanted).group_by(*groups)
             rows.extend(await tx.execute(query))
     return rows
 
