@@ -29,6 +29,24 @@ async def test_submit_prints_the_answer_alone_and_a_summary_beside_it(tmp_path: 
     assert summary.startswith("[completed by groq/")
 
 
+async def test_compare_prints_a_line_for_each_model_and_then_what_they_say(
+    tmp_path: Path, providers: Providers
+) -> None:
+    providers.groq.answer = lambda body: f"I am {body['model']}"
+    models = ("groq/openai/gpt-oss-20b", "groq/openai/gpt-oss-120b")
+    command = ["compare", "Who are you?", *(word for model in models for word in ("--model", model))]
+    ended = await run(tmp_path, alone(providers.groq), *command)
+
+    assert ended.code == 0, ended.stderr
+    *lines, _, _, _, _, _, _ = ended.stdout.splitlines()
+    rows = [line.split("\t") for line in lines]
+    assert [row[0] for row in rows] == ["A", "B"]
+    assert {row[1]: row[2] for row in rows} == dict.fromkeys(models, "completed")
+    for label, model, *_ in rows:
+        assert f"{label}  {model}\nI am {model.removeprefix('groq/')}\n" in ended.stdout
+    assert ended.stderr.startswith("[completed, $0.")
+
+
 async def test_a_prompt_is_read_from_a_pipe(tmp_path: Path, providers: Providers) -> None:
     ended = await run(
         tmp_path, alone(providers.groq), "task", "submit", "-", stdin=b"\xef\xbb\xbfSay gr\xc3\xbc\xc3\x9f"

@@ -5,6 +5,8 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/tables.css";
+import "./styles/dialogs.css";
 import "./styles/charts.css";
 
 import { render } from "preact";

@@ -13,6 +13,7 @@ import { useData, useDesk } from "./desk";
 import { Help } from "./help";
 import { useHost } from "./host";
 import { step, useKeys } from "./keys";
+import type { Area } from "./live";
 import { go, hashOf, Link, type Route, useRoute } from "./route";
 import { chooseTheme, chosenTheme, type Theme } from "./theme";
 import { START, type View, VIEWS } from "./views";
@@ -24,7 +25,6 @@ const THEMES: Record<Theme, { next: Theme; icon: IconName; name: string }> = {
   light: { next: "dark", icon: "sun", name: "light" },
   dark: { next: "system", icon: "moon", name: "dark" },
 };
-const NONE: Query = { limit: 1 };
 
 const rows = () => [...document.querySelectorAll<HTMLElement>(".row-link")];
 
@@ -33,7 +33,8 @@ export function Shell(): JSX.Element {
   const desk = useDesk();
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const waiting = useData(desk.may("run_change") ? "/api/approvals" : null, NONE, ["approvals"]).data?.meta?.total ?? 0;
+  const waiting = useCount("run_change", "/api/approvals", {}, "approvals");
+  const wrong = useCount("alert_read", "/api/alerts", { state: "open" }, "alerts");
   const view = VIEWS.find((one) => one.path === (route.view || START));
   useTitle(view, route, waiting);
   useArrival(main, { ...route, view: route.view || START });
@@ -58,7 +59,7 @@ export function Shell(): JSX.Element {
           <Mark />
           {PRODUCT}
         </Link>
-        <Navigation current={view?.path} waiting={waiting} />
+        <Navigation current={view?.path} counts={{ approvals: [waiting, "waiting"], alerts: [wrong, "open"] }} />
         <Person openHelp={() => setHelp(true)} />
       </header>
       <main id="main" ref={main} tabIndex={-1}>
@@ -85,11 +86,23 @@ function Nowhere(): JSX.Element {
   );
 }
 
-function Navigation({ current, waiting }: { current: string | undefined; waiting: number }): JSX.Element {
+/** How many a list has, where one may see it. */
+function useCount(operation: string, path: string, query: Query, area: Area): number {
+  const { may } = useDesk();
+  return useData(may(operation) ? path : null, { ...query, limit: 1 }, [area]).data?.meta?.total ?? 0;
+}
+
+interface NavigationProps {
+  current: string | undefined;
+  /** What stands beside a view, and what it is a number of. */
+  counts: Record<string, readonly [number: number, of: string]>;
+}
+
+function Navigation({ current, counts }: NavigationProps): JSX.Element {
   const { may } = useDesk();
   const bar = useRef<HTMLElement>(null);
   // On a phone the views are a strip, which may have the current one out of sight.
-  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, waiting > 0]);
+  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, Object.values(counts).join()]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
     <nav aria-label="Views" class="views" ref={bar}>
@@ -102,18 +115,23 @@ function Navigation({ current, waiting }: { current: string | undefined; waiting
                 <Link to={hashOf(view.path)} aria-current={view.path === current ? "page" : undefined}>
                   <Icon name={view.icon} />
                   {view.title}
-                  {view.path === "approvals" && waiting > 0 && (
-                    <span class="count">
-                      {waiting}
-                      <span class="unseen"> waiting</span>
-                    </span>
-                  )}
+                  <Count of={counts[view.path]} />
                 </Link>
               </li>
             ))}
         </ul>
       ))}
     </nav>
+  );
+}
+
+function Count({ of }: { of: readonly [number: number, of: string] | undefined }): JSX.Element | null {
+  if (!of?.[0]) return null;
+  return (
+    <span class="count">
+      {of[0]}
+      <span class="unseen"> {of[1]}</span>
+    </span>
   );
 }
 

@@ -12,6 +12,7 @@ from vel_tutor_mcp.doors.cli import (
     audit,
     budget,
     checks,
+    comparing,
     database,
     install,
     integrations,
@@ -31,6 +32,7 @@ app.command()(checks.doctor)
 app.command()(install.install)
 app.add_typer(tasks.commands, name="task")
 app.add_typer(runs.commands, name="run")
+app.command()(comparing.compare)
 app.add_typer(budget.commands, name="budget")
 app.add_typer(integrations.commands, name="integration")
 app.add_typer(webhooks.commands, name="webhook")

@@ -61,7 +61,7 @@ def submit(
 ) -> None:
     """Give a task to an agent and print its answer. Waits for the end unless told how long; --wait 0 prints the id."""
     request = TaskRequest(
-        prompt=_piped_prompt() if prompt == _FROM_STDIN else prompt,
+        prompt=prompt_of(prompt),
         agent=agent,
         task_type=task_type,
         priority=priority,
@@ -225,6 +225,15 @@ def cancelled_line(task: Task) -> str:
 
 def cells(task: Task) -> tuple[str, ...]:
     return task.id, task.status.value, task.agent_name, task.prompt
+
+
+def prompt_of(argument: str) -> str:
+    """The prompt that an argument stands for: itself, or what stdin holds.
+
+    Raises:
+        InputError: that is too long, or no text.
+    """
+    return _piped_prompt() if argument == _FROM_STDIN else argument
 
 
 def _piped_prompt() -> str:

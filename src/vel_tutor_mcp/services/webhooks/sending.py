@@ -27,7 +27,7 @@ from vel_tutor_mcp.store.webhook_deliveries import Delivery
 from vel_tutor_mcp.store.webhooks import Webhook
 
 _EVERY_SECONDS = 1.0
-_AT_MOST_EVERY_SECONDS = 0.1
+_AT_MOST_EVERY_SECONDS = 0.25
 # All webhooks of one owner together have less than there is: nobody's slow receivers hold up others'.
 _MOST_OF_A_WEBHOOK, _MOST_AT_ONCE = 4, 100
 # A delivery may be noted this much later than its attempt is over before another process takes it.
