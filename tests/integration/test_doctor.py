@@ -89,7 +89,9 @@ async def test_keys_that_cannot_be_opened_here_are_told(settings: Settings) -> N
     async with open_app(settings) as app:
         for provider in ("groq", "openai"):
             await app.integrations.put(app.local_principal, provider, SecretStr(SECRET))
-    assert (await findings(settings))["sealed keys"] == Finding("sealed keys", OK, "2 of integrations and webhooks, all open")
+    assert (await findings(settings))["sealed keys"] == Finding(
+        "sealed keys", OK, "2 of integrations and webhooks, all open"
+    )
 
     (settings.home / "secret.key").rename(settings.home / "elsewhere")
     told = (await findings(settings))["sealed keys"]
