@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py)
 
-.PHONY: setup demo web test test-clients coverage check audit sbom bundle platforms bench soak lock clean
+.PHONY: setup demo web test screenshots test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
 setup: $(READY)
 
@@ -34,6 +34,10 @@ web: web/node_modules/.package-lock.json
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+# Pictures of each view of the dashboard, light and dark, wide and narrow, of a month of 1,000 tasks that are really run.
+screenshots: $(READY)
+	VEL_TEST_SCREENSHOTS=docs/screenshots VEL_TEST_MONTH=1000 $(BIN)/python -m pytest tests/acceptance/test_dashboard.py -k each_view -o faulthandler_timeout=0 -p no:cacheprovider
 
 # Clients that people use, on this server, over each transport: docs/clients.md is written anew. Installs a gigabyte once.
 test-clients: $(READY)

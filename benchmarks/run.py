@@ -15,6 +15,7 @@ import audit_trail
 import decision
 import durable
 import growth
+import lists
 import memory
 import money
 import parts
@@ -50,6 +51,7 @@ BENCHMARKS = {
     "waiting": waiting.results,
     "stored": stored.results,
     "views": views.results,
+    "lists": lists.results,
     "money": money.results,
     "rest": rest.results,
     "growth": growth.results,

@@ -8,6 +8,7 @@ from typing import Any
 from playwright.async_api import Browser, Page, async_playwright
 
 WAIT_MILLISECONDS = 30_000
+WIDER_THAN_THE_SCREEN = "document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth"
 _OPTIONS = (
     "--no-sandbox",  # as root, which CI is, there is none
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
@@ -27,6 +28,13 @@ async def chromium(folder: Path) -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+async def faults(page: Page, folder: Path, *rules: str) -> list[tuple[str, str]]:
+    """What axe finds wrong for people who use more than their eyes, with the first place; by all rules, or these."""
+    await page.evaluate((folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+    found: dict[str, Any] = await page.evaluate("rules => axe.run(rules.length ? { runOnly: rules } : {})", rules)
+    return [(row["id"], row["nodes"][0]["html"]) for row in found["violations"]]
 
 
 @asynccontextmanager

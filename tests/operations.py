@@ -16,6 +16,7 @@ from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, Task
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.webhooks.hooks import Change
 from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.task_lists import TaskFilter
 from vel_tutor_mcp.taskmaster.wishes import Wishes
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
@@ -73,6 +74,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "tasks.get": lambda things: (things.task,),
     "tasks.tell": lambda things: (things.task,),
     "tasks.list": lambda _: (),
+    "tasks.export": lambda _: (TaskFilter(), "csv"),
     "tasks.follow": lambda things: (things.task, 0),
     "tasks.cancel": lambda things: (things.task,),
     "tasks.retry": lambda things: (things.task,),

@@ -9,6 +9,7 @@ from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.services.reports import short_task
 from vel_tutor_mcp.services.run_reports import short_run
+from vel_tutor_mcp.task_lists import TaskFilter
 
 View = Literal["tasks", "runs", "approvals", "costs", "performance", "audit", "compare", "alerts", "webhooks"]
 
@@ -23,8 +24,8 @@ async def dashboard_show(
     and the cost of the last day.
     """
     app, me = await desk.enter()
-    pending = await app.tasks.list(me, status=TaskStatus.PENDING, limit=_NEWEST, cursor=0)
-    running = await app.tasks.list(me, status=TaskStatus.IN_PROGRESS, limit=_NEWEST, cursor=0)
+    pending = await app.tasks.list(me, TaskFilter(status=TaskStatus.PENDING), limit=_NEWEST, cursor=0)
+    running = await app.tasks.list(me, TaskFilter(status=TaskStatus.IN_PROGRESS), limit=_NEWEST, cursor=0)
     waiting = await app.runs.list(me, status=TaskStatus.AWAITING_APPROVAL, limit=_NEWEST, cursor=0)
     usage = (await app.usage.report(me, "day", "provider")).shown()
     text = (

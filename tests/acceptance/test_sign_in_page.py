@@ -3,16 +3,15 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import conformance
 import httpx2
 import pytest
-from browser import page_of
+from browser import WIDER_THAN_THE_SCREEN, faults, page_of
 from people import Front, front
 from planted import PASSWORD
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 from ports import free_port
 from signing_in import BACK, SDKS, Person, Returning, SdkClient, served_at
 
@@ -23,7 +22,6 @@ PHONE = {"width": 360, "height": 640}
 SCHEMES = ("light", "dark")
 # Of which element the keyboard's next key is, as a person would name it.
 FOCUSED = "(document.activeElement.name || '') + ' ' + (document.activeElement.value || '')"
-WIDER_THAN_THE_SCREEN = "document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth"
 OUTLINED = "getComputedStyle(document.activeElement).outlineStyle"
 
 
@@ -64,13 +62,6 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     url = f"http://127.0.0.1:{free_port()}"
     async with served_at(url, tmp_path_factory.mktemp("page")) as (app, http):
         yield Place(url, front(app), http)
-
-
-async def faults(page: Page, node: Path) -> list[tuple[str, str]]:
-    """What axe finds wrong for people who use more than their eyes, with the first place."""
-    await page.evaluate((node / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
-    found: dict[str, Any] = await page.evaluate("axe.run()")
-    return [(row["id"], row["nodes"][0]["html"]) for row in found["violations"]]
 
 
 def allowing(place: Place, browser: Browser, email: str, back: str = BACK) -> Person:

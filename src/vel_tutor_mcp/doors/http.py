@@ -268,10 +268,14 @@ def _is_loopback(host: str) -> bool:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as problem:
         reason = _NO_PORT.get(problem.errno or 0) or os.strerror(problem.errno or 0).lower()
         raise ConfigurationError(
             f"Port {port} of {host} cannot be listened to; {reason}; choose another one with --port, or --port 0 for "
             "any that is free."
         ) from None
+    # Connections take it from here: asyncio, which sets it for them, does not see that these are of TCP. Without it the
+    # body of a short answer waits 40 ms, until the client has acknowledged the head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

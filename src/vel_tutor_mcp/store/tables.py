@@ -46,6 +46,7 @@ agent_versions = Table(
     moment("created_at"),
 )
 
+_LISTED = ("created_at", "id", "status", "agent_id", "provider", "model", "task_type", "inferred_type")
 tasks = Table(
     "tasks",
     metadata,
@@ -88,8 +89,8 @@ tasks = Table(
     moment("not_before", nullable=True),
     Column("waits_for", sa.String(LONGEST_PROVIDER)),
     Column("config_changes", Json),
-    Index(None, "owner_id", "created_at"),
-    Index(None, "organisation_id", "created_at"),
+    Index("ix_tasks_of_organisation", "organisation_id", *_LISTED),
+    Index("ix_tasks_of_owner", "organisation_id", "owner_id", *_LISTED),
     Index(None, "agent_id", "status"),
     Index(None, "status", "owner_id", "priority", "created_at"),
     Index(None, "organisation_id", "status", "created_at"),
@@ -147,6 +148,7 @@ task_events = Table(
     Column("percent", sa.SmallInteger, nullable=False),
     moment("at"),
     Index(None, "task_id", "sequence"),
+    Index(None, "owner_id", "sequence"),
 )
 
 route_decisions = Table(
@@ -264,6 +266,7 @@ run_events = Table(
     Column("executor", sa.String(120), nullable=False),
     moment("at"),
     Index(None, "run_id", "sequence"),
+    Index(None, "owner_id", "sequence"),
 )
 
 ratings = Table(
@@ -381,9 +384,9 @@ audit_logs = Table(
     Column("user_agent", sa.String(200)),
     Column("previous_hash", sa.String(64), nullable=False),
     Column("hash", sa.String(64), nullable=False),
-    Index(None, "organisation_id", "sequence"),
-    Index(None, "action", "sequence"),
-    Index(None, "subject", "sequence"),
+    Index("ix_audit_logs_of_organisation", "organisation_id", "sequence", "owner_id", "action", "principal", "at"),
+    Index(None, "organisation_id", "subject", "sequence"),
+    Index(None, "owner_id", "sequence"),
 )
 
 audit_checkpoints = Table(

@@ -86,16 +86,18 @@ function Model({ of: { model, tier, breaker, p_up, latency_ms, priced } }: { of:
 }
 
 function Trouble({ breaker: { state, failures, retry_at } }: { breaker: Breaker }): JSX.Element | null {
-  if (state === "closed" && failures === 0) return null;
+  const failed = failures > 0 && plural(failures, "recent failure");
+  if (state === "closed") return failed ? <span class="trouble">{failed}</span> : null;
   return (
     <span class="trouble">
-      {plural(failures, "recent failure")}
-      {state === "open" && retry_at && (
+      {failed && `${failed}; `}
+      {state === "half_open" ? (
+        "the next call tries it"
+      ) : (
         <>
-          , tried again <Ago at={retry_at} />
+          tried again <Ago at={retry_at} />
         </>
       )}
-      {state === "half_open" && ", the next call tries it"}
     </span>
   );
 }

@@ -1,0 +1,202 @@
+"""The dashboard in a real browser, on a server with a month of work behind it."""
+
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import httpx2
+import pictures
+import pytest
+from browser import WIDER_THAN_THE_SCREEN, faults, page_of
+from dashboard import NARROW, TASKS, WIDE, Place, dashboard, settled, sign_in
+from playwright.async_api import Browser, Page, expect
+
+# The first of all may have to fetch the programs of npm.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+
+# Where pictures of each view go, if anywhere: `make screenshots`.
+PICTURES = os.environ.get("VEL_TEST_SCREENSHOTS", "")
+SIZES = {"wide": WIDE, "narrow": NARROW}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+LIVE_SECONDS = 2.0
+TOKEN = "sessionStorage.getItem('vel-tutor.token')"
+
+
+def money(usd: float) -> str:
+    """As the page writes sums below one dollar: with three places that tell something, at most six."""
+    places = max(2, min(6, 2 - math.floor(math.log10(usd))))
+    whole, _, cents = f"{usd:.{places}f}".partition(".")
+    return f"${whole}.{cents[:2]}{cents[2:].rstrip('0')}"
+
+
+# Of each view what it says of all its rows, and the query that counts them. All is of the last 30 days.
+SHOWN: Mapping[str, tuple[Callable[[Any], str], str]] = {
+    "tasks?status=failed": ("{:,} found".format, "SELECT count(*) FROM tasks WHERE status = 'failed'"),
+    "tasks": ("{:,} in all".format, "SELECT count(*) FROM tasks"),
+    "tasks/{task}": (money, "SELECT sum(cost_nanousd) / 1e9 FROM attempts WHERE task_id = '{task}'"),
+    "runs": ("{:,} in all".format, "SELECT count(*) FROM runs"),
+    "runs/{run}": (
+        "{} of 4".format,
+        "SELECT count(*) FROM run_steps WHERE run_id = '{run}' AND status = 'completed'",
+    ),
+    "approvals": ("{} decision waiting".format, "SELECT count(*) FROM runs WHERE status = 'awaiting_approval'"),
+    "costs?period=month": (money, "SELECT sum(cost_nanousd) / 1e9 FROM attempts"),
+    "performance?period=month": ("{:,}".format, "SELECT count(*) FROM attempts"),
+    "audit": ("{:,} entries".format, "SELECT count(*) FROM audit_logs"),
+    "compare": (
+        "{:.2f}".format,
+        "SELECT avg(rating) FROM ratings JOIN comparison_entries USING (task_id) WHERE model = 'gpt-4.1-mini'",
+    ),
+    "webhooks": ("{}".format, "SELECT url FROM webhooks"),
+}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with dashboard(tmp_path_factory.mktemp("place"), tasks=30) as place:
+        yield place
+
+
+async def test_each_view_shows_what_its_rows_come_to_and_axe_finds_no_fault(
+    browser: Browser, node: Path, tmp_path: Path
+) -> None:
+    async with dashboard(tmp_path, TASKS) as place, place.seen_by(browser, "ada") as page:
+        task = place.number("SELECT task_id FROM attempts GROUP BY task_id ORDER BY count(*) DESC, task_id LIMIT 1")
+        ids = {"task": UUID(task), "run": UUID(place.month.waiting)}
+        for view, (words, query) in SHOWN.items():
+            await page.goto(f"{place.base}/dashboard#/{view.format(**ids)}")
+            said = words(place.number(query.format(**{name: found.hex for name, found in ids.items()})))
+            await expect(page.get_by_role("main").get_by_text(said).first).to_be_visible()
+            await settled(page)
+            for scheme in SCHEMES:
+                await page.emulate_media(color_scheme=scheme)
+                rules = ["color-contrast"] if scheme == "dark" else []  # the others know no colours
+                assert (view, scheme, await faults(page, node, *rules)) == (view, scheme, [])
+            await looked_at(page, view)
+
+
+async def looked_at(page: Page, view: str) -> None:
+    """The view in each size, never wider than the screen; pictures of it in each scheme, if they are wanted."""
+    for size, viewport in SIZES.items():
+        await page.set_viewport_size(viewport)
+        assert (view, size, await page.evaluate(WIDER_THAN_THE_SCREEN)) == (view, size, False)
+        for scheme in SCHEMES if PICTURES else ():
+            await page.emulate_media(color_scheme=scheme)
+            await pictures.take(page, Path(PICTURES) / f"{named(view)}-{size}-{scheme}.png")
+    await page.set_viewport_size(WIDE)
+
+
+def named(view: str) -> str:
+    """As pictures are: `task` is one of the `tasks`."""
+    plain, _, one = view.partition("?")[0].partition("/")
+    return one.strip("{}") or plain
+
+
+async def test_what_happens_is_seen_within_two_seconds(place: Place, browser: Browser) -> None:
+    account = place.month.people["dan"]
+    headers = {"authorization": f"Bearer {(await place.desk.enter(account)).token}"}
+    seconds = list[float]()
+    async with (
+        place.seen_by(browser, "dan") as page,
+        httpx2.AsyncClient(base_url=place.base, headers=headers, trust_env=False, timeout=30) as http,
+    ):
+        await settled(page)
+        for number in range(3):
+            prompt = f"Look at me, number {number}"
+            begun = time.monotonic()
+            assert (await http.post("/api/tasks", json={"prompt": prompt})).status_code == 201
+            row = page.get_by_role("row").filter(has_text=prompt)
+            await expect(row.get_by_text("Completed")).to_be_visible(timeout=20_000)
+            seconds.append(time.monotonic() - begun)
+    assert min(seconds) < LIVE_SECONDS
+
+
+async def test_a_click_decides_and_the_run_goes_on(place: Place, browser: Browser) -> None:
+    async with place.seen_by(browser, "ada", "approvals") as page:
+        question = page.get_by_role("article").filter(has_text="Publish the news of the price list?")
+        await question.get_by_role("textbox").fill("Go")
+        await question.get_by_role("button", name="Approve").click()
+        await expect(question).to_contain_text("the run goes on")
+        await page.get_by_role("link", name="announce").first.click()
+        await expect(page.get_by_role("main").get_by_text("Completed").first).to_be_visible()
+    run = await place.desk.app.runs.tell(place.month.people["ada"].principal, place.month.waiting)
+    assert [step.output["how"] for step in run.steps if step.step_id == "publish"] == ["signed_in"]
+
+
+async def test_who_may_not_see_a_view_is_told_so_and_the_server_refuses(place: Place, browser: Browser) -> None:
+    async with place.seen_by(browser, "vera", "webhooks") as page:
+        await expect(page.get_by_text("You have no permission to see webhooks")).to_be_visible()
+        await expect(page.get_by_role("link", name="Webhooks")).to_have_count(0)
+        headers = {"authorization": f"Bearer {await page.evaluate(TOKEN)}"}
+        async with httpx2.AsyncClient(base_url=place.base, headers=headers, trust_env=False) as http:
+            assert (await http.get("/api/webhooks")).status_code == 403
+
+
+async def test_a_wrong_password_is_told_and_who_is_signed_out_elsewhere_signs_in_again(
+    place: Place, browser: Browser
+) -> None:
+    await place.desk.pass_a_minute()
+    async with page_of(browser, viewport=NARROW) as page:
+        await page.goto(f"{place.base}/dashboard")
+        await sign_in(page, "cleo@example.org", "Wrong-Passw0rd")
+        await expect(page.get_by_role("alert")).to_contain_text("password")
+        await sign_in(page, "cleo@example.org")
+        await expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+        headers = {"authorization": f"Bearer {await page.evaluate(TOKEN)}"}
+        async with httpx2.AsyncClient(base_url=place.base, headers=headers, trust_env=False) as http:
+            assert (await http.post("/api/auth/logout")).status_code < 300
+        await expect(page.get_by_role("heading", name="Sign in to vel-tutor")).to_be_visible(timeout=30_000)
+
+
+async def test_while_the_server_is_away_it_is_said_and_then_all_is_as_before(place: Place, browser: Browser) -> None:
+    async with place.seen_by(browser, "ada") as page:
+        await settled(page)
+        await page.context.set_offline(True)
+        await page.get_by_role("link", name="Runs").click()
+        await expect(page.get_by_text("The server cannot be reached").first).to_be_visible()
+        await page.context.set_offline(False)
+        await page.get_by_role("button", name="Try again").first.click()
+        await expect(page.get_by_role("row").nth(1)).to_be_visible()
+        await expect(page.get_by_text("The server cannot be reached")).to_have_count(0)
+
+
+async def test_the_keyboard_alone_leads_to_a_task_and_back(place: Place, browser: Browser) -> None:
+    async with place.seen_by(browser, "ada") as page:
+        await settled(page)
+        while not await page.evaluate("document.activeElement.matches('td a')"):
+            await page.keyboard.press("Tab")
+            assert await page.evaluate("document.activeElement !== document.body")
+        prompt = await page.evaluate("document.activeElement.textContent")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(prompt[:20])
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("heading", name="Tasks", level=1)).to_be_visible()
+
+
+async def test_words_of_a_task_are_words_on_the_page(place: Place, browser: Browser) -> None:
+    markup = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+    dan = place.month.people["dan"]
+    headers = {"authorization": f"Bearer {(await place.desk.enter(dan)).token}"}
+    async with httpx2.AsyncClient(base_url=place.base, headers=headers, trust_env=False, timeout=30) as http:
+        task = (await http.post("/api/tasks", json={"prompt": markup})).json()["id"]
+    async with place.seen_by(browser, "dan", f"tasks/{task}") as page:
+        await expect(page.get_by_role("main").get_by_text(markup).first).to_be_visible()
+        assert "taken" not in await page.title()
+        assert await page.get_by_role("main").locator("img, script").count() == 0
+
+
+async def test_no_other_page_shows_the_dashboard_in_a_frame(place: Place, browser: Browser) -> None:
+    async with page_of(browser) as page:
+        await page.set_content(f'<iframe src="{place.base}/dashboard"></iframe>')
+        frame = page.frames[-1]
+        await frame.wait_for_load_state()
+        assert await frame.query_selector("form") is None
