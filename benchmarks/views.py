@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import compared
 import seeding
 from databases import NewDatabase, kinds_of_databases
 from measure import Result, fewer
@@ -56,6 +57,7 @@ async def _on(where: str, new: NewDatabase, span: timedelta, calls: int) -> list
         keys = {"openai_api_key": "dummy-key", "groq_api_key": "dummy-key"}
         settings = Settings.model_validate({"home": Path(home), "database_url": new(), **keys})
         await seeding.fill(settings, span=span)
+        await compared.fill(settings)
         lines = [await _rolled_up(where, settings)]
         async with open_app(settings) as app:
             for view, read in reads(app).items():
@@ -77,6 +79,8 @@ def reads(app: App) -> dict[str, Read]:
         "usage by the hour": lambda: usage.series(me, "day", "model"),
         "usage by the day": lambda: usage.series(me, "month", "model"),
         "usage of an agent by the day": lambda: usage.series(me, "month", "user", Only(agent="writer")),
+        "comparisons": lambda: app.comparisons.list(me, limit=100, cursor=0),
+        "standings of models": lambda: app.comparisons.standings(me),
         "usage as a file": lambda: usage.series(me, "month", "agent", most=None),
     }
 
