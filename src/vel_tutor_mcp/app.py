@@ -32,6 +32,8 @@ from vel_tutor_mcp.services.access import Access
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
+from vel_tutor_mcp.services.alerts.service import Alerts
+from vel_tutor_mcp.services.alerts.watch import Watch
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit.keeping import Keeping
 from vel_tutor_mcp.services.audit.trail import Audit
@@ -97,6 +99,7 @@ class App:
     usage: Usage
     what_if: WhatIf
     budgets: Budgets
+    alerts: Alerts
     integrations: Integrations
     webhooks: Webhooks
     audit: Audit
@@ -214,6 +217,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
+            alerts=Alerts(self.database),
             integrations=integrations,
             webhooks=webhooks,
             audit=audit,
@@ -269,7 +273,8 @@ class Prepared:
 
     def _kept(self, keeping: Keeping, bridge: Bridge, webhooks: Webhooks) -> list[Coroutine[None, None, None]]:
         """The loops that a process runs which stays."""
-        return [keeping.loop(), bridge.loop(), webhooks.sender.loop(), Rollups(self.database).loop()]
+        beside = (webhooks.sender, Rollups(self.database), Watch(self.database, funds.of_day(self.settings)))
+        return [each.loop() for each in (keeping, bridge, *beside)]
 
     async def _first_rows(self, health: Health) -> Principal:
         async with self.database.write(INSTALLATION) as tx:

@@ -35,6 +35,8 @@ class Operation(StrEnum):
     RUN_CHANGE = "run_change"
     ROUTE_EXPLAIN = "route_explain"
     USAGE_READ = "usage_read"
+    ALERT_READ = "alert_read"
+    ALERT_WRITE = "alert_write"
     BUDGET_READ = "budget_read"
     BUDGET_WRITE = "budget_write"
     INTEGRATION_READ = "integration_read"
@@ -79,6 +81,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.RUN_CHANGE: _WRITE_OWN,
     Operation.ROUTE_EXPLAIN: _READ_MANAGED,
     Operation.USAGE_READ: (_ORGANISATION, _ORGANISATION, _ORGANISATION, _OWN, _ORGANISATION),
+    Operation.ALERT_READ: (_ORGANISATION, _ORGANISATION, _ORGANISATION, _OWN, _ORGANISATION),
+    Operation.ALERT_WRITE: _WRITE_MANAGED,
     Operation.BUDGET_READ: _READ_OWN,
     Operation.BUDGET_WRITE: _WRITE_OWN,
     Operation.INTEGRATION_READ: _READ_OWN,

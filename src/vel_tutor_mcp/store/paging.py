@@ -33,6 +33,7 @@ _READS = {
     "integrations": Operation.INTEGRATION_READ,
     "webhooks": Operation.WEBHOOK_READ,
     "comparisons": Operation.TASK_READ,
+    "alerts": Operation.ALERT_READ,
 }
 
 

@@ -6,6 +6,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
+import vel_tutor_mcp.store.alert_tables
 import vel_tutor_mcp.store.comparison_tables
 import vel_tutor_mcp.store.usage_tables
 import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
