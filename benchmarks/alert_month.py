@@ -5,7 +5,7 @@ take turns for an hour, answers of very different lengths, providers that are sl
 few errors at all times, and minutes in which a provider refuses what comes too fast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -53,11 +53,11 @@ class Call(NamedTuple):
     nano: int
 
 
-def month(seed: int) -> list[Call]:
-    """The calls of 37 days in which nothing is wrong, by their time."""
+def month(seed: int, days: int = DAYS) -> list[Call]:
+    """The calls of so many days in which nothing is wrong, by their time."""
     dice = Random(seed)
     calls: list[Call] = []
-    for hour in range(DAYS * 24):
+    for hour in range(days * 24):
         calls += _hour(dice, hour)
     return sorted(calls)
 
@@ -107,3 +107,43 @@ def _call(dice: Random, model: Model, at: float, mix: Sequence[float], slowness:
     ms = (model.first_ms + tokens * model.token_ms) * slowness * tail * dice.lognormvariate(0, _SPREAD_OF_MS)
     failed = dice.random() < (_REFUSED if refused else _ERRORS)
     return Call(at, model.provider, model.name, failed, ms, tokens, round(tokens * model.dollars * 1000))
+
+
+class Incident(NamedTuple):
+    """What goes wrong with a provider from `at` on, for so many seconds; `kind` is of the alert that should tell."""
+
+    kind: str
+    provider: str
+    at: float
+    seconds: float
+    change: Callable[[Random, Call], Call]
+
+    @property
+    def until(self) -> float:
+        return self.at + self.seconds
+
+
+def incidents() -> list[Incident]:
+    """Of each working week of the month, at ten in the morning, each provider in turn; one dear day at its end."""
+    found = []
+    for week, provider in zip((1, 2, 3, 4), ("openai", "groq", "openai", "groq"), strict=True):
+        monday, tuesday, wednesday = (week * 7 * DAY + day * DAY + 10 * HOUR for day in (0, 1, 2))
+        found += [
+            Incident("latency", provider, monday, HOUR, lambda _, call: call._replace(ms=3 * call.ms)),
+            Incident("error_rate", provider, tuesday, HOUR, lambda dice, call: _failing(dice, call, 0.3)),
+            Incident("provider_down", provider, wednesday, HOUR, lambda dice, call: _failing(dice, call, 1.0)),
+        ]
+    dear = Incident("cost", "openai", 31 * DAY + 10 * HOUR, DAY, lambda _, call: call._replace(nano=4 * call.nano))
+    return [*found, dear]
+
+
+def _failing(dice: Random, call: Call, share: float) -> Call:
+    return call._replace(failed=call.failed or dice.random() < share)
+
+
+def with_incidents(calls: Sequence[Call], seed: int) -> list[Call]:
+    dice, changed = Random(seed), []
+    for call in calls:
+        meets = [each for each in incidents() if each.provider == call.provider and each.at <= call.at < each.until]
+        changed.append(meets[0].change(dice, call) if meets else call)
+    return changed

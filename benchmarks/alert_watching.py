@@ -3,7 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import log
+from math import log, sqrt
 from typing import NamedTuple
 
 from alert_month import MINUTE, Call
@@ -36,6 +36,34 @@ def watched(calls: Sequence[Call], since: float, until: float) -> list[Raised]:
         if now >= since:
             raised += [Raised(now, key) for key in watch.look(now)]
     return raised
+
+
+def by_single_calls(calls: Sequence[Call], since: float, until: float) -> int:
+    """How many alerts there were if each call were compared with the mean and three sigmas of its model's last week."""
+    raised, hour = 0, -1
+    known: defaultdict[Model, deque[Call]] = defaultdict(deque)
+    bounds: dict[Model, float] = {}
+    over_at: dict[Model, float] = {}
+    for call in calls:
+        if call.failed or call.at >= until:
+            continue
+        model = Model(call.provider, call.model)
+        if int(call.at // 3600) != hour:
+            hour = int(call.at // 3600)
+            bounds = {model: _bound(of, call.at) for model, of in known.items()}
+        if call.at >= since and call.ms > bounds[model]:
+            raised += call.at - over_at.get(model, -1e9) > judging.CALM_FOR.total_seconds()
+            over_at[model] = call.at
+        known[model].append(call)
+    return raised
+
+
+def _bound(calls: deque[Call], now: float) -> float:
+    while calls[0].at < now - rules.HISTORY.total_seconds():
+        calls.popleft()
+    values = [call.ms for call in calls]
+    mean = sum(values) / len(values)
+    return mean + 3 * sqrt(sum(value * value for value in values) / len(values) - mean * mean)
 
 
 class _Window:

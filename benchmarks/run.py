@@ -11,6 +11,7 @@ import platform
 import sys
 from pathlib import Path
 
+import alerts
 import audit_trail
 import decision
 import durable
@@ -56,6 +57,7 @@ BENCHMARKS = {
     "rest": rest.results,
     "growth": growth.results,
     "audit": audit_trail.results,
+    "alerts": alerts.results,
     "parts": parts.results,
     "projects": projects.results,
     "availability": availability.results,
