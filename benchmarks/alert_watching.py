@@ -75,6 +75,10 @@ class _Window:
         self.values: deque[tuple[float, float]] = deque()
         self.total = 0.0
 
+    @property
+    def logs(self) -> Logs:
+        return Logs(len(self.values), self.total)
+
     def add(self, call: Call) -> None:
         self.values.append((call.at, self._value(call)))
         self.total += self.values[-1][1]
@@ -121,10 +125,9 @@ class _Measure:
 
 class _OfModel:
     def __init__(self) -> None:
-        windows = rules.WINDOWS
-        self.calls = _Window(windows.calls, lambda call: float(call.failed))
-        self.pace = _Measure(windows.pace, lambda call: log(call.ms / (call.tokens + TOKENS_TO_BEGIN)))
-        self.cost = _Measure(windows.cost, lambda call: log(call.nano))
+        self.calls = _Window(rules.WINDOW, lambda call: float(call.failed))
+        self.pace = _Measure(rules.WINDOW, lambda call: log(call.ms / (call.tokens + TOKENS_TO_BEGIN)))
+        self.cost = _Measure(rules.COST_WINDOW, lambda call: log(call.nano))
         self.failures: deque[float] = deque(maxlen=FAILURES_TO_OPEN)
 
     def hear(self, call: Call) -> None:
@@ -143,8 +146,8 @@ class _OfModel:
         """`answered_at`: when the provider last answered."""
         since = [at for at, failed in self.calls.values if failed and at > answered_at]
         unanswered = Unanswered(len(since), _moment(since[0]), _moment(since[-1])) if since else Unanswered()
-        pace, cost = (Logs(len(of.recent.values), of.recent.total) for of in (self.pace, self.cost))
-        return Recent(Counts(len(self.calls.values), round(self.calls.total)), unanswered, pace, cost)
+        counts = Counts(len(self.calls.values), round(self.calls.total))
+        return Recent(counts, unanswered, self.pace.recent.logs)
 
     def is_open(self, now: float) -> bool:
         """Roughly as a breaker: for half a minute after five failures in one."""
@@ -172,7 +175,10 @@ class _Watch:
     def look(self, now: float) -> Iterator[Key]:
         if int(now // 3600) != self._known_at:
             self._known_at = int(now // 3600)
-            self._usuals = {model: Usuals(of.pace.usual(now), of.cost.usual(now)) for model, of in self._models.items()}
+            self._usuals = {
+                model: Usuals(of.pace.usual(now), of.cost.usual(now), of.cost.recent.logs)
+                for model, of in self._models.items()
+            }
         recent = {model: of.recent(self._answered_at[model.provider]) for model, of in self._models.items()}
         open_breakers = {model for model, of in self._models.items() if of.is_open(now)}
         found = judging.findings(recent, self._usuals, open_breakers)

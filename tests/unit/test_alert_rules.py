@@ -21,6 +21,7 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 MINI, LARGE, OTHER = Model("openai", "mini"), Model("openai", "large"), Model("groq", "oss")
 WELL = Counts(40, 0)
 LONG = timedelta(days=7)
+NOTHING = Logs()
 
 
 def history_of(stretches: Sequence[Sequence[float]], since: datetime = NOW - LONG) -> History:
@@ -151,8 +152,8 @@ def test_an_alert_is_raised_kept_and_closed(verdict: Verdict, wrong_for: int | N
     assert judging.step(verdict, wrong_at, NOW) is step
 
 
-def raised(models: dict[Model, Recent], breakers: Sequence[Model] = ()) -> set[tuple[Kind, str]]:
-    usuals = dict.fromkeys(models, Usuals(rules.usual(steady(), NOW), rules.usual(steady(), NOW)))
+def raised(models: dict[Model, Recent], breakers: Sequence[Model] = (), dear: Logs = NOTHING) -> set[tuple[Kind, str]]:
+    usuals = dict.fromkeys(models, Usuals(rules.usual(steady(), NOW), rules.usual(steady(), NOW), dear))
     reported, _ = judging.steps(judging.findings(models, usuals, breakers), {}, NOW)
     return {(wrong.key.kind, wrong.key.subject) for wrong in reported}
 
@@ -166,12 +167,15 @@ def raised(models: dict[Model, Recent], breakers: Sequence[Model] = ()) -> set[t
         ({MINI: Recent(Counts(40, 20)), LARGE: Recent(Counts(40, 20))}, {("error_rate", "openai")}),
         ({MINI: Recent(Counts(9, 9), unanswered(9, 10)), OTHER: Recent(WELL)}, {("provider_down", "openai")}),
         ({MINI: Recent(WELL, pace=Logs(20, 20 * log(60)))}, {("latency", "openai/mini")}),
-        ({MINI: Recent(WELL, cost=Logs(20, 20 * log(80)))}, {("cost", "openai/mini")}),
     ],
-    ids=["well", "a provider", "one model", "all models", "down", "slow", "dear"],
+    ids=["well", "a provider", "one model", "all models", "down", "slow"],
 )
 def test_an_alert_names_the_provider_or_the_model(models: dict[Model, Recent], expected: set[tuple[str, str]]) -> None:
     assert raised(models) == expected
+
+
+def test_a_model_that_is_dear_is_told_though_it_was_not_called_just_now() -> None:
+    assert raised({MINI: Recent()}, dear=Logs(20, 20 * log(80))) == {(Kind.COST, "openai/mini")}
 
 
 def test_a_provider_is_down_once_the_breakers_of_all_its_models_are_open() -> None:

@@ -73,20 +73,11 @@ class Unanswered(NamedTuple):
 
 
 class Recent(NamedTuple):
-    """Of one model: the calls of the window, those that nobody answered since, and how fast and dear answers were."""
+    """Of one model: the calls of the window, those that nobody answered since, and how fast answers were."""
 
     window: Counts = Counts()
     unanswered: Unanswered = Unanswered()
     pace: Logs = Logs()
-    cost: Logs = Logs()
-
-
-class Windows(NamedTuple):
-    """How far each goes back."""
-
-    calls: timedelta
-    pace: timedelta
-    cost: timedelta
 
 
 _completed = attempts.c.outcome == Outcome.COMPLETED
@@ -104,34 +95,25 @@ _cost = sa.case(
 _whose = (attempts.c.organisation_id, attempts.c.provider, attempts.c.model)
 
 
-async def recent(tx: Transaction, now: datetime, windows: Windows) -> Mapping[str, Mapping[Model, Recent]]:
-    """Of each organisation the models that it called of late."""
+async def recent(tx: Transaction, now: datetime, window: timedelta) -> Mapping[str, Mapping[Model, Recent]]:
+    """Of each organisation the models that it called of late; what the calls cost is not among it."""
     found: defaultdict[str, dict[Model, Recent]] = defaultdict(dict)
-    for row in await tx.execute(_answers(now, windows)):
+    for row in await tx.execute(_calls(now, window)):
         found[row.organisation_id][Model(row.provider, row.model)] = Recent(
-            pace=Logs(row.pace_calls, row.pace_total or 0.0), cost=Logs(row.cost_calls, row.cost_total or 0.0)
-        )
-    for row in await tx.execute(_calls(now, windows.calls)):
-        theirs, model = found[row.organisation_id], Model(row.provider, row.model)
-        theirs[model] = theirs.get(model, Recent())._replace(
-            window=Counts(row.calls, row.errors), unanswered=Unanswered(row.unanswered, row.first, row.last)
+            window=Counts(row.calls, row.errors),
+            unanswered=Unanswered(row.unanswered, row.first, row.last),
+            pace=Logs(row.paces, row.pace or 0.0),
         )
     return found
-
-
-def _answers(now: datetime, windows: Windows) -> sa.Select[Any]:
-    since = {"pace": now - windows.pace, "cost": now - windows.cost}
-    measured = [
-        column for name, value in (("pace", _pace), ("cost", _cost)) for column in _logs(name, value, since[name])
-    ]
-    return sa.select(*_whose, *measured).where(_completed, *_ended(min(since.values()), now)).group_by(*_whose)
 
 
 def _calls(now: datetime, window: timedelta) -> sa.Select[Any]:
     ended, by_provider = attempts.c.ended_at, (attempts.c.organisation_id, attempts.c.provider)
     answered_at = sa.func.max(sa.case((_answered, ended))).over(partition_by=by_provider)
     calls = (
-        sa.select(*_whose, ended, sa.not_(_answered).label("error"), answered_at.label("answered_at"))
+        sa.select(
+            *_whose, ended, _pace.label("pace"), sa.not_(_answered).label("error"), answered_at.label("answered_at")
+        )
         .where(_counted, *_ended(now - window, now))
         .subquery()
     )
@@ -144,6 +126,8 @@ def _calls(now: datetime, window: timedelta) -> sa.Select[Any]:
         sa.func.count().filter(since).label("unanswered"),
         sa.func.min(calls.c.ended_at).filter(since).label("first"),
         sa.func.max(calls.c.ended_at).filter(since).label("last"),
+        sa.func.count(calls.c.pace).label("paces"),
+        sa.func.sum(calls.c.pace).label("pace"),
     ).group_by(*whose)
 
 
@@ -224,11 +208,3 @@ async def _histories(
         )
         for row in await tx.execute(query)
     }
-
-
-def _logs(name: str, value: sa.ColumnElement[Any], since: datetime) -> tuple[sa.ColumnElement[Any], ...]:
-    lately = attempts.c.ended_at >= since
-    return (
-        sa.func.count(value).filter(lately).label(f"{name}_calls"),
-        sa.func.sum(value).filter(lately).label(f"{name}_total"),
-    )

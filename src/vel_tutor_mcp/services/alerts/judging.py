@@ -23,8 +23,11 @@ class Finding(NamedTuple):
 
 
 class Usuals(NamedTuple):
+    """What is usual of a model, and what its calls cost of late, which is read as seldom."""
+
     pace: Usual | None = None
     cost: Usual | None = None
+    lately: Logs = Logs()
 
 
 class Step(StrEnum):
@@ -68,10 +71,9 @@ def findings(
     for provider in sorted({model.provider for model in models}):
         theirs = {model: recent for model, recent in models.items() if model.provider == provider}
         yield from _of_provider(provider, theirs, open_breakers)
-    for model, recent in models.items():
-        usually = usuals.get(model, Usuals())
-        yield from _compared(Kind.LATENCY, model, recent.pace, usually.pace)
-        yield from _compared(Kind.COST, model, recent.cost, usually.cost)
+    for model, usually in usuals.items():
+        yield from _compared(Kind.LATENCY, model, models.get(model, Recent()).pace, usually.pace)
+        yield from _compared(Kind.COST, model, usually.lately, usually.cost)
 
 
 def _of_provider(provider: str, models: Mapping[Model, Recent], open_breakers: Container[Model]) -> Iterator[Finding]:

@@ -10,11 +10,11 @@ from enum import StrEnum
 from math import exp, log, sqrt
 from typing import NamedTuple
 
-from vel_tutor_mcp.store.alert_measures import Counts, History, Logs, Unanswered, Windows
+from vel_tutor_mcp.store.alert_measures import Counts, History, Logs, Unanswered
 
 # What is judged: the calls that ended so lately. What they cost goes by what is asked, which takes turns: only a day's
 # calls compare with those of other days.
-WINDOWS = Windows(calls=timedelta(minutes=30), pace=timedelta(minutes=30), cost=timedelta(hours=24))
+WINDOW, COST_WINDOW = timedelta(minutes=30), timedelta(hours=24)
 # What they are compared with, in stretches as long as the window: it needs so long, so many of them, and so many calls.
 HISTORY, SHORTEST_HISTORY, FEWEST_STRETCHES, FEWEST_KNOWN = timedelta(days=7), timedelta(hours=24), 5, 100
 # Nothing is said of fewer calls than these.

@@ -14,7 +14,7 @@ from vel_tutor_mcp.services.alerts.judging import Usuals
 from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
 from vel_tutor_mcp.services.credentials import NOBODY
 from vel_tutor_mcp.store import alert_measures, alerts, breakers
-from vel_tutor_mcp.store.alert_measures import Model, Recent
+from vel_tutor_mcp.store.alert_measures import Logs, Model, Recent
 from vel_tutor_mcp.store.alerts import Alert
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 
@@ -87,7 +87,7 @@ class Watch:
 
     async def _look(self, now: datetime) -> Mapping[str, _Seen]:
         async with self._database.read(INSTALLATION) as tx:
-            recent = await alert_measures.recent(tx, now, rules.WINDOWS)
+            recent = await alert_measures.recent(tx, now, rules.WINDOW)
             await self._learn_usuals(tx, recent, now)
             open_breakers = {
                 Model(*model) for model, state in (await breakers.load(tx)).items() if state["opened_at"] is not None
@@ -145,15 +145,19 @@ async def usuals_of(
     tx: Transaction, organisation_ids: Collection[str], now: datetime
 ) -> Mapping[str, Mapping[Model, Usuals]]:
     """How the models of these organisations were usually, before what is judged now."""
-    windows, found = rules.WINDOWS, dict[str, dict[Model, Usuals]]()
-    before = {name: now - getattr(windows, name) for name in ("pace", "cost")}
-    since = {name: until - rules.HISTORY for name, until in before.items()}
-    paces = await alert_measures.paces(tx, organisation_ids, since["pace"], before["pace"], windows.pace)
-    costs = await alert_measures.costs(tx, organisation_ids, since["cost"], before["cost"], windows.cost)
-    for organisation_id, model in {*paces, *costs}:
-        pace, cost = paces.get((organisation_id, model)), costs.get((organisation_id, model))
+    before, days_before = now - rules.WINDOW, now - rules.COST_WINDOW
+    paces = await alert_measures.paces(tx, organisation_ids, before - rules.HISTORY, before, rules.WINDOW)
+    costs = await alert_measures.costs(
+        tx, organisation_ids, days_before - rules.HISTORY, days_before, rules.COST_WINDOW
+    )
+    lately = await alert_measures.costs(tx, organisation_ids, days_before, now, rules.COST_WINDOW)
+    found: dict[str, dict[Model, Usuals]] = {}
+    for key in {*paces, *costs, *lately}:
+        organisation_id, model = key
         found.setdefault(organisation_id, {})[model] = Usuals(
-            pace and rules.usual(pace, before["pace"]), cost and rules.usual(cost, before["cost"])
+            pace=rules.usual(paces[key], before) if key in paces else None,
+            cost=rules.usual(costs[key], days_before) if key in costs else None,
+            lately=Logs(lately[key].calls, lately[key].total) if key in lately else Logs(),
         )
     return found
 
