@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.auth.roles import Operation, Reach, may, reach
+from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.alert_tables import alerts
 from vel_tutor_mcp.store.alerts import visible as visible_alerts
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.paging import within
-from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.runs import awaiting_of
 from vel_tutor_mcp.store.tables import audit_logs, budgets, run_events, run_steps, runs, task_events
 from vel_tutor_mcp.store.webhook_tables import webhooks
@@ -28,25 +27,11 @@ class _Area(NamedTuple):
     stamp: Callable[[Principal], _Stamp]
 
 
-def _events(table: sa.Table, reads: Operation) -> _Area:
+def _newest(table: sa.Table, reads: Operation) -> _Area:
     """Each change is a row of the table, numbered in the order of the commits."""
 
     def stamp(principal: Principal) -> _Stamp:
-        # By an index of each person: what they did last may lie behind all that others did since.
-        last = sa.select(sa.func.max(table.c.sequence)).where(table.c.owner_id == users.c.id).scalar_subquery()
-        of_all = reach(principal.role, reads) >= Reach.ORGANISATION
-        whose = sa.true() if of_all else users.c.id == principal.user_id
-        seen = sa.and_(users.c.organisation_id == principal.organisation_id, whose)
-        return (sa.select(sa.func.max(last)).where(seen).scalar_subquery(),)
-
-    return _Area(reads, stamp)
-
-
-def _entries(reads: Operation) -> _Area:
-    """The audit trail's, which are not only of people."""
-
-    def stamp(principal: Principal) -> _Stamp:
-        last = sa.select(sa.func.max(audit_logs.c.sequence)).where(within(audit_logs, principal, reads))
+        last = sa.select(sa.func.max(table.c.sequence)).where(within(table, principal, reads))
         return (last.scalar_subquery(),)
 
     return _Area(reads, stamp)
@@ -65,7 +50,7 @@ def _usage(principal: Principal) -> _Stamp:
     changed = sa.func.max(sa.func.coalesce(budgets.c.updated_at, budgets.c.created_at))
     seen = within(budgets, principal, Operation.BUDGET_READ)
     of_budgets = [sa.select(what).where(seen).scalar_subquery() for what in (sa.func.count(budgets.c.id), changed)]
-    return (*_entries(Operation.USAGE_READ).stamp(principal), *of_budgets)
+    return (*_newest(audit_logs, Operation.USAGE_READ).stamp(principal), *of_budgets)
 
 
 def _webhooks(principal: Principal) -> _Stamp:
@@ -90,11 +75,11 @@ def _alerts(principal: Principal) -> _Stamp:
 
 # What a page can show; a new area is a line here.
 AREAS: Mapping[str, _Area] = {
-    "tasks": _events(task_events, Operation.TASK_READ),
-    "runs": _events(run_events, Operation.RUN_READ),
+    "tasks": _newest(task_events, Operation.TASK_READ),
+    "runs": _newest(run_events, Operation.RUN_READ),
     "approvals": _Area(Operation.RUN_CHANGE, _approvals),
     "usage": _Area(Operation.USAGE_READ, _usage),
-    "audit": _entries(Operation.AUDIT_READ),
+    "audit": _newest(audit_logs, Operation.AUDIT_READ),
     "webhooks": _Area(Operation.WEBHOOK_READ, _webhooks),
     "comparisons": _Area(Operation.TASK_READ, _comparisons),
     "alerts": _Area(Operation.ALERT_READ, _alerts),

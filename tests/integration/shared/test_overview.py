@@ -97,7 +97,7 @@ async def test_a_run_tells_what_its_graph_is_drawn_of(app: App, http: httpx2.Asy
     run = await started(app, me, much=5, list=["a", "b"])
     for step in ("ask", "sure"):
         await app.runs.decide(me, run, step, How.TERMINAL, approve=True)
-    await app.runs.follow(me, run, 20, past_approvals=True)
+    await app.runs.follow(me, run, 50, past_approvals=True)
     steps = {step["id"]: step for step in (await asked(http, f"/api/runs/{run}"))["steps"]}
     assert {name: (step["kind"], step["status"], step["needs"]) for name, step in steps.items()} == {
         "ask": ("approval", "completed", []),
