@@ -56,6 +56,7 @@ from vel_tutor_mcp.services.integrations import Integrations
 from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.local_models import with_local_models
+from vel_tutor_mcp.services.measuring import Measuring
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.oauth_clients import Clients
 from vel_tutor_mcp.services.outside import Outside
@@ -122,6 +123,7 @@ class App:
     repeats: Repeats
     health: Health
     prices: Prices
+    measuring: Measuring
     _parts: "Prepared"
     _hub: Hub
     _calls: Calls
@@ -239,6 +241,7 @@ class Prepared:
             repeats=Repeats(self.database),
             health=health,
             prices=self.prices,
+            measuring=Measuring(self.database),
             _parts=self,
             _hub=hub,
             _calls=calls,
