@@ -75,6 +75,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "changes.recent": lambda _: (list,),
     "changes.templates": lambda _: (list,),
     "changes.areas": lambda _: ("", 0),
+    "measuring.look": lambda _: (),
     "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
     "tasks.get": lambda things: (things.task,),
     "tasks.tell": lambda things: (things.task,),

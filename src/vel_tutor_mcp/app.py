@@ -51,6 +51,7 @@ from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.local_models import with_local_models
+from vel_tutor_mcp.services.measuring import Measuring
 from vel_tutor_mcp.services.oauth import OAuth
 from vel_tutor_mcp.services.planner import Gateway, Planner
 from vel_tutor_mcp.services.plans import Plans
@@ -113,6 +114,7 @@ class App:
     repeats: Repeats
     health: Health
     prices: Prices
+    measuring: Measuring
     _parts: "Prepared"
     _hub: Hub
     _calls: Calls
@@ -231,6 +233,7 @@ class Prepared:
             repeats=Repeats(self.database),
             health=health,
             prices=self.prices,
+            measuring=Measuring(self.database),
             _parts=self,
             _hub=hub,
             _calls=calls,

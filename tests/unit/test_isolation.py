@@ -32,6 +32,8 @@ PLACES = {
     "services/wire.py": 1,
     # The hours and days of all.
     "services/rollups.py": 6,
+    # Numbers of all, for `/metrics`.
+    "services/measuring.py": 1,
     "services/planner.py": 1,
     "services/bridged.py": 1,
     # What is due in the outbox, whosever webhook it is for.

@@ -55,6 +55,7 @@ class Operation(StrEnum):
     TASKMASTER_READ = "taskmaster_read"
     TASKMASTER_PLAN = "taskmaster_plan"
     TASKMASTER_RUN = "taskmaster_run"
+    METRICS_READ = "metrics_read"
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an operation's name
 
 
@@ -99,6 +100,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.USER_WRITE: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
     Operation.LIMIT_READ: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.LIMIT_WRITE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
+    # Of all organisations together.
+    Operation.METRICS_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     # Projects are folders of the server's machine.
     Operation.TASKMASTER_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     Operation.TASKMASTER_RUN: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
