@@ -15,11 +15,11 @@ from sqlalchemy import make_url
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import audit
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.columns import Sequence
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
-from vel_tutor_mcp.store.tables import audit_logs
 
 ID = "917e6895-66c8-445f-b6d6-6f615c07879c"
 ME = Principal(user_id=ID, organisation_id=ID, name="tester", role="admin", address="127.0.0.1")

@@ -28,9 +28,9 @@ from vel_tutor_mcp.services.audit.verdict import of_database
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, row_hash
 from vel_tutor_mcp.store.audit_reading import rows, standing
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.store.tables import audit_logs
 
 WRITERS, APPENDS = 8, 50
 ENTRIES = 100_000

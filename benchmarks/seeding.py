@@ -21,7 +21,7 @@ from vel_tutor_mcp.models import FailureKind, Outcome, TaskStatus
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import audit, tables
+from vel_tutor_mcp.store import audit, audit_tables, tables
 from vel_tutor_mcp.store.audit_chain import canonical, row_hash
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import users
@@ -78,9 +78,9 @@ async def fill(settings: Settings, tasks: int = TASKS, span: timedelta = timedel
 
 def _fill(database: Database, organisation_id: str, tasks: int, span: timedelta) -> None:
     engine = database.blocking_engine(INSTALLATION)
-    newest = sa.select(tables.audit_logs.c.sequence, tables.audit_logs.c.hash)
+    newest = sa.select(audit_tables.audit_logs.c.sequence, audit_tables.audit_logs.c.hash)
     with engine.begin() as connection:
-        last = connection.execute(newest.order_by(tables.audit_logs.c.sequence.desc()).limit(1)).one()
+        last = connection.execute(newest.order_by(audit_tables.audit_logs.c.sequence.desc()).limit(1)).one()
     made = _Making(Random(_SEED), organisation_id, last.sequence, last.hash)
     made.add_people(datetime.now(UTC) - span)
     moments = _moments(tasks, span)
@@ -113,7 +113,7 @@ class _Making:
             table: []
             for table in (
                 users, tables.agents, tables.agent_versions, tables.tasks, tables.attempts, tables.route_decisions,
-                tables.task_events, tables.ledger, tables.audit_logs,
+                tables.task_events, tables.ledger, audit_tables.audit_logs,
             )
         }  # fmt: skip
         self._catalog = Catalog.load()
@@ -263,7 +263,7 @@ class _Making:
             "user_agent": None, "previous_hash": self._hash,
         }  # fmt: skip
         self._hash = row_hash(row) or ""
-        self._rows[tables.audit_logs].append(row | {"hash": self._hash})
+        self._rows[audit_tables.audit_logs].append(row | {"hash": self._hash})
 
     def _owned(self, person: Person) -> Row:
         return {"organisation_id": self._organisation_id, "owner_id": person.id}

@@ -18,8 +18,8 @@ from vel_tutor_mcp.store.audit import as_text
 from vel_tutor_mcp.store.audit_chain import row_hash
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, insert
 from vel_tutor_mcp.store.audit_reading import rows, standing
+from vel_tutor_mcp.store.audit_tables import audit_checkpoints, audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION, Database
-from vel_tutor_mcp.store.tables import audit_checkpoints, audit_logs
 
 Result = TypeVar("Result")
 

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_at
-from vel_tutor_mcp.store.tables import audit_logs, metadata
+from vel_tutor_mcp.store.tables import metadata
 
 Row = dict[str, Any]
 Dump = dict[str, list[str]]

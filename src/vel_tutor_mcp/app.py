@@ -91,7 +91,6 @@ class App:
     accounts: Accounts
     access: Access
     oauth: OAuth
-    catalog: Catalog
     agents: Agents
     tasks: Tasks
     workflows: Workflows
@@ -113,7 +112,6 @@ class App:
     rates: Rates
     repeats: Repeats
     health: Health
-    prices: Prices
     measuring: Measuring
     _parts: "Prepared"
     _hub: Hub
@@ -124,6 +122,16 @@ class App:
     _planner: Planner
     _children: Children
     _loops: "tuple[asyncio.Task[None], ...]"
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every model that is known."""
+        return self._parts.catalog
+
+    @property
+    def prices(self) -> Prices:
+        """What calls cost."""
+        return self._parts.prices
 
     async def ping(self) -> None:
         """Raises:
@@ -203,14 +211,12 @@ class Prepared:
         known, children, bridge = parts.task_master(self.database, self.settings, admission, conductor)
         audit, keeping = parts.trail(self.database, self.settings)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        loops = [care.loop(), wire.listen(ears), changes.loop()]
-        loops += [] if guest else self._kept(keeping, bridge, webhooks)
+        kept = [] if guest else self._kept(keeping, bridge, webhooks)
         return App(
             local_principal=principal,
             accounts=accounts,
             access=access,
             oauth=oauth,
-            catalog=self.catalog,
             agents=Agents(self.database, self.catalog, routes, tasks, conductor),
             tasks=tasks,
             workflows=workflows,
@@ -232,7 +238,6 @@ class Prepared:
             rates=Rates(self.database, self.settings),
             repeats=Repeats(self.database),
             health=health,
-            prices=self.prices,
             measuring=Measuring(self.database),
             _parts=self,
             _hub=hub,
@@ -242,7 +247,7 @@ class Prepared:
             _care=care,
             _planner=Planner(self.database, self.settings.task_master_command, benches, conductor, admission, tasks),
             _children=children,
-            _loops=tuple(map(asyncio.create_task, loops)),
+            _loops=_begun(care.loop(), wire.listen(ears), changes.loop(), *kept),
         )
 
     def _routing(self, health: Health, configured: frozenset[str]) -> tuple[Routes, Router]:
@@ -287,6 +292,10 @@ class Prepared:
             for (provider, model), state in (await breakers.load(tx)).items():
                 health.restore(provider, model, Breaker(**state))
         return principal
+
+
+def _begun(*loops: Coroutine[None, None, None]) -> tuple[asyncio.Task[None], ...]:
+    return tuple(map(asyncio.create_task, loops))
 
 
 def prepare(settings: Settings) -> Prepared:

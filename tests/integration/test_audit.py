@@ -16,8 +16,8 @@ from vel_tutor_mcp.models import AgentConfig, AgentStatus, AgentType, Principal,
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store.audit_chain import GENESIS, entry_hash
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.tables import audit_logs
 
 pytestmark = pytest.mark.anyio
 

@@ -25,9 +25,10 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema, tables, tasks
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.store.tables import attempts, audit_logs, task_events
+from vel_tutor_mcp.store.tables import attempts, task_events
 
 pytestmark = pytest.mark.anyio
 

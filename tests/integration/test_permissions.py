@@ -17,8 +17,9 @@ from vel_tutor_mcp.auth import roles
 from vel_tutor_mcp.auth.roles import Operation, Reach, may
 from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
 from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, Role
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.tables import audit_logs, metadata
+from vel_tutor_mcp.store.tables import metadata
 
 pytestmark = pytest.mark.anyio
 

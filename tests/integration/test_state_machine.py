@@ -27,9 +27,9 @@ from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import history, schema, tasks
 from vel_tutor_mcp.store.audit_chain import GENESIS, entry_hash
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.store.tables import audit_logs
 from vel_tutor_mcp.store.tables import tasks as rows
 
 AT_ONCE = 2

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.audit import Wanted, append, page
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
-from vel_tutor_mcp.store.tables import audit_logs, metadata
+from vel_tutor_mcp.store.tables import metadata
 
 Entry = dict[str, Any]
 

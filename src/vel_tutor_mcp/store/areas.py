@@ -10,11 +10,12 @@ from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store.alert_tables import alerts
 from vel_tutor_mcp.store.alerts import visible as visible_alerts
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.paging import within
 from vel_tutor_mcp.store.runs import awaiting_of
-from vel_tutor_mcp.store.tables import audit_logs, budgets, run_events, run_steps, runs, task_events
+from vel_tutor_mcp.store.tables import budgets, run_events, run_steps, runs, task_events
 from vel_tutor_mcp.store.webhook_tables import webhooks
 
 _Stamp = tuple[sa.ScalarSelect[Any], ...]

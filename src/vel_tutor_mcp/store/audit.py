@@ -14,8 +14,8 @@ from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.audit_chain import BEGINNING, Link, canonical, entry_hash
 from vel_tutor_mcp.store.audit_masking import masked, masked_text
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import audit_logs
 
 _LAST = sa.select(audit_logs.c.sequence, audit_logs.c.hash).order_by(audit_logs.c.sequence.desc()).limit(1)
 # A transaction sees entries of its organisation alone.

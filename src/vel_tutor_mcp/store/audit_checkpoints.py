@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.store.audit_chain import canonical
-from vel_tutor_mcp.store.tables import audit_checkpoints
+from vel_tutor_mcp.store.audit_tables import audit_checkpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from sqlalchemy import event
 
 from vel_tutor_mcp.store.audit_chain import BEGINNING, Link, Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint, every
+from vel_tutor_mcp.store.audit_tables import audit_checkpoints, audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION, Database
-from vel_tutor_mcp.store.tables import audit_checkpoints, audit_logs
 
 _BATCH = 1000
 _HEX_OF_ID = 32

@@ -17,9 +17,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.store.audit_chain import follows
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.inspection import count
-from vel_tutor_mcp.store.tables import audit_logs, metadata
+from vel_tutor_mcp.store.tables import metadata
 
 _BATCH = 500
 _LONGEST_KEY = 100

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 import vel_tutor_mcp.store.alert_tables
+import vel_tutor_mcp.store.audit_tables
 import vel_tutor_mcp.store.comparison_tables
 import vel_tutor_mcp.store.usage_tables
 import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
@@ -368,34 +369,4 @@ integrations = Table(
     moment("created_at"),
     moment("updated_at"),
     UniqueConstraint("owner_id", "provider"),
-)
-
-audit_logs = Table(
-    "audit_logs",
-    metadata,
-    Column("sequence", Sequence, primary_key=True, autoincrement=False),
-    Column("organisation_id", Id, nullable=False),
-    Column("owner_id", Id, nullable=False),
-    Column("at", sa.String(32), nullable=False),
-    Column("principal", sa.String(LONGEST_NAME), nullable=False),
-    Column("action", sa.String(50), nullable=False),
-    Column("subject", sa.String(200), nullable=False),
-    Column("payload", sa.Text, nullable=False),
-    Column("address", sa.String(60)),
-    Column("user_agent", sa.String(200)),
-    Column("previous_hash", sa.String(64), nullable=False),
-    Column("hash", sa.String(64), nullable=False),
-    Index("ix_audit_logs_of_organisation", "organisation_id", "sequence", "owner_id", "action", "principal", "at"),
-    Index(None, "organisation_id", "subject", "sequence"),
-    Index(None, "owner_id", "sequence"),
-)
-
-audit_checkpoints = Table(
-    "audit_checkpoints",
-    metadata,
-    Column("sequence", Sequence, primary_key=True, autoincrement=False),
-    *(Column(name, sa.String(64), nullable=False) for name in ("hash", "public_key")),
-    Column("at", sa.String(32), nullable=False),
-    Column("signature", sa.String(128), nullable=False),
-    Column("archive", sa.String(100)),
 )

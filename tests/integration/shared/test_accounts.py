@@ -8,9 +8,9 @@ from planted import OTHER_PASSWORD, PASSWORD
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries, Unauthenticated
 from vel_tutor_mcp.models import Role
 from vel_tutor_mcp.services.accounts import role_named
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import users
-from vel_tutor_mcp.store.tables import audit_logs
 
 pytestmark = pytest.mark.anyio
 

@@ -24,9 +24,10 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.integrations import Integrations, shown
 from vel_tutor_mcp.store import integrations as kept
 from vel_tutor_mcp.store import people
+from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.integrations import Status
-from vel_tutor_mcp.store.tables import audit_logs, integrations, metadata
+from vel_tutor_mcp.store.tables import integrations, metadata
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_integrations")]
 
