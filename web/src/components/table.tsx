@@ -4,6 +4,7 @@ import type { ComponentChildren, JSX, TargetedKeyboardEvent, TargetedMouseEvent 
 import { useRef } from "preact/hooks";
 import { step } from "../keys";
 import { go, Link } from "../route";
+import { useScrolledByKey } from "./scrolled";
 
 export interface Column<Row> {
   head: string;
@@ -25,7 +26,8 @@ interface TableProps<Row> {
 }
 
 export function Table<Row>({ caption, columns, rows, rowKey, to, busy }: TableProps<Row>): JSX.Element {
-  const body = useRef<HTMLTableSectionElement>(null);
+  const table = useRef<HTMLTableElement>(null);
+  useScrolledByKey(table, caption);
   const move = (event: TargetedKeyboardEvent<HTMLTableSectionElement>) => {
     const by = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : null;
     if (by === null || !(event.target as HTMLElement).matches(".row-link")) return;
@@ -34,7 +36,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, to, busy }: TablePr
   };
   // Tables that are laid out as cards are no tables to some screen readers, unless their roles are told.
   return (
-    <table role="table" aria-busy={busy ?? false}>
+    <table ref={table} role="table" aria-busy={busy ?? false}>
       <caption class="unseen">{caption}</caption>
       <thead role="rowgroup">
         <tr role="row">
@@ -45,7 +47,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, to, busy }: TablePr
           ))}
         </tr>
       </thead>
-      <tbody role="rowgroup" ref={body} onKeyDown={move}>
+      <tbody role="rowgroup" onKeyDown={move}>
         {rows.map((row) => (
           <Row key={rowKey(row)} row={row} columns={columns} to={to?.(row)} />
         ))}
