@@ -11,10 +11,12 @@ import platform
 import sys
 from pathlib import Path
 
+import alerts
 import audit_trail
 import decision
 import durable
 import growth
+import lists
 import memory
 import money
 import parts
@@ -50,10 +52,12 @@ BENCHMARKS = {
     "waiting": waiting.results,
     "stored": stored.results,
     "views": views.results,
+    "lists": lists.results,
     "money": money.results,
     "rest": rest.results,
     "growth": growth.results,
     "audit": audit_trail.results,
+    "alerts": alerts.results,
     "parts": parts.results,
     "projects": projects.results,
     "availability": availability.results,

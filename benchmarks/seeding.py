@@ -90,8 +90,8 @@ def _fill(database: Database, organisation_id: str, tasks: int, span: timedelta)
         with engine.begin() as connection:
             made.write(connection)
     if database.engine_schema is not None:  # PostgreSQL does so by itself, a minute later
-        with engine.begin() as connection:
-            connection.exec_driver_sql("ANALYZE")
+        with engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
     engine.dispose()
 
 

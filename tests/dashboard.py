@@ -22,7 +22,7 @@ from world import Providers, settings_for, simulated_providers
 from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.store.places import FILE_NAME
 
-TASKS = int(os.environ.get("VEL_TEST_MONTH", "1000"))
+TASKS = int(os.environ.get("VEL_TEST_MONTH", "150"))
 WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vel_tutor_mcp.app import integrations_of
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.models import Principal, Work
+from vel_tutor_mcp.parts import integrations_of
 from vel_tutor_mcp.providers.base import Provider
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.health import Health

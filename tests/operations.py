@@ -13,9 +13,14 @@ from pydantic import SecretStr
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, TaskRequest
+from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.alerts import raising
+from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.webhooks.hooks import Change
+from vel_tutor_mcp.store import alerts
 from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.task_lists import TaskFilter
 from vel_tutor_mcp.taskmaster.wishes import Wishes
 from vel_tutor_mcp.workflows.model import How, RunRequest
 
@@ -56,6 +61,7 @@ class Things:
     grant: str = NOWHERE
     webhook: str = NOWHERE
     comparison: str = NOWHERE
+    alert: str = NOWHERE
 
 
 # The arguments of every operation, behind who asks: of things that they have, or of another's, or of none.
@@ -69,10 +75,12 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "changes.recent": lambda _: (list,),
     "changes.templates": lambda _: (list,),
     "changes.areas": lambda _: ("", 0),
+    "measuring.look": lambda _: (),
     "tasks.submit": lambda things: (TaskRequest(prompt="Say hello", agent=things.agent),),
     "tasks.get": lambda things: (things.task,),
     "tasks.tell": lambda things: (things.task,),
     "tasks.list": lambda _: (),
+    "tasks.export": lambda _: (TaskFilter(), "csv"),
     "tasks.follow": lambda things: (things.task, 0),
     "tasks.cancel": lambda things: (things.task,),
     "tasks.retry": lambda things: (things.task,),
@@ -111,6 +119,9 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "budgets.list": lambda _: (),
     "budgets.set": lambda things: (Scope.AGENT, things.agent, Period.DAY, 1.0),
     "budgets.remove": lambda things: (Scope.AGENT, things.agent, Period.DAY),
+    "alerts.list": lambda _: (),
+    "alerts.acknowledge": lambda things: (things.alert,),
+    "alerts.line": lambda _: (),
     "integrations.put": lambda _: ("nobody", None),
     "integrations.test": lambda _: ("nobody",),
     "integrations.get": lambda _: ("nobody",),
@@ -171,4 +182,15 @@ async def owned(desk: Front, owner: Principal) -> Things:
     await app.integrations.put(owner, "groq", SecretStr(key("gsk")))
     webhook, _ = await app.webhooks.create(owner, "https://8.8.8.8/hook", ["task.completed"])
     ids = (agent.id, task.id, saved.workflow.id, run.id, owner.user_id, issued.grant.id, webhook.id, comparison.id)
-    return Things(*ids)
+    return Things(*ids, await _alert(desk, owner))
+
+
+async def _alert(desk: Front, owner: Principal) -> str:
+    """The id of an alert of a budget of theirs."""
+    key = Key(Kind.BUDGET, uuid4().hex)
+    wrong = Wrong(key=key, about="a budget", message="A secret of theirs", value=1, threshold=0.8)
+    async with desk.database.write(owner.organisation_id) as tx:
+        await raising.report(tx, owner, owner.user_id, wrong, record.now())
+        found = await alerts.find_open(tx, owner.organisation_id, *key)
+    assert found is not None
+    return found.id

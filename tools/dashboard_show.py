@@ -6,13 +6,15 @@ from pydantic import Field
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, SHOWN, Desk, tool
 from vel_tutor_mcp.doors.reply import replied
-from vel_tutor_mcp.models import TaskStatus
+from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.services.reports import short_task
-from vel_tutor_mcp.services.run_reports import short_run
+from vel_tutor_mcp.services.run_reports import Asked, shown_asked
+from vel_tutor_mcp.task_lists import TaskFilter
 
 View = Literal["tasks", "runs", "approvals", "costs", "performance", "audit", "compare", "alerts", "webhooks"]
 
-_NEWEST = 5
+_FEW = 5
+_NOTHING_WAITS: Page[Asked] = Page((), (), more=False, total=0)
 
 
 @tool("Show dashboard", READS, Operation.TASK_READ, ui=SHOWN)
@@ -23,23 +25,24 @@ async def dashboard_show(
     and the cost of the last day.
     """
     app, me = await desk.enter()
-    pending = await app.tasks.list(me, status=TaskStatus.PENDING, limit=_NEWEST, cursor=0)
-    running = await app.tasks.list(me, status=TaskStatus.IN_PROGRESS, limit=_NEWEST, cursor=0)
-    waiting = await app.runs.list(me, status=TaskStatus.AWAITING_APPROVAL, limit=_NEWEST, cursor=0)
-    usage = (await app.usage.report(me, "day", "provider")).shown()
+    pending = await app.tasks.list(me, TaskFilter(status=TaskStatus.PENDING), limit=_FEW, cursor=0)
+    running = await app.tasks.list(me, TaskFilter(status=TaskStatus.IN_PROGRESS), limit=_FEW, cursor=0)
+    decides = desk.lets(Operation.RUN_CHANGE)
+    waiting = await app.runs.awaiting(me, limit=_FEW) if decides else _NOTHING_WAITS
+    cost_usd = (await app.usage.report(me, "day", "provider")).shown()["cost_usd"]
     text = (
-        f"{running.total} tasks are in progress and {pending.total} wait for their turn; {waiting.total} runs wait for "
-        f"a person; the last day cost ${usage['cost_usd']:.6f}. Where this client shows no dashboard, use task_list, "
-        "workflow_get and usage_report."
+        f"Tasks in progress: {running.total}, waiting for their turn: {pending.total}. Approvals that wait for a "
+        f"person: {waiting.total}. Cost of the last day: ${cost_usd:.6f}. Where this client shows no dashboard, use "
+        "task_list, workflow_get and usage_report."
     )
     data = {
         "view": view,
         "id": id,
         "tasks_in_progress": running.total,
         "tasks_pending": pending.total,
-        "newest_tasks": [short_task(task) for task in (*running.rows, *pending.rows)],
-        "runs_awaiting_approval": waiting.total,
-        "newest_runs_awaiting_approval": [short_run(run) for run in waiting.rows],
-        "cost_of_day_usd": usage["cost_usd"],
+        "open_tasks": [short_task(task) for task in (*running.rows, *pending.rows)],
+        "approvals_waiting": waiting.total,
+        "approvals": [shown_asked(asked) for asked in waiting.rows],
+        "cost_of_day_usd": cost_usd,
     }
     return replied(text, data)

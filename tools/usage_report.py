@@ -20,7 +20,8 @@ async def usage_report(
     """
     app, me = await desk.enter()
     report = await app.usage.report(me, period, group_by)
+    text = "\n".join(filter(None, [await app.alerts.line(me), report.text()]))
     if what_if_policy is None:
-        return replied(report.text(), report.shown())
+        return replied(text, report.shown())
     other = await app.what_if.replay(me, period, Policy(what_if_policy))
-    return replied(f"{report.text()}\n{other.text()}", report.shown() | {"what_if": other.shown()})
+    return replied(f"{text}\n{other.text()}", report.shown() | {"what_if": other.shown()})

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 ID = sa.Uuid(as_uuid=False)
 TABLES = ("comparisons", "comparison_entries")

@@ -9,16 +9,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache, partial
-from ipaddress import ip_network
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING
 
+from vel_tutor_mcp import parts
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
-from vel_tutor_mcp.providers.outbound import Outbound
 from vel_tutor_mcp.routing import task_types
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates, estimates
@@ -34,13 +32,13 @@ from vel_tutor_mcp.services.access import Access
 from vel_tutor_mcp.services.accounts import Accounts
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.agents import Agents, ensure_default
+from vel_tutor_mcp.services.alerts.service import Alerts
+from vel_tutor_mcp.services.alerts.watch import Watch
 from vel_tutor_mcp.services.answers import Answers
 from vel_tutor_mcp.services.audit.keeping import Keeping
-from vel_tutor_mcp.services.audit.keys import Keys
 from vel_tutor_mcp.services.audit.trail import Audit
 from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.bridge import Bridge
-from vel_tutor_mcp.services.bridged import BridgeStore
 from vel_tutor_mcp.services.budgets import Budgets
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.care import Care
@@ -48,17 +46,13 @@ from vel_tutor_mcp.services.changes import Changes
 from vel_tutor_mcp.services.comparisons.comparing import Comparisons
 from vel_tutor_mcp.services.completions import Completions
 from vel_tutor_mcp.services.conductor import Conductor
-from vel_tutor_mcp.services.credentials import Credentials
-from vel_tutor_mcp.services.documents import fetch_document
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations
-from vel_tutor_mcp.services.keyring import Keyring
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.local_models import with_local_models
+from vel_tutor_mcp.services.measuring import Measuring
 from vel_tutor_mcp.services.oauth import OAuth
-from vel_tutor_mcp.services.oauth_clients import Clients
-from vel_tutor_mcp.services.outside import Outside
 from vel_tutor_mcp.services.planner import Gateway, Planner
 from vel_tutor_mcp.services.plans import Plans
 from vel_tutor_mcp.services.projects import Projects
@@ -67,7 +61,6 @@ from vel_tutor_mcp.services.repeats import Repeats
 from vel_tutor_mcp.services.rollups import Rollups
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.runs import Runs
-from vel_tutor_mcp.services.secret_keys import secret_keys_of
 from vel_tutor_mcp.services.streams import Streams
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.services.usage import Usage
@@ -75,14 +68,12 @@ from vel_tutor_mcp.services.webhooks.hooks import Webhooks
 from vel_tutor_mcp.services.what_if import WhatIf
 from vel_tutor_mcp.services.wire import Ears, wire_on
 from vel_tutor_mcp.services.workflows import Workflows, ensure_templates
-from vel_tutor_mcp.settings import Settings, parts_of, user_name
+from vel_tutor_mcp.settings import Settings, user_name
 from vel_tutor_mcp.store import breakers, people, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.taskmaster.benches import Benches
 from vel_tutor_mcp.taskmaster.children import Children
-from vel_tutor_mcp.taskmaster.known import Known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,6 +100,7 @@ class App:
     usage: Usage
     what_if: WhatIf
     budgets: Budgets
+    alerts: Alerts
     integrations: Integrations
     webhooks: Webhooks
     audit: Audit
@@ -122,6 +114,7 @@ class App:
     repeats: Repeats
     health: Health
     prices: Prices
+    measuring: Measuring
     _parts: "Prepared"
     _hub: Hub
     _calls: Calls
@@ -191,7 +184,7 @@ class Prepared:
     async def launch(self, *, guest: bool = False) -> App:
         """Begin to run work, first of all what a crash left behind; a guest leaves that to others."""
         health, wire = Health(), wire_on(self.database, self.engine.executor)
-        changes, calls, webhooks = Changes(self.database), Calls(wire), self._webhooks()
+        changes, calls, webhooks = Changes(self.database), Calls(wire), parts.webhooks_of(self.database, self.settings)
         hub, benches = Hub(wire.tell_news, changes.cue, webhooks.sender.cue), Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
         self.catalog = await with_local_models(self.catalog, self.providers)
@@ -204,11 +197,11 @@ class Prepared:
         workflows, following = Workflows(self.database, changes.cue), Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
         await self._take_work(answers, 0 if guest else self.settings.concurrency)
-        accounts, access, oauth = self._coming_in(principal)
+        accounts, access, oauth = parts.coming_in(self.database, self.settings, principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
         runs = Runs(self.database, admission, conductor, following, tasks, workflows)
-        known, children, bridge = self._task_master(admission, conductor)
-        audit, keeping = self._trail()
+        known, children, bridge = parts.task_master(self.database, self.settings, admission, conductor)
+        audit, keeping = parts.trail(self.database, self.settings)
         ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
         loops = [care.loop(), wire.listen(ears), changes.loop()]
         loops += [] if guest else self._kept(keeping, bridge, webhooks)
@@ -226,6 +219,7 @@ class Prepared:
             usage=Usage(self.database, self.catalog, self.prices, configured, self.settings),
             what_if=WhatIf(self.database, routes),
             budgets=Budgets(self.database, self.settings),
+            alerts=Alerts(self.database),
             integrations=integrations,
             webhooks=webhooks,
             audit=audit,
@@ -239,6 +233,7 @@ class Prepared:
             repeats=Repeats(self.database),
             health=health,
             prices=self.prices,
+            measuring=Measuring(self.database),
             _parts=self,
             _hub=hub,
             _calls=calls,
@@ -271,43 +266,18 @@ class Prepared:
         return routes, Router(self.providers, health, pace=pace, warmth=warmth, hedging=hedging)
 
     def _own_lines(self, router: Router) -> tuple[Integrations, Lines]:
-        integrations = integrations_of(self.database, self.settings, self.catalog)
+        integrations = parts.integrations_of(self.database, self.settings, self.catalog)
         most_calls = 2 * self.settings.tasks_in_progress
         return integrations, Lines(integrations, self.catalog, router.forget, most_calls=most_calls)
-
-    def _webhooks(self) -> Webhooks:
-        return Webhooks(self.database, secret_keys_of(self.settings), outbound_of(self.settings))
 
     async def _take_work(self, answers: Answers, room: int) -> None:
         with self.database.translated():
             await self.engine.launch(answers.run, room)
 
-    def _trail(self) -> tuple[Audit, Keeping]:
-        keys, archives = Keys(self.settings), archives_of(self.settings, self.database)
-        audit = Audit(self.database, keys, archives)
-        return audit, Keeping(self.database, keys, archives, self.settings.audit_days)
-
     def _kept(self, keeping: Keeping, bridge: Bridge, webhooks: Webhooks) -> list[Coroutine[None, None, None]]:
         """The loops that a process runs which stays."""
-        return [keeping.loop(), bridge.loop(), webhooks.sender.loop(), Rollups(self.database).loop()]
-
-    def _task_master(self, admission: Admission, conductor: Conductor) -> tuple[Known, Children, Bridge]:
-        home, learned = self.settings.home, self.settings.learned_routing
-        known = Known(home / "projects")
-        children = Children(self.settings.task_master_command, home / "task-master")
-        store = BridgeStore(self.database, admission, conductor)
-        shared = not isinstance(self.database, SqliteDatabase)
-        return known, children, Bridge(store, conductor, children, known, shared=shared, learned=learned)
-
-    def _coming_in(self, principal: Principal) -> tuple[Accounts, Access, OAuth]:
-        database, url = self.database, self.settings.public_url
-        credentials = Credentials(database, principal.organisation_id)
-        keyring = Keyring(database, self.settings.home, url)
-        clients = Clients(database, credentials.nobody, partial(fetch_document, outbound_of(self.settings)))
-        oauth = OAuth(database, credentials, keyring, url, clients)
-        issuer = self.settings.oidc_issuer
-        outside = Outside(database, issuer, url) if issuer else None
-        return Accounts(database, credentials, issuer), Access(database, credentials, keyring, outside), oauth
+        beside = (webhooks.sender, Rollups(self.database), Watch(self.database, funds.of_day(self.settings)))
+        return [each.loop() for each in (keeping, bridge, *beside)]
 
     async def _first_rows(self, health: Health) -> Principal:
         async with self.database.write(INSTALLATION) as tx:
@@ -385,20 +355,3 @@ def upgrade(database: Database) -> None:
         Unavailable, ConfigurationError: see `schema.prepare`.
     """
     schema.prepare(database, DbosEngine(database, lease_on(database)).migrate)
-
-
-def archives_of(settings: Settings, database: Database) -> Path | None:
-    """Where old audit entries go. A shared database keeps them until it is said which folder lasts."""
-    own = settings.home / "audit" if isinstance(database, SqliteDatabase) else None
-    return settings.audit_archive or own
-
-
-def integrations_of(database: Database, settings: Settings, catalog: Catalog) -> Integrations:
-    """The integrations in the database; no secret key is read yet."""
-    base_urls = {name: settings.base_url_of(name) or row.base_url for name, row in catalog.providers.items()}
-    return Integrations(database, secret_keys_of(settings), base_urls, outbound_of(settings))
-
-
-def outbound_of(settings: Settings) -> Outbound:
-    """Where URLs may lead that come from users."""
-    return Outbound(tuple(ip_network(text) for text in parts_of(settings.private_networks)))

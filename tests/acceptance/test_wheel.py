@@ -64,7 +64,7 @@ def test_the_wheel_brings_every_tool_resource_prompt_and_migration(wheel: Path) 
     files = [path for leaf in LEAVES for path in (ROOT / leaf).rglob("*") if path.suffix in {".py", ".md", ".mako"}]
     assert {path.relative_to(ROOT).as_posix() for path in files} <= shipped
     assert {"tools/task_submit.py", "resources/guide/tasks.md", "migrations/env.py"} <= shipped
-    assert {"routing/catalog.toml", "routing/weights/quality.npz", "py.typed"} <= shipped
+    assert {"routing/catalog.toml", "routing/weights/quality.npz", "py.typed", "doors/dashboard/page.html"} <= shipped
     assert not [name for name in shipped if "__pycache__" in name or name.startswith("tests/")]
 
 

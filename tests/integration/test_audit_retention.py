@@ -14,8 +14,8 @@ import pytest
 from audit import checkpoint, fill_anew, harm, kept
 
 import vel_tutor_mcp
-from vel_tutor_mcp.app import archives_of
 from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.parts import archives_of
 from vel_tutor_mcp.services.audit.archives import archive_next, rows_of_archives
 from vel_tutor_mcp.services.audit.files import of_file
 from vel_tutor_mcp.services.audit.keeping import Keeping

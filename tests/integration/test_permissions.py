@@ -172,16 +172,7 @@ async def test_a_deleted_agent_of_ones_own_is_no_refusal(desk: Front) -> None:
 
 
 def vars_of(things: Things) -> list[str]:
-    return [
-        things.agent,
-        things.task,
-        things.workflow,
-        things.run,
-        things.user,
-        things.grant,
-        things.webhook,
-        things.comparison,
-    ]
+    return list(vars(things).values())
 
 
 def _reaches(role: Role, name: str, *, elsewhere: bool) -> bool:

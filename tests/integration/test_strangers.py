@@ -86,6 +86,7 @@ ROUTES: Mapping[str, tuple[Way, ...]] = {
     "POST /api/agents/{agent}/test": ({"json": {}},),
     "POST /api/tasks": ({"json": {"prompt": "x", "agent": "{agent}"}},),
     "GET /api/tasks": ({"params": {"agent_id": "{agent}"}},),
+    "GET /api/tasks/export": ({"params": {"agent_id": "{agent}"}},),
     "GET /api/tasks/{task}": PLAIN,
     "GET /api/tasks/{task}/stream": PLAIN,
     "POST /api/tasks/{task}/cancel": PLAIN,
@@ -345,23 +346,30 @@ async def test_what_the_dashboard_asks_through_its_tool_is_what_rest_answers_or_
     desk: Front, stranger: Stranger
 ) -> None:
     auth_context_var.set(SignedIn(await desk.access.verify(stranger.token), URL))
+    reads = [path for method, path in map(str.split, ROUTES) if method == "GET" and "{" not in path]
     closed = set[str]()
     async with connected(desk.app, "auto") as client:
-        for method, path in [
-            route.split(" ") for route in ROUTES if route.startswith("GET /api/") and "{" not in route
-        ]:
+        for path in reads:
             answer = (await client.call_tool("dashboard_data", {"path": path})).structured_content or {}
             if "not for the dashboard" in str(answer):
                 closed.add(path)
                 continue
-            rest = (await stranger.http.request(method, path)).json()
+            rest = (await stranger.http.get(path)).json()
             assert (path, steady(answer)) == (path, steady(rest))
-    assert closed == {"/api/audit/export"}
+    assert closed == {path for path in reads if path.endswith("/export") or path.startswith("/v1/")}
+
+
+async def test_a_viewer_is_shown_the_dashboard_with_nothing_to_decide(desk: Front) -> None:
+    token = (await desk.enter(await desk.join("viewer", "theirs"))).token
+    auth_context_var.set(SignedIn(await desk.access.verify(token), URL))
+    async with connected(desk.app, "auto") as client:
+        shown = (await client.call_tool("dashboard_show", {})).structured_content or {}
+    assert (shown["approvals_waiting"], shown["approvals"], shown["view"]) == (0, [], "tasks")
 
 
 def steady(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What does not change from one answer to the next."""
-    return {name: value for name, value in answer.items() if name not in {"timestamp", "uptime", "stamp"}}
+    return {name: value for name, value in answer.items() if name not in {"timestamp", "uptime", "since", "until"}}
 
 
 async def test_no_resource_is_of_what_is_anothers_and_asking_for_it_is_on_record(

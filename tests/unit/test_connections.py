@@ -1,6 +1,7 @@
 """Connections that ask nothing, ask slowly or take no answer: they are ended, and keep nobody out."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from vel_tutor_mcp.doors.connections import Connection
+from vel_tutor_mcp.doors.http import _listen
 from vel_tutor_mcp.doors.room import Room
 
 pytestmark = pytest.mark.anyio
@@ -266,3 +268,10 @@ async def test_what_is_no_request_is_told_in_our_words(data: bytes, status: byte
         assert len(here.noted) == 1
     assert head.startswith(b"HTTP/1.1 " + status)
     assert b"nosniff" in head
+
+
+def test_the_body_of_a_short_answer_does_not_wait_until_its_head_is_acknowledged() -> None:
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -32,10 +32,14 @@ PLACES = {
     "services/wire.py": 1,
     # The hours and days of all.
     "services/rollups.py": 6,
+    # Numbers of all, for `/metrics`.
+    "services/measuring.py": 1,
     "services/planner.py": 1,
     "services/bridged.py": 1,
     # What is due in the outbox, whosever webhook it is for.
     "services/webhooks/sending.py": 2,
+    # Whose calls go wrong, and whose turn it is to look.
+    "services/alerts/watch.py": 3,
     # One line for all tasks, and the places of a provider for all calls.
     "services/admission.py": 1,
     "services/booking.py": 1,

@@ -31,6 +31,7 @@ INSIDE = frozenset(
         "taskmaster.wishes",
         "workflows.model",
         "models",
+        "task_lists",
         "news",
         "errors",
         "leaves",

@@ -1,7 +1,6 @@
 """What ratings of compared answers come to: an exact test, held against enumeration, and standings in words."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import product
 from math import sqrt
 from random import Random
@@ -10,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vel_tutor_mcp.models import NanoUsd, TaskStatus, TaskType
+from vel_tutor_mcp.models import NanoUsd
 from vel_tutor_mcp.services.comparisons.significance import ALPHA, FEWEST, holm, p_value
-from vel_tutor_mcp.services.comparisons.standings import Pair, Showing, pairs, shown_standings
-from vel_tutor_mcp.store.comparisons import Comparison, Entry, Place
+from vel_tutor_mcp.services.comparisons.standings import Pair, pairs, shown_standings
+from vel_tutor_mcp.store.comparisons import Showing
 
 # Darwin's plants, in eighths of an inch, as Fisher tested them: 1,726 of 32,768 choices of signs.
 DARWIN = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
@@ -77,29 +76,9 @@ def asked(number: int, prompt: str = "", person: str = "me", **ratings: int | No
     ]
 
 
-def showing(
-    number: str, prompt: str, model: str, ratings: Mapping[str, int], status: TaskStatus = TaskStatus.COMPLETED
-) -> Showing:
-    answered = status is TaskStatus.COMPLETED
-    comparison = Comparison(
-        id=number,
-        owner_id="u",
-        organisation_id="o",
-        prompt=prompt,
-        prompt_hash=prompt,
-        agent_name="default",
-        task_type=TaskType.GENERAL,
-        created_at=datetime(2027, 1, 1, tzinfo=UTC),
-    )
-    entry = Entry(
-        place=Place(position=0, number=0, task_id=f"{number} {model}", provider="sim", model=model),
-        status=status,
-        cost_nanousd=NanoUsd(2_000_000 if answered else 1_000),
-        total_ms=100 if answered else None,
-        first_token_ms=10,
-        tokens_out=5,
-    )
-    return Showing(comparison=comparison, entry=entry, ratings=ratings)
+def showing(comparison: str, prompt: str, model: str, ratings: Mapping[str, int], *, answered: bool = True) -> Showing:
+    cost, took = (NanoUsd(2_000_000), 100) if answered else (NanoUsd(1_000), None)
+    return Showing(comparison, prompt, f"sim/{model}", answered, cost, took, dict(ratings))
 
 
 def only(showings: Sequence[Showing]) -> Pair:
@@ -156,7 +135,7 @@ def test_ratings_are_compared_within_a_person_alone() -> None:
 
 
 def test_a_models_numbers_are_of_its_answers() -> None:
-    rows = [*asked(1, luna=4, sol=None), *asked(2, luna=5, sol=2), showing("3", "p", "luna", {}, TaskStatus.FAILED)]
+    rows = [*asked(1, luna=4, sol=None), *asked(2, luna=5, sol=2), showing("3", "p", "luna", {}, answered=False)]
     told = shown_standings(rows, is_cut=False)
     of_both = {"answers": 2, "mean_cost_usd": 0.002, "median_ms": 100}
     assert told["models"] == [

@@ -35,6 +35,8 @@ class Operation(StrEnum):
     RUN_CHANGE = "run_change"
     ROUTE_EXPLAIN = "route_explain"
     USAGE_READ = "usage_read"
+    ALERT_READ = "alert_read"
+    ALERT_WRITE = "alert_write"
     BUDGET_READ = "budget_read"
     BUDGET_WRITE = "budget_write"
     INTEGRATION_READ = "integration_read"
@@ -53,6 +55,7 @@ class Operation(StrEnum):
     TASKMASTER_READ = "taskmaster_read"
     TASKMASTER_PLAN = "taskmaster_plan"
     TASKMASTER_RUN = "taskmaster_run"
+    METRICS_READ = "metrics_read"
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an operation's name
 
 
@@ -79,6 +82,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.RUN_CHANGE: _WRITE_OWN,
     Operation.ROUTE_EXPLAIN: _READ_MANAGED,
     Operation.USAGE_READ: (_ORGANISATION, _ORGANISATION, _ORGANISATION, _OWN, _ORGANISATION),
+    Operation.ALERT_READ: (_ORGANISATION, _ORGANISATION, _ORGANISATION, _OWN, _ORGANISATION),
+    Operation.ALERT_WRITE: _WRITE_MANAGED,
     Operation.BUDGET_READ: _READ_OWN,
     Operation.BUDGET_WRITE: _WRITE_OWN,
     Operation.INTEGRATION_READ: _READ_OWN,
@@ -95,6 +100,8 @@ _TABLE: Mapping[Operation, _Row] = {
     Operation.USER_WRITE: (_ALL, _ORGANISATION, _NOBODY, _NOBODY, _NOBODY),
     Operation.LIMIT_READ: (_ALL, _ORGANISATION, _OWN, _OWN, _OWN),
     Operation.LIMIT_WRITE: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
+    # Of all organisations together.
+    Operation.METRICS_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     # Projects are folders of the server's machine.
     Operation.TASKMASTER_READ: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),
     Operation.TASKMASTER_RUN: (_ALL, _NOBODY, _NOBODY, _NOBODY, _NOBODY),

@@ -2,6 +2,7 @@
 older SSE pair); and `/api/health`.
 """
 
+import asyncio
 import errno
 import ipaddress
 import logging
@@ -35,6 +36,9 @@ from vel_tutor_mcp.doors.gate import GONE, Gate
 from vel_tutor_mcp.doors.headers import Headers
 from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
+from vel_tutor_mcp.doors.metrics.lag import Lag
+from vel_tutor_mcp.doors.metrics.routes import metrics
+from vel_tutor_mcp.doors.metrics.traffic import Counted, CountedCalls, Routed, Traffic
 from vel_tutor_mcp.doors.notes import Note, Notes
 from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.quiet import Quiet
@@ -114,13 +118,14 @@ def make_app(
     issuer: str | None = None,
     look_seconds: float = LOOK_SECONDS,
     most_sessions: int = MOST_SESSIONS,
+    told: Route | None = None,
 ) -> Starlette:
     """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request, or where there
     are `most_sessions` and it is idle for the longest time.
 
     Where there is a public URL, every request needs a token that is good there, but those in `OPEN_TO_ALL` and those by
     which clients get one (`doors.oauth`), unless an outside `issuer` gives them; the tokens of open requests are looked
-    at anew each `look_seconds`.
+    at anew each `look_seconds`. `told` is the route of what is measured, where that is to be had.
     """
     routes: list[BaseRoute] = list(server.sse_app(transport_security=_CHECKED).routes)
     middleware: list[Middleware] = []
@@ -137,8 +142,8 @@ def make_app(
     if transport == "sse":
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
-    routes += [_streamable_http(server, idle_seconds), dashboard()]
-    middleware.append(Middleware(Sessions, manager=server.session_manager, most=most_sessions))
+    routes += [_streamable_http(server, idle_seconds), dashboard(), *filter(None, [told])]
+    middleware += [Middleware(Sessions, manager=server.session_manager, most=most_sessions), Middleware(Routed)]
     from vel_tutor_mcp.doors.rest.api import make_rest
 
     return make_rest(desk, routes, middleware, lifespan=lambda _: server.session_manager.run())
@@ -174,12 +179,15 @@ class _Door:
             log_level=settings.log_level,
             request_state_security=states.security(settings),
         )
+        self._lag, traffic, room = Lag(), Traffic(), Room()
+        server.watch(CountedCalls(traffic, server.cards))
+        told = metrics(desk, traffic, self._lag, lambda: len(room))
         public_url = settings.public_url if way.auth else None
-        app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer)
+        app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer, told=told)
         note = Notes(desk).take
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [], note)
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
-        self._uvicorn = _uvicorn(covered, settings, tls, note)
+        self._uvicorn = _uvicorn(Counted(covered, traffic), settings, tls, note, room)
 
     async def serve(self, listener: socket.socket, address: str) -> None:
         logging.getLogger("mcp.server.streamable_http").addFilter(_no_fault)
@@ -187,6 +195,7 @@ class _Door:
         process.take_files(2 * MOST_CONNECTIONS)
         process.say(f"serving MCP at {address}")
         self._opening.begin()
+        self._looking = asyncio.create_task(self._lag.loop())
         await self._uvicorn.serve(sockets=[listener])
 
     async def _stop(self) -> None:
@@ -204,9 +213,9 @@ def _no_fault(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], GONE))
 
 
-def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, noted: Note) -> Quiet:
+def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, noted: Note, shared: Room) -> Quiet:
     class Own(Connection):
-        room = Room()
+        room = shared
         tls = context  # uvicorn's way would tell of a connection only once the handshake has ended
         note = staticmethod(noted)
 
@@ -268,10 +277,14 @@ def _is_loopback(host: str) -> bool:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as problem:
         reason = _NO_PORT.get(problem.errno or 0) or os.strerror(problem.errno or 0).lower()
         raise ConfigurationError(
             f"Port {port} of {host} cannot be listened to; {reason}; choose another one with --port, or --port 0 for "
             "any that is free."
         ) from None
+    # Connections take it from here: asyncio, which sets it for them, does not see that these are of TCP. Without it the
+    # body of a short answer waits 40 ms, until the client has acknowledged the head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

@@ -11,6 +11,7 @@ from mcp import MCPError
 from mcp.server import CacheHint, MCPServer, ServerRequestContext
 from mcp.server.apps import Apps
 from mcp.server.caching import CacheableMethod, apply_cache_hint
+from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.shared.message import SessionMessage
@@ -103,6 +104,10 @@ class Server(MCPServer[Desk]):
         self.subscriptions = Subscriptions(desk, handles)
         # 2.3 has no public way to serve those of the handshake era.
         self.subscriptions.serve(self._lowlevel_server, sessions=not stateless)
+
+    def watch(self, middleware: ServerMiddleware[Any]) -> None:
+        """Have it around every request and notification, outermost."""
+        self._lowlevel_server.middleware.insert(0, middleware)
 
     async def converse(
         self, incoming: ObjectReceiveStream[SessionMessage | Exception], outgoing: ObjectSendStream[SessionMessage]

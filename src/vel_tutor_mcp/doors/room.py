@@ -28,6 +28,9 @@ class Room:
         self._most_of_address = most_of_address
         self._of: dict[str, _Crowd] = {}
 
+    def __len__(self) -> int:
+        return len(self._all.inside)
+
     def enter(self, guest: Guest) -> bool:
         """Whether there is room for one more idle guest, or was made; then they are inside."""
         subscriber = guest.subscriber

@@ -11,6 +11,7 @@ from vel_tutor_mcp.routing.ledger import nano_usd, usd
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import OVER_BUDGET, money
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.alerts import marks
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.services.webhooks import outbox
@@ -109,6 +110,7 @@ async def _note(tx: Transaction, subject: Subject, standing: Standing, mark: int
     task = subject.task
     whose = await _owner_of(tx, budget, task)
     await outbox.tell(tx, task.organisation_id, whose, Event.BUDGET_THRESHOLD, facts | {"message": message})
+    await marks.report(tx, subject, whose, standing, mark, record.now())
 
 
 async def _owner_of(tx: Transaction, budget: Budget, task: Task) -> str | None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,6 +40,21 @@ def check_text(what: str, text: str | None) -> None:
         raise InputError(
             f"The {what} is no text; it holds a NUL or half of a character (a lone surrogate); send it without."
         )
+
+
+def moment_of(name: str, text: str | None) -> datetime | None:
+    """The time that stands in the text; in UTC, where it does not say.
+
+    Raises:
+        InputError: it is not ISO 8601; names which it was.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputError(f"`{name}` is not a time; it must be ISO 8601; write it like 2026-11-23T08:00:00Z.") from None
 
 
 def check_budget(what: str, usd: float | None) -> None:

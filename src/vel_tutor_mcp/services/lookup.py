@@ -9,7 +9,8 @@ from vel_tutor_mcp.auth.roles import Operation, Reach
 from vel_tutor_mcp.errors import NotFound, NotYours
 from vel_tutor_mcp.models import Agent, Principal, Task
 from vel_tutor_mcp.services.inputs import is_text
-from vel_tutor_mcp.store import accounts, agents, comparisons, names, runs, tasks, webhooks, workflows
+from vel_tutor_mcp.store import accounts, agents, alerts, comparisons, names, runs, tasks, webhooks, workflows
+from vel_tutor_mcp.store.alerts import Alert
 from vel_tutor_mcp.store.comparisons import Comparison
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.isolation import everywhere
@@ -117,6 +118,19 @@ async def webhook_of(tx: Transaction, principal: Principal, webhook_id: str) -> 
     if found is None:
         sentence = "There is no such webhook; no webhook of yours has this id; list your webhooks."
         raise await _not_found(tx, principal, "webhook", webhook_id, sentence)
+    return found
+
+
+async def alert_of(tx: Transaction, principal: Principal, alert_id: str) -> Alert:
+    """The alert of this id.
+
+    Raises:
+        NotFound: there is none that the principal may see.
+    """
+    found = await alerts.find(tx, principal, spelt(alert_id)) if spelt(alert_id) else None
+    if found is None:
+        sentence = "There is no such alert; none that you may see has this id; list the alerts."
+        raise await _not_found(tx, principal, "alert", alert_id, sentence)
     return found
 
 

@@ -18,8 +18,7 @@ from vel_tutor_mcp.models import (
 )
 from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.outputs import given_by
-
-_PROMPT_SHOWN = 500
+from vel_tutor_mcp.task_lists import PROMPT_SHOWN, ListedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,17 @@ def full_task(told: Told) -> dict[str, Any]:
     }
 
 
-def short_task(task: Task) -> dict[str, Any]:
+def listed_task(task: ListedTask) -> dict[str, Any]:
+    """The form that lists carry over REST, and what is exported: with the agent's id and what the task took."""
+    return short_task(task) | {
+        "agent_id": task.agent_id,
+        "attempts": task.attempts,
+        "cost_usd": usd(task.cost_nanousd),
+        "total_ms": _between(task.retried_at or task.created_at, task.ended_at),
+    }
+
+
+def short_task(task: Task | ListedTask) -> dict[str, Any]:
     """The form that lists carry."""
     task_type = task.task_type or task.inferred_type
     of_run = {"run": task.run_id, "step": task.step_id, "item": task.item} if task.run_id else {}
@@ -86,7 +95,7 @@ def shown_error(error: TaskError | None) -> dict[str, str] | None:
     return {"code": error.code, "message": error.message} if error else None
 
 
-def shortened(text: str, length: int = _PROMPT_SHOWN) -> str:
+def shortened(text: str, length: int = PROMPT_SHOWN) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

@@ -51,6 +51,14 @@ class Rollups:
             await self._tidy(now)
         return done
 
+    async def backlog(self) -> int:
+        """How many hours and days are due.
+
+        Raises:
+            Unavailable: the database cannot be used now.
+        """
+        return len(await self._due(record.now()))
+
     async def rebuild(self) -> int:
         """Forget all that is rolled up, and do it anew; safe beside running servers.
 

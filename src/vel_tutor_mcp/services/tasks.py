@@ -1,5 +1,7 @@
 """Tasks from the outside: submit, look, wait, cancel, retry, rate. `services.answers` does the work itself."""
 
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.execution.engine import Engine
@@ -9,14 +11,19 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
-from vel_tutor_mcp.services.inputs import check_same, check_text, is_text
+from vel_tutor_mcp.services.inputs import check_same, check_text, is_text, moment_of
 from vel_tutor_mcp.services.intake import usable_agent
 from vel_tutor_mcp.services.lookup import agent_of, spelt, task_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.services.reports import Told
-from vel_tutor_mcp.store import attempts, audit, comparisons, history, tasks
+from vel_tutor_mcp.services.task_export import Format, written
+from vel_tutor_mcp.store import attempts, audit, comparisons, history, task_lists, tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.store.task_lists import Wanted
+from vel_tutor_mcp.task_lists import EVERY, ListedTask, TaskFilter
+
+_EXPORTED_AT_ONCE = 500
 
 
 class Tasks:
@@ -93,19 +100,37 @@ class Tasks:
     async def list(
         self,
         principal: Principal,
+        wanted: TaskFilter = EVERY,
         *,
-        status: TaskStatus | None = None,
-        agent: str | None = None,
-        query: str | None = None,
         limit: int = 20,
         cursor: Start = None,
-    ) -> Page[Task]:
-        """Tasks that the principal may see, newest first; `query` is looked for in the prompts."""
+    ) -> Page[ListedTask]:
+        """Those of the wanted tasks that the principal may see, newest first.
+
+        Raises:
+            NotFound: there is no such agent. InputError: a time is not ISO 8601, or the cursor is not of this list.
+        """
         async with self._database.read(principal.organisation_id) as tx:
-            agent_id = (await agent_of(tx, principal, agent)).id if agent else None
-            if query and not is_text(query):
+            sought = await _sought(tx, principal, wanted)
+            if sought is None:
                 return Page((), (), more=False, total=0)
-            return await tasks.page(tx, principal, limit, cursor, status=status, agent_id=agent_id, text=query)
+            return await task_lists.page(tx, principal, limit, cursor, sought)
+
+    @allows(Operation.TASK_READ)
+    async def export(self, principal: Principal, wanted: TaskFilter, form: Format) -> AsyncGenerator[str]:
+        """The text of a file of what `list` would list, to be read bit by bit; nothing of the database is held
+        meanwhile, and what is submitted meanwhile is not in it. Raises as `list` does.
+        """
+        first = await self.list(principal, wanted, limit=_EXPORTED_AT_ONCE)
+
+        async def batches() -> AsyncIterator[Sequence[ListedTask]]:
+            page = first
+            yield page.rows
+            while page.cursor:
+                page = await self.list(principal, wanted, limit=_EXPORTED_AT_ONCE, cursor=page.cursor)
+                yield page.rows
+
+        return written(batches(), form)
 
     @allows(Operation.TASK_READ)
     async def follow(self, principal: Principal, task_id: str, seconds: float, tell: Tell | None = None) -> Told:
@@ -209,6 +234,24 @@ class Tasks:
             message = "cancelled: its agent was deleted"
             await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, message)
         return len(pending)
+
+
+async def _sought(tx: Transaction, principal: Principal, wanted: TaskFilter) -> Wanted | None:
+    """What is to be looked for; None where no task can be so."""
+    agent_id = (await agent_of(tx, principal, wanted.agent)).id if wanted.agent else None
+    since, until = moment_of("since", wanted.since), moment_of("until", wanted.until)
+    if not all(is_text(text) for text in (wanted.query, wanted.provider, wanted.model) if text is not None):
+        return None
+    return Wanted(
+        status=wanted.status,
+        agent_id=agent_id,
+        text=wanted.query or None,
+        provider=wanted.provider,
+        model=wanted.model,
+        task_type=wanted.task_type,
+        since=since,
+        until=until,
+    )
 
 
 async def _same_request(tx: Transaction, principal: Principal, request: TaskRequest) -> Task | None:

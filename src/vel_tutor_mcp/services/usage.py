@@ -54,7 +54,7 @@ class Usage:
         month = Window(Step.DAY, min(month_of(now), Step.DAY.begin(now - timedelta(days=BASIS_DAYS))), now)
         async with self._database.read(principal.organisation_id) as tx:
             groups = by_group(await usage.used(tx, principal, window, group_by))
-            days = await usage.used(tx, principal, month, "day")
+            spent = await usage.spent(tx, principal, month)
             begun = await usage.begun(tx, principal)
             applying = await told(tx, principal, self._settings, everyone=False)
         baseline = self._strongest()
@@ -64,7 +64,7 @@ class Usage:
             window=window,
             lines=[Line(group, sums, self._alone(baseline, sums)) for group, sums in groups.items()],
             baseline=baseline.name if baseline else None,
-            projection=projected(days, begun, now),
+            projection=projected(spent, begun, now),
             budgets=applying,
         )
 

@@ -1,6 +1,6 @@
 """How usage is told: by groups, over time, and what the month will come to (pure)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -203,14 +203,15 @@ def curves(used: Used, at: Sequence[datetime], most: int | None) -> list[Curve]:
     return [*found, Curve(OTHERS, [_together(used, step, others) for step in at])] if others else found
 
 
-def projected(used: Used, begun: datetime, now: datetime) -> Projection:
-    """By what was used a day since the month began, and in the last days: see `Projection`."""
+def projected(spent: Mapping[datetime, int], begun: datetime, now: datetime) -> Projection:
+    """By what each day cost since the month began, and in the last days: see `Projection`."""
     month, today = month_of(now), Step.DAY.begin(now)
     whole = (today - Step.DAY.begin(begun)) // _DAY - 1
     basis = min(BASIS_DAYS, max(0, whole))
-    so_far, recent = _cost_since(used, month), _cost_since(used, today - basis * _DAY, today)
+    so_far = NanoUsd(sum(cost for day, cost in spent.items() if month <= day))
     if not basis:
         return Projection(so_far, None, 0)
+    recent = sum(cost for day, cost in spent.items() if today - basis * _DAY <= day < today)
     left = (month_of(month + 32 * _DAY) - now) / _DAY
     return Projection(so_far, NanoUsd(so_far + round(recent / basis * left)), basis)
 
@@ -247,12 +248,6 @@ def _together(used: Used, at: datetime, groups: Iterable[str]) -> Sums:
         if sums := used.get((at, group)):
             whole.add(sums)
     return whole
-
-
-def _cost_since(used: Used, since: datetime, until: datetime | None = None) -> NanoUsd:
-    return NanoUsd(
-        sum(sums.cost_nanousd for (at, _), sums in used.items() if since <= at and (until is None or at < until))
-    )
 
 
 def _usd(nano: NanoUsd | None) -> float | None:

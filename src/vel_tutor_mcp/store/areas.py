@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.models import Principal
+from vel_tutor_mcp.store.alert_tables import alerts
+from vel_tutor_mcp.store.alerts import visible as visible_alerts
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.paging import within
@@ -65,6 +67,12 @@ def _comparisons(principal: Principal) -> _Stamp:
     return tuple(sa.select(what).where(seen).scalar_subquery() for what in (every, last))
 
 
+def _alerts(principal: Principal) -> _Stamp:
+    seen = visible_alerts(principal)
+    every, last = sa.func.count(alerts.c.id), sa.func.max(alerts.c.updated_at)
+    return tuple(sa.select(what).where(seen).scalar_subquery() for what in (every, last))
+
+
 # What a page can show; a new area is a line here.
 AREAS: Mapping[str, _Area] = {
     "tasks": _newest(task_events, Operation.TASK_READ),
@@ -74,6 +82,7 @@ AREAS: Mapping[str, _Area] = {
     "audit": _newest(audit_logs, Operation.AUDIT_READ),
     "webhooks": _Area(Operation.WEBHOOK_READ, _webhooks),
     "comparisons": _Area(Operation.TASK_READ, _comparisons),
+    "alerts": _Area(Operation.ALERT_READ, _alerts),
 }
 
 

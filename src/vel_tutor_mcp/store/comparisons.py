@@ -1,9 +1,10 @@
 """Comparisons, and how the task of each model stands."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -11,7 +12,7 @@ from vel_tutor_mcp.models import NanoUsd, Outcome, Page, Principal, Start, TaskS
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.comparison_tables import comparison_entries, comparisons
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, tasks
+from vel_tutor_mcp.store.tables import attempts, ratings, tasks
 
 _OF_ANSWER = ("total_ms", "first_token_ms", "tokens_out")
 
@@ -57,6 +58,18 @@ class Entry:
     tokens_out: int | None
 
 
+class Showing(NamedTuple):
+    """How a model showed in a comparison, as `Entry`; `prompt` is the same for the same prompt, `ratings` by person."""
+
+    comparison: Hashable
+    prompt: str
+    model: str
+    answered: bool
+    cost_nanousd: NanoUsd
+    total_ms: int | None
+    ratings: Mapping[Any, int]
+
+
 async def insert(
     tx: Transaction, comparison: Comparison, places: Sequence[Place], key: str | None, body_hash: str
 ) -> None:
@@ -87,13 +100,9 @@ async def find(tx: Transaction, principal: Principal, comparison_id: str) -> Com
     return _comparison(row) if row else None
 
 
-async def page(
-    tx: Transaction, principal: Principal, limit: int, cursor: Start, task_type: TaskType | None = None
-) -> Page[Comparison]:
+async def page(tx: Transaction, principal: Principal, limit: int, cursor: Start) -> Page[Comparison]:
     """Those that the principal may see, newest first."""
     query = sa.select(comparisons).where(paging.visible(comparisons, principal))
-    if task_type is not None:
-        query = query.where(comparisons.c.task_type == task_type)
     return await paging.newest_first(
         tx, query, (comparisons.c.created_at, comparisons.c.id), limit, cursor, _comparison
     )
@@ -102,17 +111,7 @@ async def page(
 async def entries(tx: Transaction, comparison_ids: Collection[str]) -> dict[str, list[Entry]]:
     """Those of each of these comparisons, as they are shown."""
     asked, of_these = comparison_entries.c, comparison_entries.c.comparison_id.in_(comparison_ids)
-    answered = attempts.c.outcome == Outcome.COMPLETED
-    calls = (
-        sa.select(
-            attempts.c.task_id,
-            sa.func.sum(attempts.c.cost_nanousd).label("cost_nanousd"),
-            *(sa.func.max(sa.case((answered, attempts.c[name]))).label(name) for name in _OF_ANSWER),
-        )
-        .where(attempts.c.task_id.in_(sa.select(asked.task_id).where(of_these)))
-        .group_by(attempts.c.task_id)
-        .subquery()
-    )
+    calls = _calls(sa.select(asked.task_id).where(of_these))
     query = (
         sa.select(comparison_entries, tasks.c.status, calls.c.cost_nanousd, *(calls.c[name] for name in _OF_ANSWER))
         .join(tasks, tasks.c.id == asked.task_id)
@@ -126,10 +125,73 @@ async def entries(tx: Transaction, comparison_ids: Collection[str]) -> dict[str,
     return found
 
 
+async def showings(
+    tx: Transaction, principal: Principal, task_type: TaskType | None, most: int
+) -> tuple[list[Showing], bool]:
+    """Of the newest `most` comparisons that the principal may see, and whether there are more."""
+    seen = paging.visible(comparisons, principal)
+    if task_type is not None:
+        seen = sa.and_(seen, comparisons.c.task_type == task_type)
+    order = (comparisons.c.created_at.desc(), comparisons.c.id.desc())
+    newest = sa.select(comparisons.c.id, comparisons.c.prompt_hash).where(seen).order_by(*order).limit(most).subquery()
+    entered = comparison_entries.join(newest, newest.c.id == comparison_entries.c.comparison_id)
+    rated = await _rated(tx, entered)
+    shown = await tx.execute(_shown(entered, newest.c.prompt_hash))
+    found = [_showing(row, rated.get(row.task_id, {})) for row in shown]
+    total = await tx.scalar(sa.select(sa.func.count(comparisons.c.id)).where(seen))
+    return found, (total or 0) > most
+
+
+async def _rated(tx: Transaction, entered: sa.Join) -> dict[Hashable, dict[Hashable, int]]:
+    """The ratings of each of these entries' tasks, by whose they are."""
+    of_entry = entered.join(ratings, ratings.c.task_id == comparison_entries.c.task_id)
+    given = sa.select(_key(ratings.c.task_id), _key(ratings.c.owner_id), ratings.c.rating).select_from(of_entry)
+    found: defaultdict[Hashable, dict[Hashable, int]] = defaultdict(dict)
+    for row in await tx.execute(given):
+        found[row.task_id][row.owner_id] = row.rating
+    return found
+
+
+def _shown(entered: sa.Join, prompt_hash: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """What `Showing` has of these entries, but ratings."""
+    asked = comparison_entries.c
+    calls = _calls(sa.select(asked.task_id).select_from(entered))
+    keys = map(_key, (asked.comparison_id, asked.task_id))
+    columns = (prompt_hash, asked.provider, asked.model, tasks.c.status, calls.c.cost_nanousd, calls.c.total_ms)
+    of_task = entered.join(tasks, tasks.c.id == asked.task_id).outerjoin(calls, calls.c.task_id == asked.task_id)
+    return sa.select(*keys, *columns).select_from(of_task)
+
+
 async def touch(tx: Transaction, task_id: str, now: datetime) -> None:
     """Note that something of the comparison has changed that the task belongs to, if it belongs to any."""
     of_task = sa.select(comparison_entries.c.comparison_id).where(comparison_entries.c.task_id == task_id)
     await tx.execute(comparisons.update().where(comparisons.c.id.in_(of_task)).values(updated_at=now))
+
+
+def _calls(task_ids: sa.Select[tuple[str]]) -> sa.Subquery:
+    """What each of these tasks cost that made any call, and the numbers of the call that answered."""
+    answered = attempts.c.outcome == Outcome.COMPLETED
+    of_answer = (sa.func.max(sa.case((answered, attempts.c[name]))).label(name) for name in _OF_ANSWER)
+    spent = sa.func.sum(attempts.c.cost_nanousd).label("cost_nanousd")
+    query = sa.select(attempts.c.task_id, spent, *of_answer).where(attempts.c.task_id.in_(task_ids))
+    return query.group_by(attempts.c.task_id).subquery()
+
+
+def _key(column: sa.Column[str]) -> sa.ColumnElement[Any]:
+    """The id as the database's driver has it: to be told apart, not to be shown. To spell thousands takes its time."""
+    return sa.type_coerce(column, sa.types.NullType()).label(column.name)
+
+
+def _showing(row: Any, ratings_of: Mapping[Hashable, int]) -> Showing:
+    return Showing(
+        comparison=row.comparison_id,
+        prompt=row.prompt_hash,
+        model=f"{row.provider}/{row.model}",
+        answered=row.status == TaskStatus.COMPLETED,
+        cost_nanousd=NanoUsd(int(row.cost_nanousd or 0)),
+        total_ms=row.total_ms,
+        ratings=ratings_of,
+    )
 
 
 def _comparison(row: sa.RowMapping) -> Comparison:

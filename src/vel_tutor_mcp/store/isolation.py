@@ -22,7 +22,7 @@ ROLE = "vel_tutor_app"
 # Keys, breakers and clients are the installation's, tries are of who is not signed in, a checkpoint is a number, a hash
 # and a signature, and what is rolled up is hours and days.
 OF_NO_ORGANISATION = frozenset(
-    {"signing_keys", "breakers", "oauth_clients", "tries", "audit_checkpoints", "usage_rolled"}
+    {"signing_keys", "breakers", "oauth_clients", "tries", "audit_checkpoints", "usage_rolled", "alert_looks"}
 )
 
 _SETTING = "vel_tutor.organisation"

@@ -6,6 +6,7 @@ Guarantees, VLDB 2019): bucket i holds what is above g^(i-1) and at most g^i, wh
 the true one, and within 1 % once it is a whole number of milliseconds.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -42,7 +43,11 @@ def as_json(latencies: Mapping[int, int]) -> dict[str, int]:
     return {str(bucket): count for bucket, count in sorted(latencies.items())}
 
 
-def add_json(latencies: Latencies, stored: Mapping[str, int]) -> None:
-    """Add what `as_json` made."""
-    for bucket, count in stored.items():
+def add_json(latencies: Latencies, stored: str) -> None:
+    """Add what `as_json` made: the texts of many, with commas between them."""
+    added: dict[str, int] = {}
+    for one in json.loads(f"[{stored}]"):
+        for bucket, count in one.items():
+            added[bucket] = added.get(bucket, 0) + count
+    for bucket, count in added.items():
         latencies[int(bucket)] += count

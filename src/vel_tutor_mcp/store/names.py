@@ -8,12 +8,13 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store.alert_tables import alerts
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
 from vel_tutor_mcp.store.webhook_tables import webhooks
 
-Kind = Literal["agent", "workflow", "task", "run", "webhook", "comparison"]
+Kind = Literal["agent", "workflow", "task", "run", "webhook", "comparison", "alert"]
 TABLES: Mapping[Kind, sa.Table] = {
     "agent": agents,
     "workflow": workflows,
@@ -21,6 +22,7 @@ TABLES: Mapping[Kind, sa.Table] = {
     "run": runs,
     "webhook": webhooks,
     "comparison": comparisons,
+    "alert": alerts,
 }
 
 

@@ -17,8 +17,10 @@ from vel_tutor_mcp.store.columns import Utc
 from vel_tutor_mcp.store.database import Transaction
 
 Row = TypeVar("Row")
+Keys = tuple[sa.ColumnElement[Any], ...]
 
 _TOO_GREAT = 2**63
+_FEW = 1000
 _READS = {
     "agents": Operation.AGENT_READ,
     "workflows": Operation.WORKFLOW_READ,
@@ -31,6 +33,7 @@ _READS = {
     "integrations": Operation.INTEGRATION_READ,
     "webhooks": Operation.WEBHOOK_READ,
     "comparisons": Operation.TASK_READ,
+    "alerts": Operation.ALERT_READ,
 }
 
 
@@ -51,27 +54,62 @@ def within(table: sa.Table | sa.Subquery, principal: Principal, operation: Opera
 async def newest_first(
     tx: Transaction,
     query: sa.Select[Any],
-    keys: tuple[sa.ColumnElement[Any], ...],
+    keys: Keys,
     limit: int,
     start: Start,
     build: Callable[[sa.RowMapping], Row],
+    *,
+    by_reading: bool = False,
 ) -> Page[Row]:
-    """The next `limit` rows of `query` in falling order of `keys`, which must identify a row.
+    """The next `limit` rows of `query` in falling order of `keys`, which must identify a row; where `start` is a number
+    the last of them must do so alone.
+
+    `by_reading` where no index tells which rows these are.
 
     Raises:
         InputError: the cursor was not made by this list.
     """
-    total: int | None = None
     if isinstance(start, int):
-        total = await tx.scalar(query.with_only_columns(sa.func.count(), maintain_column_froms=True))
-        query = query.offset(start)
-    elif start is not None:
+        find = _found_by_reading if by_reading else _found
+        total, found = await find(tx, query, keys, start, limit)
+        rows, more = await _rows(tx, query, keys, found), start + len(found) < total
+        return Page(tuple(map(build, rows)), _cursors(rows, keys), more=more, total=total)
+    if start is not None:
         query = query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(start, keys)))
-    query = query.order_by(*(key.desc() for key in keys)).limit(limit + 1)
-    rows = (await tx.execute(query)).mappings().all()
-    shown = rows[:limit]
-    cursors = tuple(_cursor([row[key.key] for key in keys]) for row in shown)
-    return Page(tuple(build(row) for row in shown), cursors, more=len(rows) > limit, total=total)
+    found_rows = (await tx.execute(_falling(query, keys).limit(limit + 1))).mappings().all()
+    rows = found_rows[:limit]
+    return Page(tuple(map(build, rows)), _cursors(rows, keys), more=len(found_rows) > limit)
+
+
+async def _found(tx: Transaction, query: sa.Select[Any], keys: Keys, start: int, limit: int) -> tuple[int, list[Any]]:
+    """How many rows there are, and the last keys of those on the page: what an index can tell is read of no row."""
+    total = await tx.scalar(query.with_only_columns(sa.func.count(), maintain_column_froms=True))
+    last = query.with_only_columns(keys[-1], maintain_column_froms=True)
+    return total or 0, list(await tx.scalars(_falling(last, keys).offset(start).limit(limit)))
+
+
+async def _found_by_reading(
+    tx: Transaction, query: sa.Select[Any], keys: Keys, start: int, limit: int
+) -> tuple[int, list[Any]]:
+    """The same: of a few, by one look at each row there is; of many, for whose page that is not needed, as above."""
+    few = (await tx.execute(query.with_only_columns(*keys, maintain_column_froms=True).limit(_FEW + 1))).all()
+    if len(few) > _FEW:
+        return await _found(tx, query, keys, start, limit)
+    return len(few), [row[-1] for row in sorted(few, key=tuple, reverse=True)[start : start + limit]]
+
+
+async def _rows(tx: Transaction, query: sa.Select[Any], keys: Keys, last: Sequence[Any]) -> Sequence[sa.RowMapping]:
+    """The rows that these keys identify, which `query` has found."""
+    whole = sa.select(*query.selected_columns).select_from(*query.get_final_froms()).where(keys[-1].in_(last))
+    return (await tx.execute(_falling(whole, keys))).mappings().all() if last else []
+
+
+def _falling(query: sa.Select[Any], keys: Keys) -> sa.Select[Any]:
+    return query.order_by(*(key.desc() for key in keys))
+
+
+def _cursors(rows: Sequence[sa.RowMapping], keys: Keys) -> tuple[str, ...]:
+    return tuple(_cursor([row[str(key.key)] for key in keys]) for row in rows)
 
 
 def _cursor(values: Sequence[Any]) -> str:
@@ -79,7 +117,7 @@ def _cursor(values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
-def _seen(cursor: str, keys: tuple[sa.ColumnElement[Any], ...]) -> list[sa.BindParameter[Any]]:
+def _seen(cursor: str, keys: Keys) -> list[sa.BindParameter[Any]]:
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return [sa.literal(_typed(value, key), key.type) for value, key in zip(values, keys, strict=True)]

@@ -6,14 +6,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.store import latencies
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.latencies import as_json
 from vel_tutor_mcp.store.spans import Span, Step, Stretch, days_since, hours_since
 from vel_tutor_mcp.store.tables import attempts
-from vel_tutor_mcp.store.usage_calls import ended
-from vel_tutor_mcp.store.usage_sums import NUMBERS, Cell, Sums
+from vel_tutor_mcp.store.usage_calls import ended, latencies_of
+from vel_tutor_mcp.store.usage_sums import DIMENSIONS, NUMBERS, Kind, Sums
 from vel_tutor_mcp.store.usage_tables import usage_rolled, usage_rollups
 
+# A kind of row, and what it is told apart by.
+Cell = tuple[Kind, tuple[str, ...]]
 Cells = Mapping[Cell, Sums]
 
 
@@ -32,9 +34,12 @@ async def rolled(tx: Transaction, since: datetime) -> set[Span]:
 async def summed(tx: Transaction, span: Span) -> Cells:
     """What the attempts come to that ended in the span."""
     cells: defaultdict[Cell, Sums] = defaultdict(Sums)
-    async for call in ended(tx, Stretch(span.at, span.end)):
-        for cell in call.cells():
-            cells[cell].count(call)
+    for row in await ended(tx, Stretch(span.at, span.end), span.step, DIMENSIONS[Kind.OWN_CALLS]):
+        latencies = latencies_of(row.times)
+        for kind, names in DIMENSIONS.items():
+            sums = cells[kind, tuple(getattr(row, name) for name in names)]
+            sums.add_numbers(row)
+            sums.latencies.update(latencies)
     return cells
 
 
@@ -46,7 +51,7 @@ async def put(tx: Transaction, span: Span, cells: Cells) -> bool:
     if cells:
         await tx.execute(usage_rollups.insert(), [_row(span, cell, sums) for cell, sums in cells.items()])
     # Each attempt is in one sum of each kind.
-    counted = sum(sums.attempts for cell, sums in cells.items() if cell.owner_id is None)
+    counted = sum(sums.attempts for (kind, _), sums in cells.items() if kind is Kind.CALLS)
     await tx.execute(usage_rolled.insert(), {"step": span.step, "at": span.at, "attempts": counted})
     return True
 
@@ -84,5 +89,7 @@ def _is(table: sa.Table, span: Span) -> tuple[sa.ColumnElement[bool], sa.ColumnE
 
 
 def _row(span: Span, cell: Cell, sums: Sums) -> dict[str, object]:
+    kind, values = cell
     numbers = {name: getattr(sums, name) for name in NUMBERS}
-    return cell._asdict() | numbers | span._asdict() | {"latencies": latencies.as_json(sums.latencies)}
+    told_apart = dict.fromkeys(DIMENSIONS[Kind.OWN_CALLS]) | dict(zip(DIMENSIONS[kind], values, strict=True))
+    return told_apart | numbers | span._asdict() | {"kind": kind, "latencies": as_json(sums.latencies)}

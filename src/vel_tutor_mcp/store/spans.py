@@ -74,7 +74,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What makes up a window: days and hours that are rolled up, and stretches whose attempts are read one by one."""
+    """What makes up a window: days and hours that are rolled up, and stretches that are summed up when asked for."""
 
     rolled: Sequence[Span]
     raw: Sequence[Stretch]

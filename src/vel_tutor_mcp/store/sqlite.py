@@ -1,5 +1,6 @@
 """The SQLite file: one writer at a time, many processes."""
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -106,6 +107,7 @@ class SqliteDatabase(Database):
         @event.listens_for(engine.sync_engine, "connect")
         def prepare(connection: Any, _record: Any) -> None:
             connection.isolation_level = None  # the driver begins nothing; the listener below does
+            connection.create_function("ln", 1, math.log, deterministic=True)  # not every build has one
             self._set_pragmas(connection)
 
         @event.listens_for(engine.sync_engine, "begin")

@@ -6,6 +6,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
+import vel_tutor_mcp.store.alert_tables
 import vel_tutor_mcp.store.comparison_tables
 import vel_tutor_mcp.store.usage_tables
 import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
@@ -46,6 +47,7 @@ agent_versions = Table(
     moment("created_at"),
 )
 
+_LISTED = ("created_at", "id", "status", "agent_id", "provider", "model", "task_type", "inferred_type")
 tasks = Table(
     "tasks",
     metadata,
@@ -88,8 +90,8 @@ tasks = Table(
     moment("not_before", nullable=True),
     Column("waits_for", sa.String(LONGEST_PROVIDER)),
     Column("config_changes", Json),
-    Index(None, "owner_id", "created_at"),
-    Index(None, "organisation_id", "created_at"),
+    Index("ix_tasks_of_organisation", "organisation_id", *_LISTED),
+    Index("ix_tasks_of_owner", "organisation_id", "owner_id", *_LISTED),
     Index(None, "agent_id", "status"),
     Index(None, "status", "owner_id", "priority", "created_at"),
     Index(None, "organisation_id", "status", "created_at"),
@@ -147,6 +149,7 @@ task_events = Table(
     Column("percent", sa.SmallInteger, nullable=False),
     moment("at"),
     Index(None, "task_id", "sequence"),
+    Index(None, "owner_id", "sequence"),
 )
 
 route_decisions = Table(
@@ -264,6 +267,7 @@ run_events = Table(
     Column("executor", sa.String(120), nullable=False),
     moment("at"),
     Index(None, "run_id", "sequence"),
+    Index(None, "owner_id", "sequence"),
 )
 
 ratings = Table(
@@ -381,9 +385,9 @@ audit_logs = Table(
     Column("user_agent", sa.String(200)),
     Column("previous_hash", sa.String(64), nullable=False),
     Column("hash", sa.String(64), nullable=False),
-    Index(None, "organisation_id", "sequence"),
-    Index(None, "action", "sequence"),
-    Index(None, "subject", "sequence"),
+    Index("ix_audit_logs_of_organisation", "organisation_id", "sequence", "owner_id", "action", "principal", "at"),
+    Index(None, "organisation_id", "subject", "sequence"),
+    Index(None, "owner_id", "sequence"),
 )
 
 audit_checkpoints = Table(

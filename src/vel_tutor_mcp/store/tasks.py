@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import ENDED, Page, Principal, Priority, Start, Task, TaskError, TaskStatus, TaskType, Work
+from vel_tutor_mcp.models import ENDED, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import idempotency_keys, tasks
 
 _RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
-_PRIORITY = {rank: priority for priority, rank in _RANK.items()}
+PRIORITIES = {rank: priority for priority, rank in _RANK.items()}
 _unfinished = tasks.c.status.not_in(sorted(ENDED))
 
 
@@ -76,26 +76,6 @@ async def find(tx: Transaction, principal: Principal, task_id: str) -> Task | No
     query = sa.select(tasks).where(tasks.c.id == task_id, paging.visible(tasks, principal))
     row = (await tx.execute(query)).mappings().one_or_none()
     return task_in(row) if row else None
-
-
-async def page(
-    tx: Transaction,
-    principal: Principal,
-    limit: int,
-    cursor: Start,
-    *,
-    status: TaskStatus | None = None,
-    agent_id: str | None = None,
-    text: str | None = None,
-) -> Page[Task]:
-    query = sa.select(tasks).where(paging.visible(tasks, principal))
-    if status is not None:
-        query = query.where(tasks.c.status == status)
-    if agent_id is not None:
-        query = query.where(tasks.c.agent_id == agent_id)
-    if text:
-        query = query.where(tasks.c.prompt.icontains(text, autoescape=True))
-    return await paging.newest_first(tx, query, (tasks.c.created_at, tasks.c.id), limit, cursor, task_in)
 
 
 async def claimed(tx: Transaction) -> list[Claimed]:
@@ -208,7 +188,7 @@ def task_in(row: sa.RowMapping) -> Task:
             "status": TaskStatus(row["status"]),
             "task_type": TaskType(row["task_type"]) if row["task_type"] else None,
             "inferred_type": TaskType(row["inferred_type"]) if row["inferred_type"] else None,
-            "priority": _PRIORITY[row["priority"]],
+            "priority": PRIORITIES[row["priority"]],
             "error": TaskError(code=code, message=message) if code else None,
         }
     )

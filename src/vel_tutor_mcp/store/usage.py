@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.roles import Operation, Reach, reach
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.store import latencies, paging, rollups
+from vel_tutor_mcp.store import paging, rollups
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.latencies import add_json
 from vel_tutor_mcp.store.people_tables import organisations, users
 from vel_tutor_mcp.store.spans import Span, Step, Window, cover
 from vel_tutor_mcp.store.tables import attempts, tasks
-from vel_tutor_mcp.store.usage_calls import ended
+from vel_tutor_mcp.store.usage_calls import begun_at, ended, latencies_of
 from vel_tutor_mcp.store.usage_sums import NUMBERS, Kind, Sums
 from vel_tutor_mcp.store.usage_tables import usage_rollups
 
@@ -23,9 +24,18 @@ Group = Literal["provider", "model", "agent", "user", "task_type", "day"]
 # By the beginning of its step, and its group.
 Used = Mapping[tuple[datetime, str], Sums]
 
-_columns = sa.select(
-    *(column for column in usage_rollups.c if column.name not in {"sequence", "organisation_id", "kind"})
-)
+# What tells the groups apart; for days it is the step.
+_BY: Mapping[Group, tuple[str, ...]] = {
+    "provider": ("provider",),
+    "model": ("provider", "model"),
+    "agent": ("agent",),
+    "user": ("owner_id",),
+    "task_type": ("task_type",),
+    "day": (),
+}
+_latencies = sa.func.aggregate_strings(sa.cast(usage_rollups.c.latencies, sa.Text), ",").label("latencies")
+_cost = [sa.func.sum(usage_rollups.c.cost_nanousd).label("cost_nanousd")]
+_sums = [sa.func.sum(usage_rollups.c[name]).label(name) for name in NUMBERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +67,31 @@ async def used(tx: Transaction, principal: Principal, window: Window, group: Gro
     found: defaultdict[tuple[datetime, str], Sums] = defaultdict(Sums)
     for stretch in made_of.raw:
         wanted = only.of(tasks.c.agent_name, attempts.c.provider, attempts.c.model)
-        async for call in ended(tx, stretch, paging.visible(attempts, principal), *wanted):
-            at = window.step.begin(call.ended_at)
-            found[at, _group_of(call, at, group, named)].count(call)
-    for row in await _rolled_up(tx, principal, made_of.rolled, group, only):
+        for row in await ended(tx, stretch, window.step, _BY[group], paging.visible(attempts, principal), *wanted):
+            at = begun_at(row)
+            sums = found[at, _group_of(row, at, group, named)]
+            sums.add_numbers(row)
+            sums.latencies.update(latencies_of(row.times))
+    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == _kind(principal, group, only)
+    wanted = only.of(usage_rollups.c.agent, usage_rollups.c.provider, usage_rollups.c.model)
+    for row in await _rolled_up(tx, made_of.rolled, _BY[group], (*_sums, _latencies), (*seen, *wanted)):
         at = window.step.begin(row.at)
-        _add(found[at, _group_of(row, at, group, named)], row)
+        sums = found[at, _group_of(row, at, group, named)]
+        sums.add_numbers(row)
+        add_json(sums.latencies, row.latencies)
+    return found
+
+
+async def spent(tx: Transaction, principal: Principal, window: Window) -> Mapping[datetime, int]:
+    """What the steps of the window cost, in nano-US-dollars, of what the principal may see."""
+    made_of = cover(window, await rollups.rolled(tx, Step.DAY.begin(window.since)))
+    found: defaultdict[datetime, int] = defaultdict(int)
+    for stretch in made_of.raw:
+        for row in await ended(tx, stretch, window.step, (), paging.visible(attempts, principal)):
+            found[begun_at(row)] += int(row.cost_nanousd)
+    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == Kind.OWNER
+    for row in await _rolled_up(tx, made_of.rolled, (), _cost, seen):
+        found[window.step.begin(row.at)] += int(row.cost_nanousd)
     return found
 
 
@@ -76,15 +105,20 @@ async def begun(tx: Transaction, principal: Principal) -> datetime:
 
 
 async def _rolled_up(
-    tx: Transaction, principal: Principal, spans: Sequence[Span], group: Group, only: Only
+    tx: Transaction,
+    spans: Sequence[Span],
+    by: Sequence[str],
+    sums: Sequence[sa.ColumnElement[Any]],
+    wanted: Sequence[sa.ColumnElement[bool]],
 ) -> list[sa.Row[Any]]:
-    wanted = only.of(usage_rollups.c.agent, usage_rollups.c.provider, usage_rollups.c.model)
-    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == _kind(principal, group, only)
+    """A row for each span and group."""
+    groups = [usage_rollups.c.at, *(usage_rollups.c[name] for name in by)]
     rows: list[sa.Row[Any]] = []
     for step in Step:
         if begins := [span.at for span in spans if span.step is step]:
             when = usage_rollups.c.step == step, usage_rollups.c.at.in_(begins)
-            rows += (await tx.execute(_columns.where(*seen, *when, *wanted))).all()
+            query = sa.select(*groups, *sums).where(*when, *wanted).group_by(*groups)
+            rows.extend(await tx.execute(query))
     return rows
 
 
@@ -100,7 +134,7 @@ def _sees_own_alone(principal: Principal) -> bool:
 
 
 def _group_of(row: Any, at: datetime, group: Group, named: Mapping[str, str]) -> str:
-    """Of an attempt, or of a sum of several that have the group in common."""
+    """Of attempts, or of roll-ups, that have the group in common."""
     match group:
         case "model":
             return f"{row.provider}/{row.model}"
@@ -110,12 +144,6 @@ def _group_of(row: Any, at: datetime, group: Group, named: Mapping[str, str]) ->
             return at.date().isoformat()
         case _:
             return str(getattr(row, group))
-
-
-def _add(sums: Sums, row: sa.Row[Any]) -> None:
-    for name in NUMBERS:
-        setattr(sums, name, getattr(sums, name) + getattr(row, name))
-    latencies.add_json(sums.latencies, row.latencies)
 
 
 async def _names(tx: Transaction, principal: Principal) -> dict[str, str]:

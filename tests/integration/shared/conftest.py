@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 from people import Front, front
 from stores import NewDatabase
 from world import Providers, shared_app, simulated_providers, start_afresh
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.http import make_app
+from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import tries
 from vel_tutor_mcp.store.tables import evidence, integrations
@@ -54,6 +58,16 @@ async def desk(app: App) -> Front:
     async with made.database.write(INSTALLATION) as tx:
         await tx.execute(tries.delete())
     return made
+
+
+@pytest.fixture(scope="module")
+async def http(app: App) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a server that asks for no token."""
+    inside = Desk()
+    inside.opened(app)
+    transport = httpx2.ASGITransport(make_app(make_server(inside), inside, "http"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:4000") as http:
+        yield http
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.http import make_app
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries
-from vel_tutor_mcp.models import Principal, TaskType
+from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskType
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import Breaker
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
@@ -151,12 +151,14 @@ async def test_a_model_that_keeps_failing_is_not_asked_and_not_replaced(app: App
 
 
 async def test_where_a_model_fails_nobody_answers_in_its_place(app: App, providers: Providers) -> None:
-    providers.openai.faults = [Fault(kind="status", status=400)]
-    told = await ended(app, app.local_principal, wanted(MINI, OSS))
+    providers.openai.faults = [Fault(kind="status", status=500)]
+    me, once = app.local_principal, AgentConfig(max_retries=0)
+    agent = await app.agents.create(me, f"once-{uuid4()}", AgentType.RESEARCHER, once)
+    told = await ended(app, me, wanted(MINI, OSS, agent=agent.id))
     mini, oss = by_model(told)[MINI], by_model(told)[OSS]
     assert (told["status"], mini["status"], oss["status"]) == ("completed", "failed", "completed")
     assert (mini["output"], mini["total_ms"], oss["error"]) == (None, None, None)
-    assert "openai/gpt-4o-mini refused the request" in mini["error"]["message"]
+    assert "openai/gpt-4o-mini" in mini["error"]["message"]
     assert len(providers.openai.requests) == len(providers.groq.requests) == 1
 
 

@@ -16,6 +16,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import attempts, ledger
+from vel_tutor_mcp.task_lists import TaskFilter
 
 pytestmark = pytest.mark.anyio
 
@@ -134,14 +135,14 @@ async def test_what_is_looked_for_and_is_no_text_is_nowhere(app: App, me: Princi
         app.agents.update(me, text, name="other"),
         app.agents.delete(me, text),
         app.tasks.submit(me, TaskRequest(prompt="x", agent=text)),
-        app.tasks.list(me, agent=text),
+        app.tasks.list(me, TaskFilter(agent=text)),
         app.tasks.get(me, text),
         app.routes.explain(me, "x", text, None, None),
     ):
         with pytest.raises(NotFound):
             await missing
     for found in (
-        await app.tasks.list(me, query=text),
+        await app.tasks.list(me, TaskFilter(query=text)),
         await app.audit.search(me, action=text),
         await app.audit.search(me, principal=text),
         await app.audit.search(me, subject=text),

@@ -1,7 +1,7 @@
 """What a page that stays open asks: who one is, what waits for one, how the providers do, and what has changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
@@ -14,9 +14,6 @@ from pydantic import SecretStr
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.doors.desk import Desk
-from vel_tutor_mcp.doors.http import make_app
-from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import FailureKind, Principal, TaskRequest
 from vel_tutor_mcp.routing.catalog import ModelRow
 from vel_tutor_mcp.routing.health import Breaker
@@ -39,16 +36,6 @@ ASKS = {
         {"id": "each", "kind": "map", "over": "inputs.list", "prompt": "Do {{ item }}", "needs": ["do"]},
     ],
 }
-
-
-@pytest.fixture(scope="module")
-async def http(app: App) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of a server that asks for no token."""
-    inside = Desk()
-    inside.opened(app)
-    transport = httpx2.ASGITransport(make_app(make_server(inside), inside, "http"))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:4000") as http:
-        yield http
 
 
 async def asked(http: httpx2.AsyncClient, path: str, **params: Any) -> Any:
@@ -110,7 +97,7 @@ async def test_a_run_tells_what_its_graph_is_drawn_of(app: App, http: httpx2.Asy
     run = await started(app, me, much=5, list=["a", "b"])
     for step in ("ask", "sure"):
         await app.runs.decide(me, run, step, How.TERMINAL, approve=True)
-    await app.runs.follow(me, run, 20, past_approvals=True)
+    await app.runs.follow(me, run, 50, past_approvals=True)
     steps = {step["id"]: step for step in (await asked(http, f"/api/runs/{run}"))["steps"]}
     assert {name: (step["kind"], step["status"], step["needs"]) for name, step in steps.items()} == {
         "ask": ("approval", "completed", []),
@@ -215,19 +202,21 @@ CHANGES: list[tuple[Change, set[str]]] = [
 
 async def test_who_may_see_a_change_is_told_its_areas_and_nobody_else_is(desk: Front) -> None:
     app, place = desk.app, f"changes {uuid4()}"
-    who, chief, beside = [
-        (await desk.join(role, place)).principal for role in ("task_executor", "org_admin", "task_executor")
+    who, chief, manager, member = [
+        (await desk.join(role, place)).principal
+        for role in ("task_executor", "org_admin", "agent_manager", "task_executor")
     ]
     stranger = (await desk.join("org_admin", f"elsewhere {uuid4()}")).principal
-    stamps = {each: await app.changes.areas(each, "", 0) for each in (who, chief, beside, stranger)}
+    stamps = {each: await app.changes.areas(each, "", 0) for each in (who, chief, manager, member, stranger)}
     assert all(set(first.areas) == AREAS.keys() for first in stamps.values())
     for change, expected in CHANGES:
         await change(app, who)
         now = {each: await app.changes.areas(each, stamp.stamp, 0) for each, stamp in stamps.items()}
-        told = {each.user_id: set(found.areas) for each, found in now.items()}
+        told = [set(found.areas) for found in now.values()]
+        # Who manages agents sees what the organisation spends, and nothing else of others.
         assert (change.__name__, told) == (
             change.__name__,
-            {who.user_id: expected, chief.user_id: expected, beside.user_id: set(), stranger.user_id: set()},
+            [expected, expected, expected & {"usage"}, set(), set()],
         )
         stamps = now
 

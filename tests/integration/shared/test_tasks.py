@@ -32,6 +32,7 @@ from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store import tasks
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.tables import ratings
+from vel_tutor_mcp.task_lists import TaskFilter
 
 pytestmark = pytest.mark.anyio
 
@@ -192,7 +193,7 @@ async def test_lists_are_filtered_by_status_agent_and_text_in_the_prompt(
     }
 
     async def found(**wanted: Any) -> list[str]:
-        return [task.prompt for task in (await app.tasks.list(me, agent=agent, **wanted)).rows]
+        return [task.prompt for task in (await app.tasks.list(me, TaskFilter(agent=agent, **wanted))).rows]
 
     assert list(made.values()) == [TaskStatus.COMPLETED, TaskStatus.COMPLETED, TaskStatus.FAILED]
     assert await found() == list(reversed(made))
@@ -216,10 +217,10 @@ async def test_paging_shows_each_of_more_than_100_tasks_once_newest_first(app: A
     agent = await agent_with(app, me)
     made = await made_long_ago(app, me, agent, 105)
 
-    page = await app.tasks.list(me, agent=agent, limit=20)
+    page = await app.tasks.list(me, TaskFilter(agent=agent), limit=20)
     seen = list(page.rows)
     while page.cursor:
-        page = await app.tasks.list(me, agent=agent, limit=20, cursor=page.cursor)
+        page = await app.tasks.list(me, TaskFilter(agent=agent), limit=20, cursor=page.cursor)
         seen += page.rows
         await answered(app, me, agent=agent)  # new ones shift nothing
 

@@ -551,10 +551,10 @@ async def test_dashboard_show_sums_up_what_is_open(client: Client, providers: Pr
     _, data = await told(client, "dashboard_show", view="runs", id=task)
     await told(client, "task_cancel", id=task)
 
-    assert text.startswith(f"{before['tasks_in_progress']} tasks are in progress and ")
+    assert text.startswith(f"Tasks in progress: {before['tasks_in_progress']}, waiting for their turn: ")
     assert (before["view"], before["id"], data["view"], data["id"]) == ("tasks", None, "runs", task)
     assert data["tasks_in_progress"] == before["tasks_in_progress"] + 1
-    assert data["newest_tasks"][0]["id"] == task
+    assert data["open_tasks"][0]["id"] == task
     assert data["cost_of_day_usd"] >= before["cost_of_day_usd"]
 
 

@@ -21,7 +21,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.sealing import SecretKeys, unopened
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
-from vel_tutor_mcp.models import Principal, TaskRequest
+from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskRequest
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.resealing import reseal_all
 from vel_tutor_mcp.services.webhooks import outbox
@@ -166,9 +166,12 @@ async def test_a_budget_that_is_passed_is_told_to_whom_it_concerns(app: App, des
     await app.budgets.set(spender, Scope.USER, None, Period.DAY, 0.000_000_1, hard=False)
     await app.budgets.set(chief, Scope.ORGANISATION, None, Period.MONTH, 0.000_000_1, hard=False)
     await done(app, spender)
+    agent = await app.agents.create(other, "dear", AgentType.RESEARCHER, AgentConfig())
+    await app.budgets.set(chief, Scope.AGENT, agent.id, Period.DAY, 0.000_000_1, hard=False)
+    await done(app, chief, TaskRequest(prompt="Say hello", agent=agent.id))
     heard = {who.name: sorted(scope_of(row) for row in await log(app, who, hook.id)) for who, hook in hooks}
-    both, marks = sorted(["organisation", "user"] * 2), ["organisation"] * 2
-    assert heard == {spender.name: both, other.name: marks, chief.name: both}
+    of_all, own, of_agent = ["organisation"] * 2, ["user"] * 2, ["agent"] * 2  # at 80 % and at 100 %
+    assert heard == {spender.name: of_all + own, other.name: of_agent + of_all, chief.name: of_agent + of_all + own}
 
 
 def scope_of(row: Delivery) -> str:
@@ -240,7 +243,7 @@ async def test_a_test_is_sent_once_and_now_and_switches_nothing_off(
     receiver.answers = ["410 Gone", "302 Found\r\nlocation: http://169.254.169.254/"]
     await app.webhooks.update(me, hook.id, Change(active=False))
     refused, sent_on = [await app.webhooks.test(me, hook.id) for _ in range(2)]
-    assert (refused.state, refused.attempts[0]["status"]) == (State.FAILED, 410)
+    assert (refused.state, refused.attempts[0]["status"], sent_on.state) == (State.FAILED, 410, State.FAILED)
     assert "a redirect, which is not followed" in sent_on.attempts[0]["error"]
     assert len(receiver.sent) == 3
     assert (await app.webhooks.get(me, hook.id)).off_because is None
@@ -250,9 +253,12 @@ async def test_who_answers_410_is_told_nothing_more_until_switched_on(
     app: App, me: Principal, receiver: Receiver
 ) -> None:
     hook, _ = await app.webhooks.create(me, receiver.url, ["task.completed"])
-    receiver.answers = ["410 Gone"]
+    receiver.answers = ["503 Away\r\nretry-after: 300", "410 Gone"]
     await done(app, me)
-    (row,) = await ended(app, me, hook.id, 1)
+    await receiver.heard(1)
+    await done(app, me)
+    given_up, row = await ended(app, me, hook.id, 2)
+    assert given_up.state is State.FAILED
     off = await app.webhooks.get(me, hook.id)
     assert (row.state, off.active, off.off_because) == (
         State.FAILED,
@@ -262,7 +268,7 @@ async def test_who_answers_410_is_told_nothing_more_until_switched_on(
     entries = (await app.audit.search(me, action="webhook_switched_off", subject=f"webhook:{hook.id}")).rows
     assert [entry.payload["why"] for entry in entries] == [off.off_because]
     await done(app, me)
-    assert len(await log(app, me, hook.id)) == 1
+    assert len(await log(app, me, hook.id)) == 2
     with pytest.raises(Conflict, match="switch it on first"):
         await app.webhooks.resend(me, hook.id, row.id)
 
@@ -270,11 +276,10 @@ async def test_who_answers_410_is_told_nothing_more_until_switched_on(
     assert (on.active, on.off_because, on.failures) == (True, None, 0)
     again = await app.webhooks.resend(me, hook.id, row.id)
     assert (again.id, again.state) == (row.id, State.WAITING)
-    assert ids(await receiver.heard(2)) == [row.id] * 2
-    (row,) = await ended(app, me, hook.id, 1)
-    assert [attempt["status"] for attempt in row.attempts] == [410, 204]
+    assert ids(await receiver.heard(3)) == [given_up.id, row.id, row.id]
+    assert [attempt["status"] for attempt in (await ended(app, me, hook.id, 2))[1].attempts] == [410, 204]
     await done(app, me)
-    assert len(await receiver.heard(3)) == 3
+    assert len(await receiver.heard(4)) == 4
 
 
 async def test_what_waits_is_given_up_with_its_webhook_or_its_owner(app: App, desk: Front, receiver: Receiver) -> None:
@@ -400,8 +405,9 @@ async def test_deliveries_are_kept_for_thirty_days(app: App, me: Principal, rece
     for _ in range(2):
         await done(app, me)
     old, young = await ended(app, me, hook.id, 2)
-    at = record.now() - timedelta(days=30, hours=2)
     async with app._parts.database.write(INSTALLATION) as tx:
-        await tx.execute(webhook_deliveries.update().where(webhook_deliveries.c.id == old.id).values(created_at=at))
+        for row, days in ((old, 31), (young, 29)):
+            this = webhook_deliveries.update().where(webhook_deliveries.c.id == row.id)
+            await tx.execute(this.values(created_at=record.now() - timedelta(days=days)))
     await app._care.prune()
     assert [row.id for row in await log(app, me, hook.id)] == [young.id]

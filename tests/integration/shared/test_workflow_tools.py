@@ -169,6 +169,7 @@ async def test_whatever_there_is_much_of_an_answer_fits_and_says_what_to_do(clie
 
     text, data = await told(client, "workflow_run", workflow="asks", inputs={"x": "long " * 1000})
     assert "Ask the user, then call workflow_decide(run=" in text
+    fits(*await told(client, "dashboard_show"))
     fits(text, data)
 
     text, data = await told(client, "task_cancel", id=data["id"])
@@ -201,6 +202,8 @@ async def test_a_rejected_run_does_not_ask_for_another_try(client: Client) -> No
     wait = {"id": "ok", "kind": "approval", "prompt": "Now?"}
     await told(client, "workflow_save", name="rejected", definition={"steps": [wait]})
     _, data = await told(client, "workflow_run", workflow="rejected")
+    _, shown = await told(client, "dashboard_show")
+    assert (data["id"], "ok") in {(asked["run"], asked["step"]) for asked in shown["approvals"]}
     text, _ = await told(client, "workflow_decide", run=data["id"], step="ok", approve=False)
     assert "That decision stands; only if the user wants to be asked again: workflow_retry(run=" in text
 

@@ -110,7 +110,7 @@ function Numbers({ title, of }: { title: string; of: Plotted }): JSX.Element {
     })),
   ];
   return (
-    <div class="listed numbers">
+    <div class="listed numbers" role="region" aria-label={`${title}, as a table`} tabIndex={0}>
       <Table caption={title} columns={columns} rows={of.at.map((_, index) => index)} rowKey={(index) => index} />
     </div>
   );

@@ -4,7 +4,6 @@ import type { ComponentChildren, JSX, TargetedKeyboardEvent, TargetedMouseEvent 
 import { useRef } from "preact/hooks";
 import { step } from "../keys";
 import { go, Link } from "../route";
-import { useScrolledByKey } from "./scrolled";
 
 export interface Column<Row> {
   head: string;
@@ -26,8 +25,7 @@ interface TableProps<Row> {
 }
 
 export function Table<Row>({ caption, columns, rows, rowKey, to, busy }: TableProps<Row>): JSX.Element {
-  const table = useRef<HTMLTableElement>(null);
-  useScrolledByKey(table, caption);
+  const body = useRef<HTMLTableSectionElement>(null);
   const move = (event: TargetedKeyboardEvent<HTMLTableSectionElement>) => {
     const by = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : null;
     if (by === null || !(event.target as HTMLElement).matches(".row-link")) return;
@@ -36,7 +34,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, to, busy }: TablePr
   };
   // Tables that are laid out as cards are no tables to some screen readers, unless their roles are told.
   return (
-    <table ref={table} role="table" aria-busy={busy ?? false}>
+    <table role="table" aria-busy={busy ?? false}>
       <caption class="unseen">{caption}</caption>
       <thead role="rowgroup">
         <tr role="row">
@@ -47,7 +45,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, to, busy }: TablePr
           ))}
         </tr>
       </thead>
-      <tbody role="rowgroup" onKeyDown={move}>
+      <tbody role="rowgroup" ref={body} onKeyDown={move}>
         {rows.map((row) => (
           <Row key={rowKey(row)} row={row} columns={columns} to={to?.(row)} />
         ))}

@@ -39,7 +39,7 @@ export function Attempts({ of, since }: { of: readonly Attempt[]; since: string 
   const bars = barsOf(of, begun, Date.now());
   return (
     <Section title="Attempts" note={plural(of.length, "call")}>
-      <div class="listed">
+      <div class="listed" tabIndex={0} role="group" aria-label="Attempts, as a table">
         <table role="table" class="attempts">
           <caption class="unseen">Calls to models, in order, with how long each took</caption>
           <thead role="rowgroup">

@@ -112,7 +112,7 @@ function Standings({ type, choose }: { type: string; choose: (type: string | nul
 function Ranking({ told }: { told: Told }): JSX.Element {
   return (
     <>
-      <div class="listed">
+      <div class="listed" tabIndex={0} role="group" aria-label="Standings, as a table">
         <Table<Standing>
           caption="How models stand"
           rows={told.models}

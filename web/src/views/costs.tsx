@@ -109,7 +109,7 @@ function ByGroup({ series, lines, whole, groupBy }: { series: Series; lines: Usa
   const names = new Map<string, string>(GROUPS);
   return (
     <Section title={names.get(groupBy) ?? "Groups"} note="dearest first">
-      <div class="listed">
+      <div class="listed" tabIndex={0} role="group" aria-label="Costs, as a table">
         <Table<UsageLine>
           caption={`Costs ${(names.get(groupBy) ?? "").toLowerCase()}`}
           rows={lines}

@@ -31,7 +31,7 @@ export function RouteTaken({ decision }: { decision: RouteDecision }): JSX.Eleme
         ))}
         {decision.explored && <li>It was tried to learn more about this model.</li>}
       </ul>
-      <div class="listed">
+      <div class="listed" tabIndex={0} role="group" aria-label="Candidates">
         <Table caption="Models that could have taken it, in the order in which they are asked" columns={COLUMNS} rows={ranked} rowKey={({ provider, model }) => `${provider}/${model}`} />
       </div>
       {decision.excluded.length > 0 && (

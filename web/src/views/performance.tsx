@@ -110,7 +110,7 @@ function ByGroup({ series, lines, groupBy }: { series: Series; lines: UsageLine[
   const look = looksIn(series);
   return (
     <Section title={groupBy === "model" ? "By model" : "By provider"}>
-      <div class="listed">
+      <div class="listed" tabIndex={0} role="group" aria-label="Performance, as a table">
         <Table<UsageLine>
           caption={`Performance by ${groupBy}`}
           rows={lines}

@@ -26,6 +26,7 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     TaskType,
 )
+from vel_tutor_mcp.task_lists import ListedTask, TaskFilter
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -102,9 +103,10 @@ def list_tasks(
     """List tasks, newest first: a table, or tab-separated lines in a pipe."""
     from vel_tutor_mcp.services.reports import short_task
 
-    async def page_of(app: "App") -> Page[Task]:
-        me = app.local_principal
-        return await app.tasks.list(me, status=status, agent=agent, query=query, limit=limit, cursor=cursor)
+    wanted = TaskFilter(status=status, agent=agent, query=query)
+
+    async def page_of(app: "App") -> Page[ListedTask]:
+        return await app.tasks.list(app.local_principal, wanted, limit=limit, cursor=cursor)
 
     page = with_app(page_of, only_look=True)
     output.listed("tasks", page, COLUMNS, cells, short_task, as_json=as_json)
@@ -223,7 +225,7 @@ def cancelled_line(task: Task) -> str:
     return f"Task {task.id} will stop as soon as the process that runs it looks. {_ONLY_LOOK.format(id=task.id)}"
 
 
-def cells(task: Task) -> tuple[str, ...]:
+def cells(task: Task | ListedTask) -> tuple[str, ...]:
     return task.id, task.status.value, task.agent_name, task.prompt
 
 

@@ -98,6 +98,12 @@ class TaskShort(Open):
     updated_at: str
 
 
+class ListedTask(TaskShort):
+    attempts: int
+    cost_usd: float
+    total_ms: int | None
+
+
 class TaskResult(Open):
     output: Any
     provider_used: str | None

@@ -13,6 +13,7 @@ from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.rest import (
     accounts,
     agents,
+    alerts,
     answers,
     comparisons,
     integrations,
@@ -43,6 +44,7 @@ _ROUTERS = (
     usage.router,
     integrations.router,
     webhooks.router,
+    alerts.router,
     tokens.router,
     chat.router,
 )

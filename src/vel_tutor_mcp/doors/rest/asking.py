@@ -109,6 +109,7 @@ Key = Annotated[
 ]
 Part = Annotated[Window, Depends()]
 Id = Annotated[str, Path(max_length=200, description="its id")]
+Moment = Annotated[str | None, Query(max_length=40, description="ISO 8601")]
 NameOrId = Annotated[str, Path(max_length=200, description="its id or name")]
 
 

@@ -28,7 +28,15 @@ async def piped(
     Raises:
         VelError: whatever kept `work` from writing anything.
     """
-    pieces = _pieces(work, stalled_seconds)
+    return await begun(_pieces(work, stalled_seconds))
+
+
+async def begun(pieces: AsyncGenerator[str]) -> AsyncIterator[str]:
+    """The pieces, the first of which is there.
+
+    Raises:
+        VelError: whatever kept it from coming; what happens later cuts the answer.
+    """
     first = await anext(pieces, "")
 
     async def all_of_it() -> AsyncIterator[str]:

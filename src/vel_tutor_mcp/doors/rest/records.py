@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Part, Visit, listed
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Moment, Part, Visit, listed
 from vel_tutor_mcp.doors.rest.piping import piped
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.services.audit.export import Format
@@ -16,7 +16,6 @@ from vel_tutor_mcp.services.reports import shown_entry
 from vel_tutor_mcp.store.standing import Period, Scope
 
 router = APIRouter(prefix="/api", tags=["records"], responses=documented(400, 401, 403, 429, 503))
-Moment = Annotated[str | None, Query(max_length=40, description="ISO 8601")]
 _KINDS: Mapping[Format, str] = {"jsonl": "application/x-ndjson", "csv": "text/csv"}
 _EXPORTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _KINDS.values()}}}
 Subject = Annotated[str | None, Query(max_length=200, description="id or name; oneself, if left out")]

@@ -3,15 +3,16 @@
 from typing import Any
 
 from vel_tutor_mcp.doors.reply import answer_text
-from vel_tutor_mcp.models import Agent, Task
+from vel_tutor_mcp.models import Agent
 from vel_tutor_mcp.services.agents import AgentTest
-from vel_tutor_mcp.services.reports import Told, full_task, moment, short_task, shown_agent, shown_decision, usd
+from vel_tutor_mcp.services.reports import Told, full_task, listed_task, moment, shown_agent, shown_decision, usd
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
+from vel_tutor_mcp.task_lists import ListedTask
 
 
-def listed_task(task: Task) -> dict[str, Any]:
-    short = short_task(task)
-    return short | {"agent_id": task.agent_id, "description": short["prompt"]}
+def described_task(task: ListedTask) -> dict[str, Any]:
+    row = listed_task(task)
+    return row | {"description": row["prompt"]}
 
 
 def shown_task(told: Told) -> dict[str, Any]:

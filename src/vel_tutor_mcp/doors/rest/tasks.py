@@ -1,22 +1,29 @@
 """Tasks: the same as the tools `task_...`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
 from vel_tutor_mcp.doors.rest import answers, bodies
-from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Part, Submission, Visit, listed
+from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Moment, Part, Submission, Visit, listed
+from vel_tutor_mcp.doors.rest.piping import begun
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.doors.rest.shown import listed_task, shown_task
+from vel_tutor_mcp.doors.rest.shown import described_task, shown_task
 from vel_tutor_mcp.doors.rest.streaming import HEADERS, MAX_ID, TaskStream
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import TaskRequest, TaskStatus
+from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, TaskRequest, TaskStatus, TaskType
+from vel_tutor_mcp.services.task_export import Format
+from vel_tutor_mcp.task_lists import TaskFilter
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=documented(400, 401, 403, 429, 503))
 _WITH_BODY = documented(404, 409, 413, 415)
 _OF_ONE = documented(404)
 _CHANGES = documented(404, 409)
+_KINDS: Mapping[Format, str] = {"csv": "text/csv", "json": "application/json"}
+_EXPORTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _KINDS.values()}}}
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}},
     204: {"description": "It has ended, and all of it was told."},
@@ -43,18 +50,42 @@ async def submit_task(visit: Submission, body: bodies.NewTask, key: Key = None) 
     return JSONResponse(shown_task(told), status_code=201, headers={"location": f"/api/tasks/{task.id}"})
 
 
-@router.get("", response_model=answers.Listed[answers.TaskShort], responses=_OF_ONE)
-async def list_tasks(
-    visit: Visit,
-    part: Part,
-    status: TaskStatus | None = None,
-    agent_id: Annotated[str | None, Query(max_length=100, description="id or name of the agent")] = None,
-    query: Annotated[str | None, Query(max_length=200, description="text in the prompt")] = None,
-) -> JSONResponse:
-    page = await visit.app.tasks.list(
-        visit.me, status=status, agent=agent_id, query=query, limit=part.limit, cursor=part.offset
-    )
-    return listed(page, part, listed_task)
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which tasks are wanted."""
+
+    status: TaskStatus | None = None
+    agent_id: Annotated[str | None, Query(max_length=100, description="id or name of the agent")] = None
+    query: Annotated[str | None, Query(max_length=200, description="text in the prompt")] = None
+    provider: Annotated[str | None, Query(max_length=LONGEST_PROVIDER, description="that answered")] = None
+    model: Annotated[str | None, Query(max_length=LONGEST_NAME, description="with its provider/, or without")] = None
+    task_type: TaskType | None = None
+    since: Moment = None
+    until: Moment = None
+
+    @property
+    def wanted(self) -> TaskFilter:
+        asked = {field.name: getattr(self, field.name) for field in fields(self)}
+        return TaskFilter(agent=asked.pop("agent_id"), **asked)
+
+
+Wanted = Annotated[Filter, Depends()]
+
+
+@router.get("", response_model=answers.Listed[answers.ListedTask], responses=_OF_ONE)
+async def list_tasks(visit: Visit, part: Part, wanted: Wanted) -> JSONResponse:
+    page = await visit.app.tasks.list(visit.me, wanted.wanted, limit=part.limit, cursor=part.offset)
+    return listed(page, part, described_task)
+
+
+@router.get("/export", response_class=StreamingResponse, responses=_OF_ONE | _EXPORTED)
+async def export_tasks(
+    visit: Visit, wanted: Wanted, form: Annotated[Format, Query(alias="format")] = "csv"
+) -> StreamingResponse:
+    """What the list has, all of it, as a file: a table, or a JSON array. An answer that was cut off is not whole."""
+    text = await begun(await visit.app.tasks.export(visit.me, wanted.wanted, form))
+    headers = {"content-disposition": f'attachment; filename="tasks.{form}"', "cache-control": "no-store"}
+    return StreamingResponse(text, media_type=_KINDS[form], headers=headers)
 
 
 @router.get("/{task}", response_model=answers.Task, responses=_OF_ONE)

@@ -5,13 +5,12 @@ transaction of the change.
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import Conflict, InputError, TooManyTries
+from vel_tutor_mcp.errors import Conflict, TooManyTries
 from vel_tutor_mcp.models import AuditEntry, Page, Principal, Start
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.audit import export, verdict
@@ -21,7 +20,7 @@ from vel_tutor_mcp.services.audit.keeping import sign
 from vel_tutor_mcp.services.audit.keys import Keys, Signer
 from vel_tutor_mcp.services.audit.lines import Header, Part
 from vel_tutor_mcp.services.audit.verdict import Verdict
-from vel_tutor_mcp.services.inputs import check_text, is_text
+from vel_tutor_mcp.services.inputs import check_text, is_text, moment_of
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store import audit_reading
@@ -165,16 +164,6 @@ class Audit:
             return signer, (await trail.head(tx)).sequence
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputError(f"`{name}` is not a time; it must be ISO 8601; write it like 2026-11-23T08:00:00Z.") from None
-
-
 def _wanted(
     action: str | None, principal: str | None, subject: str | None, since: str | None, until: str | None
 ) -> Wanted:
@@ -182,8 +171,8 @@ def _wanted(
         action=action,
         principal=principal,
         subject=subject,
-        since=_moment("since", since),
-        until=_moment("until", until),
+        since=moment_of("since", since),
+        until=moment_of("until", until),
     )
 
 

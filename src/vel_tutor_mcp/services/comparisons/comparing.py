@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.roles import Operation
@@ -23,14 +23,11 @@ from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import audit, comparisons, ratings, tasks
-from vel_tutor_mcp.store.comparisons import Comparison, Place
+from vel_tutor_mcp.store.comparisons import Comparison, Place, Showing
 from vel_tutor_mcp.store.database import Transaction, unbroken
 
-if TYPE_CHECKING:
-    from vel_tutor_mcp.services.comparisons.standings import Showing
-
 # The standings are made of the newest.
-MOST_COMPARISONS = 2000
+MOST_COMPARISONS = 1000
 
 _chance = secrets.SystemRandom()
 
@@ -107,21 +104,9 @@ class Comparisons:
         return await in_thread(lambda: shown_standings(showings, is_cut=is_cut))
 
     @unbroken
-    async def _showings(self, principal: Principal, task_type: TaskType | None) -> "tuple[Sequence[Showing], bool]":
-        """How each model showed in each comparison, and whether there are older ones."""
-        from vel_tutor_mcp.services.comparisons.standings import Showing
-
+    async def _showings(self, principal: Principal, task_type: TaskType | None) -> tuple[Sequence[Showing], bool]:
         async with self._database.read(principal.organisation_id) as tx:
-            page = await comparisons.page(tx, principal, MOST_COMPARISONS, None, task_type)
-            entries = await comparisons.entries(tx, [row.id for row in page.rows])
-            task_ids = [entry.place.task_id for of_one in entries.values() for entry in of_one]
-            rated = await ratings.by_person(tx, task_ids)
-        showings = [
-            Showing(comparison=row, entry=entry, ratings=rated.get(entry.place.task_id, {}))
-            for row in page.rows
-            for entry in entries[row.id]
-        ]
-        return showings, page.more
+            return await comparisons.showings(tx, principal, task_type, MOST_COMPARISONS)
 
     async def _submit(self, tx: Transaction, principal: Principal, agent: Agent, request: TaskRequest) -> str:
         subject = Subject(intake.new_task(principal, agent, request), principal)

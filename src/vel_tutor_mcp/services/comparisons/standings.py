@@ -5,17 +5,16 @@ so what is counted: however often one was asked and by however many it was rated
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 from statistics import fmean, median
 from typing import Any
 
-from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services.comparisons.significance import ALPHA, FEWEST, holm, p_value
-from vel_tutor_mcp.store.comparisons import Comparison, Entry
+from vel_tutor_mcp.store.comparisons import Showing
 
 TEST = (
     "Exact sign-flip test of paired differences between ratings, two-sided, with Holm's correction over the pairs that "
@@ -25,19 +24,6 @@ TEST = (
 # directions alike, so that the test stays exact.
 _PARTS = 12
 _SMALL = 0.001
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Showing:
-    """How a model showed in a comparison; `ratings` are by person."""
-
-    comparison: Comparison
-    entry: Entry
-    ratings: Mapping[str, int]
-
-    @property
-    def model(self) -> str:
-        return self.entry.place.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +84,7 @@ def shown_standings(showings: Sequence[Showing], *, is_cut: bool) -> dict[str, A
         "pairs": [pair.shown() for pair in pairs(showings)],
         "test": TEST,
         "alpha": ALPHA,
-        "comparisons": len({showing.comparison.id for showing in showings}),
+        "comparisons": len({showing.comparison for showing in showings}),
         "only_the_newest": is_cut,
     }
 
@@ -115,15 +101,15 @@ def pairs(showings: Sequence[Showing]) -> list[Pair]:
 
 def _differences(showings: Sequence[Showing]) -> dict[tuple[str, str], dict[str, list[int]]]:
     """Of each two models by name: for each prompt, by how much each rating of the first is above the second's."""
-    comparisons: defaultdict[str, list[Showing]] = defaultdict(list)
+    comparisons: defaultdict[Hashable, list[Showing]] = defaultdict(list)
     for showing in showings:
-        comparisons[showing.comparison.id].append(showing)
+        comparisons[showing.comparison].append(showing)
     found: defaultdict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
     for compared in comparisons.values():
         for a, b in combinations(sorted(compared, key=lambda showing: showing.model), 2):
             if persons := a.ratings.keys() & b.ratings.keys():
                 above = [a.ratings[person] - b.ratings[person] for person in persons]
-                found[a.model, b.model].setdefault(a.comparison.prompt_hash, []).extend(above)
+                found[a.model, b.model].setdefault(a.prompt, []).extend(above)
     return found
 
 
@@ -145,7 +131,7 @@ def _told(p: float) -> str:
 
 
 def _shown_model(model: str, showings: Sequence[Showing]) -> dict[str, Any]:
-    answers = [showing.entry for showing in showings if showing.entry.status is TaskStatus.COMPLETED]
+    answers = [showing for showing in showings if showing.answered]
     ratings = [rating for showing in showings for rating in showing.ratings.values()]
     times = [answer.total_ms for answer in answers if answer.total_ms is not None]
     return {

@@ -36,7 +36,7 @@ NEEDS: Mapping[Event, Operation] = {
     Event.RUN_COMPLETED: Operation.RUN_READ,
     Event.RUN_FAILED: Operation.RUN_READ,
     Event.BUDGET_THRESHOLD: Operation.BUDGET_READ,
-    Event.ALERT_RAISED: Operation.USAGE_READ,
+    Event.ALERT_RAISED: Operation.ALERT_READ,
 }
 
 

@@ -1,0 +1,1 @@
+"""What Prometheus is told: requests that are counted here, and what `services.measuring` looks up."""

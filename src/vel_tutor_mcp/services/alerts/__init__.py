@@ -1,0 +1,1 @@
+"""Alerts: what goes wrong that a person should hear of."""

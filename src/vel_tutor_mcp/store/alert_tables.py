@@ -1,0 +1,50 @@
+"""The tables of alerts."""
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, Table, text
+
+from vel_tutor_mcp.models import LONGEST_NAME
+from vel_tutor_mcp.store.columns import Id, moment, row_id
+from vel_tutor_mcp.store.people_tables import metadata
+
+# Of one kind and subject one is open at most. Nobody owns one that is about the organisation as a whole.
+alerts = Table(
+    "alerts",
+    metadata,
+    row_id(),
+    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
+    Column("owner_id", Id, ForeignKey("users.id")),
+    Column("kind", sa.String(20), nullable=False),
+    Column("subject", sa.String(300), nullable=False),
+    Column("severity", sa.String(10), nullable=False),
+    Column("about", sa.String(300), nullable=False),
+    Column("message", sa.Text, nullable=False),
+    Column("value", sa.Float, nullable=False),
+    Column("threshold", sa.Float, nullable=False),
+    moment("opened_at"),
+    moment("updated_at"),
+    # When it was last found not to be well again.
+    moment("wrong_at"),
+    moment("closed_at", nullable=True),
+    moment("acknowledged_at", nullable=True),
+    Column("acknowledged_by", sa.String(LONGEST_NAME)),
+    Index(
+        "uq_alerts_open",
+        "organisation_id",
+        "kind",
+        "subject",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    Index(None, "organisation_id", "opened_at"),
+    Index(None, "closed_at"),
+)
+
+# The one row says when calls were last looked at for alerts, so that one process of the installation does it.
+alert_looks = Table(
+    "alert_looks",
+    metadata,
+    Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+    moment("at"),
+)
