@@ -38,8 +38,11 @@ class Place:
 
     def number(self, sql: str) -> Any:
         """The one value of a query."""
+        return self.rows(sql)[0][0]
+
+    def rows(self, sql: str) -> list[Any]:
         with closing(sqlite3.connect(f"file:{self.server.home / FILE_NAME}?mode=ro", uri=True)) as rows:
-            return rows.execute(sql).fetchone()[0]
+            return rows.execute(sql).fetchall()
 
     @asynccontextmanager
     async def seen_by(self, browser: Browser, name: str, view: str = "tasks", **options: Any) -> AsyncIterator[Page]:

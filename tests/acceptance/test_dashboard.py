@@ -4,6 +4,8 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -32,6 +34,33 @@ def money(usd: float) -> str:
     whole, _, cents = f"{usd:.{places}f}".partition(".")
     return f"${whole}.{cents[:2]}{cents[2:].rstrip('0')}"
 
+
+def share(part: float) -> str:
+    """As charts write a share of calls that were answered."""
+    places = Decimal("0.1") if 0.9 < part < 1 else Decimal(1)
+    return f"{Decimal(part * 100).quantize(places, ROUND_HALF_UP)}%"
+
+
+# Of charts the view that has it, the numbers of a day and a group, and how they are written.
+CHARTS: Mapping[str, tuple[str, str, Callable[[Any], str]]] = {
+    "Cost per day": (
+        "costs?period=month&group_by=model",
+        "SELECT date(ended_at), provider||'/'||model, sum(cost_nanousd)/1e9 usd FROM attempts GROUP BY 1,2 HAVING usd",
+        money,
+    ),
+    "Calls": (
+        "performance?period=month",
+        "SELECT date(ended_at), provider, count(*) FROM attempts GROUP BY 1, 2",
+        "{:,}".format,
+    ),
+    "Answered": (
+        "performance?period=month",
+        "SELECT date(ended_at), provider, 1.0 * sum(outcome = 'completed') / count(*) FROM attempts GROUP BY 1, 2",
+        share,
+    ),
+}
+NOTHING = {"$0", "0", "\N{EN DASH}"}
+TEXTS_OF_CELLS = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
 
 # Of each view what it says of all its rows, and the query that counts them. All is of the last 30 days.
 SHOWN: Mapping[str, tuple[Callable[[Any], str], str]] = {
@@ -99,6 +128,24 @@ def named(view: str) -> str:
     """As pictures are: `task` is one of the `tasks`."""
     plain, _, one = view.partition("?")[0].partition("/")
     return one.strip("{}") or plain
+
+
+async def test_the_numbers_of_charts_are_what_their_rows_come_to(place: Place, browser: Browser) -> None:
+    async with place.seen_by(browser, "ada") as page:
+        for chart, (view, query, words) in CHARTS.items():
+            await page.goto(f"{place.base}/dashboard#/{view}")
+            shown = await cells_of(page, chart)
+            rows = [(date.fromisoformat(day), group, words(number)) for day, group, number in place.rows(query)]
+            assert (chart, shown) == (chart, {(f"{day:%a, %b} {day.day}", group): cell for day, group, cell in rows})
+
+
+async def cells_of(page: Page, chart: str) -> dict[tuple[str, str], str]:
+    """What the chart's table says, by day and group, wherever there was anything."""
+    await page.get_by_role("button", name=f"Show as table: {chart}").click()
+    rows = page.get_by_role("table", name=chart).get_by_role("row")
+    (_, *groups), *days = await rows.evaluate_all(TEXTS_OF_CELLS)
+    cells = {(day, group): cell for day, *told in days for group, cell in zip(groups, told, strict=True)}
+    return {place: cell for place, cell in cells.items() if cell not in NOTHING}
 
 
 async def test_what_happens_is_seen_within_two_seconds(place: Place, browser: Browser) -> None:
