@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from planted import PASSWORD
 from playwright.async_api import Browser, Frame, Page, ViewportSize, expect
 from processes import COMMAND
 from receivers import receiving
-from seeded import Month, month
+from seeded import BEGUN, Month, ago, month
 from server import Server, soon
 from team import UNLIMITED
 from world import Providers, settings_for, simulated_providers
@@ -71,7 +71,10 @@ async def settled(page: Page | Frame) -> None:
 async def dashboard(folder: Path, tasks: int = TASKS) -> AsyncIterator[Place]:
     async with simulated_providers() as providers, receiving() as receiver:
         values = {"tasks_in_progress": 100, "private_networks": "127.0.0.1/32"}
-        async with open_app(settings_for(providers, folder / "home", **values)) as app:
+        async with AsyncExitStack() as stack:
+            with ago(BEGUN):
+                opening = open_app(settings_for(providers, folder / "home", **values))
+                app = await stack.enter_async_context(opening)
             seen = await month(app, providers, tasks, receiver.url)
         providers.reset()
         command = [*COMMAND, "serve", "--transport", "http", "--port", "0"]

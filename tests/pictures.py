@@ -11,6 +11,8 @@ from playwright.async_api import FloatRect, Page
 
 _COLOURS = 256
 _HIGHEST = 1600
+# Of the squares of differences in red, green and blue.
+_ALIKE = 60
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AT_ONCE = 4096
 # The pixels of a PNG, as a browser reads them.
@@ -43,12 +45,23 @@ def written(pixels: Any) -> bytes:
     """The PNG of so many rows of pixels, each of red, green and blue."""
     height, width, _ = pixels.shape
     found, which, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
-    palette = found[np.argsort(-counts, kind="stable")[:_COLOURS]]
+    palette = chosen(found[np.argsort(-counts, kind="stable")])
     rows = nearest(found, palette)[which.reshape(-1)].reshape(height, width)
     lines = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1).tobytes()
     head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     parts = ((b"IHDR", head), (b"PLTE", palette.tobytes()), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(name, data) for name, data in parts)
+
+
+def chosen(colours: Any) -> Any:
+    """Of the colours, the commonest first, those that are unlike all before: rare ones that stand out have a place."""
+    kept = colours[:1].astype(np.int32)
+    for colour in colours[1:].astype(np.int32):
+        if len(kept) == _COLOURS:
+            break
+        if ((kept - colour) ** 2).sum(axis=1).min() > _ALIKE:
+            kept = np.vstack([kept, colour])
+    return kept.astype(np.uint8)
 
 
 def nearest(colours: Any, palette: Any) -> Any:

@@ -29,6 +29,8 @@ from vel_tutor_mcp.workflows.model import How, RunRequest
 # Hours ago: each day of four weeks, then the last day by the hour, with as much work in all as on another day.
 _HOURS = (*range(27 * 24, 24, -24), *range(22, -2, -2))
 _LAST_DAY = 24
+# How long ago the team began.
+BEGUN = timedelta(days=28)
 _WAIT_SECONDS = 50
 _ROLES: Mapping[str, Role] = {
     "ada": "admin", "ben": "agent_manager", "cleo": "org_admin", "dan": "task_executor", "vera": "viewer",
