@@ -37,7 +37,7 @@ OPTIONS: Mapping[Transport, Sequence[str]] = {
     "http": ("serve", "--transport", "http", *_ON_ANY_PORT),
 }
 _WIRES: Mapping[Transport, type[SsePair | StreamableHttp]] = {"sse": SsePair, "http": StreamableHttp}
-_ADDRESS = re.compile(rb"serving MCP at (https?://\S+)")
+_ADDRESS = re.compile(rb"serving MCP at (https?://[^\s\"]+)")
 
 Result = TypeVar("Result")
 

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "WARNING"
+    log_format: Literal["text", "json"] = "text"
     local_base_url: str | None = None
     tasks_in_progress: Annotated[int, Field(ge=1, le=1000)] = 10
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 100

@@ -1,5 +1,6 @@
-"""What Prometheus is told of a running server: the numbers of what was done, and nobody's words."""
+"""What Prometheus is told of a running server, and its log: the numbers of what was done, and nobody's words."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from server import soon
 from stores import NewDatabase
-from team import Member, team
+from team import UNLIMITED, Member, team
 
 from vel_tutor_mcp.models import Role
 from vel_tutor_mcp.providers.simulated import Fault
@@ -18,6 +19,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)]
 
 WORDS = "strangers-words"
+LOGGED = UNLIMITED | {"VEL_TUTOR_LOG_FORMAT": "json", "VEL_TUTOR_LOG_LEVEL": "INFO"}
 
 
 class Scrape:
@@ -57,7 +59,7 @@ async def call(member: Member, base: str, *tools: str) -> None:
 
 
 async def test_a_scrape_tells_what_was_done(tmp_path: Path, new_database: NewDatabase) -> None:
-    async with team(tmp_path, new_database) as place, place.member("admin") as admin, place.member() as user:
+    async with team(tmp_path, new_database, LOGGED) as place, place.member("admin") as admin, place.member() as user:
         place.providers.groq.faults.append(Fault(kind="status", status=500))
         place.providers.openai.faults.append(Fault(kind="status", status=500))
         body = {"prompt": f"Say {WORDS}", "wait_seconds": 30}
@@ -103,3 +105,7 @@ async def test_a_scrape_tells_what_was_done(tmp_path: Path, new_database: NewDat
     assert found.of("http_requests_open") == 1
     assert WORDS not in found.text
     assert not any(thing in found.text for thing in (told[0]["id"], user.account.id, str(user.account.email)))
+    logged = [json.loads(line) for line in place.server.stderr.splitlines()]
+    assert any(line["message"].startswith("serving MCP at http://") for line in logged)
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in logged)
+    assert WORDS.encode() not in place.server.stderr

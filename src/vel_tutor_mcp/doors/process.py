@@ -1,14 +1,17 @@
 """What a door does with its process: words on stderr, the loop, signals, and the way out."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from vel_tutor_mcp.bearings import at_hand
 from vel_tutor_mcp.settings import Settings
 
 # These tell whole messages and rows, prompts among them, or headers: they do not belong into a log.
@@ -24,10 +27,17 @@ _TALKATIVE = {
 _LONGEST_LINE = 4000
 
 _log = logging.getLogger(__name__)
+# What is told to the person, where the log is for programs: then it is a line of the log, whatever the level.
+_said = logging.getLogger("vel-tutor-mcp")
+_said.setLevel(logging.INFO)
+_said.disabled = True
 
 
 def say(words: str) -> None:
     """Tell the person who started the process: on stderr, for stdout may belong to the protocol."""
+    if not _said.disabled:
+        _said.info("%s", words)
+        return
     print(f"vel-tutor-mcp: {seen(words)}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of the doors
 
 
@@ -43,18 +53,43 @@ class LogLine(logging.Formatter):
         super().__init__(logging.BASIC_FORMAT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base's name
-        line = seen(super().formatMessage(record))
-        return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+        return _bounded(seen(super().formatMessage(record)))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the base's name
         return "\n".join(f"    {seen(line)}" for line in super().formatException(ei).splitlines())
 
 
+class JsonLine(logging.Formatter):
+    """A record is one JSON object on one line, in ASCII: what cannot be seen is written out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _bounded(record.getMessage()),
+            **at_hand(),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+
+
 def log(settings: Settings) -> None:
     """Log to stderr from now on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogLine())
+    as_json = settings.log_format == "json"
+    handler.setFormatter(JsonLine() if as_json else LogLine())
+    _said.disabled = not as_json
     logging.basicConfig(handlers=[handler], level=settings.log_level)
+    # Else the engine's library would add a handler of its own, in a form of its own.
+    engine = logging.getLogger("dbos")
+    engine.addHandler(handler)
+    engine.propagate = False
 
 
 def run(settings: Settings, door: Coroutine[Any, Any, None]) -> NoReturn:

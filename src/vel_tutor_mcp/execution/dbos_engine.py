@@ -20,6 +20,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos._serialization import DBOSPortableJSONSerializer
 
 from vel_tutor_mcp.background import in_thread
+from vel_tutor_mcp.bearings import take_up
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.execution.liveness import Lease
 from vel_tutor_mcp.models import Work
@@ -58,7 +59,10 @@ class DbosEngine:
 
     async def launch(self, run: Run, room: int) -> None:
         async def durable(work_id: str) -> str:
-            return await run(Work.of(work_id))
+            work = Work.of(work_id)
+            # Whoever started it was about something else: a request, or the task that made room.
+            take_up(task=work.task_id, request=None, run=None, attempt=None)
+            return await run(work)
 
         self._workflow = DBOS.workflow(name="work", max_recovery_attempts=None)(durable)
         logging.getLogger("dbos").setLevel(logging.ERROR)

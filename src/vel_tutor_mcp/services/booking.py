@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
+from vel_tutor_mcp.bearings import take_up
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, Outcome, Task
 from vel_tutor_mcp.news import News
@@ -89,6 +90,7 @@ class Booking:
         self, candidate: Candidate, *, repairs: Failure | None = None, beside: Candidate | None = None
     ) -> tuple[Call, ChatRequest, Delta]:
         attempt_id = str(uuid4())
+        take_up(run=self.subject.task.run_id, attempt=attempt_id)
         call, max_output = await persisted(lambda: self._open(candidate, attempt_id, repairs, beside))
         task, settings = self.subject.task, self._tools.settings
         request = chat_request(task, self._config, settings, call.row, candidate, max_output, repairs)
@@ -179,6 +181,7 @@ class Booking:
         return replace(completion, text=matched(completion.text, schema))
 
     async def fail(self, call: Call, ended: Ended) -> None:
+        take_up(attempt=call.attempt.id)
         await persisted(lambda: self._fail(call, ended))
 
     @unbroken
@@ -199,6 +202,7 @@ class Booking:
         self.subject.publish(self._tools.hub)
 
     async def lose(self, call: Call, lost: Lost) -> None:
+        take_up(attempt=call.attempt.id)
         await persisted(lambda: self._lose(call, lost))
 
     @unbroken

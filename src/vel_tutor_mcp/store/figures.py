@@ -68,4 +68,4 @@ async def ended_since(tx: Transaction, since: datetime) -> Sequence[Ended]:
 
 async def _by_status(tx: Transaction, table: sa.Table) -> Mapping[str, int]:
     rows = await tx.execute(sa.select(table.c.status, sa.func.count()).group_by(table.c.status))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

@@ -1,8 +1,11 @@
 """The services with a real database, a real engine and providers that speak the wire: a task's life, from outside."""
 
 import asyncio
+import json
+import logging
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +14,8 @@ import sqlalchemy as sa
 from world import Providers
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.bearings import take_up
+from vel_tutor_mcp.doors.process import JsonLine
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
 from vel_tutor_mcp.models import (
     AgentConfig,
@@ -24,10 +29,12 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     TaskType,
 )
+from vel_tutor_mcp.providers.base import Completion
 from vel_tutor_mcp.providers.simulated import Fault, Received
 from vel_tutor_mcp.routing.health import Breaker
 from vel_tutor_mcp.routing.ledger import prompt_bytes
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.booking import Booking
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store import tasks
 from vel_tutor_mcp.store.database import INSTALLATION
@@ -327,6 +334,30 @@ async def until_told(app: App, me: Principal, task_id: str, kind: str) -> None:
             while kind not in {event.kind for event in (await app.tasks.tell(me, task_id)).history}:
                 await listener.wait(10)
                 listener.take()
+
+
+async def test_what_is_logged_of_a_task_has_its_ids(app: App, me: Principal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def accepted(*_: object) -> Completion:
+        log.warning("at the attempt")
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Booking, "accepted", accepted)
+    log, written = logging.getLogger("vel_tutor_mcp"), StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JsonLine())
+    log.addHandler(handler)
+    take_up(request="of whoever submits it")
+    try:
+        told = await answered(app, me)
+    finally:
+        log.removeHandler(handler)
+
+    (attempt,) = told.attempts
+    lines = {line["message"]: line for line in map(json.loads, written.getvalue().splitlines())}
+    assert lines["at the attempt"].items() >= {"task": told.task.id, "attempt": attempt.id}.items()
+    assert "RuntimeError: a fault of ours" in lines["A task met an unexpected fault."]["exception"]
+    assert lines["A task met an unexpected fault."]["task"] == told.task.id
+    assert not any("request" in line for line in lines.values())
 
 
 async def test_a_task_that_has_ended_cannot_be_cancelled(app: App, me: Principal) -> None:

@@ -8,11 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp_types import CallToolResult
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vel_tutor_mcp.bearings import take_up
 from vel_tutor_mcp.services.measuring import Histogram
 
 _FOUND = "vel_tutor.route"
@@ -40,7 +42,7 @@ class Traffic:
 
 
 class Counted:
-    """Around everything: counts each request, whoever answers it."""
+    """Around everything: counts each request, whoever answers it, and gives it an id for the log."""
 
     def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         self._app = app
@@ -58,6 +60,7 @@ class Counted:
                 status = message["status"]
             await send(message)
 
+        take_up(request=uuid4().hex)
         self._traffic.open += 1
         try:
             await self._app({**scope, _FOUND: found}, receive, noting)
