@@ -77,7 +77,7 @@ SHOWN: Mapping[str, tuple[Callable[[Any], str], str]] = {
     "performance?period=month": ("{:,}".format, "SELECT count(*) FROM attempts"),
     "audit": ("{:,} entries".format, "SELECT count(*) FROM audit_logs"),
     "compare": (
-        "{:.2f}".format,
+        lambda mean: f"{math.floor(mean * 100 + 0.5) / 100:.2f}",  # of two as near the upper one, as browsers do
         "SELECT avg(rating) FROM ratings JOIN comparison_entries USING (task_id) WHERE model = 'gpt-4.1-mini'",
     ),
     "webhooks": ("{}".format, "SELECT url FROM webhooks"),
