@@ -108,6 +108,12 @@ def test_a_guide_names_tools_that_exist(page: Path) -> None:
     assert set(named) <= tools | {"task_type"}
 
 
+def test_pictures_that_are_shown_are_there() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\((docs/[^)]+)\)", read("README.md"))
+    assert shown
+    assert [path for path in shown if not (ROOT / path).is_file()] == []
+
+
 def test_each_promise_of_security_names_tests_that_exist() -> None:
     promises = [
         row.rpartition("|")[0].rpartition("|")[2] for row in table_of(read("docs/security.md"), "## What is promised")
