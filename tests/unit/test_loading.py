@@ -25,3 +25,19 @@ def test_a_command_that_looks_loads_nothing_that_calls_a_provider_or_serves(tmp_
     loaded = set(ended.stdout.split())
     assert "vel_tutor_mcp.app" in loaded
     assert not loaded & LATE
+
+
+def test_the_door_over_http_loads_no_database_and_nothing_for_scrapes_before_it_listens(tmp_path: Path) -> None:
+    program = f"{TELLING}; import vel_tutor_mcp.doors.http"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    loaded = set(ended.stdout.split())
+    assert "vel_tutor_mcp.doors.metrics.routes" in loaded
+    assert not loaded & (LATE - {"mcp_types"} | {"sqlalchemy", "prometheus_client", "dbos"})

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vel_tutor_mcp.services.measuring import BOUNDS, Histogram, Measuring
+from vel_tutor_mcp.services.histograms import BOUNDS, Histogram
+from vel_tutor_mcp.services.measuring import Measuring
 from vel_tutor_mcp.store.figures import Ended
 from vel_tutor_mcp.store.spans import MARGIN
 from vel_tutor_mcp.store.sqlite import SqliteDatabase

@@ -5,7 +5,6 @@ It is read from the database, so every server of an installation tells the same,
 
 import asyncio
 import time
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,6 +15,7 @@ from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.histograms import Histogram
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.rollups import Rollups
 from vel_tutor_mcp.store import figures
@@ -24,23 +24,9 @@ from vel_tutor_mcp.store.figures import Ended, Figures
 from vel_tutor_mcp.store.spans import MARGIN
 
 KEPT_SECONDS, WAIT_SECONDS = 5.0, 5.0
-# Upper bounds in seconds, of what takes from a millisecond to minutes.
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 Model = tuple[str, str]
 """Provider and model."""
-
-
-@dataclass(slots=True)
-class Histogram:
-    """How long something took, how often; the last count is of what took longer than all bounds."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    seconds: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.seconds += seconds
 
 
 @dataclass(slots=True)

@@ -18,7 +18,8 @@ from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.metrics.traffic import Traffic
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.routing.health import BreakerState
-from vel_tutor_mcp.services.measuring import BOUNDS, Calls, Histogram, Measured
+from vel_tutor_mcp.services.histograms import BOUNDS, Histogram
+from vel_tutor_mcp.services.measuring import Calls, Measured
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App

@@ -15,7 +15,7 @@ from mcp_types import CallToolResult
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vel_tutor_mcp.bearings import take_up
-from vel_tutor_mcp.services.measuring import Histogram
+from vel_tutor_mcp.services.histograms import Histogram
 
 _FOUND = "vel_tutor.route"
 _VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
