@@ -312,7 +312,10 @@ async def test_slow_and_idle_connections_keep_nobody_out(place: Team, mallory: M
 
 
 def _is_empty(reply: httpx2.Response) -> bool:
-    """Whether a list tells of nothing; of an export, that there is no entry between what begins and what seals it."""
-    if reply.headers["content-type"] == "application/json":
-        return bool(reply.json()["data"] == [])
-    return len(reply.text.splitlines()) == 2
+    """Whether a list tells of nothing; of an export, that there is no entry between what begins and what seals it, or
+    no row below its columns. What is no list tells sums, or which areas have changed.
+    """
+    kind = reply.headers["content-type"].partition(";")[0]
+    if kind == "application/json":
+        return bool(reply.json().get("data", []) == [])
+    return len(reply.text.splitlines()) == (1 if kind == "text/csv" else 2)

@@ -48,7 +48,7 @@ HELLO = {
 }
 READS = {
     "agent_list", "agent_get", "agent_test", "task_get", "task_list", "workflow_get", "route_explain", "usage_report",
-    "audit_search", "audit_verify",
+    "audit_search", "audit_verify", "dashboard_show", "dashboard_data",
 }  # fmt: skip
 
 Way = Literal["mcp", "sse"]

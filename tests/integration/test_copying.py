@@ -120,7 +120,7 @@ def _row(table: sa.Table, ids: dict[str, str]) -> Row:
 
 def _key_of(column: "sa.Column[Any]", ids: dict[str, str]) -> str | None:
     """The id of the row, or of the row of another table that it belongs to."""
-    if column.name == "id":
+    if column.name == "id" and isinstance(column.type, sa.Uuid):
         return ids[column.table.name]
     return next((ids[key.column.table.name] for key in column.foreign_keys), None)
 

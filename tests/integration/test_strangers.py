@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import auth_context_var
+from operations import MODELS, owned
 from people import Front, alone
-from pydantic import SecretStr
 from stores import NewDatabase
 from world import connected
 
@@ -22,8 +22,6 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import Gate
 from vel_tutor_mcp.doors.http import make_app
 from vel_tutor_mcp.doors.mcp import make_server
-from vel_tutor_mcp.models import AgentConfig, AgentType, TaskRequest
-from vel_tutor_mcp.workflows.model import RunRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +46,12 @@ class Theirs:
     token: str
     organisation: str
     webhook: str
+    comparison: str
+    alert: str
 
 
 def nowhere() -> Theirs:
-    return Theirs(*(str(uuid4()) for _ in range(8)))
+    return Theirs(*(str(uuid4()) for _ in range(10)))
 
 
 Way = Mapping[str, Any]
@@ -119,6 +119,12 @@ ROUTES: Mapping[str, tuple[Way, ...]] = {
     "PUT /api/integrations/{provider}": NAMES_NOTHING,
     "DELETE /api/integrations/{provider}": ({"params": {"owner_id": "{user}"}},),
     "POST /api/integrations/{provider}/test": NAMES_NOTHING,
+    "POST /api/comparisons": ({"json": {"prompt": "x", "models": list(MODELS), "agent": "{agent}"}},),
+    "GET /api/comparisons": NAMES_NOTHING,
+    "GET /api/comparisons/standings": NAMES_NOTHING,
+    "GET /api/comparisons/{comparison}": PLAIN,
+    "GET /api/alerts": NAMES_NOTHING,
+    "POST /api/alerts/{alert}/acknowledge": PLAIN,
     "POST /api/webhooks": NAMES_NOTHING,
     "GET /api/webhooks": NAMES_NOTHING,
     "GET /api/webhooks/{webhook}": PLAIN,
@@ -240,17 +246,10 @@ async def desk(tmp_path_factory: pytest.TempPathFactory, new_database: NewDataba
 
 @pytest.fixture(scope="module")
 async def theirs(desk: Front) -> Theirs:
-    app, owner = desk.app, await desk.join("task_executor", "theirs")
-    me = owner.principal
-    agent = await app.agents.create(me, "private", AgentType.RESEARCHER, AgentConfig())
-    task = await app.tasks.submit(me, TaskRequest(prompt="A secret of theirs", agent=agent.id))
-    saved = await app.workflows.save(me, "private", ASKS)
-    run = await app.runs.start(me, RunRequest(workflow=saved.workflow.id, inputs={}))
-    issued = await app.access.issue(me, "theirs")
-    await app.integrations.put(me, "groq", SecretStr("gsk-of-theirs-0123456789"))
-    webhook, _ = await app.webhooks.create(me, "https://8.8.8.8/hook", ["task.completed"])
-    ids = (agent.id, task.id, saved.workflow.id, run.id, me.user_id, issued.grant.id, me.organisation_id, webhook.id)
-    return Theirs(*ids)
+    me = (await desk.join("task_executor", "theirs")).principal
+    have = await owned(desk, me)
+    ids = (have.agent, have.task, have.workflow, have.run, have.user, have.grant, me.organisation_id)
+    return Theirs(*ids, have.webhook, have.comparison, have.alert)
 
 
 @pytest.fixture

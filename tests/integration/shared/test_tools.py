@@ -351,6 +351,7 @@ async def test_usage_report_groups_what_was_used(client: Client, me: Principal, 
     text, data = await told(client, "usage_report", period="month", group_by=group_by)
 
     name = {"model": "groq/openai/gpt-oss-20b", "agent": "default", "user": me.name, "task_type": "general"}
+    name["day"] = max(group["group"] for group in data["groups"])
     groups = {group["group"]: group for group in data["groups"]}
     mine = groups[name.get(group_by, "groq")]
     assert mine["tasks"] >= 1
