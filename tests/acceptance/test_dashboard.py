@@ -116,9 +116,11 @@ async def test_each_view_shows_what_its_rows_come_to_and_axe_finds_no_fault(
 
 async def looked_at(page: Page, view: str) -> None:
     """The view in each size, never wider than the screen; pictures of it in each scheme, if they are wanted."""
+    await page.mouse.move(0, 0)  # nothing is pointed at
     for size, viewport in SIZES.items():
         await page.set_viewport_size(viewport)
         assert (view, size, await page.evaluate(WIDER_THAN_THE_SCREEN)) == (view, size, False)
+        await expect(page.locator('[aria-current="page"]')).to_be_in_viewport(ratio=0.9)
         for scheme in SCHEMES if PICTURES else ():
             await page.emulate_media(color_scheme=scheme)
             await pictures.take(page, Path(PICTURES) / f"{named(view)}-{size}-{scheme}.png")
