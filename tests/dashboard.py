@@ -13,7 +13,7 @@ from people import Front, front
 from planted import PASSWORD
 from playwright.async_api import Browser, Frame, Page, ViewportSize, expect
 from processes import COMMAND
-from receivers import receiving
+from receivers import Receiver, receiving
 from seeded import BEGUN, Month, ago, month
 from server import Server, soon
 from team import UNLIMITED
@@ -23,16 +23,18 @@ from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.store.places import FILE_NAME
 
 TASKS = int(os.environ.get("VEL_TEST_MONTH", "150"))
+NEAR = "127.0.0.1/32"  # where the receiver of webhooks is
 WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 
 
 @dataclass(frozen=True)
 class Place:
-    """The server at `base`, what it asks, who was there, and its database, of which numbers are computed anew."""
+    """The server at `base`, whom it asks and tells, who was there, and its database, to compute numbers from anew."""
 
     server: Server
     base: str
     providers: Providers
+    receiver: Receiver
     month: Month
     desk: Front
 
@@ -70,7 +72,7 @@ async def settled(page: Page | Frame) -> None:
 @asynccontextmanager
 async def dashboard(folder: Path, tasks: int = TASKS) -> AsyncIterator[Place]:
     async with simulated_providers() as providers, receiving() as receiver:
-        values = {"tasks_in_progress": 100, "private_networks": "127.0.0.1/32"}
+        values = {"tasks_in_progress": 100, "private_networks": NEAR}
         async with AsyncExitStack() as stack:
             with ago(BEGUN):
                 opening = open_app(settings_for(providers, folder / "home", **values))
@@ -78,11 +80,12 @@ async def dashboard(folder: Path, tasks: int = TASKS) -> AsyncIterator[Place]:
             seen = await month(app, providers, tasks, receiver.url)
         providers.reset()
         command = [*COMMAND, "serve", "--transport", "http", "--port", "0"]
-        async with Server(folder, {**providers.environment(), **UNLIMITED}, command) as server:
+        variables = {**providers.environment(), **UNLIMITED, "VEL_TUTOR_PRIVATE_NETWORKS": NEAR}
+        async with Server(folder, variables, command) as server:
             try:
                 base = (await soon(server.address())).removesuffix("/mcp")
                 settings = settings_for(providers, server.home, concurrency=0)
                 async with open_app(settings, guest=True) as app:
-                    yield Place(server, base, providers, seen, front(app))
+                    yield Place(server, base, providers, receiver, seen, front(app))
             finally:
                 server.terminate()

@@ -29,11 +29,14 @@ async def dashboard_show(
     running = await app.tasks.list(me, TaskFilter(status=TaskStatus.IN_PROGRESS), limit=_FEW, cursor=0)
     decides = desk.lets(Operation.RUN_CHANGE)
     waiting = await app.runs.awaiting(me, limit=_FEW) if decides else _NOTHING_WAITS
+    alerts = await app.alerts.list(me, limit=1, cursor=0)
+    newest = alerts.rows[0].message if alerts.rows else None
     cost_usd = (await app.usage.report(me, "day", "provider")).shown()["cost_usd"]
     text = (
         f"Tasks in progress: {running.total}, waiting for their turn: {pending.total}. Approvals that wait for a "
-        f"person: {waiting.total}. Cost of the last day: ${cost_usd:.6f}. Where this client shows no dashboard, use "
-        "task_list, workflow_get and usage_report."
+        f"person: {waiting.total}. Cost of the last day: ${cost_usd:.6f}. "
+        f"Open alerts: {alerts.total}{f', the newest: {newest}' if newest else '.'} "
+        "Where this client shows no dashboard, use task_list, workflow_get and usage_report."
     )
     data = {
         "view": view,
@@ -44,5 +47,7 @@ async def dashboard_show(
         "approvals_waiting": waiting.total,
         "approvals": [shown_asked(asked) for asked in waiting.rows],
         "cost_of_day_usd": cost_usd,
+        "alerts_open": alerts.total,
+        "newest_alert": newest,
     }
     return replied(text, data)

@@ -80,6 +80,7 @@ SHOWN: Mapping[str, tuple[Callable[[Any], str], str]] = {
         lambda mean: f"{math.floor(mean * 100 + 0.5) / 100:.2f}",  # of two as near the upper one, as browsers do
         "SELECT avg(rating) FROM ratings JOIN comparison_entries USING (task_id) WHERE model = 'gpt-4.1-mini'",
     ),
+    "alerts": ("{}".format, "SELECT message FROM alerts WHERE closed_at IS NULL ORDER BY opened_at LIMIT 1"),
     "webhooks": ("{}".format, "SELECT url FROM webhooks"),
 }
 
@@ -115,9 +116,11 @@ async def test_each_view_shows_what_its_rows_come_to_and_axe_finds_no_fault(
 
 async def looked_at(page: Page, view: str) -> None:
     """The view in each size, never wider than the screen; pictures of it in each scheme, if they are wanted."""
+    await page.mouse.move(0, 0)  # nothing is pointed at
     for size, viewport in SIZES.items():
         await page.set_viewport_size(viewport)
         assert (view, size, await page.evaluate(WIDER_THAN_THE_SCREEN)) == (view, size, False)
+        await expect(page.locator('[aria-current="page"]')).to_be_in_viewport(ratio=0.9)
         for scheme in SCHEMES if PICTURES else ():
             await page.emulate_media(color_scheme=scheme)
             await pictures.take(page, Path(PICTURES) / f"{named(view)}-{size}-{scheme}.png")
@@ -188,6 +191,16 @@ async def test_who_may_not_see_a_view_is_told_so_and_the_server_refuses(place: P
             assert (await http.get("/api/webhooks")).status_code == 403
 
 
+async def test_a_webhook_is_tried_from_the_page_and_what_it_was_told_is_listed(place: Place, browser: Browser) -> None:
+    async with place.seen_by(browser, "ada", "webhooks") as page:
+        await page.get_by_role("link", name=place.receiver.url).click()
+        await page.get_by_role("button", name="Send a test").click()
+        delivered = page.get_by_role("table", name="Deliveries").get_by_role("row").filter(has_text="Delivered")
+        await expect(delivered.filter(has_text="webhook.test")).to_have_count(1)
+        await expect(delivered.filter(has_text="run.awaiting_approval")).to_have_count(4)
+    assert len(await place.receiver.heard(1, lambda sent: b'"webhook.test"' in sent.body)) == 1
+
+
 async def test_a_wrong_password_is_told_and_who_is_signed_out_elsewhere_signs_in_again(
     place: Place, browser: Browser
 ) -> None:
@@ -202,6 +215,7 @@ async def test_a_wrong_password_is_told_and_who_is_signed_out_elsewhere_signs_in
         async with httpx2.AsyncClient(base_url=place.base, headers=headers, trust_env=False) as http:
             assert (await http.post("/api/auth/logout")).status_code < 300
         await expect(page.get_by_role("heading", name="Sign in to vel-tutor")).to_be_visible(timeout=30_000)
+        await expect(page.get_by_role("alert")).to_contain_text("Your sign-in has ended; sign in again.")
 
 
 async def test_while_the_server_is_away_it_is_said_and_then_all_is_as_before(place: Place, browser: Browser) -> None:

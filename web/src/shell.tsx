@@ -14,6 +14,7 @@ import { Help } from "./help";
 import { useHost } from "./host";
 import { step, useKeys } from "./keys";
 import type { Area } from "./live";
+import { useMedia } from "./media";
 import { go, hashOf, Link, type Route, useRoute } from "./route";
 import { chooseTheme, chosenTheme, type Theme } from "./theme";
 import { START, type View, VIEWS } from "./views";
@@ -101,8 +102,8 @@ interface NavigationProps {
 function Navigation({ current, counts }: NavigationProps): JSX.Element {
   const { may } = useDesk();
   const bar = useRef<HTMLElement>(null);
-  // On a phone the views are a strip, which may have the current one out of sight.
-  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, Object.values(counts).join()]);
+  const isStrip = useMedia("(max-width: 899px)"); // which may have the current one out of sight
+  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, isStrip, Object.values(counts).join()]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
     <nav aria-label="Views" class="views" ref={bar}>

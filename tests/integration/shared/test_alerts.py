@@ -13,11 +13,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from mcp.server.auth.middleware.auth_context import auth_context_var
 from people import Front
 from receivers import receiving
-from world import Providers
+from world import Providers, connected
 
 from vel_tutor_mcp.app import App
+from vel_tutor_mcp.doors.bearer import SignedIn
 from vel_tutor_mcp.errors import Forbidden, NotFound
 from vel_tutor_mcp.models import FailureKind, Outcome, Principal, Role, TaskRequest
 from vel_tutor_mcp.providers.simulated import Fault
@@ -268,6 +270,21 @@ async def test_who_looks_after_it_acknowledges_an_alert_once(team: Team, desk: F
 
     assert (seen.acknowledged_by, seen.closed_at) == (manager.name, None)
     assert [entry["kind"] for entry in await team.on_record("alert_acknowledged")] == ["provider_down"]
+
+
+async def test_who_asks_for_the_dashboard_is_told_how_many_are_open_and_the_newest(team: Team, desk: Front) -> None:
+    token = (await desk.enter(await desk.join("viewer", team.name))).token
+    auth_context_var.set(SignedIn(await desk.access.verify(token), "https://tutor.example/mcp"))
+    async with connected(team.app, "auto") as client:
+        calm = await client.call_tool("dashboard_show", {})
+        await team.outage()
+        await team.look(timedelta())
+        shown = await client.call_tool("dashboard_show", {})
+    (alert,) = await team.alerts()
+    told = [answer.structured_content or {} for answer in (calm, shown)]
+    assert [(data["alerts_open"], data["newest_alert"]) for data in told] == [(0, None), (1, alert.message)]
+    assert "Open alerts: 0. Where" in str(calm.content)
+    assert f"Open alerts: 1, the newest: {alert.message} Where" in str(shown.content)
 
 
 async def test_a_webhook_hears_of_an_alert_and_what_was_closed_long_ago_is_gone(team: Team) -> None:

@@ -1,16 +1,17 @@
 // The graph of a run, drawn. The list of steps below it tells the same in words.
 
 import type { JSX } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { standing } from "../components/badge";
 import { Icon } from "../components/icons";
 import { words } from "../format";
 import { layout, NODE_HEIGHT, type Placed } from "../layout";
+import { useMedia } from "../media";
 import type { Step } from "../shapes";
 
 const PIXELS_OF_CHARACTER = 7.5;
-const NAME_AT = 38;
-const narrow = window.matchMedia("(max-width: 639px)");
+const ICON_AT = 9;
+const NAME_AT = 31;
 
 interface GraphProps {
   steps: readonly Step[];
@@ -19,7 +20,7 @@ interface GraphProps {
 }
 
 export function Graph({ steps, chosen, choose }: GraphProps): JSX.Element {
-  const down = useNarrow();
+  const down = useMedia("(max-width: 639px)");
   const shape = steps.map((step) => `${step.id}<${(step.needs ?? []).join()}`).join();
   const drawing = useMemo(() => layout(steps.map(({ id, needs }) => ({ id, needs: needs ?? [] })), down), [shape, down]);
   const byId = new Map(steps.map((step) => [step.id, step]));
@@ -54,7 +55,7 @@ function Node({ at, width, step, chosen, choose }: NodeProps): JSX.Element {
     <g class={`graph-node is-${tone} ${chosen ? "chosen" : ""} ${step.kind}`} transform={`translate(${at.x} ${at.y})`} onClick={() => choose(step.id)}>
       <title>{`${step.id}: ${words(step.status)}`}</title>
       <rect width={width} height={NODE_HEIGHT} rx={8} />
-      <svg x={12} y={16} width={16} height={16} overflow="visible">
+      <svg x={ICON_AT} y={16} width={16} height={16} overflow="visible">
         <Icon name={icon} />
       </svg>
       <text x={NAME_AT} y={21} class="graph-name">
@@ -65,14 +66,4 @@ function Node({ at, width, step, chosen, choose }: NodeProps): JSX.Element {
       </text>
     </g>
   );
-}
-
-function useNarrow(): boolean {
-  const [is, setIs] = useState(narrow.matches);
-  useEffect(() => {
-    const look = () => setIs(narrow.matches);
-    narrow.addEventListener("change", look);
-    return () => narrow.removeEventListener("change", look);
-  }, []);
-  return is;
 }
