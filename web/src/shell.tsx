@@ -103,7 +103,10 @@ function Navigation({ current, counts }: NavigationProps): JSX.Element {
   const { may } = useDesk();
   const bar = useRef<HTMLElement>(null);
   const isStrip = useMedia("(max-width: 899px)"); // which may have the current one out of sight
-  useEffect(() => bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, isStrip, Object.values(counts).join()]);
+  useEffect(() => {
+    const link = bar.current?.querySelector<HTMLElement>('[aria-current="page"]');
+    if (bar.current && link) bar.current.scrollLeft = link.offsetLeft - (bar.current.clientWidth - link.offsetWidth) / 2;
+  }, [current, isStrip, Object.values(counts).join()]);
   const allowed = VIEWS.filter((view) => may(view.operation));
   return (
     <nav aria-label="Views" class="views" ref={bar}>

@@ -18,7 +18,7 @@ const COLUMNS: readonly Column<Ranked>[] = [
   { head: "Expected cost", kind: "number", cell: ({ expected_cost_usd }) => money(expected_cost_usd) },
   { head: "Expected time", kind: "number", cell: ({ expected_latency_ms }) => duration(expected_latency_ms) },
   { head: "Evidence", kind: "number", from: "medium", cell: ({ evidence }) => count(Math.round(evidence * 10) / 10) },
-  { head: "Utility", kind: "number", from: "medium", cell: ({ utility }) => utility.toFixed(4) },
+  { head: "Utility", kind: "number", from: "medium", cell: ({ utility }) => utility.toFixed(6) },
 ];
 
 export function RouteTaken({ decision }: { decision: RouteDecision }): JSX.Element {
