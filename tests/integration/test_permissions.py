@@ -132,6 +132,10 @@ async def test_an_administrator_finds_what_is_of_their_organisation(desk: Front)
         await desk.app.tasks.get(manager, things.task)
 
 
+# Where these say that the server looked for alerts meanwhile, or rolled up, what has changed may be by that.
+EACH_MINUTE = ("alert_looks", "usage_rolled")
+
+
 async def test_a_tool_that_is_marked_as_reading_changes_nothing(desk: Front, tmp_path: Path) -> None:
     things = await owned(desk, desk.app.local_principal)
     (tmp_path / ".taskmaster" / "tasks").mkdir(parents=True)
@@ -146,12 +150,16 @@ async def test_a_tool_that_is_marked_as_reading_changes_nothing(desk: Front, tmp
     }
     async with connected(desk.app, "auto") as client:
         reading = [tool.name for tool in (await client.list_tools()).tools if tool.annotations.read_only_hint]  # type: ignore[union-attr]
-        before = await everything(desk)
-        for name in reading:
-            result = await client.call_tool(name, arguments.get(name, {}))
-            assert (name, result.is_error) == (name, False)
+        for _ in range(3):
+            before = await everything(desk)
+            for name in reading:
+                result = await client.call_tool(name, arguments.get(name, {}))
+                assert (name, result.is_error) == (name, False)
+            after = await everything(desk)
+            if all(after[name] == before[name] for name in EACH_MINUTE):
+                break
     assert arguments.keys() < set(reading)
-    assert await everything(desk) == before
+    assert after == before
 
 
 async def everything(desk: Front) -> dict[str, list[str]]:

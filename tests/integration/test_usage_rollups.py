@@ -146,6 +146,7 @@ def test_rolled_up_little_by_little_or_anew_twice_or_by_two_at_once_it_is_the_sa
             await place.roll(most)
         await place.be_at(history, end, end)
         await place.rollups.once()
+        await place.rollups._tidy(end)  # as with the next hour, where a crash came before it and nothing was due since
         once = await place.stored()
         assert await place.rollups.once() == 0
         assert await place.stored() == once
