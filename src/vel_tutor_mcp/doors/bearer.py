@@ -116,11 +116,16 @@ def answer(
     details: Sequence[Mapping[str, str]] = (),
 ) -> Response:
     """An error as all routes tell it; `details` say of fields what is wrong with them."""
-    body = {
+    body = json.dumps(error_of(code, message, details))
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
+
+
+def error_of(code: str, message: str, details: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    """What such an answer says."""
+    return {
         "error": {"code": code, "message": message, "details": list(details)},
         "timestamp": moment(datetime.now(UTC)),
     }
-    return Response(json.dumps(body), status_code=status, media_type="application/json", headers=headers)
 
 
 def token_of(scope: Scope) -> str:

@@ -66,7 +66,7 @@ Hear = Callable[[str, int, str], None]
 class Hub:
     """Hands news of a task to those who listen for it, here and, by `relay`, in other processes.
 
-    What models write is handed on here alone, to those who read along. each of `cues` is told of whom there is news.
+    What models write is handed on here alone, to those who read along. Each of `cues` is told of whom there is news.
     """
 
     def __init__(self, relay: Callable[[str, News], None], *cues: Callable[[str], None]) -> None:

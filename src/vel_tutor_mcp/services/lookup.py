@@ -1,6 +1,7 @@
 """Things by the id or name that a caller gave, for those who may see them."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from uuid import UUID
 
 from vel_tutor_mcp.auth import roles
@@ -16,6 +17,8 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.isolation import everywhere
 from vel_tutor_mcp.store.webhooks import Webhook
 from vel_tutor_mcp.workflows.model import Run, Workflow
+
+Thing = TypeVar("Thing")
 
 
 async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:
@@ -59,11 +62,8 @@ async def task_of(tx: Transaction, principal: Principal, task_id: str) -> Task:
     Raises:
         NotFound: there is none that the principal may see.
     """
-    task = await tasks.find(tx, principal, spelt(task_id)) if spelt(task_id) else None
-    if task is None:
-        sentence = "There is no such task; no task of yours has this id; see task_list."
-        raise await _not_found(tx, principal, "task", task_id, sentence)
-    return task
+    sentence = "There is no such task; no task of yours has this id; see task_list."
+    return await _of_id(tx, principal, "task", task_id, tasks.find, sentence)
 
 
 async def run_of(tx: Transaction, principal: Principal, run_id: str) -> Run:
@@ -72,11 +72,8 @@ async def run_of(tx: Transaction, principal: Principal, run_id: str) -> Run:
     Raises:
         NotFound: there is none that the principal may see.
     """
-    run = await runs.find(tx, principal, spelt(run_id)) if spelt(run_id) else None
-    if run is None:
-        sentence = "There is no such run; no run of yours has this id; see workflow_get."
-        raise await _not_found(tx, principal, "run", run_id, sentence)
-    return run
+    sentence = "There is no such run; no run of yours has this id; see workflow_get."
+    return await _of_id(tx, principal, "run", run_id, runs.find, sentence)
 
 
 async def comparison_of(tx: Transaction, principal: Principal, comparison_id: str) -> Comparison:
@@ -85,11 +82,8 @@ async def comparison_of(tx: Transaction, principal: Principal, comparison_id: st
     Raises:
         NotFound: there is none that the principal may see.
     """
-    comparison = await comparisons.find(tx, principal, spelt(comparison_id)) if spelt(comparison_id) else None
-    if comparison is None:
-        sentence = "There is no such comparison; none of yours has this id; see /api/comparisons."
-        raise await _not_found(tx, principal, "comparison", comparison_id, sentence)
-    return comparison
+    sentence = "There is no such comparison; none of yours has this id; see /api/comparisons."
+    return await _of_id(tx, principal, "comparison", comparison_id, comparisons.find, sentence)
 
 
 async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) -> Workflow:
@@ -114,11 +108,8 @@ async def webhook_of(tx: Transaction, principal: Principal, webhook_id: str) -> 
     Raises:
         NotFound: there is none that the principal may see.
     """
-    found = await webhooks.find(tx, principal, spelt(webhook_id)) if spelt(webhook_id) else None
-    if found is None:
-        sentence = "There is no such webhook; no webhook of yours has this id; list your webhooks."
-        raise await _not_found(tx, principal, "webhook", webhook_id, sentence)
-    return found
+    sentence = "There is no such webhook; no webhook of yours has this id; list your webhooks."
+    return await _of_id(tx, principal, "webhook", webhook_id, webhooks.find, sentence)
 
 
 async def alert_of(tx: Transaction, principal: Principal, alert_id: str) -> Alert:
@@ -127,11 +118,23 @@ async def alert_of(tx: Transaction, principal: Principal, alert_id: str) -> Aler
     Raises:
         NotFound: there is none that the principal may see.
     """
-    found = await alerts.find(tx, principal, spelt(alert_id)) if spelt(alert_id) else None
-    if found is None:
-        sentence = "There is no such alert; none that you may see has this id; list the alerts."
-        raise await _not_found(tx, principal, "alert", alert_id, sentence)
-    return found
+    sentence = "There is no such alert; none that you may see has this id; list the alerts."
+    return await _of_id(tx, principal, "alert", alert_id, alerts.find, sentence)
+
+
+async def _of_id(
+    tx: Transaction,
+    principal: Principal,
+    kind: names.Kind,
+    called: str,
+    find: Callable[[Transaction, Principal, str], Awaitable[Thing | None]],
+    sentence: str,
+) -> Thing:
+    thing_id = spelt(called)
+    thing = await find(tx, principal, thing_id) if thing_id else None
+    if thing is None:
+        raise await _not_found(tx, principal, kind, called, sentence)
+    return thing
 
 
 async def _not_found(

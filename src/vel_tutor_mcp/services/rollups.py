@@ -4,12 +4,11 @@ It writes nothing that could not be made anew: whatever a crash, another process
 again at the next look. Reports are right at any moment, for they read the attempts of what is not rolled up yet.
 """
 
-import asyncio
 import logging
 from datetime import datetime
 
-from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.services import record
+from vel_tutor_mcp.services.repeating import repeated
 from vel_tutor_mcp.store import rollups
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.spans import Span, days_since, due, hours_since
@@ -28,14 +27,7 @@ class Rollups:
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and tried again."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await self.once()
-            except VelError as problem:
-                _log.warning("%s", problem)
-            except Exception:  # noqa: BLE001 - nothing may end the rolling up for good
-                _log.exception("The rolling up of usage met a fault and goes on.")
+        await repeated(self.once, _LOOK_SECONDS, _log, "The rolling up of usage")
 
     async def once(self) -> int:
         """Roll up what is due, each hour and day in a transaction of its own; so many of them.

@@ -56,10 +56,6 @@ async def find(tx: Transaction, reader: Principal, alert_id: str) -> Alert | Non
     return await _one(tx, alerts.c.id == alert_id, visible(reader))
 
 
-async def exists(tx: Transaction, alert_id: str) -> bool:
-    return await _one(tx, alerts.c.id == alert_id) is not None
-
-
 async def find_open(tx: Transaction, organisation_id: str, kind: str, subject: str) -> Alert | None:
     of_subject = (alerts.c.organisation_id == organisation_id, alerts.c.kind == kind, alerts.c.subject == subject)
     return await _one(tx, _open, *of_subject)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from mcp_types import CallToolResult, TextContent
 
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.doors.bearer import answer
+from vel_tutor_mcp.doors.bearer import error_of
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import fitted, size
 
@@ -23,12 +23,10 @@ MAX_CHARACTERS = 200_000
 _READ = re.compile(r"/api/(?!auth(/|$)|openapi\.json$)(?!.*/(export|stream)$).+")
 _ERRORS = 400
 _CLOSED = (
-    400,
     "VALIDATION_ERROR",
     "This path is not for the dashboard; it has what a GET of /api/... answers at once, in JSON; name such a path.",
 )
 _TOO_LARGE = (
-    413,
     "PAYLOAD_TOO_LARGE",
     "The answer is too large for a client; it has over 200,000 characters; ask for fewer rows or a shorter period.",
 )
@@ -39,18 +37,18 @@ async def relayed(desk: Desk, path: str) -> CallToolResult:
     place, _, query = path.partition("?")
     place = unquote(place)
     if not _READ.fullmatch(place):
-        return _refused(*_CLOSED)
+        return _failed(error_of(*_CLOSED))
     if desk.rest is None:
         desk.rest = await in_thread(partial(_rest, desk))
     heard = _Heard()
     await heard.get(desk.rest, place, query)
     if not heard.is_json:
-        return _refused(*_CLOSED)
+        return _failed(error_of(*_CLOSED))
     data = json.loads(heard.body)
     if heard.status >= _ERRORS and "error" in data:
         return _failed(data)
     data = fitted(data, MAX_CHARACTERS)
-    return _refused(*_TOO_LARGE) if size(data) > MAX_CHARACTERS else _told(data)
+    return _failed(error_of(*_TOO_LARGE)) if size(data) > MAX_CHARACTERS else _told(data)
 
 
 class _Heard:
@@ -98,10 +96,6 @@ def _rest(desk: Desk) -> "ASGIApp":
 def _told(data: dict[str, Any]) -> CallToolResult:
     said = f"{size(data):,} characters of data for the dashboard; models have tools of their own."
     return CallToolResult(content=[TextContent(type="text", text=said)], structured_content=data)
-
-
-def _refused(status: int, code: str, message: str) -> CallToolResult:
-    return _failed(json.loads(bytes(answer(status, code, message).body)))
 
 
 def _failed(problem: dict[str, Any]) -> CallToolResult:

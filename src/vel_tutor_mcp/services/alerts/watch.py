@@ -1,18 +1,17 @@
 """The look at everybody's calls, each minute, of one process of the installation."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.models import NanoUsd, Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.alerts import judging, marks, raising, rules
 from vel_tutor_mcp.services.alerts.judging import Usuals
 from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
 from vel_tutor_mcp.services.credentials import NOBODY
+from vel_tutor_mcp.services.repeating import Told, repeated
 from vel_tutor_mcp.store import alert_measures, alerts, breakers
 from vel_tutor_mcp.store.alert_measures import Logs, Model, Recent
 from vel_tutor_mcp.store.alerts import Alert
@@ -26,6 +25,7 @@ _TURN = timedelta(seconds=50)
 KEPT = timedelta(days=90)
 
 _log = logging.getLogger(__name__)
+_CANNOT_LOOK = Told(logging.DEBUG, "Alerts cannot be looked for now; %s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,9 @@ class Watch:
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and the next look tries again."""
-        wait = _FIRST_LOOK_SECONDS
-        while True:
-            await asyncio.sleep(wait)
-            wait = _EVERY_SECONDS
-            try:
-                await self.once()
-            except VelError as problem:
-                _log.debug("Alerts cannot be looked for now; %s", problem)
-            except Exception:  # noqa: BLE001 - a fault of one look must not end the watch
-                _log.exception("The look for alerts met a fault and goes on.")
+        await repeated(
+            self.once, _EVERY_SECONDS, _log, "The look for alerts", first=_FIRST_LOOK_SECONDS, told=_CANNOT_LOOK
+        )
 
     @unbroken
     async def once(self) -> None:

@@ -1,6 +1,5 @@
 """What is done to the trail by itself: each day its newest entry is signed, and what is old goes to the archives."""
 
-import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from vel_tutor_mcp.background import in_thread
-from vel_tutor_mcp.errors import ConfigurationError, VelError
+from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.audit.archives import archive_next
 from vel_tutor_mcp.services.audit.keys import Keys, Signer, key_id
+from vel_tutor_mcp.services.repeating import repeated
 from vel_tutor_mcp.store import audit, audit_checkpoints
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
@@ -35,16 +35,7 @@ class Keeping:
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and tried again."""
-        wait = _FIRST_LOOK_SECONDS
-        while True:
-            await asyncio.sleep(wait)
-            wait = _LOOK_SECONDS
-            try:
-                await self.once()
-            except VelError as problem:
-                _log.warning("%s", problem)
-            except Exception:  # noqa: BLE001 - nothing may end the keeping for good
-                _log.exception("The keeping of the audit trail met a fault and goes on.")
+        await repeated(self.once, _LOOK_SECONDS, _log, "The keeping of the audit trail", first=_FIRST_LOOK_SECONDS)
 
     async def once(self) -> None:
         """Do what is due.
