@@ -9,6 +9,16 @@ export function Swatch({ kind, look }: { kind: "bars" | "lines"; look: Look }): 
   return kind === "bars" ? <Square look={look} /> : <Line look={look} />;
 }
 
+/** A group by its name, and as it looks in the chart. */
+export function Named({ kind, look, name }: { kind: "bars" | "lines"; look: Look; name: string }): JSX.Element {
+  return (
+    <span class="with-swatch">
+      <Swatch kind={kind} look={look} />
+      {name}
+    </span>
+  );
+}
+
 function Square({ look }: { look: Look }): JSX.Element {
   const id = useId();
   return (

@@ -46,3 +46,31 @@ export function Dialog({ title, close, children, drawer, kept }: DialogProps): J
     </dialog>
   );
 }
+
+interface EndProps {
+  /** What is wrong, where something is. */
+  problem: string | undefined;
+  /** On the button that sends. */
+  submit: string;
+  disabled: boolean;
+  close: () => void;
+}
+
+/** The end of a dialog's form: what is wrong with it, and how to leave or send it. */
+export function FormEnd({ problem, submit, disabled, close }: EndProps): JSX.Element {
+  return (
+    <>
+      <p class="problem" role="alert">
+        {problem}
+      </p>
+      <div class="actions">
+        <button type="button" onClick={close}>
+          Close
+        </button>
+        <button type="submit" class="primary" disabled={disabled}>
+          {submit}
+        </button>
+      </div>
+    </>
+  );
+}

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { standing, Status } from "../components/badge";
 import { Section } from "../components/head";
+import { TableFrame } from "../components/table_frame";
 import { count, duration, money, plural, sentence } from "../format";
 import type { Attempt } from "../shapes";
 
@@ -39,7 +40,7 @@ export function Attempts({ of, since }: { of: readonly Attempt[]; since: string 
   const bars = barsOf(of, begun, Date.now());
   return (
     <Section title="Attempts" note={plural(of.length, "call")}>
-      <div class="listed" tabIndex={0} role="group" aria-label="Attempts, as a table">
+      <TableFrame name="Attempts, as a table">
         <table role="table" class="attempts">
           <caption class="unseen">Calls to models, in order, with how long each took</caption>
           <thead role="rowgroup">
@@ -57,7 +58,7 @@ export function Attempts({ of, since }: { of: readonly Attempt[]; since: string 
             ))}
           </tbody>
         </table>
-      </div>
+      </TableFrame>
     </Section>
   );
 }

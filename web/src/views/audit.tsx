@@ -14,6 +14,7 @@ import { Icon } from "../components/icons";
 import { Pager } from "../components/pager";
 import { Block, Loading, Read } from "../components/states";
 import { type Column, Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { Copy, Text } from "../components/text";
 import { Ago } from "../components/time";
 import { asRefusal, useData, useDesk } from "../desk";
@@ -78,9 +79,9 @@ export function Audit({ route }: ViewProps): JSX.Element {
         {({ data, meta }) => (
           <>
             {data.length ? (
-              <div class="listed">
+              <TableFrame>
                 <Table caption="Entries of the audit trail, newest first" columns={COLUMNS} rows={data} rowKey={(row) => row.sequence} to={to} busy={entries.loading} />
-              </div>
+              </TableFrame>
             ) : (
               <Block icon="audit" title={filtered ? "No entry fits these filters" : "The trail is empty"}>
                 {filtered ? "Names of actions, principals and subjects are taken whole, as they stand in the trail." : undefined}

@@ -3,7 +3,7 @@
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useState } from "preact/hooks";
 import type { Action } from "../backend";
-import { Dialog } from "../components/dialog";
+import { Dialog, FormEnd } from "../components/dialog";
 import { useAction, useData, useDesk } from "../desk";
 import type { Listed } from "../shapes";
 
@@ -69,17 +69,12 @@ export function BudgetForm({ close, done }: { close: () => void; done: () => voi
           </select>
         </label>
         <p class="hint">A budget that there is already for the same subject and period gets this limit in its place.</p>
-        <p class="problem" role="alert">
-          {set.error?.message}
-        </p>
-        <div class="actions">
-          <button type="button" onClick={close}>
-            Close
-          </button>
-          <button type="submit" class="primary" disabled={set.busy}>
-            {set.busy ? "Setting…" : "Set budget"}
-          </button>
-        </div>
+        <FormEnd
+          problem={set.error?.message}
+          submit={set.busy ? "Setting…" : "Set budget"}
+          disabled={set.busy}
+          close={close}
+        />
       </form>
     </Dialog>
   );

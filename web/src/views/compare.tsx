@@ -12,6 +12,7 @@ import { Icon } from "../components/icons";
 import { Pager } from "../components/pager";
 import { Block, Loading, Read } from "../components/states";
 import { Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { Ago } from "../components/time";
 import { useData, useDesk } from "../desk";
 import { duration, money, NONE, plural, words } from "../format";
@@ -71,7 +72,7 @@ function None({ maySubmit }: { maySubmit: boolean }): JSX.Element {
 
 function List({ comparisons }: { comparisons: ComparisonRow[] }): JSX.Element {
   return (
-    <div class="listed">
+    <TableFrame>
       <Table<ComparisonRow>
         caption="Comparisons"
         rows={comparisons}
@@ -86,7 +87,7 @@ function List({ comparisons }: { comparisons: ComparisonRow[] }): JSX.Element {
           { head: "Started", cell: (one) => <Ago at={one.created_at} /> },
         ]}
       />
-    </div>
+    </TableFrame>
   );
 }
 
@@ -112,7 +113,7 @@ function Standings({ type, choose }: { type: string; choose: (type: string | nul
 function Ranking({ told }: { told: Told }): JSX.Element {
   return (
     <>
-      <div class="listed" tabIndex={0} role="group" aria-label="Standings, as a table">
+      <TableFrame name="Standings, as a table">
         <Table<Standing>
           caption="How models stand"
           rows={told.models}
@@ -126,7 +127,7 @@ function Ranking({ told }: { told: Told }): JSX.Element {
             { head: "Median time", cell: (one) => duration(one.median_ms), kind: "number" },
           ]}
         />
-      </div>
+      </TableFrame>
       {told.pairs.length === 0 && <p class="elsewhere">Rate the answers of two models to the same prompts, and what the difference is worth is told here.</p>}
       <ul class="verdicts" aria-label="What the ratings tell">
         {told.pairs.map((pair) => (

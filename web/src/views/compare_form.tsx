@@ -4,7 +4,7 @@ import type { JSX, TargetedSubmitEvent } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { newKey } from "../actions";
 import type { Action } from "../backend";
-import { Dialog } from "../components/dialog";
+import { Dialog, FormEnd } from "../components/dialog";
 import { Loading, Read } from "../components/states";
 import { useAction, useData } from "../desk";
 import { words } from "../format";
@@ -82,17 +82,12 @@ export function NewComparison({ close }: { close: () => void }): JSX.Element {
             <span class="faint">Models, prices and times stay hidden until you have rated the answers.</span>
           </label>
         </fieldset>
-        <p class="problem" role="alert">
-          {compare.error?.message}
-        </p>
-        <div class="actions">
-          <button type="button" onClick={close}>
-            Close
-          </button>
-          <button type="submit" class="primary" disabled={compare.busy || !enough}>
-            {compare.busy ? "Starting…" : enough ? `Compare ${models.length} models` : "Choose 2 models or more"}
-          </button>
-        </div>
+        <FormEnd
+          problem={compare.error?.message}
+          submit={compare.busy ? "Starting…" : enough ? `Compare ${models.length} models` : "Choose 2 models or more"}
+          disabled={compare.busy || !enough}
+          close={close}
+        />
       </form>
     </Dialog>
   );

@@ -8,12 +8,13 @@ import type { BrowserBackend } from "../browser";
 import { Chart } from "../charts/chart";
 import type { Plotted } from "../charts/points";
 import { looksIn, peak, type Series, share, stepPhrase, sum, totals } from "../charts/series";
-import { Swatch } from "../charts/swatch";
+import { Named } from "../charts/swatch";
 import { Choice, Filters, useFilter } from "../components/filters";
 import { Head, Section } from "../components/head";
 import { Icon } from "../components/icons";
 import { Block, Loading, Read } from "../components/states";
 import { Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { type Tile, Tiles } from "../components/tiles";
 import { withQuery } from "../backend";
 import { asRefusal, useData, useDesk } from "../desk";
@@ -109,21 +110,13 @@ function ByGroup({ series, lines, whole, groupBy }: { series: Series; lines: Usa
   const names = new Map<string, string>(GROUPS);
   return (
     <Section title={names.get(groupBy) ?? "Groups"} note="dearest first">
-      <div class="listed" tabIndex={0} role="group" aria-label="Costs, as a table">
+      <TableFrame name="Costs, as a table">
         <Table<UsageLine>
           caption={`Costs ${(names.get(groupBy) ?? "").toLowerCase()}`}
           rows={lines}
           rowKey={(line) => line.group}
           columns={[
-            {
-              head: words(groupBy),
-              cell: (line) => (
-                <span class="with-swatch">
-                  <Swatch kind="bars" look={look(line.group)} />
-                  {line.group}
-                </span>
-              ),
-            },
+            { head: words(groupBy), cell: ({ group }) => <Named kind="bars" look={look(group)} name={group} /> },
             { head: "Cost", cell: (line) => money(line.cost_usd), kind: "number" },
             { head: "Share", cell: (line) => <Share of={share(line.cost_usd, whole)} />, kind: "number", from: "medium" },
             { head: "Tasks", cell: (line) => short(line.tasks), kind: "number" },
@@ -133,7 +126,7 @@ function ByGroup({ series, lines, whole, groupBy }: { series: Series; lines: Usa
             { head: "Saved", cell: (line) => money(line.savings_usd), kind: "number" },
           ]}
         />
-      </div>
+      </TableFrame>
     </Section>
   );
 }

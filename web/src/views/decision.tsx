@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { Badge } from "../components/badge";
 import { Section } from "../components/head";
 import { type Column, Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { count, duration, money, percent, plural, words } from "../format";
 import type { Candidate, RouteDecision } from "../shapes";
 
@@ -31,9 +32,9 @@ export function RouteTaken({ decision }: { decision: RouteDecision }): JSX.Eleme
         ))}
         {decision.explored && <li>It was tried to learn more about this model.</li>}
       </ul>
-      <div class="listed" tabIndex={0} role="group" aria-label="Candidates">
+      <TableFrame name="Candidates">
         <Table caption="Models that could have taken it, in the order in which they are asked" columns={COLUMNS} rows={ranked} rowKey={({ provider, model }) => `${provider}/${model}`} />
-      </div>
+      </TableFrame>
       {decision.excluded.length > 0 && (
         <details class="excluded">
           <summary>{plural(decision.excluded.length, "model")} left out</summary>

@@ -3,7 +3,7 @@
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useRef } from "preact/hooks";
 import { newKey, SUBMIT } from "../actions";
-import { Dialog } from "../components/dialog";
+import { Dialog, FormEnd } from "../components/dialog";
 import { useAction, useData } from "../desk";
 import { words } from "../format";
 import { go, hashOf } from "../route";
@@ -79,17 +79,12 @@ export function NewTask({ close }: { close: () => void }): JSX.Element {
             <input name="budget" type="number" min="0.000001" max="1000000" step="any" inputMode="decimal" placeholder="None" />
           </label>
         </div>
-        <p class="problem" role="alert">
-          {submit.error?.message}
-        </p>
-        <div class="actions">
-          <button type="button" onClick={close}>
-            Close
-          </button>
-          <button type="submit" class="primary" disabled={submit.busy}>
-            {submit.busy ? "Submitting…" : "Submit task"}
-          </button>
-        </div>
+        <FormEnd
+          problem={submit.error?.message}
+          submit={submit.busy ? "Submitting…" : "Submit task"}
+          disabled={submit.busy}
+          close={close}
+        />
       </form>
     </Dialog>
   );

@@ -7,11 +7,12 @@ import { useState } from "preact/hooks";
 import { Chart } from "../charts/chart";
 import { looksIn, type Series, type SeriesGroup, share, sum } from "../charts/series";
 import { Spark } from "../charts/spark";
-import { Swatch } from "../charts/swatch";
+import { Named } from "../charts/swatch";
 import { Choice, Filters, useFilter } from "../components/filters";
 import { Head, Section } from "../components/head";
 import { Block, Loading, Read } from "../components/states";
 import { Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { type Tile, Tiles } from "../components/tiles";
 import { useData } from "../desk";
 import { count, duration, percent, plural, short, words } from "../format";
@@ -110,21 +111,13 @@ function ByGroup({ series, lines, groupBy }: { series: Series; lines: UsageLine[
   const look = looksIn(series);
   return (
     <Section title={groupBy === "model" ? "By model" : "By provider"}>
-      <div class="listed" tabIndex={0} role="group" aria-label="Performance, as a table">
+      <TableFrame name="Performance, as a table">
         <Table<UsageLine>
           caption={`Performance by ${groupBy}`}
           rows={lines}
           rowKey={(line) => line.group}
           columns={[
-            {
-              head: words(groupBy),
-              cell: (line) => (
-                <span class="with-swatch">
-                  <Swatch kind="lines" look={look(line.group)} />
-                  {line.group}
-                </span>
-              ),
-            },
+            { head: words(groupBy), cell: ({ group }) => <Named kind="lines" look={look(group)} name={group} /> },
             { head: "Answered", cell: (line) => percent(line.success, 1), kind: "number" },
             { head: "p50", cell: (line) => duration(line.p50_ms), kind: "number" },
             { head: "p95", cell: (line) => duration(line.p95_ms), kind: "number" },
@@ -135,7 +128,7 @@ function ByGroup({ series, lines, groupBy }: { series: Series; lines: UsageLine[
             { head: "Hedges", cell: (line) => short(line.hedges), kind: "number", from: "medium" },
           ]}
         />
-      </div>
+      </TableFrame>
     </Section>
   );
 }

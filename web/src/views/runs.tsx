@@ -7,6 +7,7 @@ import { Head } from "../components/head";
 import { Pager } from "../components/pager";
 import { Block, Loading, Read } from "../components/states";
 import { type Column, Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { Ago } from "../components/time";
 import { useData } from "../desk";
 import { count, duration, words } from "../format";
@@ -47,9 +48,9 @@ export function Runs({ route }: ViewProps): JSX.Element {
         {({ data, meta }) => (
           <>
             {data.length ? (
-              <div class="listed">
+              <TableFrame>
                 <Table caption="Runs, newest first" columns={COLUMNS} rows={data} rowKey={(run) => run.id} to={(run) => hashOf("runs", run.id)} busy={runs.loading} />
-              </div>
+              </TableFrame>
             ) : (
               <Block icon="runs" title={filtered ? "No run fits these filters" : "No runs yet"}>
                 {filtered ? "Choose others, or clear them." : "Start a workflow with the tool workflow_run, or POST /api/workflows/{name}/runs."}

@@ -11,6 +11,7 @@ import { Icon } from "../components/icons";
 import { Pager } from "../components/pager";
 import { Block, Loading, Read } from "../components/states";
 import { type Column, Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { Ago } from "../components/time";
 import { type Data, useData, useDesk } from "../desk";
 import { count, duration, money, words } from "../format";
@@ -65,9 +66,9 @@ export function Tasks({ route }: ViewProps): JSX.Element {
         {({ data, meta }) => (
           <>
             {data.length ? (
-              <div class="listed">
+              <TableFrame>
                 <Table caption="Tasks, newest first" columns={COLUMNS} rows={data} rowKey={(task) => task.id} to={(task) => hashOf("tasks", task.id)} busy={tasks.loading} />
-              </div>
+              </TableFrame>
             ) : (
               <Nothing filtered={filtered} submits={submits} />
             )}

@@ -13,6 +13,7 @@ import { Icon, type IconName } from "../components/icons";
 import { Pager } from "../components/pager";
 import { Block, Loading, Read } from "../components/states";
 import { Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { Ago } from "../components/time";
 import { useAction, useData, useDesk } from "../desk";
 import { go, hashOf, type Route } from "../route";
@@ -186,7 +187,7 @@ function Log({ hook, deliveries }: { hook: Hook; deliveries: Delivery[] }): JSX.
   const { may, backend } = useDesk();
   const mayResend = may("webhook_write") && backend.home === "browser";
   return (
-    <div class="listed">
+    <TableFrame>
       <Table<Delivery>
         caption="Deliveries"
         rows={deliveries}
@@ -199,7 +200,7 @@ function Log({ hook, deliveries }: { hook: Hook; deliveries: Delivery[] }): JSX.
           ...(mayResend ? [{ head: "Again", cell: (delivery: Delivery) => <Resend hook={hook} delivery={delivery} /> }] : []),
         ]}
       />
-    </div>
+    </TableFrame>
   );
 }
 

@@ -3,7 +3,7 @@
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { newKey } from "../actions";
-import { Dialog } from "../components/dialog";
+import { Dialog, FormEnd } from "../components/dialog";
 import { Copy } from "../components/text";
 import { useAction } from "../desk";
 import { go, hashOf } from "../route";
@@ -82,17 +82,12 @@ function Fields({ of, busy, problem, submit, send, changed, close }: FieldsProps
           </label>
         ))}
       </fieldset>
-      <p class="problem" role="alert">
-        {none ? "No event is chosen; it would be told of nothing; choose one." : problem}
-      </p>
-      <div class="actions">
-        <button type="button" onClick={close}>
-          Close
-        </button>
-        <button type="submit" class="primary" disabled={busy}>
-          {busy ? "Sending…" : submit}
-        </button>
-      </div>
+      <FormEnd
+        problem={none ? "No event is chosen; it would be told of nothing; choose one." : problem}
+        submit={busy ? "Sending…" : submit}
+        disabled={busy}
+        close={close}
+      />
     </form>
   );
 }

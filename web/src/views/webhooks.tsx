@@ -12,6 +12,7 @@ import { Icon } from "../components/icons";
 import { Pager } from "../components/pager";
 import { Block, Read } from "../components/states";
 import { Table } from "../components/table";
+import { TableFrame } from "../components/table_frame";
 import { Ago } from "../components/time";
 import { useData, useDesk } from "../desk";
 import { useKeys } from "../keys";
@@ -77,7 +78,7 @@ function None({ mayAdd }: { mayAdd: boolean }): JSX.Element {
 
 function List({ hooks }: { hooks: Hook[] }): JSX.Element {
   return (
-    <div class="listed">
+    <TableFrame>
       <Table<Hook>
         caption="Webhooks"
         rows={hooks}
@@ -91,7 +92,7 @@ function List({ hooks }: { hooks: Hook[] }): JSX.Element {
           { head: "Last delivery", cell: (hook) => <LastDelivery of={hook} /> },
         ]}
       />
-    </div>
+    </TableFrame>
   );
 }
 
