@@ -60,6 +60,13 @@ def capital(place: str) -> str:
     return place[0].upper() + place[1:]
 
 
+def still_upgrading(place: str) -> Unavailable:
+    return Unavailable(
+        f"Another process is still upgrading {place}; it has the lock for upgrades; wait for it, or stop it and start "
+        "again."
+    )
+
+
 class Database(ABC):
     """What SQLite and PostgreSQL have in common for us.
 
@@ -164,7 +171,7 @@ class Database(ABC):
         """While it lasts, no other process makes or changes tables. Blocks until it is our turn.
 
         Raises:
-            TimeoutError: it did not become our turn.
+            Unavailable: it did not become our turn.
         """
 
     @abstractmethod

@@ -22,7 +22,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
 from vel_tutor_mcp.store import isolation
-from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction, capital
+from vel_tutor_mcp.store.database import (
+    LOCK_WAIT_SECONDS,
+    POOL_WAIT_SECONDS,
+    Database,
+    Transaction,
+    capital,
+    still_upgrading,
+)
 
 SCHEMA = "vel_tutor"
 
@@ -153,7 +160,7 @@ class PostgresDatabase(Database):
         with self.connect_blocking() as connection:
             while not _taken(connection):
                 if time.monotonic() > deadline:
-                    raise TimeoutError
+                    raise still_upgrading(self.place)
                 time.sleep(_LOOK_SECONDS)
             yield
 

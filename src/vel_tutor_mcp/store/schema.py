@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.errors import ConfigurationError, Unavailable
+from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.leaves import folder
 from vel_tutor_mcp.store.database import INSTALLATION, Database, capital
 
@@ -45,17 +45,11 @@ def prepare(database: Database, migrate_engine: Callable[[], None]) -> None:
         Unavailable: the database cannot be used now.
         ConfigurationError: it cannot be written, holds what is not ours, or a newer version made it.
     """
-    try:
-        with database.translated():
-            database.make()
-            with database.alone():
-                _migrate(database)
-                migrate_engine()
-    except TimeoutError:
-        raise Unavailable(
-            f"Another process is still upgrading {database.place}; it has the lock for upgrades; wait for it, or stop "
-            "it and start again."
-        ) from None
+    with database.translated():
+        database.make()
+        with database.alone():
+            _migrate(database)
+            migrate_engine()
 
 
 def revisions() -> list[str]:

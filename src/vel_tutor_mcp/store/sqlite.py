@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
-from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction
+from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction, still_upgrading
 
 # Small pools are faster on SQLite: it has one writer, and those that wait for it sleep.
 _CONNECTIONS = 2
@@ -49,13 +49,14 @@ class SqliteDatabase(Database):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def make(self) -> None:
-        _make_folder(self.path.parent)
-        engine = self.blocking_engine()
-        try:
-            with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        finally:
-            engine.dispose()
+        # Of two that turn a new file to WAL at once SQLite refuses one, without the wait that it was asked for.
+        with self.alone():
+            engine = self.blocking_engine()
+            try:
+                with engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            finally:
+                engine.dispose()
 
     def secure(self, connection: sa.Connection) -> None:
         """As `_begins_for`."""
@@ -63,7 +64,12 @@ class SqliteDatabase(Database):
     @contextmanager
     def alone(self) -> Iterator[None]:
         _make_folder(self.path.parent)
-        with FileLock(self.path.with_suffix(".migrate.lock"), timeout=_MIGRATION_WAIT_SECONDS):
+        lock = FileLock(self.path.with_suffix(".migrate.lock"), timeout=_MIGRATION_WAIT_SECONDS)
+        try:
+            taken = lock.acquire()
+        except TimeoutError:
+            raise still_upgrading(self.place) from None
+        with taken:
             yield
 
     def blocking_engine(self, acts_for: str | None = None) -> sa.Engine:  # noqa: ARG002 - as `_begins_for`
@@ -146,8 +152,8 @@ def _full(path: Path, reason: str) -> VelError:
 
 def _locked(path: Path, _reason: str) -> VelError:
     return Unavailable(
-        f"The database {path} is locked; another process has been writing it for {LOCK_WAIT_SECONDS} s; end that "
-        "process, or try again."
+        f"The database {path} is locked; another process is writing it; try again, and end that process if it does not "
+        "let go."
     )
 
 
