@@ -133,6 +133,13 @@ def test_each_attack_of_security_names_tests_that_exist() -> None:
         assert [test for path, test in named if f"async def {test}(" not in read(path)] == []
 
 
+def test_each_fault_names_tests_that_exist() -> None:
+    for row in table_of(read("docs/faults.md"), "## What happens when"):
+        named = re.findall(r"(tests/\S+\.py)::(\w+)", row)
+        assert named, row
+        assert [test for path, test in named if f"def {test}(" not in read(path)] == []
+
+
 def test_each_danger_of_task_master_names_tests_that_exist() -> None:
     rows = table_of(read("docs/task-master.md"), "## What Task Master does to files, and what becomes of it")
     named = [name for row in rows for name in re.findall(r"`(test_\w+)`", row)]
