@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import grants, runs, tasks, webhook_deliveries
+from vel_tutor_mcp.store import grants, runs, set_back, tasks, webhook_deliveries
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
@@ -55,6 +56,7 @@ class Care:
         self._ended: set[str] = set()
         self._fault: str | None = None
         self._pruned_at = record.now() - _PRUNE_EVERY
+        self._ahead: timedelta | None = None
 
     def call(self) -> None:
         """Look soon: there is work that waits."""
@@ -64,6 +66,7 @@ class Care:
         """Run until cancelled; a fault is logged and the next round tries again."""
         while True:
             try:
+                await self._heed_the_clock()
                 await self.once()
                 await self._prune_in_turn()
                 self._recover_from(None)
@@ -102,6 +105,19 @@ class Care:
             await self._start_forgotten(claimed, dead)
         if in_turn:
             await self._admit()
+
+    async def _heed_the_clock(self) -> None:
+        """Nobody waits longer because the clock was set back, while we ran or before."""
+        now = record.now()
+        ahead = timedelta(seconds=now.timestamp() - time.monotonic())
+        if self._ahead is None or ahead < self._ahead - set_back.SLACK:
+            await self._end_waits(now)
+        self._ahead = ahead
+
+    @unbroken
+    async def _end_waits(self, now: datetime) -> None:
+        async with self._database.write(INSTALLATION) as tx:
+            await set_back.end_waits(tx, now)
 
     async def prune(self) -> None:
         """Take away what nobody asks for any more: the engine's old history, what people came in by, and what

@@ -166,7 +166,7 @@ class Rates:
     def _lot(self, principal: Principal, kind: Kind, at: datetime, count: int) -> _Lot | None:
         """What is taken for them already; None where more is to be taken."""
         lot = self._lots.get((principal.user_id, kind))
-        if lot is None or at >= lot.until:
+        if lot is None or not lot.begins_at <= at < lot.until:  # a clock may be set back
             return None
         is_empty = lot.left < count and (lot.remaining > 0 or at >= lot.looked_at + _LOOK_AGAIN)
         return None if is_empty else lot
@@ -175,7 +175,7 @@ class Rates:
         if len(self._lots) > _MOST_LOTS:
             self._lots = {key: lot for key, lot in self._lots.items() if at < lot.until}
         earlier = self._lots.get((principal.user_id, kind))
-        unused = earlier.left if earlier is not None and at < earlier.until else 0
+        unused = earlier.left if earlier is not None and earlier.begins_at <= at < earlier.until else 0
         lot = await self._take(principal, kind, at, max(kind.lot, count - unused))
         lot.left += unused if lot.limit else 0
         self._lots[principal.user_id, kind] = lot
