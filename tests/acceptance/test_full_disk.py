@@ -3,13 +3,26 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from server import Server, ToolRefused, one_sentence, serving, soon
 from world import Providers
 
 resource = pytest.importorskip("resource", reason="only Linux lets one process limit another's files")
 pytestmark = pytest.mark.anyio
+
+ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Ship it?"}]}
+# What people write, over REST; after it, where it is listed. The first of each home to seal or sign makes a key.
+WRITES: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/api/agents", {"name": "made", "type": "researcher"}),
+    ("POST", "/api/tasks", {"prompt": "Say hello", "agent": "default"}),
+    ("POST", "/api/workflows", {"name": "made", "definition": ASKS}),
+    ("PUT", "/api/budgets", {"scope": "organisation", "period": "day", "limit_usd": 1}),
+    ("POST", "/api/webhooks", {"url": "https://example.com/hook", "events": ["task.failed"]}),
+    ("POST", "/api/tokens", {"name": "made"}),
+]
 
 
 @contextmanager
@@ -54,3 +67,25 @@ async def test_work_goes_on_after_the_disk_was_full(tmp_path: Path, providers: P
 
     assert after["status"] == "completed"
     assert [task["prompt"] for task in listed["tasks"]] == ["After", "Before"]
+
+
+async def test_whatever_is_written_to_a_full_disk_is_refused_and_is_there_once_when_there_is_room(
+    tmp_path: Path, providers: Providers
+) -> None:
+    async with serving(tmp_path, providers.environment(), transport="http") as server:
+        base = (await server.address()).removesuffix("/mcp")
+        async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=60) as http:
+            before = {path: len((await http.get(path)).json()["data"]) for _, path, _ in WRITES}
+            with full_disk(server):
+                refused = {path: await http.request(method, path, json=sent) for method, path, sent in WRITES}
+            made = {path: await http.request(method, path, json=sent) for method, path, sent in WRITES}
+            after = {path: len((await http.get(path)).json()["data"]) for _, path, _ in WRITES}
+        proven = await server.call("audit_verify")
+
+    sentences = {path: reply.json()["error"]["message"] for path, reply in refused.items()}
+    assert all(one_sentence(sentence) for sentence in sentences.values()), sentences
+    assert all("make room" in sentence for sentence in sentences.values()), sentences
+    assert {path: reply.status_code for path, reply in refused.items()} == dict.fromkeys(after, 503), sentences
+    assert all(reply.is_success for reply in made.values()), [reply.text for reply in made.values()]
+    assert after == {path: count + 1 for path, count in before.items()}
+    assert proven["ok"]

@@ -197,7 +197,10 @@ def _made(file: Path) -> dict[bytes, bytes]:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         key_files.make(file, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
     except OSError as problem:
-        raise _unusable(str(file), type(problem).__name__) from None
+        raise ConfigurationError(
+            f"The secret key cannot be kept in {file}; {problem.strerror or 'another process is at it'}; make room and "
+            "the folder writable, or set VEL_TUTOR_SECRET_KEY: nothing was sealed."
+        ) from None
     return _read(file)
 
 
