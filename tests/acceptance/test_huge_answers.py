@@ -3,14 +3,15 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from planted import key
 from server import Server, one_sentence, serving
 
+resource = pytest.importorskip("resource", reason="only Linux lets one process limit another's memory")
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")]
 
 ONCE = {"max_retries": 0, "fallback": False}
@@ -71,3 +72,33 @@ async def test_an_answer_without_end_fails_the_task_and_leaves_the_server_small(
     assert more < MOST_MORE, f"{more / MEGABYTE:.0f} MiB"
     assert [row["id"] for row in listed["tasks"]] == [task["id"]]
     assert server.stderr == b""
+
+
+@contextmanager
+def little_memory(server: Server, more: int) -> Iterator[None]:
+    """The server gets so many bytes more, and no others."""
+    _, most = resource.prlimit(server.pid, resource.RLIMIT_AS)
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (memory(server, "VmSize") + more, most))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_AS, (most, most))
+
+
+async def test_an_answer_that_finds_no_memory_fails_its_task_and_nothing_else(tmp_path: Path) -> None:
+    *answer, _ = ENDLESS["a stream of events"]
+    async with (
+        endless(*answer) as url,  # type: ignore[arg-type]  # four of five
+        serving(tmp_path, {"GROQ_API_KEY": key("gsk"), "GROQ_BASE_URL": url}) as server,
+    ):
+        agent = await server.call("agent_create", name="a", type="researcher", config=ONCE)
+        with little_memory(server, 100 * MEGABYTE):
+            task = await server.call("task_submit", prompt="Say hello", agent=agent["id"], wait_seconds=50)
+        usage, proven = await server.call("usage_report", period="day"), await server.call("audit_verify")
+
+    assert task["status"] == "failed", task
+    assert "MemoryError" in task["error"]["message"]
+    assert one_sentence(task["error"]["message"])
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["failed"]
+    assert usage["cost_usd"] == task["cost_usd"] > 0  # what is not known is booked as it was set aside
+    assert proven["ok"]
