@@ -1,16 +1,14 @@
 """A full disk: new work is refused with what to do, and an answer that is paid for waits until there is room."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from server import Server, ToolRefused, one_sentence, serving, soon
+from full import full_disk
+from server import ToolRefused, one_sentence, serving, soon
 from world import Providers
 
-resource = pytest.importorskip("resource", reason="only Linux lets one process limit another's files")
 pytestmark = pytest.mark.anyio
 
 ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Ship it?"}]}
@@ -25,17 +23,6 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@contextmanager
-def full_disk(server: Server) -> Iterator[None]:
-    """Nothing that the server writes fits any more: its files may not grow beyond nothing."""
-    limits = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, limits)
-
-
 async def test_an_answer_that_comes_while_the_disk_is_full_is_stored_once_there_is_room(
     tmp_path: Path, providers: Providers
 ) -> None:
@@ -43,7 +30,7 @@ async def test_an_answer_that_comes_while_the_disk_is_full_is_stored_once_there_
     async with serving(tmp_path, providers.environment()) as server:
         task = await server.call("task_submit", prompt="Say hello", agent="default", wait_seconds=0)
         await soon(providers.groq.until(lambda groq: groq.open == 1))
-        with full_disk(server):
+        with full_disk(server.pid):
             await soon(providers.groq.until(lambda groq: groq.open == 0))
             with pytest.raises(ToolRefused) as refused:
                 await server.call("task_submit", prompt="More", wait_seconds=0)
@@ -60,7 +47,7 @@ async def test_an_answer_that_comes_while_the_disk_is_full_is_stored_once_there_
 async def test_work_goes_on_after_the_disk_was_full(tmp_path: Path, providers: Providers) -> None:
     async with serving(tmp_path, providers.environment()) as server:
         await server.call("task_submit", prompt="Before", wait_seconds=10)
-        with full_disk(server), pytest.raises(ToolRefused):
+        with full_disk(server.pid), pytest.raises(ToolRefused):
             await server.call("task_submit", prompt="Meanwhile", wait_seconds=0)
         after = await server.call("task_submit", prompt="After", wait_seconds=20)
         listed = await server.call("task_list")
@@ -76,7 +63,7 @@ async def test_whatever_is_written_to_a_full_disk_is_refused_and_is_there_once_w
         base = (await server.address()).removesuffix("/mcp")
         async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=60) as http:
             before = {path: len((await http.get(path)).json()["data"]) for _, path, _ in WRITES}
-            with full_disk(server):
+            with full_disk(server.pid):
                 refused = {path: await http.request(method, path, json=sent) for method, path, sent in WRITES}
             made = {path: await http.request(method, path, json=sent) for method, path, sent in WRITES}
             after = {path: len((await http.get(path)).json()["data"]) for _, path, _ in WRITES}

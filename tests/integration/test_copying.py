@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from copies import Row, chained, dump, fill, row_count, writing
+from full import full_disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgresql import PostgresServer, query
@@ -425,6 +426,21 @@ def test_ctrl_c_leaves_the_target_empty_and_the_next_copy_succeeds(
 
     with pytest.raises(KeyboardInterrupt):
         moved(source, target, interrupt)
+    assert row_count(target) == 0
+    assert sum(moved(source, target).values()) == row_count(target) > 10
+
+
+def test_a_full_disk_is_told_and_leaves_the_target_empty_and_the_next_copy_succeeds(ready: NewUrl) -> None:
+    source, target = ready("sqlite source"), ready("sqlite target")
+    fill(database_at(source), small())
+    with ExitStack() as full:
+
+        def fill_up(step: Step) -> None:
+            if (step.doing, step.table) == ("copying", "organisations"):
+                full.enter_context(full_disk())
+
+        with pytest.raises(Unavailable, match="make room on the disk"):
+            moved(source, target, fill_up)
     assert row_count(target) == 0
     assert sum(moved(source, target).values()) == row_count(target) > 10
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full import full_disk
 from server import soon
 
 from vel_tutor_mcp.errors import ConfigurationError, Conflict, InputError, Unavailable
@@ -154,3 +155,11 @@ def test_an_untested_version_is_not_written_through() -> None:
         ConfigurationError, match=r"Task Master 9\.9 is not written through; .* 0\.43\.1 alone; install"
     ):
         _check_version("9.9")
+
+
+def test_a_file_for_which_there_is_no_room_is_as_it_was_and_nothing_lies_beside_it(made: Project) -> None:
+    file = made.tasks_file
+    file.write_bytes(b"{}")
+    with full_disk(), pytest.raises(Unavailable, match="cannot be written; File too large; make room"):
+        keeping.write(file, b'{"master": {}}')
+    assert (file.read_bytes(), list(file.parent.iterdir())) == (b"{}", [file])

@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,12 +93,24 @@ def losses(before: Mapping[str, Tag], after: Mapping[str, Tag]) -> tuple[str, ..
 
 
 def write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and for whoever might read it before."""
+    """Whole or not at all, and for whoever might read it before.
+
+    Raises:
+        Unavailable: it cannot be written; says why.
+    """
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    if path.exists():
-        shutil.copymode(path, part)
-    part.replace(path)
+    try:
+        part.write_bytes(content)
+        if path.exists():
+            shutil.copymode(path, part)
+        part.replace(path)
+    except OSError as problem:
+        with suppress(OSError):
+            part.unlink()
+        raise Unavailable(
+            f"The file {path.name} of the project cannot be written; {problem.strerror}; make room and its folder "
+            "writable, and try again: it is as it was."
+        ) from None
 
 
 def inside(project: Project, *parts: str) -> Path:
