@@ -160,6 +160,6 @@ def test_an_untested_version_is_not_written_through() -> None:
 def test_a_file_for_which_there_is_no_room_is_as_it_was_and_nothing_lies_beside_it(made: Project) -> None:
     file = made.tasks_file
     file.write_bytes(b"{}")
-    with full_disk(), pytest.raises(Unavailable, match="cannot be written; File too large; make room"):
+    with full_disk(), pytest.raises(ConfigurationError, match="cannot be written; File too large; make room"):
         keeping.write(file, b'{"master": {}}')
     assert (file.read_bytes(), list(file.parent.iterdir())) == (b"{}", [file])

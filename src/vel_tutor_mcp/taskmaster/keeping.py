@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vel_tutor_mcp.errors import InputError, Unavailable
+from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable
 from vel_tutor_mcp.taskmaster.items import Tag, natural
 from vel_tutor_mcp.taskmaster.locks import held
 from vel_tutor_mcp.taskmaster.project import FOLDER, Project
@@ -96,7 +96,7 @@ def write(path: Path, content: bytes) -> None:
     """Whole or not at all, and for whoever might read it before.
 
     Raises:
-        Unavailable: it cannot be written; says why.
+        ConfigurationError: it cannot be written; says why.
     """
     part = path.with_name(f".{path.name}.part")
     try:
@@ -107,7 +107,7 @@ def write(path: Path, content: bytes) -> None:
     except OSError as problem:
         with suppress(OSError):
             part.unlink()
-        raise Unavailable(
+        raise ConfigurationError(
             f"The file {path.name} of the project cannot be written; {problem.strerror}; make room and its folder "
             "writable, and try again: it is as it was."
         ) from None
