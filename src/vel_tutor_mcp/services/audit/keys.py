@@ -72,7 +72,11 @@ class Keys:
             key_files.make(self._file, f"{secrets.token_hex(32)}\n".encode())
             return _checked(self._file.read_text(encoding="ascii"), str(self._file))
         except OSError as problem:
-            raise _unusable(str(self._file), type(problem).__name__) from None
+            raise ConfigurationError(
+                f"The key of the audit trail cannot be kept in {self._file}; "
+                f"{problem.strerror or 'another process is at it'}; make room and the folder writable, or set "
+                "VEL_TUTOR_AUDIT_KEY: nothing was signed."
+            ) from None
 
 
 def public_key(text: str) -> str | None:
