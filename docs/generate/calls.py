@@ -57,7 +57,9 @@ def _method(service: str, name: str) -> Iterator[Function]:
 
 
 def _followed(found: Any, seen: set[Function]) -> Iterator[Function]:
-    if inspect.isfunction(found) and found.__module__.startswith(("vel_tutor_mcp.doors.", "vel_tutor_mcp.tools.")):
+    if (inspect.isfunction(found) or inspect.isclass(found)) and found.__module__.startswith(
+        ("vel_tutor_mcp.doors.", "vel_tutor_mcp.tools.")
+    ):
         yield from _asked(inspect.unwrap(found), seen)
 
 

@@ -33,7 +33,10 @@ What is refused before a service is asked.
 
 
 def page() -> str:
-    tasks = table(("code", "message"), sorted(_of_tasks()))
+    told = dict[str, dict[str, None]]()
+    for name, message in sorted(_of_tasks()):
+        told.setdefault(name, {})[message] = None
+    tasks = table(("code", "message"), ((code([name]), " / ".join(messages)) for name, messages in told.items()))
     refused = table(("status", "code", "message"), sorted(set(_of_requests())))
     ours = table(("code", "over REST", "exit code", "unless it says more"), _ours())
     return f"{_HEAD}{ours}{_TASKS}{tasks}\nAn attempt's `failure` is one of {code(FailureKind)}.\n{_HTTP}{refused}"
@@ -64,7 +67,7 @@ def _of_tasks() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "TaskError":
                 given = {keyword.arg: _text(keyword.value) for keyword in node.keywords}
                 if "..." not in given["code"]:
-                    yield f"`{given['code']}`", given["message"]
+                    yield given["code"], given["message"]
 
 
 def _text(node: ast.expr) -> str:

@@ -44,5 +44,5 @@ def _row(method: str, path: str, row: dict[str, Any], endpoint: calls.Function |
         f"`{method} {path}`",
         row.get("description") or row["summary"],
         needs or "a token",
-        " ".join(row["responses"]),
+        " ".join(sorted(row["responses"])),
     )
