@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py)
 
-.PHONY: setup demo web docs test screenshots test-clients coverage check audit sbom bundle platforms bench soak lock clean
+.PHONY: setup demo web docs test shuffled screenshots test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
 setup: $(READY)
 
@@ -26,6 +26,13 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(TESTS)
+
+# The whole suite five times, each in another random order, by two processes: for tests that lean on each other, or on luck.
+# What failed is run again in the same order by the `-p randomly_seed` that its head names.
+shuffled: $(READY)
+	for run in 1 2 3 4 5; do \
+	  CI=true $(BIN)/python -m pytest -n 2 --dist worksteal -p randomly --randomly-dont-reset-seed -p no:cacheprovider || exit 1; \
+	done
 
 # After a change in web/: the dashboard's page, which the package ships, is built anew (web/README.md). Needs Node and npm.
 web: web/node_modules/.package-lock.json

@@ -19,6 +19,7 @@ from vel_tutor_mcp.store.webhooks import Webhook
 from vel_tutor_mcp.workflows.model import Run, Workflow
 
 Thing = TypeVar("Thing")
+Find = Callable[[Transaction, Principal, str], Awaitable[Thing | None]]
 
 
 async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:
@@ -27,14 +28,10 @@ async def agent_of(tx: Transaction, principal: Principal, id_or_name: str) -> Ag
     Raises:
         NotFound: there is none that the principal may see.
     """
-    agent = await agents.find(tx, principal, id_or_name) if is_text(id_or_name) else None
-    if agent is None:
-        sentence = (
-            "There is no such agent; no agent of yours has this id or name; see agent_list, or make one with "
-            "agent_create."
-        )
-        raise await _not_found(tx, principal, "agent", id_or_name, sentence)
-    return agent
+    sentence = (
+        "There is no such agent; no agent of yours has this id or name; see agent_list, or make one with agent_create."
+    )
+    return await _called(tx, principal, "agent", id_or_name, agents.find, sentence)
 
 
 async def account_of(tx: Transaction, principal: Principal, operation: Operation, called: str) -> Account:
@@ -92,14 +89,11 @@ async def workflow_of(tx: Transaction, principal: Principal, id_or_name: str) ->
     Raises:
         NotFound: there is none that the principal may see.
     """
-    workflow = await workflows.find(tx, principal, id_or_name) if is_text(id_or_name) else None
-    if workflow is None:
-        sentence = (
-            "There is no such workflow; no workflow of yours has this id or name; see workflow_get, or save one with "
-            "workflow_save."
-        )
-        raise await _not_found(tx, principal, "workflow", id_or_name, sentence)
-    return workflow
+    sentence = (
+        "There is no such workflow; no workflow of yours has this id or name; see workflow_get, or save one with "
+        "workflow_save."
+    )
+    return await _called(tx, principal, "workflow", id_or_name, workflows.find, sentence)
 
 
 async def webhook_of(tx: Transaction, principal: Principal, webhook_id: str) -> Webhook:
@@ -122,13 +116,17 @@ async def alert_of(tx: Transaction, principal: Principal, alert_id: str) -> Aler
     return await _of_id(tx, principal, "alert", alert_id, alerts.find, sentence)
 
 
+async def _called(
+    tx: Transaction, principal: Principal, kind: names.Kind, id_or_name: str, find: Find[Thing], sentence: str
+) -> Thing:
+    thing = await find(tx, principal, id_or_name) if is_text(id_or_name) else None
+    if thing is None:
+        raise await _not_found(tx, principal, kind, id_or_name, sentence)
+    return thing
+
+
 async def _of_id(
-    tx: Transaction,
-    principal: Principal,
-    kind: names.Kind,
-    called: str,
-    find: Callable[[Transaction, Principal, str], Awaitable[Thing | None]],
-    sentence: str,
+    tx: Transaction, principal: Principal, kind: names.Kind, called: str, find: Find[Thing], sentence: str
 ) -> Thing:
     thing_id = spelt(called)
     thing = await find(tx, principal, thing_id) if thing_id else None

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.models import Page, Role, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import id_in
 from vel_tutor_mcp.store.people_tables import organisations, users
@@ -35,8 +35,7 @@ async def update(tx: Transaction, user_id: str, **values: Any) -> None:
 
 
 async def get(tx: Transaction, user_id: str) -> Account | None:
-    row = (await tx.execute(_query.where(users.c.id == user_id))).mappings().one_or_none()
-    return None if row is None else _account(row)
+    return await rows.one(tx, _query.where(users.c.id == user_id), _account)
 
 
 async def with_password(
@@ -51,14 +50,13 @@ async def with_password(
 async def linked(tx: Transaction, issuer: str, subject: str) -> Account | None:
     """The account that is linked with whom the outside issuer calls so."""
     this = sa.and_(users.c.oidc_issuer == issuer, users.c.oidc_subject == subject)
-    row = (await tx.execute(_query.where(this))).mappings().one_or_none()
-    return None if row is None else _account(row)
+    return await rows.one(tx, _query.where(this), _account)
 
 
 async def still_linked(tx: Transaction, user_ids: Collection[str]) -> list[Account]:
     """Those of them who are linked with somebody of an outside issuer, and not disabled."""
     query = _query.where(users.c.id.in_(user_ids), users.c.oidc_subject.is_not(None), users.c.disabled_at.is_(None))
-    return [_account(row) for row in (await tx.execute(query)).mappings()] if user_ids else []
+    return await rows.every(tx, query, _account) if user_ids else []
 
 
 async def find(tx: Transaction, organisation_id: str | None, called: str) -> Account | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Agent, AgentConfig, AgentStatus, AgentType, Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import called
 from vel_tutor_mcp.store.tables import agent_versions, agents
@@ -53,8 +53,7 @@ async def delete(tx: Transaction, agent_id: str, now: datetime) -> None:
 async def find(tx: Transaction, principal: Principal, id_or_name: str) -> Agent | None:
     """The principal's agent with this id, else with this name."""
     query = called(_query, agents, principal, id_or_name)
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return _agent(row) if row else None
+    return await rows.one(tx, query, _agent)
 
 
 async def owner_of(tx: Transaction, agent_id: str) -> str:

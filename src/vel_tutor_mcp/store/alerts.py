@@ -8,7 +8,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.alert_tables import alert_looks, alerts
 from vel_tutor_mcp.store.database import Transaction
 
@@ -63,7 +63,7 @@ async def find_open(tx: Transaction, organisation_id: str, kind: str, subject: s
 
 async def all_open(tx: Transaction) -> Sequence[Alert]:
     """The open ones of everybody whom the transaction is for."""
-    return [_alert(row) for row in (await tx.execute(sa.select(alerts).where(_open))).mappings()]
+    return await rows.every(tx, sa.select(alerts).where(_open), _alert)
 
 
 async def insert(tx: Transaction, alert: Alert) -> None:
@@ -109,8 +109,7 @@ def visible(reader: Principal) -> sa.ColumnElement[bool]:
 
 
 async def _one(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> Alert | None:
-    row = (await tx.execute(sa.select(alerts).where(*conditions))).mappings().one_or_none()
-    return _alert(row) if row else None
+    return await rows.one(tx, sa.select(alerts).where(*conditions), _alert)
 
 
 def _alert(row: sa.RowMapping) -> Alert:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import LONGEST_NAME, Attempt, FailureKind, NanoUsd, Outcome, Task, Work
-from vel_tutor_mcp.store import budgets
+from vel_tutor_mcp.store import budgets, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import attempts, ledger
 
@@ -33,13 +33,13 @@ class Ending:
 async def of_task(tx: Transaction, task_id: str) -> list[Attempt]:
     """All attempts of the task, oldest first."""
     query = sa.select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.attempt_set, attempts.c.number)
-    return [_attempt(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, _attempt)
 
 
 async def of_tasks(tx: Transaction, task_ids: Collection[str]) -> list[Attempt]:
     """All attempts of these tasks, in no order."""
     query = sa.select(attempts).where(attempts.c.task_id.in_(task_ids))
-    return [_attempt(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, _attempt)
 
 
 async def open_attempt(tx: Transaction, task: Task, attempt: Attempt, reserved: NanoUsd) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.accounts import Grant
+from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.people_tables import authorizations
 
@@ -56,8 +57,7 @@ async def give_code(tx: Transaction, session_hash: str, **values: Any) -> None:
 async def of_code(tx: Transaction, code_hash: str) -> Authorization | None:
     table = authorizations.c
     query = sa.select(table.grant_id, table.redirect_uri, table.challenge, table.expires_at, table.used_at)
-    row = (await tx.execute(query.where(table.code_hash == code_hash))).mappings().one_or_none()
-    return None if row is None else Authorization(**row)
+    return await rows.one(tx, query.where(table.code_hash == code_hash), lambda row: Authorization(**row))
 
 
 async def use_code(tx: Transaction, code_hash: str, at: datetime) -> bool:

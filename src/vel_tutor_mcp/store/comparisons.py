@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import NanoUsd, Outcome, Page, Principal, Start, TaskStatus, TaskType
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.comparison_tables import comparison_entries, comparisons
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import attempts, ratings, tasks
@@ -96,8 +96,7 @@ async def by_key(tx: Transaction, principal: Principal, key: str) -> tuple[str, 
 async def find(tx: Transaction, principal: Principal, comparison_id: str) -> Comparison | None:
     """The comparison, where the principal may see it."""
     query = sa.select(comparisons).where(comparisons.c.id == comparison_id, paging.visible(comparisons, principal))
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return _comparison(row) if row else None
+    return await rows.one(tx, query, _comparison)
 
 
 async def page(tx: Transaction, principal: Principal, limit: int, cursor: Start) -> Page[Comparison]:

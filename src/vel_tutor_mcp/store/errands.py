@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import TaskError
+from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import errands, ledger, run_steps, tasks
 from vel_tutor_mcp.taskmaster.errands import Errand, State
@@ -30,13 +31,12 @@ async def of_step(tx: Transaction, run_id: str, step_id: str) -> dict[str, Erran
 
 async def of_run(tx: Transaction, run_id: str) -> list[Errand]:
     query = sa.select(errands).where(errands.c.run_id == run_id).order_by(errands.c.step_id, errands.c.number)
-    return [_errand(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, _errand)
 
 
 async def of_number(tx: Transaction, run_id: str, step_id: str, number: int) -> Errand | None:
     """The errand, unless it was given up since its task was made."""
-    row = (await tx.execute(_of_step(run_id, step_id).where(errands.c.number == number))).mappings().one_or_none()
-    return _errand(row) if row else None
+    return await rows.one(tx, _of_step(run_id, step_id).where(errands.c.number == number), _errand)
 
 
 async def insert(tx: Transaction, run: Run, taken: Sequence[Errand], now: datetime) -> None:

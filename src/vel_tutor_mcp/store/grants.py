@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.accounts import Grant
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.people_tables import authorizations, grants, refresh_tokens, users
 
@@ -67,8 +67,7 @@ async def revoke_all(tx: Transaction, owner_id: str, at: datetime) -> int:
 
 
 async def get(tx: Transaction, grant_id: str) -> Grant | None:
-    row = (await tx.execute(sa.select(grants).where(grants.c.id == grant_id))).mappings().one_or_none()
-    return None if row is None else _grant(row)
+    return await rows.one(tx, sa.select(grants).where(grants.c.id == grant_id), _grant)
 
 
 async def page_of(tx: Transaction, owner_id: str, limit: int, cursor: Start) -> Page[Grant]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.sealing import Sealed
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import integrations
 
@@ -92,7 +92,7 @@ async def with_keys(tx: Transaction, after: str | None, most: int) -> list[Integ
     query = sa.select(integrations).where(_HAS_KEY)
     if after is not None:
         query = query.where(integrations.c.id > after)
-    return [_integration(row) for row in (await tx.execute(query.order_by(integrations.c.id).limit(most))).mappings()]
+    return await rows.every(tx, query.order_by(integrations.c.id).limit(most), _integration)
 
 
 def all_with_keys(connection: sa.Connection) -> list[Integration]:
@@ -124,7 +124,7 @@ async def remove(tx: Transaction, integration: Integration) -> None:
 
 async def _found(tx: Transaction, wanted: sa.ColumnElement[bool]) -> list[Integration]:
     query = sa.select(integrations).where(wanted).order_by(integrations.c.provider, integrations.c.id)
-    return [_integration(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, _integration)
 
 
 def _row(integration: Integration) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import ENDED, Page, Principal, Start, TaskError, TaskStatus
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import run_events, run_steps, runs
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus
@@ -52,15 +52,13 @@ async def get(tx: Transaction, run_id: str) -> Run:
 
 async def stored(tx: Transaction, run_id: str) -> Run | None:
     """The run, where there is one."""
-    row = (await tx.execute(sa.select(runs).where(runs.c.id == run_id))).mappings().one_or_none()
-    return _run(row) if row else None
+    return await rows.one(tx, sa.select(runs).where(runs.c.id == run_id), _run)
 
 
 async def find(tx: Transaction, principal: Principal, run_id: str) -> Run | None:
     """The run, where the principal may see it."""
     query = sa.select(runs).where(runs.c.id == run_id, paging.visible(runs, principal))
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return _run(row) if row else None
+    return await rows.one(tx, query, _run)
 
 
 async def page(
@@ -101,7 +99,7 @@ def awaiting_of(seen: sa.ColumnElement[bool]) -> sa.Select[Any]:
 async def steps(tx: Transaction, run_id: str) -> list[RunStep]:
     """The run's steps, in the order in which they are written in its definition."""
     query = sa.select(run_steps).where(run_steps.c.run_id == run_id).order_by(run_steps.c.position)
-    return [_step(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, _step)
 
 
 async def change(tx: Transaction, run: Run) -> None:

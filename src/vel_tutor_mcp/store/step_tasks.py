@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import ENDED, NanoUsd, Task, TaskStatus
+from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import ledger, tasks
 from vel_tutor_mcp.store.tasks import task_in
@@ -28,13 +29,12 @@ class Items:
 async def of_item(tx: Transaction, run_id: str, step_id: str, item: int = 0) -> Task | None:
     """The task of the step, where it has been made."""
     query = _of_step(run_id, step_id).where(tasks.c.item == item)
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return task_in(row) if row else None
+    return await rows.one(tx, query, task_in)
 
 
 async def of_step(tx: Transaction, run_id: str, step_id: str) -> list[Task]:
     """All tasks of the step, by item."""
-    return [task_in(row) for row in (await tx.execute(_of_step(run_id, step_id))).mappings()]
+    return await rows.every(tx, _of_step(run_id, step_id), task_in)
 
 
 async def unended(tx: Transaction, run_id: str, step_id: str | None = None) -> list[Task]:
@@ -42,7 +42,7 @@ async def unended(tx: Transaction, run_id: str, step_id: str | None = None) -> l
     query = sa.select(tasks).where(tasks.c.run_id == run_id, tasks.c.status.not_in(sorted(ENDED)))
     if step_id is not None:
         query = query.where(tasks.c.step_id == step_id)
-    return [task_in(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, task_in)
 
 
 async def items(tx: Transaction, run_id: str, step_id: str) -> Items:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import ENDED, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import idempotency_keys, tasks
 
@@ -61,8 +61,7 @@ async def insert(tx: Transaction, task: Task) -> None:
 
 
 async def get(tx: Transaction, task_id: str) -> Task | None:
-    row = (await tx.execute(sa.select(tasks).where(tasks.c.id == task_id))).mappings().one_or_none()
-    return task_in(row) if row else None
+    return await rows.one(tx, sa.select(tasks).where(tasks.c.id == task_id), task_in)
 
 
 async def of_ids(tx: Transaction, task_ids: Collection[str]) -> dict[str, Task]:
@@ -74,8 +73,7 @@ async def of_ids(tx: Transaction, task_ids: Collection[str]) -> dict[str, Task]:
 async def find(tx: Transaction, principal: Principal, task_id: str) -> Task | None:
     """The task, where the principal may see it."""
     query = sa.select(tasks).where(tasks.c.id == task_id, paging.visible(tasks, principal))
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return task_in(row) if row else None
+    return await rows.one(tx, query, task_in)
 
 
 async def claimed(tx: Transaction) -> list[Claimed]:
@@ -175,7 +173,7 @@ async def by_key(tx: Transaction, principal: Principal, key: str) -> tuple[str, 
 
 async def pending_of_agent(tx: Transaction, agent_id: str) -> list[Task]:
     query = sa.select(tasks).where(tasks.c.agent_id == agent_id, tasks.c.status == TaskStatus.PENDING)
-    return [task_in(row) for row in (await tx.execute(query)).mappings()]
+    return await rows.every(tx, query, task_in)
 
 
 def task_in(row: sa.RowMapping) -> Task:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.people_tables import users
 from vel_tutor_mcp.store.webhook_tables import webhook_deliveries as deliveries
@@ -85,8 +85,7 @@ async def add(tx: Transaction, made: Sequence[Delivery]) -> None:
 
 async def find(tx: Transaction, webhook_id: str, delivery_id: str) -> Delivery | None:
     query = sa.select(deliveries).where(deliveries.c.id == delivery_id, deliveries.c.webhook_id == webhook_id)
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return None if row is None else _delivery(row)
+    return await rows.one(tx, query, _delivery)
 
 
 async def page(tx: Transaction, webhook_id: str, limit: int, cursor: Start) -> Page[Delivery]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.sealing import Sealed
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.webhook_tables import webhook_deliveries, webhooks
 
@@ -84,7 +84,7 @@ async def due(tx: Transaction, at: datetime, passing: Collection[str], most: int
     of_it = sa.exists().where(webhook_deliveries.c.webhook_id == webhooks.c.id, webhook_deliveries.c.next_at <= at)
     query = sa.select(webhooks).where(of_it, webhooks.c.id.not_in(passing))
     longest_ago = webhooks.c.last_at.asc().nulls_first()
-    return [_webhook(row) for row in (await tx.execute(query.order_by(longest_ago).limit(most))).mappings()]
+    return await rows.every(tx, query.order_by(longest_ago).limit(most), _webhook)
 
 
 async def add(tx: Transaction, webhook: Webhook) -> None:
@@ -107,7 +107,7 @@ async def after(tx: Transaction, webhook_id: str | None, most: int) -> list[Webh
     query = sa.select(webhooks)
     if webhook_id is not None:
         query = query.where(webhooks.c.id > webhook_id)
-    return [_webhook(row) for row in (await tx.execute(query.order_by(webhooks.c.id).limit(most))).mappings()]
+    return await rows.every(tx, query.order_by(webhooks.c.id).limit(most), _webhook)
 
 
 async def reseal(tx: Transaction, seen: Webhook, anew: Sequence[bytes]) -> bool:
@@ -123,8 +123,7 @@ def everyone(connection: sa.Connection) -> list[Webhook]:
 
 
 async def _one(tx: Transaction, *wanted: sa.ColumnElement[bool]) -> Webhook | None:
-    row = (await tx.execute(sa.select(webhooks).where(*wanted))).mappings().one_or_none()
-    return None if row is None else _webhook(row)
+    return await rows.one(tx, sa.select(webhooks).where(*wanted), _webhook)
 
 
 def _row(webhook: Webhook) -> dict[str, Any]:

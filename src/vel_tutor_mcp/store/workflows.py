@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Page, Principal, Start
-from vel_tutor_mcp.store import paging
+from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import called
 from vel_tutor_mcp.store.tables import workflow_versions, workflows
@@ -39,15 +39,13 @@ async def update(tx: Transaction, workflow: Workflow) -> None:
 
 async def find(tx: Transaction, principal: Principal, id_or_name: str) -> Workflow | None:
     """The workflow with this id, else with this name, where the principal may see it."""
-    row = (await tx.execute(called(sa.select(workflows), workflows, principal, id_or_name))).mappings().one_or_none()
-    return _workflow(row) if row else None
+    return await rows.one(tx, called(sa.select(workflows), workflows, principal, id_or_name), _workflow)
 
 
 async def own(tx: Transaction, principal: Principal, name: str) -> Workflow | None:
     """The principal's own workflow of this name."""
     query = sa.select(workflows).where(workflows.c.owner_id == principal.user_id, workflows.c.name == name)
-    row = (await tx.execute(query)).mappings().one_or_none()
-    return _workflow(row) if row else None
+    return await rows.one(tx, query, _workflow)
 
 
 async def definition(tx: Transaction, workflow_id: str, version: int) -> dict[str, Any]:
