@@ -97,27 +97,32 @@ async def begin(
 ) -> Process:
     """A process with pipes for its streams, but for `stderr` where that is a descriptor."""
     for words in (COMMAND, HEEDING_CTRL_C):
-        if not anew and tuple(command[: len(words)]) == words and _may_fork(environment):
+        if not anew and tuple(command[: len(words)]) == words and may_fork(environment):
             return await _fork(command[len(words) :], cwd, environment, stderr)
     return await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=stderr, cwd=cwd, env=environment, limit=_LONGEST_LINE
     )
 
 
-def _may_fork(environment: Mapping[str, str]) -> bool:
+def may_fork(environment: Mapping[str, str]) -> bool:
     heeded = [name for name in environment if name.startswith(_OF_PYTHON) and name != _PATH]
     return _Forker.ends is not None and hasattr(os, "fork") and not heeded
+
+
+def fork_onto(descriptors: list[int], wanted: bytes, environment: Mapping[str, str]) -> None:
+    """Have a process forked: its three streams, and where its number and its exit code are told; all are closed here."""
+    control = _control(environment)
+    socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], descriptors)
+    control.sendall(wanted)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 async def _fork(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], stderr: int) -> Forked:
     (told, tell), (stdin, writer), (reader, stdout) = os.pipe(), os.pipe(), os.pipe()
     errors, error = os.pipe() if stderr == PIPE else (None, os.dup(stderr))
     wanted = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}).encode()
-    control = _control(environment)
-    socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], [stdin, stdout, error, tell])
-    control.sendall(wanted)
-    for descriptor in (stdin, stdout, error, tell):
-        os.close(descriptor)
+    fork_onto([stdin, stdout, error, tell], wanted, environment)
     ends = await _lines(told)
     pid = await ends.readline()
     assert pid, _Forker.process.communicate()
