@@ -4,7 +4,10 @@ Behind the language of a block may stand what is to become of it:
 
     ```sh no-run: needs docker     it is checked but not run, for this reason
     ```sh background               it goes on while the rest of the page is run
+    ```toml file: vel-tutor.toml   it is what stands in this file for what follows
     ```text picture: the layers    it is for the eye alone
+
+What a block takes for granted, as that a folder is there, stands before it for the test alone: `<!-- given: SHELL -->`.
 """
 
 import re
@@ -24,7 +27,9 @@ SHELL = ("sh", "console")
 RUN = (*SHELL, "python", "sql")
 READ = ("json", "toml", "yaml", "ini", "js", "mermaid")
 
-_MARK = re.compile(r"(no-run|picture): (\S.*)|(background)")
+GIVEN = "given"
+_GIVEN = re.compile(r"<!-- given: (.*?) -->", re.DOTALL)
+_MARK = re.compile(r"(?:no-run|picture|file): \S.*|background|given")
 _PROMPT = "$ "
 _OPERATORS = "();<>|&\n"
 _COMMENT = re.compile(r"(?m)(?:^|\s)#.*$")
@@ -58,8 +63,13 @@ class Block:
         return self.mark.removeprefix("no-run: ") if self.mark.startswith("no-run: ") else ""
 
     @property
+    def file(self) -> str:
+        """Whose content it is, or nothing."""
+        return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else ""
+
+    @property
     def runs(self) -> bool:
-        return self.language in RUN and not self.no_run
+        return bool(self.file) or (self.language in RUN and not self.no_run)
 
     @property
     def script(self) -> str:
@@ -69,6 +79,8 @@ class Block:
     def conversation(self) -> list[tuple[str, str]]:
         """Of a console: each command, and what is shown below it."""
         spoken: list[tuple[str, str]] = []
+        if self.language != "console":
+            return spoken
         for line in self.text.splitlines():
             if line.startswith(_PROMPT):
                 spoken.append((line.removeprefix(_PROMPT), ""))
@@ -83,10 +95,15 @@ def read(page: str) -> str:
 
 
 def blocks(page: str) -> list[Block]:
-    return [_block(page, token) for token in MarkdownIt().parse(read(page)) if token.type in {"fence", "code_block"}]
+    """Those of the page, in order, and what is given for them."""
+    return [block for token in MarkdownIt().parse(read(page)) if (block := _block(page, token))]
 
 
-def _block(page: str, token: Token) -> Block:
+def _block(page: str, token: Token) -> Block | None:
+    if token.type == "html_block" and token.map and (given := _GIVEN.search(token.content)):
+        return Block(page, token.map[0] + 1, "sh", GIVEN, f"{given[1]}\n")
+    if token.type not in {"fence", "code_block"}:
+        return None
     language, _, mark = token.info.strip().partition(" ")
     assert token.map
     return Block(page, token.map[0] + 1, language, mark, token.content)

@@ -110,7 +110,7 @@ def may_fork(environment: Mapping[str, str]) -> bool:
 
 
 def fork_onto(descriptors: list[int], wanted: bytes, environment: Mapping[str, str]) -> None:
-    """Have a process forked: its three streams, and where its number and its exit code are told; all are closed here."""
+    """Have a process forked: its streams, and where its number and exit code are told; all are closed here."""
     control = _control(environment)
     socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], descriptors)
     control.sendall(wanted)

@@ -45,7 +45,7 @@ class Sandbox:
     async def run(self, blocks: Sequence[Block]) -> None:
         """Run them all; fails at the first that fails, or prints other things than the page shows."""
         steps = [step for number, block in enumerate(blocks) for step in self._steps(number, block)]
-        if any("$VEL" in block.text for block in blocks):
+        if any(re.search(r"\$(VEL|TOKEN)\b", block.text) for block in blocks):
             steps.insert(0, _SERVER.format(typed=self._kept("typed"), out=self._kept("server.out")))
         shell = await asyncio.create_subprocess_exec(
             "bash", "-euc", "\n".join(steps), cwd=self.folder, env=self.variables, start_new_session=True
@@ -79,6 +79,8 @@ class Sandbox:
         script.write_text(text)
         streams = f"< {self._kept('typed')} > {self._kept(f'{name}.out')} 2>&1"
         match block.language:
+            case _ if block.file:
+                return f"cp {script} {block.file}"
             case "python":
                 return f"{sys.executable} {script} {streams}"
             case "sql":
@@ -93,8 +95,8 @@ class Sandbox:
     def _compare(self, number: int, block: Block) -> None:
         told = [self._kept(f"{number}.{part}.out") for part in range(len(block.conversation()))]
         for file, (command, shown) in zip(told, block.conversation(), strict=True):
-            pattern = ".*".join(re.escape(part) for part in shown.split("..."))
-            printed = file.read_text()
+            pattern = ".*".join(re.escape(part) for part in shown.rstrip("\n").split("..."))
+            printed = file.read_text().rstrip("\n")
             assert re.fullmatch(pattern, printed, re.DOTALL), f"{block.place}: {command}\n{printed}"
 
     def _told(self, number: int) -> str:
@@ -122,31 +124,35 @@ async def sandbox(
         (folder / "steps" / "typed").write_text(f"{PASSWORD}\n")
         known = {**environment(folder / "home", variables), "PASSWORD": PASSWORD}
         known["PATH"] = os.pathsep.join([str(folder / "bin"), known["PATH"]])
-        _program(folder / "bin" / "make", ["make", "--dry-run", "--directory", ROOT], path=os.environ["PATH"])
+        _program(
+            folder / "bin" / "make",
+            ["make", "--dry-run", "--directory", ROOT],
+            f"PATH={shlex.quote(os.environ['PATH'])}",
+        )
         async with _product(folder, known):
             yield Sandbox(folder / "home", known, replaced, database)
 
 
-def _program(file: Path, command: Sequence[str | Path], path: str | None = None) -> None:
-    first = f"PATH={shlex.quote(path)}\n" if path else ""
-    file.write_text(f'#!/bin/sh\n{first}exec {shlex.join(map(str, command))} "$@"\n')
+def _program(file: Path, command: Sequence[str | Path], first: str = "") -> None:
+    file.write_text(f'#!/bin/bash\n{first}\nexec {shlex.join(map(str, command))} "$@"\n')
     file.chmod(0o755)
 
 
 @asynccontextmanager
 async def _product(folder: Path, known: Mapping[str, str]) -> AsyncIterator[None]:
     """`vel-tutor-mcp` on the PATH; at the end, all that was begun by it has ended."""
-    program = folder / "bin" / "vel-tutor-mcp"
+    program, typed = folder / "bin" / "vel-tutor-mcp", folder / "steps" / "typed"
+    typed_anew = f"[[ /dev/stdin -ef {typed} ]] && exec < {typed}"  # each is asked by itself
     if not processes.may_fork(known):
-        _program(program, processes.COMMAND)
+        _program(program, processes.COMMAND, typed_anew)
         yield
         return
     asked = folder / "asked"
-    _program(program, [sys.executable, "-IS", forked_command.__file__, asked])
+    _program(program, [sys.executable, "-IS", forked_command.__file__, asked], typed_anew)
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(asked))
         door.listen()
-        door.setblocking(False)
+        door.settimeout(0)
         begun: list[asyncio.Task[None]] = []
         taking = asyncio.create_task(_take(door, known, begun))
         try:
@@ -165,9 +171,9 @@ async def _take(door: socket.socket, known: Mapping[str, str], begun: list[async
 async def _pass_on(asker: socket.socket, known: Mapping[str, str]) -> None:
     """Have forked what the command asks for, and wait until it is gone."""
     with asker:
-        asker.setblocking(True)  # it sends all of it at once
+        asker.settimeout(None)  # it sends all of it at once
         length, descriptors, *_ = socket.recv_fds(asker, forked_command.LENGTH_BYTES, 4)
         wanted = asker.recv(int.from_bytes(length), socket.MSG_WAITALL)
         processes.fork_onto(descriptors, wanted, known)
-        asker.setblocking(False)
+        asker.settimeout(0)
         await asyncio.get_running_loop().sock_recv(asker, 1)

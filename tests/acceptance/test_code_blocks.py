@@ -39,6 +39,7 @@ async def replaced() -> AsyncIterator[dict[str, str]]:
             r"127\.0\.0\.1:4000": f"{HOST}:{port}",
             r"serve --transport http(?! --port)": f"serve --transport http --port {port}",
             r"http://127\.0\.0\.1:11434/v1": local.base_url,
+            "/etc/": "$HOME/etc/",
             r"https://hooks\.example\.org": receiver.url,
         }
 

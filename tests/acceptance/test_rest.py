@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -479,19 +477,6 @@ async def test_the_page_names_every_route_and_no_other(admin: Member) -> None:
     document = await admin.asks("GET", "/api/openapi.json")
     there = {f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations}
     assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`?]+)`", PAGE.split("## Lists")[0])) == there
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-async def test_the_lines_of_the_page_run(place: Team) -> None:
-    (script,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    account = await place.desk.join()
-    given = {"VEL": place.base, "EMAIL": str(account.email), "PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
-    run = await asyncio.create_subprocess_exec(
-        "bash", "-ec", script, env=given, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    told, _ = await soon(run.communicate())
-    assert run.returncode == 0, told.decode()[-2000:]
-    assert "event: complete" in told.decode()
 
 
 async def test_without_a_token_nothing_but_health_and_sign_in_is_answered(place: Team, admin: Member) -> None:
