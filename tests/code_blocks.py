@@ -39,7 +39,7 @@ _SET_FOR_IT = re.compile(r"\w+=.*|exec")
 
 @dataclass(frozen=True)
 class Block:
-    """`mark` is what stands behind the language; `no_run` the reason why it is not run, empty where it is."""
+    """`mark` is what stands behind the language."""
 
     page: str
     line: int
@@ -59,8 +59,9 @@ class Block:
         return self.language in RUN + READ or (self.language == "text" and self.mark.startswith("picture: "))
 
     @property
-    def no_run(self) -> str:
-        return self.mark.removeprefix("no-run: ") if self.mark.startswith("no-run: ") else ""
+    def unproven(self) -> bool:
+        """Whether it says that it is not run, and why."""
+        return self.mark.startswith(("no-run: ", "picture: "))
 
     @property
     def file(self) -> str:
@@ -69,7 +70,7 @@ class Block:
 
     @property
     def runs(self) -> bool:
-        return bool(self.file) or (self.language in RUN and not self.no_run)
+        return bool(self.file) or (self.language in RUN and not self.unproven)
 
     @property
     def script(self) -> str:
