@@ -97,14 +97,14 @@ async def begin(
 ) -> Process:
     """A process with pipes for its streams, but for `stderr` where that is a descriptor."""
     for words in (COMMAND, HEEDING_CTRL_C):
-        if not anew and tuple(command[: len(words)]) == words and may_fork(environment):
+        if not anew and tuple(command[: len(words)]) == words and _may_fork(environment):
             return await _fork(command[len(words) :], cwd, environment, stderr)
     return await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=stderr, cwd=cwd, env=environment, limit=_LONGEST_LINE
     )
 
 
-def may_fork(environment: Mapping[str, str]) -> bool:
+def _may_fork(environment: Mapping[str, str]) -> bool:
     heeded = [name for name in environment if name.startswith(_OF_PYTHON) and name != _PATH]
     return _Forker.ends is not None and hasattr(os, "fork") and not heeded
 

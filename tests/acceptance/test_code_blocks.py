@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
@@ -16,9 +15,10 @@ from world import Providers
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
+PROGRAMS = ("bash", "curl", "jq", "git", "make", "openssl")  # that pages use, and nothing brings
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(sys.platform == "win32" or not shutil.which("curl"), reason="there is no shell with curl here"),
+    pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"one of {', '.join(PROGRAMS)} is not here"),
 ]
 
 RUN = {page: [block for block in blocks(page) if block.runs] for page in ALL_PAGES}
