@@ -4,7 +4,7 @@ Behind the language of a block may stand what is to become of it:
 
     ```sh no-run: needs docker     it is checked but not run, for this reason
     ```sh background               it goes on while the rest of the page is run
-    ```toml file: vel-tutor.toml   it is what stands in this file for what follows
+    ```toml vel-tutor.toml         it is what stands in this file for what follows
     ```text picture: the layers    it is for the eye alone
 
 What a block takes for granted, as that a folder is there, stands before it for the test alone: `<!-- given: SHELL -->`.
@@ -23,13 +23,17 @@ ROOT = Path(__file__).parents[1]
 PAGES = tuple(sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")))
 ALL_PAGES = ("README.md", "CONTRIBUTING.md", *PAGES)
 
+# Pages with a test of their own, for what they say is to be done in a checkout.
+BY_THEMSELVES = {"docs/how-to/adding.md": "tests/acceptance/test_adding.py"}
+
 SHELL = ("sh", "console")
 RUN = (*SHELL, "python", "sql")
 READ = ("json", "toml", "yaml", "ini", "js", "mermaid")
 
 GIVEN = "given"
 _GIVEN = re.compile(r"<!-- given: (.*?) -->", re.DOTALL)
-_MARK = re.compile(r"(?:no-run|picture|file): \S.*|background|given")
+_MARK = re.compile(r"(?:no-run|picture): \S.*|background|given")
+_FILE = re.compile(r"[\w./-]+\.\w+")
 _PROMPT = "$ "
 _OPERATORS = "();<>|&\n"
 _COMMENT = re.compile(r"(?m)(?:^|\s)#.*$")
@@ -54,7 +58,7 @@ class Block:
     @property
     def known(self) -> bool:
         """Whether something is done with it, or it says why not."""
-        if self.mark and not _MARK.fullmatch(self.mark):
+        if self.mark and not self.file and not _MARK.fullmatch(self.mark):
             return False
         return self.language in RUN + READ or (self.language == "text" and self.mark.startswith("picture: "))
 
@@ -66,7 +70,7 @@ class Block:
     @property
     def file(self) -> str:
         """Whose content it is, or nothing."""
-        return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else ""
+        return self.mark if _FILE.fullmatch(self.mark) else ""
 
     @property
     def runs(self) -> bool:

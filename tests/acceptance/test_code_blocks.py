@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from code_blocks import ALL_PAGES, Block, blocks
+from code_blocks import ALL_PAGES, BY_THEMSELVES, Block, blocks
 from ports import HOST, free_port
 from postgresql import ADMIN, PostgresServer
 from receivers import receiving
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"one of {', '.join(PROGRAMS)} is not here"),
 ]
 
-RUN = {page: [block for block in blocks(page) if block.runs] for page in ALL_PAGES}
+RUN = {page: [block for block in blocks(page) if block.runs] for page in ALL_PAGES if page not in BY_THEMSELVES}
 # The role and the databases that pages make.
 ROLE, CHOSEN, MADE = "vel_tutor", "choose-one", ("vel_tutor", "vel_tutor_restored")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from code_blocks import ALL_PAGES, ROOT, SHELL, Block, blocks, commands, in_sentences, read
+from code_blocks import ALL_PAGES, BY_THEMSELVES, ROOT, SHELL, Block, blocks, commands, in_sentences, read
 from typer.testing import CliRunner
 
 from vel_tutor_mcp.doors.cli import app
@@ -60,6 +60,11 @@ def test_each_block_is_of_a_kind_that_is_looked_at() -> None:
 
 def test_what_is_not_run_says_why() -> None:
     assert Counter(block.mark for block in BLOCKS if block.unproven) == UNPROVEN
+
+
+@pytest.mark.parametrize("page", sorted(BY_THEMSELVES.keys() & {*ALL_PAGES}))
+def test_a_page_with_a_test_of_its_own_is_read_by_it(page: str) -> None:
+    assert page in read(BY_THEMSELVES[page])
 
 
 @of(*SHELL)

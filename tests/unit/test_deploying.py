@@ -15,7 +15,7 @@ from vel_tutor_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FILES = ("Dockerfile", ".dockerignore", "fly.toml")
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 # Beyond the drain: for the cut calls to be booked and open streams to end, as docs/deploy.md has it.
 SPARE_SECONDS = 15
 LONGEST_ON_FLY = 300
