@@ -1,25 +1,16 @@
 """The page of the database's tables."""
 
+import sys
 from collections.abc import Iterator
-from types import ModuleType
 
 import sqlalchemy as sa
 
 from generate.docstrings import behind
 from generate.markdown import linked, table
-from vel_tutor_mcp.store import (
-    alert_tables,
-    audit_tables,
-    comparison_tables,
-    people_tables,
-    tables,
-    usage_tables,
-    webhook_tables,
-)
 from vel_tutor_mcp.store.columns import MEANINGS, Utc
 from vel_tutor_mcp.store.isolation import OF_NO_ORGANISATION
+from vel_tutor_mcp.store.tables import metadata
 
-_MODULES = (people_tables, tables, comparison_tables, usage_tables, audit_tables, alert_tables, webhook_tables)
 _HEAD = """\
 # Tables
 The database of this version, the same on SQLite and on PostgreSQL, where it stands in the schema `vel_tutor`.
@@ -42,17 +33,16 @@ _TYPES: tuple[tuple[type, str], ...] = (
 
 
 def page() -> str:
-    return "\n".join(
-        [_HEAD, *("\n".join(_of(found, about)) for module in _MODULES for found, about in _tables(module))]
-    )
+    told = dict(_told())
+    return "\n".join([_HEAD, *("\n".join(_of(found, told[name])) for name, found in sorted(metadata.tables.items()))])
 
 
-def _tables(module: ModuleType) -> Iterator[tuple[sa.Table, str]]:
-    """Those that a module makes, each with what is said of it there."""
-    told = behind(module)
-    for name, found in vars(module).items():
-        if isinstance(found, sa.Table) and name in told:
-            yield found, told[name]
+def _told() -> Iterator[tuple[str, str]]:
+    """The name of each table with what is said of it in the module that makes it."""
+    for name, module in sorted(sys.modules.items()):
+        if name.startswith("vel_tutor_mcp.store.") and name.endswith("tables"):
+            for attribute, text in behind(module).items():
+                yield getattr(module, attribute).name, text
 
 
 def _of(found: sa.Table, about: str) -> Iterator[str]:
