@@ -44,7 +44,8 @@ UNPROVEN = {
 # Begin names of settings and are none.
 BEGINNINGS = {"VEL_TUTOR_"}
 TARGETS = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
-KNOWN = {f"VEL_TUTOR_{name.upper()}" for name in Settings.model_fields}
+OF_PROVIDERS = {name.upper() for name, row in Settings.model_fields.items() if row.validation_alias}
+KNOWN = {f"VEL_TUTOR_{name.upper()}" for name in Settings.model_fields if name.upper() not in OF_PROVIDERS}
 OUR_FOLDERS = r"(?:src|tools|resources|prompts|migrations|tests|docs|benchmarks|web|\.ci)"
 
 
@@ -121,7 +122,7 @@ def test_the_configuration_of_a_client_is_as_install_writes_it(block: Block) -> 
         clients = [client for client in CLIENTS.values() if client.table in tables]
         by_command = {"command", "args", "env"}.union(*(client.extra for client in clients))
         assert entry.keys() <= by_command if "command" in entry else entry.keys() <= {"type", "url", "headers"}
-        assert entry.get("env", {}).keys() <= KNOWN | {name.upper() for name in Settings.model_fields}
+        assert entry.get("env", {}).keys() <= KNOWN | OF_PROVIDERS
 
 
 @of("toml")
