@@ -46,7 +46,8 @@ def _of(tool: Tool, function: calls.Function, review: Mapping[str, str]) -> Iter
     yield f"## {tool.name}"
     yield f"{linked(tool.description or '')}\n"
     yield f"- needs: `{card.operation}`; toolset: `{toolset_of(tool.name)}`; {_effect(card.annotations)}"
-    yield f"- counts in: {review['units']}"
+    if review["units"] != "none":
+        yield f"- counts in: {review['units']}"
     yield f"- returns: {review['returns']}"
     yield from _errors(function)
     rows = [
