@@ -28,7 +28,7 @@ BY_THEMSELVES = {"docs/how-to/adding.md": "tests/acceptance/test_adding.py"}
 
 SHELL = ("sh", "console")
 RUN = (*SHELL, "python", "sql")
-READ = ("json", "toml", "yaml", "ini", "js", "mermaid")
+READ = ("json", "toml", "yaml", "ini", "mermaid")
 
 GIVEN = "given"
 _GIVEN = re.compile(r"<!-- given: (.*?) -->", re.DOTALL)
@@ -60,7 +60,7 @@ class Block:
         """Whether something is done with it, or it says why not."""
         if self.mark and not self.file and not _MARK.fullmatch(self.mark):
             return False
-        return self.language in RUN + READ or (self.language == "text" and self.mark.startswith("picture: "))
+        return self.language in RUN + READ or self.unproven
 
     @property
     def unproven(self) -> bool:

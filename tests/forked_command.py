@@ -22,9 +22,11 @@ def main() -> None:
         socket.send_fds(there, [len(data).to_bytes(LENGTH_BYTES, "big")], [0, 1, 2, tell])
         there.sendall(data)
         os.close(tell)
-        pid = int(ends.readline())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: os.kill(pid, number))
+        if not (number := ends.readline()):
+            sys.exit("The product could not be forked; does it load?")
+        pid = int(number)
+        for heeded in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(heeded, lambda number, _: os.kill(pid, number))
         code = int(ends.readline())
     sys.exit(code if code >= 0 else 128 - code)
 
