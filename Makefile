@@ -9,7 +9,7 @@ UV := 0.13.9
 TESTS ?= -n 3 --dist worksteal
 RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py)
 
-.PHONY: setup demo web test shuffled screenshots test-clients coverage check audit sbom bundle platforms bench soak lock clean
+.PHONY: setup demo web docs test shuffled screenshots test-clients coverage check audit sbom bundle platforms bench soak lock clean
 
 setup: $(READY)
 
@@ -41,6 +41,10 @@ web: web/node_modules/.package-lock.json
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+# docs/reference/, out of the code; a test compares what is there with what this would write.
+docs: $(READY)
+	PYTHONPATH=docs $(BIN)/python -m generate
 
 # Pictures of each view of the dashboard, light and dark, wide and narrow, of a month of 1,000 tasks that are really run.
 screenshots: $(READY)

@@ -98,6 +98,11 @@ class PostgresServer:
     def running(self) -> bool:
         return self._run is not None and self._run.process.poll() is None
 
+    @property
+    def programs(self) -> Path:
+        """The folder of `psql`, `pg_dump` and the others, of the server's own version."""
+        return self._programs
+
     def start(self) -> None:
         """Start, on the same port and data; return when it can be asked."""
         if self.running:

@@ -109,15 +109,20 @@ def _may_fork(environment: Mapping[str, str]) -> bool:
     return _Forker.ends is not None and hasattr(os, "fork") and not heeded
 
 
+def fork_onto(descriptors: list[int], wanted: bytes, environment: Mapping[str, str]) -> None:
+    """Have a process forked: its streams, and where its number and exit code are told; all are closed here."""
+    control = _control(environment)
+    socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], descriptors)
+    control.sendall(wanted)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 async def _fork(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], stderr: int) -> Forked:
     (told, tell), (stdin, writer), (reader, stdout) = os.pipe(), os.pipe(), os.pipe()
     errors, error = os.pipe() if stderr == PIPE else (None, os.dup(stderr))
     wanted = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}).encode()
-    control = _control(environment)
-    socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], [stdin, stdout, error, tell])
-    control.sendall(wanted)
-    for descriptor in (stdin, stdout, error, tell):
-        os.close(descriptor)
+    fork_onto([stdin, stdout, error, tell], wanted, environment)
     ends = await _lines(told)
     pid = await ends.readline()
     assert pid, _Forker.process.communicate()

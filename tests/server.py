@@ -28,7 +28,7 @@ Transport = Literal["stdio", "sse", "http"]
 _PROTOCOL = "2025-11-25"
 # Windows starts no process without SYSTEMROOT, and knows the user by USERNAME.
 _INHERITED = ("PATH", "SYSTEMROOT", "USERNAME")
-_COVERAGE = ("COVERAGE_", "COV_CORE_")
+COVERAGE = ("COVERAGE_", "COV_CORE_")
 
 _ON_ANY_PORT = ("--port", "0", "--no-auth")
 OPTIONS: Mapping[Transport, Sequence[str]] = {
@@ -73,7 +73,7 @@ def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
 
 def _measures(name: str, values: Mapping[str, str]) -> bool:
     """Whether it asks for coverage: half as much CPU again, for lines that are measured on SQLite already."""
-    return name.startswith(_COVERAGE) and "VEL_TUTOR_DATABASE_URL" not in values
+    return name.startswith(COVERAGE) and "VEL_TUTOR_DATABASE_URL" not in values
 
 
 def one_sentence(text: str) -> bool:

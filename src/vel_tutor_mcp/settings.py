@@ -54,58 +54,124 @@ def _variable(name: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """What an installation can be told.
+    """What an installation can be told: docs/reference/settings.md has the text behind each.
 
-    `home` holds the SQLite file, locks and logs. `config` is a TOML file with the same names in lower case, plus
-    `[providers.<name>]` and `[[models]]` rows that add to or override the catalogue (`catalog`).
+    `catalog` has the `[providers.<name>]` and `[[models]]` rows of the TOML file.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     home: Path = Field(default_factory=_default_home)
+    """Folder of the SQLite file, keys, and locks of running processes; left out: the platform's data folder."""
     config: Path | None = None
+    """A TOML file with settings, and rows for providers and models (docs/settings.md)."""
     database_url: SecretStr | None = None
+    """`postgresql://user:password@host/name`, the password percent-encoded, with libpq's parameters for TLS, such as
+    `?sslmode=require`; or `sqlite:////absolute/path.db`; left out: `vel-tutor.db` in the home (docs/deploy.md)."""
     sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    """`NORMAL`: a crash of the process loses nothing, a power cut may lose the last commits; `FULL`: neither does."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "WARNING"
+    """Of the log on stderr."""
     log_format: Literal["text", "json"] = "text"
+    """`json`: each line on stderr is one object, with the ids of what it is about (docs/observability.md#logs)."""
     local_base_url: str | None = None
+    """A local OpenAI-compatible server; its models are found by asking it, and cost nothing."""
     tasks_in_progress: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Tasks of one user at once, in all processes on the database together, which must all have the same value; the
+    others wait, by priority then age."""
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Tasks that this process runs at once; its free places go to the user with the fewest in progress; 0 leaves all to
+    other processes on the database."""
     allow_unpriced: bool = False
+    """Use models without a known price; they count as 0."""
     learned_routing: bool = True
+    """Read a prompt, its task type and how hard it is, by the weights that come with the program
+    (docs/routing.md#task-type); with false by the rules alone."""
     routing_weights: Path | None = None
+    """A file of your own from `route train`; one that cannot be used is told in the log, and routing goes on without
+    it."""
     exploration: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    """The share of tasks for which a model that may be better than believed is asked first (docs/routing.md#learning);
+    never where an agent's policy is `fixed` or it names a model for the task type."""
     budget_usd_day: Annotated[float | None, Field(gt=0, le=MAX_USD)] = None
+    """A hard budget in US dollars for each day (UTC) of the organisation, beside those of `budget set`; it holds for
+    the calls of the processes that have it, so give it to all of them."""
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 5
+    """Until a provider accepts the connection."""
     first_token_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20
+    """Until the first token."""
     reasoning_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 90
+    """Until the first token of models that reason first: five times what their answer is expected to take, at most this
+    and at least the one above."""
     between_tokens_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
+    """Between two tokens."""
     hedging: bool = False
+    """Ask a second provider where a model's first token is later than nine of ten of its own lately; both are paid for;
+    at most one in ten requests (docs/routing.md#resilience)."""
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    """How long running calls may go on when the process is stopped; what is cut is repeated by another one, or at the
+    next start."""
     tasks_per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    """Tasks that a user may submit over REST and `/v1` in an hour of the clock, all processes together; 0: no limit
+    (docs/rest.md#limits)."""
     requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
+    """Their other requests in a minute, likewise."""
     public_url: str = "http://127.0.0.1:4000"
+    """How clients reach the server over HTTP, without a path: tokens are good at this address alone
+    (docs/accounts.md)."""
     oidc_issuer: str | None = None
+    """An OpenID Connect provider whose access tokens are good for the accounts that are linked with it, as its own
+    document writes `issuer`; https://, or http:// on this machine (docs/accounts.md#an-outside-issuer)."""
     allowed_hosts: str = ""
+    """Further names by which clients ask for the server, with commas between."""
     trusted_proxies: str = ""
+    """Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` tells from where a request
+    comes."""
     stateless: bool = False
+    """Clients of the older protocol have no session over HTTP, so that any server behind a balancer may answer each of
+    their requests (docs/deploy.md#several-servers-behind-a-balancer); they are then asked and told nothing but what
+    they call for."""
     private_networks: str = ""
+    """Networks, with commas between, that users' own base URLs and webhooks may lead to though they are not public,
+    also with http:// (docs/integrations.md#where-a-url-of-yours-may-lead)."""
     toolsets: str = ""
+    """Which are offered over MCP, with commas between: `agents`, `tasks`, `workflows`, `routing`, `audit`,
+    `taskmaster`, `dashboard`; left out: all (docs/settings.md#what-is-offered-over-mcp)."""
     read_only: bool = False
+    """Offer over MCP only the tools that change nothing."""
     history_days: Annotated[int, Field(ge=1)] = 30
+    """How long the engine's own records of ended work are kept; tasks are kept always."""
     secret_key: SecretStr | None = None
+    """What seals stored keys, secrets of webhooks, and the state of a question while a client has it: 32 random bytes
+    in base64, or several with commas between, of which the first seals and every one opens; all processes on a database
+    need the same; left out: `secret.key` in the home (docs/integrations.md#the-secret-key)."""
     task_master_command: str = TASK_MASTER
+    """How Task Master's MCP server is started: a command on the PATH, or an absolute path, with its arguments
+    (docs/task-master.md)."""
     audit_days: Annotated[int, Field(ge=1)] = 90
+    """How long audit entries stay in the database; older ones go to the archives (docs/audit.md#retention)."""
     audit_archive: Path | None = None
+    """The folder for those archives, one that lasts; left out: `audit` in the home, with PostgreSQL none, and nothing
+    is archived."""
     audit_key: SecretStr | None = None
+    """64 hexadecimal digits: the key that signs the audit trail; processes on one PostgreSQL must all have the same;
+    left out: `audit.key` in the home (docs/audit.md#keys)."""
     audit_trusted_keys: str = ""
+    """Public keys, with commas between, whose signatures of the audit trail count as well, such as an earlier one of
+    yours; `audit key` prints them."""
 
     openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY")
+    """Without it OpenAI is not used."""
     openai_base_url: str | None = _variable("OPENAI_BASE_URL")
+    """Another server that speaks OpenAI's wire."""
     groq_api_key: SecretStr | None = _variable("GROQ_API_KEY")
+    """Without it Groq is not used."""
     groq_base_url: str | None = _variable("GROQ_BASE_URL")
+    """Another server that speaks Groq's wire."""
     perplexity_api_key: SecretStr | None = _variable("PERPLEXITY_API_KEY")
+    """Without it Perplexity is not used."""
     perplexity_base_url: str | None = _variable("PERPLEXITY_BASE_URL")
+    """Another server that speaks Perplexity's wire."""
 
     catalog: dict[str, Any] = Field(default_factory=dict, exclude=True)
 

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,6 @@ KEYED: dict[str, dict[str, Any]] = {
     "/api/agents": {"name": "keyed"},
     "/api/users": {"email": "keyed@example.org", "password": PASSWORD, "role": "viewer"},
 }
-PAGE = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
 PLANTED = {"prompt": "x", "priority": "sk-planted"}
 ASKS = {"steps": [{"id": "ok", "kind": "approval", "prompt": "Go on?"}]}
 JSON, TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
@@ -473,25 +469,6 @@ async def test_the_trail_is_proven_for_whoever_asks(user: Member) -> None:
     told = await asyncio.gather(*(user.asks("GET", "/api/audit/verify") for _ in range(3)))
     assert [row["ok"] for row in told] == [True] * 3
     assert told[0]["entries"] > 10
-
-
-async def test_the_page_names_every_route_and_no_other(admin: Member) -> None:
-    document = await admin.asks("GET", "/api/openapi.json")
-    there = {f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations}
-    assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`?]+)`", PAGE.split("## Lists")[0])) == there
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-async def test_the_lines_of_the_page_run(place: Team) -> None:
-    (script,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    account = await place.desk.join()
-    given = {"VEL": place.base, "EMAIL": str(account.email), "PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
-    run = await asyncio.create_subprocess_exec(
-        "bash", "-ec", script, env=given, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    told, _ = await soon(run.communicate())
-    assert run.returncode == 0, told.decode()[-2000:]
-    assert "event: complete" in told.decode()
 
 
 async def test_without_a_token_nothing_but_health_and_sign_in_is_answered(place: Team, admin: Member) -> None:

@@ -1,4 +1,4 @@
-"""What the files for deployment name exists: settings, commands and their options, paths, links."""
+"""What the files for deployment name exists: settings, commands and their options, paths."""
 
 import json
 import re
@@ -15,7 +15,6 @@ from vel_tutor_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FILES = ("Dockerfile", ".dockerignore", "fly.toml")
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 # Beyond the drain: for the cut calls to be booked and open streams to end, as docs/deploy.md has it.
 SPARE_SECONDS = 15
 LONGEST_ON_FLY = 300
@@ -107,9 +106,3 @@ def test_fly_would_stop_and_start_and_ask_the_web_group_alone(later: dict[str, A
     assert service["processes"] == ["web"]
     assert f"--port {service['internal_port']}" in later["processes"]["web"]
     assert [check["path"] for check in service["checks"]] == ["/api/health"]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_links_only_to_what_exists(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:\s]+)[^):]*\)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []

@@ -7,7 +7,6 @@ from vel_tutor_mcp.models import LONGEST_NAME
 from vel_tutor_mcp.store.columns import Id, moment, row_id
 from vel_tutor_mcp.store.people_tables import metadata
 
-# Of one kind and subject one is open at most. Nobody owns one that is about the organisation as a whole.
 alerts = Table(
     "alerts",
     metadata,
@@ -15,19 +14,19 @@ alerts = Table(
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
     Column("owner_id", Id, ForeignKey("users.id")),
     Column("kind", sa.String(20), nullable=False),
-    Column("subject", sa.String(300), nullable=False),
-    Column("severity", sa.String(10), nullable=False),
-    Column("about", sa.String(300), nullable=False),
+    Column("subject", sa.String(300), nullable=False, doc="of what, as the code names it"),
+    Column("severity", sa.String(10), nullable=False, doc="warning or critical"),
+    Column("about", sa.String(300), nullable=False, doc="of what, for people"),
     Column("message", sa.Text, nullable=False),
-    Column("value", sa.Float, nullable=False),
-    Column("threshold", sa.Float, nullable=False),
-    moment("opened_at"),
+    Column("value", sa.Float, nullable=False, doc="what was measured"),
+    Column("threshold", sa.Float, nullable=False, doc="what it should not pass"),
+    moment("opened_at", doc="when it was found"),
     moment("updated_at"),
     # When it was last found not to be well again.
-    moment("wrong_at"),
-    moment("closed_at", nullable=True),
-    moment("acknowledged_at", nullable=True),
-    Column("acknowledged_by", sa.String(LONGEST_NAME)),
+    moment("wrong_at", doc="when it was last found not to be well again"),
+    moment("closed_at", nullable=True, doc="when it was well again"),
+    moment("acknowledged_at", nullable=True, doc="when somebody had seen it"),
+    Column("acknowledged_by", sa.String(LONGEST_NAME), doc="who"),
     Index(
         "uq_alerts_open",
         "organisation_id",
@@ -40,11 +39,13 @@ alerts = Table(
     Index(None, "organisation_id", "opened_at"),
     Index(None, "closed_at"),
 )
+"""What is wrong, or was. Of one kind and subject one is open at most. Nobody owns one that is about the organisation as
+a whole."""
 
-# The one row says when calls were last looked at for alerts, so that one process of the installation does it.
 alert_looks = Table(
     "alert_looks",
     metadata,
-    Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+    Column("id", sa.SmallInteger, primary_key=True, autoincrement=False, doc="1"),
     moment("at"),
 )
+"""The one row says when calls were last looked at for alerts, so that one process of the installation does it."""

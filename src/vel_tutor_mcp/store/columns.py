@@ -30,6 +30,52 @@ Json = sa.JSON(none_as_null=True)
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+# What columns mean that many tables have: docs/reference/tables.md. A column's own `doc` goes before it.
+MEANINGS = {
+    "id": "its id",
+    "organisation_id": "whose it is: the organisation's",
+    "owner_id": "whose it is: the user's",
+    "agent_id": "the agent that it was given to",
+    "agent_name": "the agent's name then",
+    "task_id": "the task that it is of",
+    "run_id": "the run that it is of",
+    "step_id": "the step, as its definition names it",
+    "workflow_id": "the workflow that it is of",
+    "attempt_set": "which attempt set of the task; the first is 1",
+    "name": "what people call it",
+    "status": "how it stands",
+    "version": "its number; the first is 1",
+    "prompt": "what was asked, whole",
+    "task_type": "what kind of task it is",
+    "provider": "the provider",
+    "model": "the model, as the catalogue names it",
+    "output": "what came of it",
+    "error_code": "why it failed: a code of docs/reference/errors.md",
+    "error_message": "why it failed, in a sentence",
+    "idempotency_key": "by which the same request is known again",
+    "body_hash": "SHA-256 of the request that had the key: another request with it is refused",
+    "tokens_in": "tokens of the prompt",
+    "tokens_out": "tokens of the answer",
+    "cost_nanousd": "what it cost",
+    "max_cost_nanousd": "its hard limit, all attempts together",
+    "sequence": "its number: later ones are greater",
+    "kind": "what kind it is",
+    "message": "in a sentence",
+    "percent": "how far it was, 0 to 100",
+    "executor": "the process that has the say over it",
+    "at": "when it was",
+    "created_at": "when it was made",
+    "updated_at": "when it last changed",
+    "started_at": "when it began",
+    "ended_at": "when it ended",
+    "expires_at": "until when it is good",
+    "used_at": "when it was used",
+    "period": "day or month; of a task or run its whole life",
+    "tasks_per_hour": "own limit over HTTP; nothing: whoever is above says",
+    "requests_per_minute": "own limit over HTTP; nothing: whoever is above says",
+}
+
+
 def row_id() -> Column[str]:
     return Column("id", Id, primary_key=True)
 
@@ -42,5 +88,5 @@ def owned() -> tuple[Column[Any], Column[Any]]:
     )
 
 
-def moment(name: str, *, nullable: bool = False) -> Column[datetime]:
-    return Column(name, Utc, nullable=nullable)
+def moment(name: str, *, nullable: bool = False, doc: str | None = None) -> Column[datetime]:
+    return Column(name, Utc, nullable=nullable, doc=doc)

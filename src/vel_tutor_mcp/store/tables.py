@@ -21,12 +21,12 @@ agents = Table(
     row_id(),
     *owned(),
     Column("name", sa.String(100), nullable=False),
-    Column("type", sa.String(30), nullable=False),
+    Column("type", sa.String(30), nullable=False, doc="mcp_orchestrator, code_generator or researcher"),
     Column("status", sa.String(20), nullable=False),
     Column("version", sa.Integer, nullable=False),
     moment("created_at"),
     moment("updated_at"),
-    moment("deleted_at", nullable=True),
+    moment("deleted_at", nullable=True, doc="since when it is gone; what it did stays"),
     Index(
         "uq_agents_owner_id_name",
         "owner_id",
@@ -37,6 +37,7 @@ agents = Table(
     ),
     Index(None, "organisation_id", "created_at"),
 )
+"""Configured roles, as they are now."""
 
 agent_versions = Table(
     "agent_versions",
@@ -44,9 +45,10 @@ agent_versions = Table(
     Column("agent_id", Id, ForeignKey("agents.id"), primary_key=True),
     Column("version", sa.Integer, primary_key=True),
     *owned(),
-    Column("config", Json, nullable=False),
+    Column("config", Json, nullable=False, doc="instructions, policy, limits"),
     moment("created_at"),
 )
+"""Every configuration that an agent had; a task keeps to the one that it was given with."""
 
 _LISTED = ("created_at", "id", "status", "agent_id", "provider", "model", "task_type", "inferred_type")
 tasks = Table(
@@ -56,41 +58,47 @@ tasks = Table(
     *owned(),
     Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
     Column("agent_name", sa.String(100), nullable=False),
-    Column("agent_version", sa.Integer, nullable=False),
+    Column("agent_version", sa.Integer, nullable=False, doc="which configuration it runs with"),
     Column("status", sa.String(20), nullable=False),
     Column("prompt", sa.Text, nullable=False),
     Column("task_type", sa.String(30)),
-    Column("inferred_type", sa.String(30)),
-    Column("priority", sa.SmallInteger, nullable=False),
-    Column("parameters", Json, nullable=False),
-    Column("response_schema", Json),
+    Column("inferred_type", sa.String(30), doc="what its prompt was taken for"),
+    Column("priority", sa.SmallInteger, nullable=False, doc="greater goes first"),
+    Column("parameters", Json, nullable=False, doc="data for it, sent with the prompt"),
+    Column("response_schema", Json, doc="what the answer must match"),
     Column("max_cost_nanousd", sa.BigInteger),
     Column("attempt_set", sa.Integer, nullable=False),
-    Column("recoveries", sa.Integer, nullable=False),
-    Column("cancel_requested", sa.Boolean, nullable=False),
+    Column("recoveries", sa.Integer, nullable=False, doc="crashes since an attempt ended"),
+    Column("cancel_requested", sa.Boolean, nullable=False, doc="it is to be stopped"),
     Column("executor", sa.String(120)),
-    Column("running", sa.Boolean, nullable=False),
+    Column("running", sa.Boolean, nullable=False, doc="a process is at work on it, or died at it"),
     Column("output", sa.Text),
-    Column("partial", sa.Boolean, nullable=False),
-    Column("provider", sa.String(LONGEST_PROVIDER)),
-    Column("model", sa.String(LONGEST_NAME)),
+    Column("partial", sa.Boolean, nullable=False, doc="the output is what had arrived when it ended"),
+    Column("provider", sa.String(LONGEST_PROVIDER), doc="that answered"),
+    Column("model", sa.String(LONGEST_NAME), doc="that answered"),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
     moment("created_at"),
     moment("updated_at"),
-    moment("retried_at", nullable=True),
+    moment("retried_at", nullable=True, doc="when the present attempt set began"),
     moment("started_at", nullable=True),
     moment("ended_at", nullable=True),
     # Of a run's step; no reference, for SQLite adds none to a table that is there.
-    Column("run_id", Id),
-    Column("step_id", sa.String(LONGEST_STEP)),
-    Column("item", sa.Integer, nullable=False, server_default="0"),
-    Column("retries_left", sa.Integer, nullable=False, server_default="0"),
+    Column("run_id", Id, doc="of which run, if any"),
+    Column("step_id", sa.String(LONGEST_STEP), doc="of which step, if any"),
+    Column("item", sa.Integer, nullable=False, server_default="0", doc="which item of a map; 0 elsewhere"),
+    Column("retries_left", sa.Integer, nullable=False, server_default="0", doc="of its step's own"),
     # Until when, or for a place at which provider, it waits its turn.
-    Column("turn", sa.Integer, nullable=False, server_default="1"),
-    moment("not_before", nullable=True),
-    Column("waits_for", sa.String(LONGEST_PROVIDER)),
-    Column("config_changes", Json),
+    Column(
+        "turn",
+        sa.Integer,
+        nullable=False,
+        server_default="1",
+        doc="counts from 1 how often the attempt set had to wait",
+    ),
+    moment("not_before", nullable=True, doc="until when it waits its turn"),
+    Column("waits_for", sa.String(LONGEST_PROVIDER), doc="at which provider it waits for a place"),
+    Column("config_changes", Json, doc="what it has other than its agent's"),
     Index("ix_tasks_of_organisation", "organisation_id", *_LISTED),
     Index("ix_tasks_of_owner", "organisation_id", "owner_id", *_LISTED),
     Index(None, "agent_id", "status"),
@@ -98,17 +106,19 @@ tasks = Table(
     Index(None, "organisation_id", "status", "created_at"),
     Index("uq_tasks_run_id_step_id_item", "run_id", "step_id", "item", unique=True),
 )
+"""Units of work, those of runs' steps too."""
 
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
     Column("owner_id", Id, ForeignKey("users.id"), primary_key=True),
-    Column("key", sa.String(200), primary_key=True),
+    Column("key", sa.String(200), primary_key=True, doc="as the caller made it up"),
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
     Column("body_hash", sa.String(64), nullable=False),
-    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
+    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False, doc="the task that it stands for"),
     moment("created_at"),
 )
+"""By which a task that is submitted again is found. They are kept for ever."""
 
 attempts = Table(
     "attempts",
@@ -117,20 +127,20 @@ attempts = Table(
     *owned(),
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
     Column("attempt_set", sa.Integer, nullable=False),
-    Column("number", sa.Integer, nullable=False),
+    Column("number", sa.Integer, nullable=False, doc="within the set"),
     Column("provider", sa.String(LONGEST_PROVIDER), nullable=False),
     Column("model", sa.String(LONGEST_NAME), nullable=False),
-    Column("served_model", sa.String(LONGEST_NAME)),
-    Column("outcome", sa.String(20), nullable=False),
-    Column("failure", sa.String(20)),
-    Column("error", sa.Text),
-    Column("retry_after", sa.Float),
-    Column("partial", sa.Text),
+    Column("served_model", sa.String(LONGEST_NAME), doc="what the provider says that answered"),
+    Column("outcome", sa.String(20), nullable=False, doc="how it ended, or that it is open"),
+    Column("failure", sa.String(20), doc="what kind: docs/reference/errors.md"),
+    Column("error", sa.Text, doc="the provider's words, masked"),
+    Column("retry_after", sa.Float, doc="seconds that the provider asked to wait"),
+    Column("partial", sa.Text, doc="what had arrived, where it failed"),
     Column("tokens_in", sa.Integer),
     Column("tokens_out", sa.Integer),
-    Column("cost_nanousd", sa.BigInteger),
-    Column("first_token_ms", sa.Integer),
-    Column("total_ms", sa.Integer),
+    Column("cost_nanousd", sa.BigInteger, doc="as settled"),
+    Column("first_token_ms", sa.Integer, doc="milliseconds to the first token"),
+    Column("total_ms", sa.Integer, doc="milliseconds to the last one"),
     moment("started_at"),
     moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
@@ -138,6 +148,7 @@ attempts = Table(
     Index(None, "provider", "started_at"),
     Index(None, "ended_at"),
 )
+"""Calls of one model for a task."""
 
 task_events = Table(
     "task_events",
@@ -152,6 +163,7 @@ task_events = Table(
     Index(None, "task_id", "sequence"),
     Index(None, "owner_id", "sequence"),
 )
+"""The history of tasks; its numbers are what streams go on from."""
 
 route_decisions = Table(
     "route_decisions",
@@ -160,10 +172,11 @@ route_decisions = Table(
     Column("attempt_set", sa.Integer, primary_key=True),
     *owned(),
     Column("task_type", sa.String(30), nullable=False),
-    Column("decision", Json, nullable=False),
+    Column("decision", Json, nullable=False, doc="candidates, exclusions, reasons, propensity"),
     moment("created_at"),
     Index(None, "organisation_id", "created_at"),
 )
+"""Which models were to be asked for an attempt set, and why."""
 
 workflows = Table(
     "workflows",
@@ -172,12 +185,13 @@ workflows = Table(
     *owned(),
     Column("name", sa.String(100), nullable=False),
     Column("version", sa.Integer, nullable=False),
-    Column("template", sa.Boolean, nullable=False),
+    Column("template", sa.Boolean, nullable=False, doc="it is offered as a prompt"),
     moment("created_at"),
     moment("updated_at"),
     UniqueConstraint("owner_id", "name"),
     Index(None, "organisation_id", "created_at"),
 )
+"""Named definitions of steps, as they are now."""
 
 workflow_versions = Table(
     "workflow_versions",
@@ -185,9 +199,10 @@ workflow_versions = Table(
     Column("workflow_id", Id, ForeignKey("workflows.id"), primary_key=True),
     Column("version", sa.Integer, primary_key=True),
     *owned(),
-    Column("definition", Json, nullable=False),
+    Column("definition", Json, nullable=False, doc="steps, inputs, output"),
     moment("created_at"),
 )
+"""Every definition that a workflow had; a run goes on with the one that it began with."""
 
 runs = Table(
     "runs",
@@ -195,11 +210,11 @@ runs = Table(
     row_id(),
     *owned(),
     Column("workflow_id", Id, ForeignKey("workflows.id"), nullable=False),
-    Column("workflow_name", sa.String(100), nullable=False),
-    Column("workflow_version", sa.Integer, nullable=False),
+    Column("workflow_name", sa.String(100), nullable=False, doc="the workflow's name then"),
+    Column("workflow_version", sa.Integer, nullable=False, doc="which definition it runs"),
     Column("status", sa.String(20), nullable=False),
-    Column("inputs", Json, nullable=False),
-    Column("max_cost_nanousd", sa.BigInteger),
+    Column("inputs", Json, nullable=False, doc="what it was started with"),
+    Column("max_cost_nanousd", sa.BigInteger, doc="its hard limit, all tasks together"),
     Column("idempotency_key", sa.String(200)),
     Column("body_hash", sa.String(64), nullable=False),
     Column("error_code", sa.String(40)),
@@ -214,6 +229,7 @@ runs = Table(
     Index(None, "owner_id", "status", "created_at"),
     Index(None, "organisation_id", "status", "created_at"),
 )
+"""Executions of workflows."""
 
 run_steps = Table(
     "run_steps",
@@ -221,39 +237,40 @@ run_steps = Table(
     Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
     Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
     *owned(),
-    Column("position", sa.Integer, nullable=False),
+    Column("position", sa.Integer, nullable=False, doc="its place in the definition"),
     Column("status", sa.String(20), nullable=False),
-    Column("seen", Json),
+    Column("seen", Json, doc="what it was given: items, a question, a project"),
     Column("output", Json),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
     moment("started_at", nullable=True),
-    moment("due_at", nullable=True),
+    moment("due_at", nullable=True, doc="when its time is over"),
     moment("ended_at", nullable=True),
     # Of work on a Task Master project: see `workflows.model.RunStep`.
-    Column("home", sa.String(32)),
+    Column("home", sa.String(32), doc="whose bridge to Task Master works on it; empty: none has taken it on"),
     Index(None, "due_at"),
     Index(None, "home"),
 )
+"""How far each step of a run is."""
 
-# The items of a Task Master project that a run's step has taken on.
 errands = Table(
     "errands",
     metadata,
     Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
     Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
-    Column("item_id", sa.String(LONGEST_ITEM), primary_key=True),
+    Column("item_id", sa.String(LONGEST_ITEM), primary_key=True, doc="its id in tasks.json"),
     *owned(),
-    Column("number", sa.Integer, nullable=False),
-    Column("title", sa.Text, nullable=False),
-    Column("state", sa.String(20), nullable=False),
-    Column("outcome", sa.String(20)),
+    Column("number", sa.Integer, nullable=False, doc="counts the step's errands from 0"),
+    Column("title", sa.Text, nullable=False, doc="its title there"),
+    Column("state", sa.String(20), nullable=False, doc="claiming, working, reviewing, writing or ended"),
+    Column("outcome", sa.String(20), doc="how it is left in the file"),
     Column("error_code", sa.String(40)),
     Column("error_message", sa.Text),
-    Column("lost", Json, nullable=False),
-    Column("backup", sa.Text),
+    Column("lost", Json, nullable=False, doc="what was gone from the file after our write"),
+    Column("backup", sa.Text, doc="the file as it was before"),
     moment("updated_at"),
 )
+"""The items of a Task Master project that a run's step has taken on."""
 
 run_events = Table(
     "run_events",
@@ -261,7 +278,7 @@ run_events = Table(
     Column("sequence", Sequence, primary_key=True, autoincrement=True),
     *owned(),
     Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
-    Column("step_id", sa.String(LONGEST_STEP)),
+    Column("step_id", sa.String(LONGEST_STEP), doc="of which step, if any"),
     Column("kind", sa.String(30), nullable=False),
     Column("message", sa.Text, nullable=False),
     Column("percent", sa.SmallInteger, nullable=False),
@@ -270,6 +287,7 @@ run_events = Table(
     Index(None, "run_id", "sequence"),
     Index(None, "owner_id", "sequence"),
 )
+"""The history of runs."""
 
 ratings = Table(
     "ratings",
@@ -277,15 +295,15 @@ ratings = Table(
     Column("task_id", Id, ForeignKey("tasks.id"), primary_key=True),
     Column("owner_id", Id, ForeignKey("users.id"), primary_key=True),
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    Column("rating", sa.SmallInteger, nullable=False),
-    Column("comment", sa.Text),
+    Column("rating", sa.SmallInteger, nullable=False, doc="1 to 5"),
+    Column("comment", sa.Text, doc="why"),
     moment("created_at"),
     # What it added to `evidence`, which is taken back when it is changed.
-    Column("good", sa.Float),
-    Column("bad", sa.Float),
+    Column("good", sa.Float, doc="what it added to `evidence`, to be taken back"),
+    Column("bad", sa.Float, doc="likewise"),
 )
+"""What people say of answers; a later one replaces it."""
 
-# Evidence sums what all people of an organisation say of a model's answers, so no single one owns a row.
 evidence = Table(
     "evidence",
     metadata,
@@ -293,69 +311,71 @@ evidence = Table(
     Column("task_type", sa.String(30), primary_key=True),
     Column("provider", sa.String(LONGEST_PROVIDER), primary_key=True),
     Column("model", sa.String(LONGEST_NAME), primary_key=True),
-    Column("good", sa.Float, nullable=False),
-    Column("bad", sa.Float, nullable=False),
+    Column("good", sa.Float, nullable=False, doc="answers that were, decaying with time"),
+    Column("bad", sa.Float, nullable=False, doc="answers that were not, likewise"),
     moment("updated_at"),
 )
+"""What all people of an organisation say of a model's answers, so no single one owns a row."""
 
-# Breakers tell of a provider's health, not of anyone's work: they belong to the installation.
 breakers = Table(
     "breakers",
     metadata,
     Column("provider", sa.String(LONGEST_PROVIDER), primary_key=True),
     Column("model", sa.String(LONGEST_NAME), primary_key=True),
-    Column("state", Json, nullable=False),
+    Column("state", Json, nullable=False, doc="failures, and until when it is open"),
     moment("updated_at"),
 )
+"""Circuit breakers tell of a provider's health, not of anyone's work."""
 
 budgets = Table(
     "budgets",
     metadata,
     row_id(),
     *owned(),
-    Column("scope", sa.String(20), nullable=False),
-    Column("subject_id", Id, nullable=False),
+    Column("scope", sa.String(20), nullable=False, doc="whose: agent, user, organisation, task or run"),
+    Column("subject_id", Id, nullable=False, doc="its id"),
     Column("period", sa.String(10), nullable=False),
-    Column("limit_nanousd", sa.BigInteger, nullable=False),
+    Column("limit_nanousd", sa.BigInteger, nullable=False, doc="the limit"),
     moment("created_at"),
-    Column("kind", sa.String(10), nullable=False, server_default="hard"),
+    Column("kind", sa.String(10), nullable=False, server_default="hard", doc="hard: never passed; soft: warns"),
     moment("updated_at", nullable=True),
     UniqueConstraint("scope", "subject_id", "period"),
 )
+"""What may be spent."""
 
-# Every call reserves here and settles here; what a budget has left is read from these rows and nowhere else.
 ledger = Table(
     "ledger",
     metadata,
     row_id(),
     *owned(),
     Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
-    Column("attempt_id", Id, ForeignKey("attempts.id"), nullable=False, unique=True),
+    Column("attempt_id", Id, ForeignKey("attempts.id"), nullable=False, unique=True, doc="the call"),
     Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
-    Column("reserved_nanousd", sa.BigInteger, nullable=False),
-    Column("settled_nanousd", sa.BigInteger),
-    moment("reserved_at"),
-    moment("settled_at", nullable=True),
+    Column("reserved_nanousd", sa.BigInteger, nullable=False, doc="the most that it could cost"),
+    Column("settled_nanousd", sa.BigInteger, doc="what it did cost; nothing while it is open"),
+    moment("reserved_at", doc="when it was set aside"),
+    moment("settled_at", nullable=True, doc="when it was booked"),
     Index(None, "task_id"),
     Index(None, "owner_id", "reserved_at"),
     Index(None, "agent_id", "reserved_at"),
     Index(None, "organisation_id", "reserved_at"),
 )
+"""Every call reserves here and settles here; what a budget has left is read from these rows and nowhere else."""
 
-# What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to
-# add up a month. They hold nothing that the ledger does not: see `store.budgets`.
 ledger_sums = Table(
     "ledger_sums",
     metadata,
-    Column("scope", sa.String(20), primary_key=True),
-    Column("subject_id", Id, primary_key=True),
-    Column("since", Utc, primary_key=True),
+    Column("scope", sa.String(20), primary_key=True, doc="as in `budgets`"),
+    Column("subject_id", Id, primary_key=True, doc="as in `budgets`"),
+    Column("since", Utc, primary_key=True, doc="when the period began"),
     Column("period", sa.String(10), primary_key=True),
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    Column("settled_nanousd", sa.BigInteger, nullable=False),
-    moment("through"),
+    Column("settled_nanousd", sa.BigInteger, nullable=False, doc="the sum"),
+    moment("through", doc="up to when"),
     Index(None, "organisation_id", "through"),
 )
+"""What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to
+add up a month. They hold nothing that the ledger does not: see `store.budgets`."""
 
 integrations = Table(
     "integrations",
@@ -364,9 +384,10 @@ integrations = Table(
     *owned(),
     Column("provider", sa.String(LONGEST_PROVIDER), nullable=False),
     Column("status", sa.String(20), nullable=False),
-    Column("sealed_key", sa.LargeBinary),
-    Column("config", Json, nullable=False),
+    Column("sealed_key", sa.LargeBinary, doc="AES-256-GCM under the secret key"),
+    Column("config", Json, nullable=False, doc="base URL, the key's end, what was last tried"),
     moment("created_at"),
     moment("updated_at"),
     UniqueConstraint("owner_id", "provider"),
 )
+"""Owners' own keys at providers."""

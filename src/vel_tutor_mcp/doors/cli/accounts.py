@@ -34,7 +34,7 @@ Cursor = Annotated[str | None, typer.Option(help="Where an earlier list ended.")
 
 @users.command()
 def create(
-    email: Annotated[str, typer.Argument(metavar="EMAIL")],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="What they sign in by.")],
     role: RoleName = "task_executor",
     organisation: Annotated[str | None, typer.Option(help="Its name; yours, unless given; made if new.")] = None,
     as_json: AsJson = False,
@@ -69,7 +69,11 @@ def list_users(
 
 
 @users.command("role")
-def set_role(user: User, role: Annotated[str, typer.Argument(metavar="ROLE")], as_json: AsJson = False) -> None:
+def set_role(
+    user: User,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="One of those of `user create`.")],
+    as_json: AsJson = False,
+) -> None:
     """Give a user another role, which holds from their next request on."""
     from vel_tutor_mcp.services.accounts import role_named
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(no_args_is_help=True, help="Look at runs of workflows, and decide what waits for a person.")
 
-RunId = Annotated[str, typer.Argument(metavar="RUN")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Its id.")]
 COLUMNS = (Column("id"), Column("status"), Column("workflow", share=1), Column("started"))
 _STEPS = (Column("step"), Column("status"), Column("detail", share=1))
 

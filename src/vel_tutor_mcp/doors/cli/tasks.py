@@ -84,7 +84,11 @@ def submit(
 
 
 @commands.command()
-def get(task_id: Annotated[str, typer.Argument(metavar="ID")], wait: Wait = 0.0, as_json: AsJson = False) -> None:
+def get(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="As `task submit` and `task list` tell.")],
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
     """Print a task's answer, or how it stands; with --wait this process also does what waits to be done."""
     with output.progress("looking") as tell:
         told = with_app(lambda app: _follow(app, task_id, wait, tell), only_look=not wait)
@@ -113,7 +117,10 @@ def list_tasks(
 
 
 @commands.command()
-def cancel(task_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False) -> None:
+def cancel(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="As `task submit` and `task list` tell.")],
+    as_json: AsJson = False,
+) -> None:
     """Stop a task now, also in the middle of an answer and in another process; the text that had arrived is kept."""
     from vel_tutor_mcp.services.reports import full_task
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _NANO = 1e9
+_UP = "0 where the database cannot be used, or does not answer in 5 s; then it tells nothing else."
 
 
 class _Told(Collector):
@@ -50,28 +51,30 @@ def of_process(traffic: Traffic, connections: int, lag: float) -> Iterator[Metri
     build.add_metric([__version__], 1)
     yield build
     yield _counter(
-        "vel_tutor_http_requests", "Requests answered.", ("method", "route", "status"), traffic.requests.items()
-    )
+        "vel_tutor_http_requests", "Requests answered; 499 where the client left before.",
+        ("method", "route", "status"), traffic.requests.items(),
+    )  # fmt: skip
     yield _histogram(
-        "vel_tutor_http_request_duration_seconds", "From request to the end of its answer.", ("method", "route"),
-        traffic.seconds.items(),
+        "vel_tutor_http_request_duration_seconds", "To the end of the answer; a stream takes as long as it is open.",
+        ("method", "route"), traffic.seconds.items(),
     )  # fmt: skip
     yield _counter(
-        "vel_tutor_mcp_requests", "Requests of MCP answered.", ("method", "tool", "outcome"), traffic.calls.items()
-    )
+        "vel_tutor_mcp_requests", "Over HTTP: ok, refused (the tool says why) or error (of the protocol).",
+        ("method", "tool", "outcome"), traffic.calls.items(),
+    )  # fmt: skip
     yield _histogram(
-        "vel_tutor_mcp_request_duration_seconds", "From a request of MCP to its answer.", ("method", "tool"),
+        "vel_tutor_mcp_request_duration_seconds", "From a request over HTTP to its answer.", ("method", "tool"),
         traffic.call_seconds.items(),
     )  # fmt: skip
-    yield GaugeMetricFamily("vel_tutor_http_requests_open", "Requests and streams under way.", traffic.open)
-    yield GaugeMetricFamily("vel_tutor_http_connections", "Connections that are open.", connections)
-    yield GaugeMetricFamily("vel_tutor_event_loop_lag_seconds", "The worst of the last half minute.", lag)
+    yield GaugeMetricFamily("vel_tutor_http_requests_open", "With streams, and the scrape.", traffic.open)
+    yield GaugeMetricFamily("vel_tutor_http_connections", "Open, idle ones too.", connections)
+    yield GaugeMetricFamily("vel_tutor_event_loop_lag_seconds", "The worst delay in half a minute.", lag)
 
 
 def breakers(app: "App") -> Metric:
     """Of every model that can be asked."""
     told = GaugeMetricFamily(
-        "vel_tutor_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", labels=["provider", "model"]
+        "vel_tutor_breaker_state", "As this server has it: 0 closed, 1 half open, 2 open.", labels=["provider", "model"]
     )
     now = time.time()
     for row in app.catalog.models:
@@ -82,7 +85,7 @@ def breakers(app: "App") -> Metric:
 
 def of_installation(measured: Measured | None) -> Iterator[Metric]:
     """What is in the database: every server tells the same, so of several take the greatest."""
-    yield GaugeMetricFamily("vel_tutor_database_up", "1 where the database answers.", int(measured is not None))
+    yield GaugeMetricFamily("vel_tutor_database_up", _UP, int(measured is not None))
     if measured is None:
         return
     figures, at = measured.figures, measured.at
@@ -92,9 +95,11 @@ def of_installation(measured: Measured | None) -> Iterator[Metric]:
         "vel_tutor_oldest_pending_task_seconds", "Since the oldest task was submitted that waits; 0 where none does.",
         _age(figures.pending_since, at),
     )  # fmt: skip
-    yield GaugeMetricFamily("vel_tutor_audit_head_sequence", "Number of the last audit entry.", figures.audit_head)
+    yield GaugeMetricFamily(
+        "vel_tutor_audit_head_sequence", "Number of the last entry; it never falls.", figures.audit_head
+    )
     yield GaugeMetricFamily("vel_tutor_rollups_due", "Hours and days of usage not rolled up yet.", measured.rollups)
-    yield GaugeMetricFamily("vel_tutor_webhook_deliveries_waiting", "Not delivered yet.", figures.deliveries)
+    yield GaugeMetricFamily("vel_tutor_webhook_deliveries_waiting", "The outbox.", figures.deliveries)
     yield GaugeMetricFamily(
         "vel_tutor_webhook_delivery_overdue_seconds", "Since when the next one is due; 0 where none is.",
         _age(figures.delivery_due, at),
@@ -113,7 +118,7 @@ def _of_calls(calls: Calls) -> Iterator[Metric]:
     )
     yield _counter("vel_tutor_tokens", "Tokens in and out.", (*model, "direction"), calls.tokens.items())
     spent = [(key, nano / _NANO) for key, nano in calls.nanousd.items()]
-    yield _counter("vel_tutor_cost_usd", "What calls cost, in US dollars.", model, spent)
+    yield _counter("vel_tutor_cost_usd", "As settled, in US dollars.", model, spent)
 
 
 def _counter(

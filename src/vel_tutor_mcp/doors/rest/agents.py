@@ -33,12 +33,14 @@ async def create_agent(visit: Visit, body: bodies.NewAgent, key: Key = None) -> 
 
 @router.get("", response_model=answers.Listed[answers.Agent])
 async def list_agents(visit: Visit, part: Part, status: AgentStatus | None = None) -> JSONResponse:
+    """The agents that one may see, newest first."""
     page = await visit.app.agents.list(visit.me, status=status, limit=part.limit, cursor=part.offset)
     return listed(page, part, shown_agent)
 
 
 @router.get("/{agent}", response_model=answers.Agent, responses=_OF_ONE)
 async def get_agent(visit: Visit, agent: NameOrId) -> JSONResponse:
+    """The agent with its configuration and its versions."""
     return JSONResponse(shown_versions(*await visit.app.agents.get(visit.me, agent)))
 
 

@@ -53,6 +53,8 @@ _DESCRIPTION = (
     "`offset`."
 )
 
+_OF_HEALTH = "Whether the server can work, its version and uptime, and what it stands on."
+
 
 class Rest(FastAPI):
     """Refuses what is not valid with 400, so nothing answers the 422 that the framework documents."""
@@ -92,5 +94,7 @@ def make_rest(desk: Desk, beside: list[BaseRoute], middleware: list[Middleware],
 def _health(desk: Desk) -> APIRouter:
     router = APIRouter(tags=["health"])
     unwell: Answers = {503: {"model": answers.Health, "description": "it cannot work now; `reason` says why"}}
-    router.get(HEALTH, name="health", response_model=answers.Health, responses=unwell)(health_of(desk))
+    router.get(HEALTH, name="health", description=_OF_HEALTH, response_model=answers.Health, responses=unwell)(
+        health_of(desk)
+    )
     return router

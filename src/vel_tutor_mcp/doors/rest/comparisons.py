@@ -40,6 +40,7 @@ async def start_comparison(visit: Visit, body: bodies.NewComparison, key: Key = 
 
 @router.get("", response_model=answers.Listed[answers.ComparisonShort])
 async def list_comparisons(visit: Visit, part: Part) -> JSONResponse:
+    """The comparisons that one may see, newest first, without their answers."""
     page = await visit.app.comparisons.list(visit.me, limit=part.limit, cursor=part.offset)
     return listed(page, part, short_comparison)
 

@@ -31,6 +31,7 @@ async def rotate_integrations(visit: Visit) -> JSONResponse:
 
 @router.get("/{provider}", response_model=answers.Integration, responses=_OF_ONE)
 async def get_integration(visit: Visit, provider: Provider) -> JSONResponse:
+    """One's key at the provider: how it ends and how it stands, never the key itself."""
     return JSONResponse(shown(await visit.app.integrations.get(visit.me, provider)))
 
 

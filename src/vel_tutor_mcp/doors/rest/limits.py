@@ -29,6 +29,7 @@ async def set_limits_of_user(visit: Visit, user: Id, body: bodies.RateLimits) ->
 
 @router.delete(_OF_USER, response_model=answers.RateLimits)
 async def remove_limits_of_user(visit: Visit, user: Id) -> JSONResponse:
+    """Leave both limits to the organisation, or to the settings."""
     return await _set(visit, "user", user, RateLimits())
 
 
@@ -47,6 +48,7 @@ async def set_limits_of_organisation(visit: Visit, organisation: NameOrId, body:
 
 @router.delete(_OF_ORGANISATION, response_model=answers.RateLimits)
 async def remove_limits_of_organisation(visit: Visit, organisation: NameOrId) -> JSONResponse:
+    """Leave both limits of its members to the settings."""
     return await _set(visit, "organisation", organisation, RateLimits())
 
 

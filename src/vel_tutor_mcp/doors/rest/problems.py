@@ -25,7 +25,7 @@ _LONGEST_PLACE = 80
 _MOST_DETAILS = 20
 _RETRY_SECONDS = 5
 # What the framework itself refuses.
-_REFUSED: Mapping[int, tuple[str, str]] = {
+REFUSED: Mapping[int, tuple[str, str]] = {
     400: ("VALIDATION_ERROR", "The request cannot be read; its body is no JSON; send a JSON object."),
     404: ("NOT_FOUND", "There is no such path; see /api/openapi.json for what there is."),
     405: ("METHOD_NOT_ALLOWED", "This path does not take this method; see the header Allow; use one of those."),
@@ -34,7 +34,7 @@ _REFUSED: Mapping[int, tuple[str, str]] = {
 }
 _UNKNOWN = ("INTERNAL_SERVER_ERROR", "Something went wrong; the fault is the server's; its log on stderr has more.")
 _TOLD: Mapping[int, str] = {row.status: row.code for row in ANSWERS.values()} | {
-    status: code for status, (code, _) in _REFUSED.items()
+    status: code for status, (code, _) in REFUSED.items()
 }
 
 
@@ -96,7 +96,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
-    code, message = _REFUSED.get(error.status_code, _UNKNOWN)
+    code, message = REFUSED.get(error.status_code, _UNKNOWN)
     return refusal(request.url.path, error.status_code, code, message, error.headers)
 
 

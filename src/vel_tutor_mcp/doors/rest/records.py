@@ -62,6 +62,7 @@ async def export_audit(
 
 @router.get("/budgets", response_model=answers.Budgets)
 async def list_budgets(visit: Visit) -> JSONResponse:
+    """The budgets that one may see, and how they stand."""
     return JSONResponse({"data": [budget.shown() for budget in await visit.app.budgets.list(visit.me)]})
 
 
@@ -74,5 +75,6 @@ async def set_budget(visit: Visit, body: bodies.Budget) -> JSONResponse:
 
 @router.delete("/budgets", status_code=204, response_class=Response, responses=documented(404))
 async def remove_budget(visit: Visit, scope: Scope, subject: Subject = None, period: Period | None = None) -> Response:
+    """Take the budget away."""
     await visit.app.budgets.remove(visit.me, scope, subject, period)
     return Response(status_code=204)

@@ -74,6 +74,7 @@ Wanted = Annotated[Filter, Depends()]
 
 @router.get("", response_model=answers.Listed[answers.ListedTask], responses=_OF_ONE)
 async def list_tasks(visit: Visit, part: Part, wanted: Wanted) -> JSONResponse:
+    """The tasks that one may see, newest first, without their answers."""
     page = await visit.app.tasks.list(visit.me, wanted.wanted, limit=part.limit, cursor=part.offset)
     return listed(page, part, described_task)
 

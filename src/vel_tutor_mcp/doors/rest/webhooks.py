@@ -98,6 +98,7 @@ async def list_webhooks(visit: Visit, part: Part) -> JSONResponse:
 
 @router.get("/{webhook}", response_model=Webhook, responses=_OF_ONE)
 async def get_webhook(visit: Visit, webhook: Id) -> JSONResponse:
+    """The webhook, and how it stands with its receiver."""
     return JSONResponse(shown(await visit.app.webhooks.get(visit.me, webhook)))
 
 

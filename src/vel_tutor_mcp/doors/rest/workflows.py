@@ -35,6 +35,7 @@ async def save_workflow(visit: Visit, body: bodies.NewWorkflow, key: Key = None)
 
 @router.get("/workflows", response_model=answers.Listed[answers.WorkflowShort])
 async def list_workflows(visit: Visit, part: Part) -> JSONResponse:
+    """The workflows that one may see, newest first."""
     return listed(await visit.app.workflows.list(visit.me, limit=part.limit, cursor=part.offset), part, short_workflow)
 
 
@@ -66,6 +67,7 @@ async def list_runs(
     status: TaskStatus | None = None,
     workflow: Annotated[str | None, Query(max_length=100, description="id or name")] = None,
 ) -> JSONResponse:
+    """The runs that one may see, newest first."""
     page = await visit.app.runs.list(visit.me, status=status, workflow=workflow, limit=part.limit, cursor=part.offset)
     return listed(page, part, short_run)
 
@@ -89,6 +91,7 @@ async def get_run(
 
 @router.post("/runs/{run}/cancel", response_model=answers.Run, responses=_CHANGES)
 async def cancel_run(visit: Visit, run: Id) -> JSONResponse:
+    """End the run; what its tasks had is kept."""
     return JSONResponse(shown_run(await visit.app.runs.cancel(visit.me, run)))
 
 
