@@ -74,6 +74,7 @@ from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.taskmaster.benches import Benches
 from vel_tutor_mcp.taskmaster.children import Children
+from vel_tutor_mcp.tracing import starting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -304,6 +305,7 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
+    starting.begin()
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)

@@ -18,7 +18,7 @@ from vel_tutor_mcp.routing.book import Answered, MustWait, Order
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Router
-from vel_tutor_mcp.services import funds, record
+from vel_tutor_mcp.services import funds, record, traced
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
@@ -34,6 +34,8 @@ from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction, unbroken
 from vel_tutor_mcp.store.integrations import Integration
 from vel_tutor_mcp.store.isolation import act_for
+from vel_tutor_mcp.tracing import spans
+from vel_tutor_mcp.tracing.spans import Origin
 
 MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
@@ -117,11 +119,26 @@ class Answers:
         try:
             if earlier:
                 await asyncio.wait(earlier)
-            return await self._run(work)
+            return await (self._traced(work) if spans.on() else self._run(work))
         except _OfAnotherError:
             return _TAKEN_OVER
         finally:
             del self._runs[this]
+
+    async def _traced(self, work: Work) -> str:
+        traceparent, agent_id = await persisted(lambda: self._trace(work))
+        origin = Origin(traceparent)
+        with spans.span("invoke_agent", "internal", traced.task(agent_id), origin=origin) as span:
+            state = await self._run(work)
+            span.tell({"vel_tutor.task.status": state})
+            if state == TaskStatus.FAILED:
+                span.fail(state)
+            return state
+
+    @unbroken
+    async def _trace(self, work: Work) -> tuple[str | None, str | None]:
+        async with self._tools.database.read(INSTALLATION) as tx:
+            return await tasks.trace(tx, work.task_id)
 
     async def _run(self, work: Work) -> str:
         mine = {self._engine.executor}
@@ -263,7 +280,9 @@ class Answers:
 
     async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
-        decision = self._routes.choose(request)
+        with spans.part("route", "internal", {}) as span:
+            decision = self._routes.choose(request)
+            span.tell(traced.decided(decision))
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
@@ -377,6 +396,7 @@ class Answers:
                 return
             await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")
             await tasks.change(tx, job.subject.task.id, record.now(), running=False)
+        job.subject.publish(self._tools.hub)
 
 
 def _told(problem: BaseException, shortage: str = "") -> TaskError:
