@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import heard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "observability.md").read_text(encoding="utf-8")
 _SECONDS = 20.0
 
 
@@ -118,6 +120,13 @@ def collecting() -> Iterator[Collector]:
         server.server_close()
         thread.join()
         heard.note(b"\n".join(collector.bodies))
+    assert _undocumented(collector.spans) == set()
+
+
+def _undocumented(spans: list[Told]) -> set[str]:
+    """What docs/observability.md does not tell of."""
+    names = {name for span in spans for name in (*span.attributes, *span.sender)}
+    return {name for name in names if f"`{name}`" not in DOCUMENT and not name.startswith("telemetry.sdk.")}
 
 
 def _read(body: bytes) -> Iterator[Told]:

@@ -4,6 +4,7 @@ It only looks: it makes no folder and no database, and migrates nothing.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from vel_tutor_mcp.store import inspection
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.schema import revisions
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
+from vel_tutor_mcp.tracing.wanted import wanted
 
 Findings = Sequence[Finding]
 
@@ -44,7 +46,12 @@ async def check_up(load: Callable[[], Settings], database_of: Callable[[Settings
         of_settings, command = _of_settings(settings, database_of), settings.task_master_command
     except ConfigurationError as problem:
         of_settings = _without_settings(problem)
-    found = await asyncio.gather(of_settings, bounded("node", _node()), bounded("task master", _task_master(command)))
+    found = await asyncio.gather(
+        of_settings,
+        bounded("traces", _traces()),
+        bounded("node", _node()),
+        bounded("task master", _task_master(command)),
+    )
     return list(chain.from_iterable(found))
 
 
@@ -158,6 +165,12 @@ async def _provider(provider: Access, ahead: dict[str, float]) -> Findings:
     if seen.seconds_ahead is not None:
         ahead[provider.name] = seen.seconds_ahead
     return [verdicts.of_provider(provider, seen)]
+
+
+async def _traces() -> Findings:
+    asked = wanted(os.environ)
+    taken = asked.endpoint is not None and await in_thread(probes.collector)
+    return [verdicts.of_traces(asked, taken=taken)]
 
 
 async def _node() -> Findings:

@@ -73,6 +73,13 @@ async def node_version() -> str | None:
     return said.decode(errors="replace").strip() or None
 
 
+def collector() -> bool:
+    """Whether the collector of traces takes an empty letter. Blocks."""
+    from vel_tutor_mcp.tracing import otlp
+
+    return otlp.takes(_PROGRAM_SECONDS)
+
+
 def task_master(command: str) -> str | None:
     """Where the program of this command line is; None where there is none."""
     parts = words(command)
