@@ -34,8 +34,6 @@ from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction, unbroken
 from vel_tutor_mcp.store.integrations import Integration
 from vel_tutor_mcp.store.isolation import act_for
-from vel_tutor_mcp.tracing import spans
-from vel_tutor_mcp.tracing.spans import Origin
 
 MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
@@ -119,26 +117,11 @@ class Answers:
         try:
             if earlier:
                 await asyncio.wait(earlier)
-            return await (self._traced(work) if spans.on() else self._run(work))
+            return await traced.whole(self._tools.database, work, self._run)
         except _OfAnotherError:
             return _TAKEN_OVER
         finally:
             del self._runs[this]
-
-    async def _traced(self, work: Work) -> str:
-        traceparent, agent_id = await persisted(lambda: self._trace(work))
-        origin = Origin(traceparent)
-        with spans.span("invoke_agent", "internal", traced.task(agent_id), origin=origin) as span:
-            state = await self._run(work)
-            span.tell({"vel_tutor.task.status": state})
-            if state == TaskStatus.FAILED:
-                span.fail(state)
-            return state
-
-    @unbroken
-    async def _trace(self, work: Work) -> tuple[str | None, str | None]:
-        async with self._tools.database.read(INSTALLATION) as tx:
-            return await tasks.trace(tx, work.task_id)
 
     async def _run(self, work: Work) -> str:
         mine = {self._engine.executor}
@@ -280,9 +263,7 @@ class Answers:
 
     async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
-        with spans.part("route", "internal", {}) as span:
-            decision = self._routes.choose(request)
-            span.tell(traced.decided(decision))
+        decision = traced.decided(lambda: self._routes.choose(request))
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
