@@ -46,6 +46,7 @@ from vel_tutor_mcp.services.changes import Changes
 from vel_tutor_mcp.services.comparisons.comparing import Comparisons
 from vel_tutor_mcp.services.completions import Completions
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.doctor.standing import Standing
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations
@@ -114,6 +115,7 @@ class App:
     repeats: Repeats
     health: Health
     measuring: Measuring
+    standing: Standing
     _parts: "Prepared"
     _hub: Hub
     _calls: Calls
@@ -240,6 +242,7 @@ class Prepared:
             repeats=Repeats(self.database),
             health=health,
             measuring=Measuring(self.database),
+            standing=Standing(self.settings, self.catalog, database_of),
             _parts=self,
             _hub=hub,
             _calls=calls,

@@ -44,7 +44,8 @@ class Otlp:
         # What the environment calls it goes before what we do.
         resource = Resource.create(own).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._batches = BatchSpanProcessor(_Told(OTLPSpanExporter(), endpoint))
+        self._told = _Told(OTLPSpanExporter(), endpoint)
+        self._batches = BatchSpanProcessor(self._told)
         self._provider.add_span_processor(self._batches)
         self._tracer = self._provider.get_tracer("vel-tutor-mcp", __version__)
 
@@ -73,6 +74,10 @@ class Otlp:
         if past.attributes.get("error.type"):
             span.set_status(StatusCode.ERROR)
         span.end(max(began, _nanoseconds(past.ended)))
+
+    @property
+    def lost(self) -> bool:
+        return self._told.lost
 
     def traceparent(self) -> str | None:
         span, carrier = _open.get(), dict[str, str]()
@@ -129,20 +134,20 @@ class _Told(SpanExporter):
     def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
-        self._lost = False
+        self.lost = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         lost = result is not SpanExportResult.SUCCESS
-        if lost and not self._lost:
+        if lost and not self.lost:
             _log.warning(
                 "Traces are lost: the collector at %s does not take them; nothing else suffers from it; look whether "
                 "it runs and what it refuses, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
                 self._endpoint,
             )
-        elif self._lost and not lost:
+        elif self.lost and not lost:
             _log.warning("The collector at %s takes traces again.", self._endpoint)
-        self._lost = lost
+        self.lost = lost
         return result
 
     def shutdown(self) -> None:

@@ -60,6 +60,9 @@ class Tracer(Protocol):
 
     def record(self, past: Past) -> None: ...
 
+    @property
+    def lost(self) -> bool: ...
+
     def traceparent(self) -> str | None: ...
 
     def ids(self) -> Mapping[str, str]: ...
@@ -96,6 +99,11 @@ def send_to(tracer: Tracer | None) -> None:
 def on() -> bool:
     """Whether anybody takes spans."""
     return _tracer is not None
+
+
+def lost() -> bool:
+    """Whether the last spans that were sent were not taken."""
+    return _tracer is not None and _tracer.lost
 
 
 def span(
