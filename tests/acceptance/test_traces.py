@@ -37,10 +37,13 @@ async def test_a_task_over_http_is_one_trace_from_the_door_to_each_attempt(
 ) -> None:
     logged = {"VEL_TUTOR_LOG_FORMAT": "json", "VEL_TUTOR_LOG_LEVEL": "INFO"}
     async with team(tmp_path, new_database, UNLIMITED | collector.environment | logged) as place:
-        place.providers.groq.always = Fault(kind="status", status=401)
+        place.providers.groq.always = Fault(kind="status", status=401, message=f"No {WORDS}")
         async with place.member() as user:
             body = {"prompt": f"Say {WORDS}", "wait_seconds": 30}
             told = await user.asks("POST", "/api/tasks", 201, json=body, headers={"traceparent": STRANGERS})
+            await user.asks("GET", f"/{WORDS}", 404)
+            await user.asks("GET", f"/api/tasks/{WORDS}?{WORDS}={WORDS}", 404)
+        collector.until(lambda found: {"GET", "GET /api/tasks/{task}"} <= {span.name for span in found})
         spans = collector.trace_of(told["id"], "POST /api/tasks", "invoke_agent")
         received = place.providers.groq.requests + place.providers.openai.requests
     failed, answered = told["attempts"]
@@ -134,6 +137,9 @@ async def test_what_a_worker_does_is_in_the_trace_of_the_request_that_wanted_it(
 
     shown = tree(spans, without=STORE)
     assert shown[:3] == ["POST /mcp", "  tools/call task_submit", "    invoke_agent"]
+    by_name = {span.name: span for span in spans}
+    assert by_name["POST /mcp"].began <= by_name["tools/call task_submit"].began
+    assert by_name["tools/call task_submit"].ended <= by_name["POST /mcp"].ended
     senders = {span.name: span.sender["service.instance.id"] for span in spans}
     assert senders["tools/call task_submit"] != senders["invoke_agent"]
     assert {span["db.system.name"] for span in spans} == {None, "postgresql"}

@@ -1,5 +1,6 @@
 """What the open product tells a collector of what is rare: hedges, webhooks, lines of the log."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -83,6 +84,28 @@ async def test_lines_of_the_log_name_the_open_span(collector: Collector) -> None
 
     assert (inside["trace_id"], inside["span_id"]) == (span.trace, span.id)
     assert not {"trace_id", "span_id"} & outside.keys()
+
+
+@pytest.mark.usefixtures("app")
+async def test_what_a_request_began_and_outlives_it_is_no_part_of_it(collector: Collector) -> None:
+    over = asyncio.Event()
+
+    async def late() -> str | None:
+        await over.wait()
+        with spans.part("late", "internal", {}), spans.span("of its own"):
+            return spans.traceparent()
+
+    with spans.span("request"):
+        began = asyncio.create_task(late())
+    over.set()
+    traceparent = await began
+    told = collector.until(lambda found: any(span.name == "of its own" for span in found))
+    by_name = {span.name: span for span in told}
+
+    assert "late" not in by_name
+    assert by_name["of its own"].trace != by_name["request"].trace
+    assert traceparent is not None
+    assert traceparent.startswith(f"00-{by_name['of its own'].trace}-{by_name['of its own'].id}-")
 
 
 def test_the_doctor_asks_the_collector_itself(collector: Collector) -> None:

@@ -51,7 +51,7 @@ class Otlp:
 
     @contextmanager
     def span(self, name: str, kind: Kind, attributes: Attributes, origin: Origin | None) -> Iterator["_Span"]:
-        outer = _open.get()
+        outer = _here()
         context, links = _from(outer, origin)
         begun = self._tracer.start_span(name, context, _KINDS[kind], _all(attributes), links)
         _open.set(begun)
@@ -62,13 +62,13 @@ class Otlp:
             _open.set(outer)
 
     def part(self, name: str, kind: Kind, attributes: Attributes) -> AbstractContextManager[Span]:
-        whole = _open.get()
+        whole = _here()
         if whole is None:
             return NOTHING
         return _ending(self._tracer.start_span(name, _context(whole), _KINDS[kind], _all(attributes)))
 
     def record(self, past: Past) -> None:
-        context, links = _from(_open.get(), past.origin)
+        context, links = _from(_here(), past.origin)
         began = _nanoseconds(past.began)
         span = self._tracer.start_span(past.name, context, _KINDS[past.kind], _all(past.attributes), links, began)
         if past.attributes.get("error.type"):
@@ -80,13 +80,13 @@ class Otlp:
         return self._told.lost
 
     def traceparent(self) -> str | None:
-        span, carrier = _open.get(), dict[str, str]()
+        span, carrier = _here(), dict[str, str]()
         if span is not None:
             _written.inject(carrier, _context(span))
         return carrier.get("traceparent")
 
     def ids(self) -> Mapping[str, str]:
-        span = _open.get()
+        span = _here()
         if span is None:
             return {}
         context = span.get_span_context()
@@ -158,6 +158,12 @@ def takes(seconds: float) -> bool:
     """Whether the collector takes an empty letter, in so many seconds. Blocks."""
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     return OTLPSpanExporter(timeout=seconds).export([]) is SpanExportResult.SUCCESS
+
+
+def _here() -> OpenSpan | None:
+    """The span that is open: what a request began may outlive it, and is then a part of nothing."""
+    span = _open.get()
+    return None if getattr(span, "end_time", None) else span
 
 
 def _from(outer: OpenSpan | None, origin: Origin | None) -> tuple[Context, list[Link]]:
