@@ -1,5 +1,6 @@
 """Traces, as a collector gets them: from the door to each attempt and the store, whatever happens on the way."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,10 +157,10 @@ async def test_a_run_its_steps_and_their_tasks_are_in_one_trace(
         await soon(opened(server))
         await server.call("workflow_save", name="two", definition={"steps": steps})
         told = await server.call("workflow_run", workflow="two", inputs={}, wait_seconds=30)
-        run = [
-            span for span in collector.until(lambda spans: any(s.name == "run" for s in spans)) if span.name == "run"
-        ]
-        spans = [span for span in collector.spans if span.trace == run[0].trace]
+        whole = Counter({"tools/call workflow_run": 1, "run": 1, "step": 2, "invoke_agent": 2})
+        found = collector.until(lambda spans: whole <= Counter(span.name for span in spans))
+    (run,) = [span for span in found if span.name == "run"]
+    spans = [span for span in found if span.trace == run.trace]
 
     assert told["status"] == "completed"
     assert sorted(tree(spans, without=(*STORE, "chat", "route"))) == [
