@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from vel_tutor_mcp.services.doctor.probes import collector
 from vel_tutor_mcp.services.doctor.verdicts import Verdict, of_traces
 from vel_tutor_mcp.tracing import spans, starting, wanted
 from vel_tutor_mcp.tracing.wanted import INSTALL, Wanted
@@ -60,6 +61,24 @@ def test_without_the_extra_a_line_says_so_and_nothing_else_happens(
 
     assert caplog.messages == [f"Traces are not exported; the packages for it are not installed; {INSTALL}."]
     assert not spans.on()
+
+
+def test_a_variable_that_the_sdk_cannot_read_keeps_nobody_from_working(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(BASE, HERE)
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    with caplog.at_level(logging.WARNING, "vel_tutor_mcp"):
+        starting.begin()
+
+    assert caplog.messages == ["Traces are not exported; ValueError; correct the OTEL_ variables."]
+    assert not spans.on()
+
+
+def test_a_certificate_that_is_not_there_is_found_by_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BASE, "https://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/not/there")
+    assert not collector()
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,10 @@ class _Told(SpanExporter):
         self.lost = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result = self._exporter.export(spans)
+        except Exception:  # noqa: BLE001 - such as a certificate that is not there; nobody else would hear of it
+            result = SpanExportResult.FAILURE
         lost = result is not SpanExportResult.SUCCESS
         if lost and not self.lost:
             _log.warning(

@@ -18,8 +18,11 @@ def begin() -> None:
         _log.warning("Traces are not exported; %s; %s.", asked.why, asked.advice)
     if asked.endpoint is None:
         return
-    with _once:
-        if not spans.on():
-            from vel_tutor_mcp.tracing.otlp import Otlp
+    try:
+        with _once:
+            if not spans.on():
+                from vel_tutor_mcp.tracing.otlp import Otlp
 
-            spans.send_to(Otlp(asked.endpoint))
+                spans.send_to(Otlp(asked.endpoint))
+    except Exception as problem:  # noqa: BLE001 - the SDK reads dozens of variables: none of them may keep us from working
+        _log.warning("Traces are not exported; %s; correct the OTEL_ variables.", type(problem).__name__)

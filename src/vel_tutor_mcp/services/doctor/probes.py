@@ -75,9 +75,11 @@ async def node_version() -> str | None:
 
 def collector() -> bool:
     """Whether the collector of traces takes an empty letter. Blocks."""
-    from vel_tutor_mcp.tracing import otlp
+    with suppress(Exception):  # of whatever other variables the SDK finds wrong
+        from vel_tutor_mcp.tracing import otlp
 
-    return otlp.takes(_PROGRAM_SECONDS)
+        return otlp.takes(_PROGRAM_SECONDS)
+    return False
 
 
 def task_master(command: str) -> str | None:

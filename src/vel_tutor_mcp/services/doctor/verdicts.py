@@ -300,7 +300,7 @@ def of_traces(asked: Wanted, *, taken: bool) -> Finding:
         return ok(check, f"off: {asked.why}")
     if not taken:
         found = f"exported to {asked.endpoint}, which does not take them"
-        return warning(check, found, "start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT")
+        return warning(check, found, "look whether the collector runs, and at the OTEL_ variables")
     return ok(check, f"exported to {asked.endpoint}")
 
 
