@@ -129,13 +129,13 @@ class Answers:
             job = await self._begun(work, mine)
             return "nothing left to do" if job is None else await self._work(job)
         except _OfAnotherError:
-            raise
+            return _TAKEN_OVER
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
             reason = _told(problem)
         try:
             return await persisted(lambda: self._give_up(work, reason, mine))
         except _OfAnotherError:
-            raise
+            return _TAKEN_OVER
         except Exception as problem:  # noqa: BLE001 - of its run: it cannot go on from this, and must not hang either
             fault = _told(problem)
         return await persisted(lambda: self._give_up(work, fault, mine, breaks_run=True))
