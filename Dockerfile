@@ -7,8 +7,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/vel-tutor
 WORKDIR /source
 # The dependencies first: they change less often than the source, and stay in the build's cache.
-COPY requirements.lock ./
-RUN /opt/vel-tutor/bin/pip install --compile --require-hashes --requirement requirements.lock
+# With traces: --build-arg LOCK=requirements-otel.lock
+ARG LOCK=requirements.lock
+COPY ${LOCK} ./
+RUN /opt/vel-tutor/bin/pip install --compile --require-hashes --requirement ${LOCK}
 COPY . .
 RUN /opt/vel-tutor/bin/pip wheel --no-deps --wheel-dir /wheel . \
  && /opt/vel-tutor/bin/pip install --compile --no-deps --no-index /wheel/*.whl \

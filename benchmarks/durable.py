@@ -50,7 +50,7 @@ async def _on(name: str, url: str | None, rounds: int) -> list[Result]:
         for server in (ours, bare):
             server.initialize()
         taken = await both_in_turn(
-            _costs(ours, provider, lambda: _task(ours)), _costs(bare, provider, lambda: _ask(bare)), rounds=rounds
+            costs(ours, provider, lambda: task(ours)), costs(bare, provider, lambda: _ask(bare)), rounds=rounds
         )
     return [
         against(
@@ -61,17 +61,17 @@ async def _on(name: str, url: str | None, rounds: int) -> list[Result]:
             limit=MOST_MILLISECONDS.get(name),
         ),
         against(f"task on {name}, p95 / bare tool", taken, lambda cost: cost.slow, unit="ms"),
-        _cpu(f"task on {name}, CPU / bare tool", taken),
+        cpu(f"task on {name}, CPU / bare tool", taken),
     ]
 
 
-def _cpu(name: str, taken: dict[str, list[Cost]]) -> Result:
+def cpu(name: str, taken: dict[str, list[Cost]]) -> Result:
     if any(cost.cpu is None for costs in taken.values() for cost in costs):
         return unmeasured(name, "this system does not tell the CPU time of another process")
     return against(name, taken, lambda cost: cost.cpu or 0, unit="ms CPU")
 
 
-def _costs(server: StdioServer, provider: Upstream, work: Callable[[], Any]) -> Measuring[Cost]:
+def costs(server: StdioServer, provider: Upstream, work: Callable[[], Any]) -> Measuring[Cost]:
     async def measure() -> Cost:
         provider.seconds()
         spent = server.cpu_seconds()
@@ -90,7 +90,7 @@ def _milliseconds(work: Callable[[], Any]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def _task(server: StdioServer) -> None:
+def task(server: StdioServer) -> None:
     task = server.call("task_submit", prompt=_PROMPT, wait_seconds=20)
     assert task["structuredContent"]["status"] == "completed", task
 

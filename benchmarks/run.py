@@ -30,6 +30,7 @@ import stored
 import takeover
 import throughput
 import tool_list
+import traces
 import views
 import waiting
 import workers
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "tools": tool_list.results,
     "memory": memory.results,
     "durable": durable.results,
+    "traces": traces.results,
     "throughput": throughput.results,
     "runs": runs.results,
     "takeover": takeover.results,

@@ -54,7 +54,7 @@ async def simulated_providers() -> AsyncIterator[Providers]:
 def without_settings(patch: pytest.MonkeyPatch) -> None:
     """Take this machine's own settings and keys out of the environment."""
     for name in list(os.environ):
-        if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_")):
+        if name.startswith(("VEL_TUTOR_", "OPENAI_", "GROQ_", "PERPLEXITY_", "OTEL_")):
             patch.delenv(name)
 
 

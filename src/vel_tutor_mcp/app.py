@@ -46,6 +46,7 @@ from vel_tutor_mcp.services.changes import Changes
 from vel_tutor_mcp.services.comparisons.comparing import Comparisons
 from vel_tutor_mcp.services.completions import Completions
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.doctor.standing import Standing
 from vel_tutor_mcp.services.following import Following
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.integrations import Integrations
@@ -74,6 +75,7 @@ from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.taskmaster.benches import Benches
 from vel_tutor_mcp.taskmaster.children import Children
+from vel_tutor_mcp.tracing import starting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +115,7 @@ class App:
     repeats: Repeats
     health: Health
     measuring: Measuring
+    standing: Standing
     _parts: "Prepared"
     _hub: Hub
     _calls: Calls
@@ -239,6 +242,7 @@ class Prepared:
             repeats=Repeats(self.database),
             health=health,
             measuring=Measuring(self.database),
+            standing=Standing(self.settings, self.catalog, database_of),
             _parts=self,
             _hub=hub,
             _calls=calls,
@@ -304,6 +308,7 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
     """
+    starting.begin()
     catalog = Catalog.load(settings.catalog)
     database = database_of(settings)
     lease = lease_on(database)

@@ -283,7 +283,8 @@ class Task:
     it is pending it waits its turn, until `not_before` and for what `waits_for` names: the money of its run, or a place
     at a provider, which it keeps, claimed, until it calls; `turn` counts from 1 how often it had to.
 
-    `config_changes` are fields of its agent's configuration that are other for this task alone.
+    `config_changes` are fields of its agent's configuration that are other for this task alone. `traceparent` is where
+    in a trace it was submitted, if that was traced.
     """
 
     id: str
@@ -300,6 +301,7 @@ class Task:
     parameters: dict[str, Any] = field(default_factory=dict)
     response_schema: dict[str, Any] | None = None
     config_changes: dict[str, Any] | None = None
+    traceparent: str | None = None
     max_cost_nanousd: NanoUsd | None = None
     attempt_set: int = 1
     recoveries: int = 0

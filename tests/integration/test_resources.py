@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.doors.dashboard.page import html
 from vel_tutor_mcp.models import AgentConfig, AgentType, FailureKind, Principal, TaskRequest
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.doctor.checkup import check_up
 from vel_tutor_mcp.services.reports import Told, full_task
+from vel_tutor_mcp.store.places import database_of
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +155,15 @@ async def test_health_names_providers_and_open_circuits(client: Client, app: App
 
     assert (well["status"], well["providers"], well["circuits_open"]) == ("ok", ["groq", "openai"], [])
     assert ill["circuits_open"] == ["groq/openai/gpt-oss-20b"]
+
+
+async def test_health_tells_what_the_doctor_finds(client: Client, app: App) -> None:
+    told = {check["check"]: check for check in (await read(client, "health://status"))["checks"]}
+    found = {finding.check: asdict(finding) for finding in await check_up(lambda: app._parts.settings, database_of)}
+
+    assert {"home folder", "database", "traces"} <= told.keys() <= found.keys()
+    same = told.keys() - {"home folder"}  # whose free space is told in bytes
+    assert {name: told[name] for name in same} == {name: found[name] for name in same}
 
 
 @pytest.mark.parametrize("client", ["auto"], indirect=True)

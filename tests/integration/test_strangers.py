@@ -2,6 +2,7 @@
 is on record once. What there is is read from the published lists, so that nothing new is left out.
 """
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -308,6 +309,17 @@ async def test_nothing_of_anothers_is_in_what_routes_list(stranger: Stranger, th
     for route, params in [*((route, {}) for route in reads), *FILTERS.items()]:
         reply = await stranger.asks(route, {"params": params}, theirs)
         assert (route, reply.status_code, shows(reply.text, theirs)) == (route, 200, [])
+
+
+async def test_what_the_checks_found_on_the_machine_is_told_to_its_admins_alone(
+    desk: Front, stranger: Stranger
+) -> None:
+    auth_context_var.set(SignedIn(await desk.access.verify(stranger.token), URL))
+    async with connected(desk.app, "auto") as client:
+        (content,) = (await client.read_resource("health://status")).contents
+    checks = json.loads(content.text)["checks"]  # type: ignore[union-attr]  # it is text
+    assert {check["check"] for check in checks} >= {"database", "home folder", "traces"}
+    assert all(check.keys() == {"check", "verdict"} for check in checks)
 
 
 async def test_no_tool_or_resource_lists_what_is_anothers(desk: Front, stranger: Stranger, theirs: Theirs) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from server import environment
 
-LATE = {"openai", "numpy", "genai_prices", "mcp_types", "fastapi"}
+LATE = {"openai", "numpy", "genai_prices", "mcp_types", "fastapi", "opentelemetry.sdk"}
 LOOKING = """
 import sys
 sys.argv[1:] = ["task", "list"]

@@ -37,6 +37,7 @@ from vel_tutor_mcp.doors.headers import Headers
 from vel_tutor_mcp.doors.health import HEALTH, health_of
 from vel_tutor_mcp.doors.mcp import Server, make_server
 from vel_tutor_mcp.doors.metrics.lag import Lag
+from vel_tutor_mcp.doors.metrics.routes import PATH as METRICS
 from vel_tutor_mcp.doors.metrics.routes import metrics
 from vel_tutor_mcp.doors.metrics.traffic import Counted, CountedCalls, Routed, Traffic
 from vel_tutor_mcp.doors.notes import Note, Notes
@@ -45,6 +46,7 @@ from vel_tutor_mcp.doors.quiet import Quiet
 from vel_tutor_mcp.doors.room import MOST_CONNECTIONS, Room
 from vel_tutor_mcp.doors.sessions import MOST_SESSIONS, Sessions
 from vel_tutor_mcp.doors.surface import surface_of
+from vel_tutor_mcp.doors.traced import Traced, TracedCalls
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.settings import Settings, parts_of
@@ -181,13 +183,15 @@ class _Door:
         )
         self._lag, traffic, room = Lag(), Traffic(), Room()
         server.watch(CountedCalls(traffic, server.cards))
+        server.watch(TracedCalls(server.cards, "tcp", trusted=not way.auth))
         told = metrics(desk, traffic, self._lag, lambda: len(room))
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer, told=told)
         note = Notes(desk).take
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [], note)
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
-        self._uvicorn = _uvicorn(Counted(covered, traffic), settings, tls, note, room)
+        traced = Traced(covered, {HEALTH, METRICS}, trusted=not way.auth)
+        self._uvicorn = _uvicorn(Counted(traced, traffic), settings, tls, note, room)
 
     async def serve(self, listener: socket.socket, address: str) -> None:
         logging.getLogger("mcp.server.streamable_http").addFilter(_no_fault)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from vel_tutor_mcp.bearings import at_hand
 from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.tracing import spans
 
 # These tell whole messages and rows, prompts among them, or headers: they do not belong into a log.
 _TALKATIVE = {
@@ -69,6 +70,7 @@ class JsonLine(logging.Formatter):
             "logger": record.name,
             "message": _bounded(record.getMessage()),
             **at_hand(),
+            **spans.ids(),
         }
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
@@ -100,6 +102,7 @@ def run(settings: Settings, door: Coroutine[Any, Any, None]) -> NoReturn:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.run_until_complete(door)
+    spans.end()
     leave()
 
 
@@ -150,4 +153,5 @@ class Signals:
             await self._stop()
         except Exception:  # noqa: BLE001 - whatever it is, the process was told to leave
             _log.exception("The server could not be stopped in good order; what was cut is repeated at the next start.")
+        spans.end()
         leave()

@@ -12,6 +12,7 @@ from vel_tutor_mcp.doors.opening import Opening
 from vel_tutor_mcp.doors.pipes import Pipes
 from vel_tutor_mcp.doors.reply import exit_code, sentence
 from vel_tutor_mcp.doors.surface import surface_of
+from vel_tutor_mcp.doors.traced import TracedCalls
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings, load_settings
 
@@ -49,6 +50,7 @@ class _Door:
             log_level=self._settings.log_level,
             request_state_security=states.security(self._settings),
         )
+        server.watch(TracedCalls(server.cards, "pipe", trusted=True))
         opening = asyncio.create_task(self._open())
         await Pipes().serve(server)
         opening.cancel()

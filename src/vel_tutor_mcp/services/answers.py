@@ -18,7 +18,7 @@ from vel_tutor_mcp.routing.book import Answered, MustWait, Order
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Router
-from vel_tutor_mcp.services import funds, record
+from vel_tutor_mcp.services import funds, record, traced
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
 from vel_tutor_mcp.services.calls import Calls
@@ -117,7 +117,7 @@ class Answers:
         try:
             if earlier:
                 await asyncio.wait(earlier)
-            return await self._run(work)
+            return await traced.whole(self._tools.database, work, self._run)
         except _OfAnotherError:
             return _TAKEN_OVER
         finally:
@@ -129,13 +129,13 @@ class Answers:
             job = await self._begun(work, mine)
             return "nothing left to do" if job is None else await self._work(job)
         except _OfAnotherError:
-            raise
+            return _TAKEN_OVER
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
             reason = _told(problem)
         try:
             return await persisted(lambda: self._give_up(work, reason, mine))
         except _OfAnotherError:
-            raise
+            return _TAKEN_OVER
         except Exception as problem:  # noqa: BLE001 - of its run: it cannot go on from this, and must not hang either
             fault = _told(problem)
         return await persisted(lambda: self._give_up(work, fault, mine, breaks_run=True))
@@ -263,7 +263,7 @@ class Answers:
 
     async def _decided(self, tx: Transaction, subject: Subject, request: RouteRequest) -> Decision:
         task = subject.task
-        decision = self._routes.choose(request)
+        decision = traced.decided(lambda: self._routes.choose(request))
         await history.keep_decision(tx, task, decision, record.now())
         order = [candidate.name for candidate in decision.candidates]
         payload = {"task_type": decision.task_type.value, "policy": decision.policy.value, "candidates": order}
@@ -377,6 +377,7 @@ class Answers:
                 return
             await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")
             await tasks.change(tx, job.subject.task.id, record.now(), running=False)
+        job.subject.publish(self._tools.hub)
 
 
 def _told(problem: BaseException, shortage: str = "") -> TaskError:

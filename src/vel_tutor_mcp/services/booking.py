@@ -22,7 +22,7 @@ from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes,
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import funds, integrations, learning, record
+from vel_tutor_mcp.services import funds, integrations, learning, record, traced
 from vel_tutor_mcp.services.asking import chat_request, correction
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
@@ -35,6 +35,7 @@ from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.evidence import Arm
 from vel_tutor_mcp.store.isolation import everywhere
 from vel_tutor_mcp.store.standing import Standing, available
+from vel_tutor_mcp.tracing import spans
 
 _PROGRESS_SECONDS = 0.25
 _CHARACTERS_PER_TOKEN = 4
@@ -379,8 +380,11 @@ async def close_open(
 
 
 async def _close(tx: Transaction, subject: Subject, settings: Settings, attempt: Attempt, ending: Ending) -> bool:
-    if not await attempts.close(tx, attempt.id, ending, record.now()):
+    at = record.now()
+    if not await attempts.close(tx, attempt.id, ending, at):
         return False
+    if spans.on():
+        subject.after.spans.append(traced.attempt(attempt, ending, at))
     payload: dict[str, Any] = {
         "provider": attempt.provider,
         "model": attempt.model,

@@ -25,18 +25,20 @@ from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.store import budgets, tasks
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
+from vel_tutor_mcp.tracing import spans
 
 _MAX_PARAMETERS_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in a run a task belongs; see `models.Task`."""
+    """Where in a run a task belongs, and in its trace; see `models.Task`."""
 
     run_id: str
     step_id: str
     item: int
     retries_left: int
+    traceparent: str | None
 
 
 async def usable_agent(tx: Transaction, principal: Principal, id_or_name: str) -> Agent:
@@ -97,6 +99,7 @@ async def reopen(
         error_code=None,
         error_message=None,
         retried_at=at,
+        traceparent=(None if task.run_id else spans.traceparent()) or task.traceparent,
         started_at=None,
         ended_at=None,
     )
@@ -128,7 +131,7 @@ def new_task(principal: Principal, agent: Agent, request: TaskRequest, place: Pl
         max_cost_nanousd=_limit(request.max_cost_usd, config.budget_usd_per_task),
         created_at=at,
         updated_at=at,
-        **(asdict(place) if place else {}),
+        **(asdict(place) if place else {"traceparent": spans.traceparent()}),
     )
 
 

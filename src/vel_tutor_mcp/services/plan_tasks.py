@@ -89,7 +89,7 @@ class PlanTasks:
             task = next((task for task in of_this_try if _is_same(task, request)), None)
             if task is None:
                 _refuse_more_than(_MOST_TASKS, of_this_try)
-                place = Place(run_id=run.id, step_id=STEP, item=len(made), retries_left=0)
+                place = Place(run_id=run.id, step_id=STEP, item=len(made), retries_left=0, traceparent=run.traceparent)
                 task = intake.new_task(owner, agent, request, place)
                 await intake.store(tx, Subject(task, owner, after), request, agent)
         return owner, task.id

@@ -15,6 +15,8 @@ from vel_tutor_mcp.services.webhooks import outbox
 from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, history, tasks
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.tracing import spans
+from vel_tutor_mcp.tracing.spans import Past
 
 _TOLD = {TaskStatus.COMPLETED: Event.TASK_COMPLETED, TaskStatus.FAILED: Event.TASK_FAILED}
 
@@ -25,24 +27,29 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, calls to stop, the
-    runs whose plans are wanted, and the steps that the bridge to Task Master has to do with.
+    """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, spans of what is over,
+    calls to stop, the runs whose plans are wanted, and the steps that the bridge to Task Master has to do with.
     """
 
     news: list[tuple[str, News]] = field(default_factory=list)
+    spans: list[Past] = field(default_factory=list)
     stop: list[str] = field(default_factory=list)
     plans: list[str] = field(default_factory=list)
     bridged: list[str] = field(default_factory=list)
 
     def publish(self, hub: Hub) -> None:
-        """Tell the news, once."""
+        """Tell the news and the spans, once."""
         for subject_id, news in self.news:
             hub.publish(subject_id, news)
         self.news.clear()
+        for past in self.spans:
+            spans.record(past)
+        self.spans.clear()
 
     def clear(self) -> None:
         """Nothing follows: the transaction was rolled back."""
         self.news.clear()
+        self.spans.clear()
         self.stop.clear()
         self.plans.clear()
         self.bridged.clear()

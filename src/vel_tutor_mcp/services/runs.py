@@ -24,6 +24,7 @@ from vel_tutor_mcp.services.workflows import Workflows
 from vel_tutor_mcp.store import audit, budgets, errands, runs, step_tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
+from vel_tutor_mcp.tracing import spans
 from vel_tutor_mcp.workflows.again import again
 from vel_tutor_mcp.workflows.definition import ApprovalStep
 from vel_tutor_mcp.workflows.graph import Graph
@@ -381,6 +382,7 @@ def _run(principal: Principal, workflow: Workflow, inputs: dict[str, Any], reque
         max_cost_nanousd=None if request.max_cost_usd is None else nano_usd(request.max_cost_usd),
         created_at=at,
         updated_at=at,
+        traceparent=spans.traceparent(),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vel_tutor_mcp.models import Principal, Task, TaskError, TaskRequest, TaskStatus
 from vel_tutor_mcp.news import News
-from vel_tutor_mcp.services import intake, record
+from vel_tutor_mcp.services import intake, record, traced
 from vel_tutor_mcp.services.intake import Place, usable_agent
 from vel_tutor_mcp.services.record import Aftermath, Subject
 from vel_tutor_mcp.services.run_reports import short_run
@@ -15,6 +15,7 @@ from vel_tutor_mcp.services.webhooks import outbox
 from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, runs, step_tasks, tasks
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.tracing import spans
 from vel_tutor_mcp.workflows.definition import MapStep, Step, TaskMasterStep, TaskStep
 from vel_tutor_mcp.workflows.graph import Graph
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus
@@ -63,7 +64,13 @@ class Stage:
             NotFound, Conflict: its agent cannot be asked.
         """
         agent = await usable_agent(self.tx, self.owner, request.agent)
-        place = Place(run_id=self.run.id, step_id=asked.id, item=item, retries_left=asked.retry.attempts - 1)
+        place = Place(
+            run_id=self.run.id,
+            step_id=asked.id,
+            item=item,
+            retries_left=asked.retry.attempts - 1,
+            traceparent=self.run.traceparent,
+        )
         subject = Subject(intake.new_task(self.owner, agent, request, place), self.owner, self.after)
         await intake.store(self.tx, subject, request, agent)
         return subject
@@ -96,6 +103,8 @@ class Stage:
         at = record.now()
         self.run = replace(self.run, status=status, error=error, ended_at=at, updated_at=at)
         self.note(None, status, message, look=True)
+        if spans.on():
+            self.after.spans.append(traced.run(self.run, at))
         self.after.bridged.extend(name for name, step in self.steps.items() if step.home is not None)
         await self.audit(f"run_{status}", None, **({"error": error.code} if error else {}))
         if status in _TOLD:
@@ -124,6 +133,8 @@ class Stage:
     def close(self, step_id: str, status: StepStatus, **values: Any) -> None:
         home = self.steps[step_id].home or None  # no bridge has it: none has anything to give back
         self.change(step_id, status=status, due_at=None, ended_at=record.now(), home=home, **values)
+        if spans.on():
+            self.after.spans.extend(traced.steps(self.run, self.steps[step_id]))
 
     def note(self, step_id: str | None, kind: str, message: str, *, look: bool = False, share: float = 0.0) -> None:
         """Add a line to the history; `look` wakes whoever waits for the run, `share` is done of a step that runs."""

@@ -26,6 +26,8 @@ class Utc(sa.TypeDecorator[datetime]):
 Id = sa.Uuid(as_uuid=False)
 # Not JSONB, which would put the members of a caller's schema in another order.
 Json = sa.JSON(none_as_null=True)
+# A place in a trace, as W3C's Trace Context writes it.
+TraceParent = sa.String(55)
 # SQLite numbers rows by itself only for its own INTEGER type.
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -10,7 +10,13 @@ and in all others. Whoever opens one is `unbroken`.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from vel_tutor_mcp.errors import Unavailable, VelError
+from vel_tutor_mcp.tracing import spans
 
 Transaction = AsyncConnection
 
@@ -72,11 +79,13 @@ class Database(ABC):
 
     Attributes:
         place: where it is, in words for a person, without a password.
+        system: which kind of database it is, as OpenTelemetry names it.
         engine_url: the same for the execution engine's own tables; on PostgreSQL it holds the password.
         engine_schema: the schema of those tables; None where the database has no schemas.
     """
 
     place: str
+    system: str
     engine_url: str
     engine_schema: str | None
 
@@ -86,26 +95,44 @@ class Database(ABC):
         # Writers of this process wait here, not with a connection in hand that readers could use.
         self._writing = asyncio.Lock()
 
-    @asynccontextmanager
-    async def read(self, acts_for: str) -> AsyncIterator[Transaction]:
+    def read(self, acts_for: str) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that changes nothing, for the organisation of this id, or for the `INSTALLATION`.
 
         Raises:
             Unavailable: the database cannot be used now. ConfigurationError: not without a person's help.
         """
-        with self.translated():
-            async with self._engine.begin() as connection:
-                self._begins_for(connection, acts_for)
-                yield connection
+        reading = self._read(acts_for)
+        return self._told("read", reading, spans.place(1)) if spans.on() else reading
 
-    @asynccontextmanager
-    async def write(self, acts_for: str) -> AsyncIterator[Transaction]:
+    def write(self, acts_for: str) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that no other writer's overlaps, so that what it reads is still so when it writes; see `read`.
 
         Raises:
             Unavailable: the database cannot be used now; nothing was written, unless the connection was lost in the
                 very commit. ConfigurationError: not without a person's help.
         """
+        writing = self._write(acts_for)
+        return self._told("write", writing, spans.place(1)) if spans.on() else writing
+
+    @asynccontextmanager
+    async def _told(
+        self, way: str, transaction: AbstractAsyncContextManager[Transaction], place: str
+    ) -> AsyncIterator[Transaction]:
+        """In a span, that says at which place of the code the transaction is opened."""
+        named = {"db.system.name": self.system, "db.operation.name": way, "code.function.name": place}
+        with spans.part(f"{way} {self.system}", "client", named):
+            async with transaction as tx:
+                yield tx
+
+    @asynccontextmanager
+    async def _read(self, acts_for: str) -> AsyncIterator[Transaction]:
+        with self.translated():
+            async with self._engine.begin() as connection:
+                self._begins_for(connection, acts_for)
+                yield connection
+
+    @asynccontextmanager
+    async def _write(self, acts_for: str) -> AsyncIterator[Transaction]:
         async with self._writing:
             with self.translated():
                 async with self._writer.begin() as connection:

@@ -18,7 +18,6 @@ from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 from vel_tutor_mcp.store.tables import metadata
 
-_QUICK_CHECK_SECONDS = 5.0
 _STEPS_BETWEEN_LOOKS = 10_000
 _LOCK_WAIT_SECONDS = 2.0
 # SQLite keeps these beside a file that is open.
@@ -48,8 +47,8 @@ class Contents:
     role: str | None = None
 
 
-def sqlite(path: Path) -> Contents:
-    """What stands in the file, which is only read.
+def sqlite(path: Path, seconds: float) -> Contents:
+    """What stands in the file, which is only read, and checked for damage for so long.
 
     Raises:
         OSError, sqlite3.Error: it cannot be.
@@ -59,7 +58,7 @@ def sqlite(path: Path) -> Contents:
         (tables,) = connection.execute(_SQLITE_TABLES).fetchone()
         revision = _sqlite_revision(connection)
         try:
-            damage = _damage(connection)
+            damage = _damage(connection, seconds)
         except _TookTooLongError:
             return Contents(revision, tables, unfinished=True, journal=journal, writable=writable)
     return Contents(revision, tables, damage, journal=journal, writable=writable)
@@ -89,8 +88,8 @@ def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def _damage(connection: sqlite3.Connection) -> str | None:
-    deadline = time.monotonic() + _QUICK_CHECK_SECONDS
+def _damage(connection: sqlite3.Connection, seconds: float) -> str | None:
+    deadline = time.monotonic() + seconds
     connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
     try:
         (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()

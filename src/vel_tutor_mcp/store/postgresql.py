@@ -81,6 +81,7 @@ _SESSION: Mapping[str, str] = {
 class PostgresDatabase(Database):
     """`url` is `postgresql://user:password@host/name` with libpq's parameters."""
 
+    system = "postgresql"
     engine_schema = SCHEMA
 
     def __init__(self, url: sa.URL) -> None:

@@ -28,6 +28,7 @@ _KNOWS_PARTS_OF_SECONDS = (3, 42)
 class SqliteDatabase(Database):
     """`path` is absolute; the file and its folder are made by `make`."""
 
+    system = "sqlite"
     engine_schema = None
 
     def __init__(self, path: Path, synchronous: str = "NORMAL") -> None:

@@ -12,7 +12,7 @@ import vel_tutor_mcp.store.comparison_tables
 import vel_tutor_mcp.store.usage_tables
 import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
 from vel_tutor_mcp.models import LONGEST_ITEM, LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
-from vel_tutor_mcp.store.columns import Id, Json, Sequence, Utc, moment, owned, row_id
+from vel_tutor_mcp.store.columns import Id, Json, Sequence, TraceParent, Utc, moment, owned, row_id
 from vel_tutor_mcp.store.people_tables import metadata as metadata  # noqa: PLC0414 - the form of what is exported anew
 
 agents = Table(
@@ -99,6 +99,7 @@ tasks = Table(
     moment("not_before", nullable=True, doc="until when it waits its turn"),
     Column("waits_for", sa.String(LONGEST_PROVIDER), doc="at which provider it waits for a place"),
     Column("config_changes", Json, doc="what it has other than its agent's"),
+    Column("traceparent", TraceParent, doc="where in a trace it was submitted, if that was traced"),
     Index("ix_tasks_of_organisation", "organisation_id", *_LISTED),
     Index("ix_tasks_of_owner", "organisation_id", "owner_id", *_LISTED),
     Index(None, "agent_id", "status"),
@@ -222,6 +223,7 @@ runs = Table(
     moment("created_at"),
     moment("updated_at"),
     moment("ended_at", nullable=True),
+    Column("traceparent", TraceParent, doc="where in a trace it was started, if that was traced"),
     UniqueConstraint("owner_id", "idempotency_key"),
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),

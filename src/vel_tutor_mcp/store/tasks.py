@@ -44,6 +44,7 @@ async def insert(tx: Transaction, task: Task) -> None:
             "parameters": task.parameters,
             "response_schema": task.response_schema,
             "config_changes": task.config_changes,
+            "traceparent": task.traceparent,
             "max_cost_nanousd": task.max_cost_nanousd,
             "attempt_set": task.attempt_set,
             "recoveries": task.recoveries,
@@ -62,6 +63,13 @@ async def insert(tx: Transaction, task: Task) -> None:
 
 async def get(tx: Transaction, task_id: str) -> Task | None:
     return await rows.one(tx, sa.select(tasks).where(tasks.c.id == task_id), task_in)
+
+
+async def trace(tx: Transaction, task_id: str) -> tuple[str | None, str | None]:
+    """Where in a trace the task was submitted, and the id of its agent."""
+    query = sa.select(tasks.c.traceparent, tasks.c.agent_id).where(tasks.c.id == task_id)
+    row = (await tx.execute(query)).one_or_none()
+    return (row.traceparent, row.agent_id) if row else (None, None)
 
 
 async def of_ids(tx: Transaction, task_ids: Collection[str]) -> dict[str, Task]:

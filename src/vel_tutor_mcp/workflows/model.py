@@ -53,7 +53,10 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a workflow. `awaiting_approval` is its state while any approval waits for its decision."""
+    """One execution of a workflow. `awaiting_approval` is its state while any approval waits for its decision.
+
+    `traceparent` is where in a trace it was started, if that was traced.
+    """
 
     id: str
     owner_id: str
@@ -68,6 +71,7 @@ class Run:
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

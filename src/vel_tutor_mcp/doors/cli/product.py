@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from vel_tutor_mcp.doors import process
+from vel_tutor_mcp.tracing import spans
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -32,4 +33,7 @@ def with_app(work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = Fa
         async with open_app(settings, guest=guest or only_look) as app:
             return await work(app)
 
-    return asyncio.run(opened())
+    try:
+        return asyncio.run(opened())
+    finally:
+        spans.end()

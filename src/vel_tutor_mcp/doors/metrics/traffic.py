@@ -5,7 +5,7 @@ Nothing that a stranger writes becomes a label: what is not known counts as `oth
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vel_tutor_mcp.bearings import take_up
 from vel_tutor_mcp.services.histograms import Histogram
 
-_FOUND = "vel_tutor.route"
+FOUND = "vel_tutor.route"
 _VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _METHODS = frozenset(
     {
@@ -63,10 +63,10 @@ class Counted:
         take_up(request=uuid4().hex)
         self._traffic.open += 1
         try:
-            await self._app({**scope, _FOUND: found}, receive, noting)
+            await self._app({**scope, FOUND: found}, receive, noting)
         finally:
             self._traffic.open -= 1
-            verb = scope["method"] if scope["method"] in _VERBS else "other"
+            verb = verb_of(scope)
             self._traffic.requests[verb, found[0], status] += 1
             self._traffic.seconds[verb, found[0]].add(time.monotonic() - began)
 
@@ -81,8 +81,12 @@ class Routed:
         try:
             await self._app(scope, receive, send)
         finally:
-            if _FOUND in scope:
-                scope[_FOUND][0] = route_of(scope)
+            if FOUND in scope:
+                scope[FOUND][0] = route_of(scope)
+
+
+def verb_of(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _VERBS else "other"
 
 
 def route_of(scope: Scope) -> str:
@@ -109,20 +113,22 @@ class CountedCalls:
         began, outcome = time.monotonic(), "error"
         try:
             result = await call_next(ctx)
-            outcome = "refused" if _is_refused(result) else "ok"
+            outcome = "refused" if is_refused(result) else "ok"
             return result
         finally:
-            named = self._named(ctx)
+            named = named_call(ctx, self._tools)
             self._traffic.calls[*named, outcome] += 1
             self._traffic.call_seconds[named].add(time.monotonic() - began)
 
-    def _named(self, ctx: ServerRequestContext[Any, Any]) -> tuple[str, str]:
-        if ctx.method != "tools/call":
-            return (ctx.method if ctx.method in _METHODS else "other"), ""
-        tool = (ctx.params or {}).get("name")
-        return ctx.method, tool if isinstance(tool, str) and tool in self._tools else "other"
+
+def named_call(ctx: ServerRequestContext[Any, Any], tools: Collection[str]) -> tuple[str, str]:
+    """The method, and which of these tools is called by it."""
+    if ctx.method != "tools/call":
+        return (ctx.method if ctx.method in _METHODS else "other"), ""
+    tool = (ctx.params or {}).get("name")
+    return ctx.method, tool if isinstance(tool, str) and tool in tools else "other"
 
 
-def _is_refused(result: HandlerResult) -> bool:
+def is_refused(result: HandlerResult) -> bool:
     """Whether a tool answered with an error."""
     return result.is_error if isinstance(result, CallToolResult) else bool((result or {}).get("isError"))  # type: ignore[union-attr]

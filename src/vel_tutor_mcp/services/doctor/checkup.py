@@ -4,6 +4,7 @@ It only looks: it makes no folder and no database, and migrates nothing.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,11 +24,15 @@ from vel_tutor_mcp.store import inspection
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.schema import revisions
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
+from vel_tutor_mcp.tracing import spans
+from vel_tutor_mcp.tracing.wanted import wanted
 
 Findings = Sequence[Finding]
 
 _PROVIDER_SECONDS = 5.0
 _CHECK_SECONDS = 15.0
+# How long a file of SQLite is checked for damage, by who waits for it and by who looks in passing.
+_QUICK_CHECK_SECONDS, _GLANCE_SECONDS = 5.0, 0.2
 _DEPENDENT = ("home folder", "database", "providers")
 
 
@@ -44,8 +49,24 @@ async def check_up(load: Callable[[], Settings], database_of: Callable[[Settings
         of_settings, command = _of_settings(settings, database_of), settings.task_master_command
     except ConfigurationError as problem:
         of_settings = _without_settings(problem)
-    found = await asyncio.gather(of_settings, bounded("node", _node()), bounded("task master", _task_master(command)))
+    found = await asyncio.gather(
+        of_settings,
+        bounded("traces", _traces()),
+        bounded("node", _node()),
+        bounded("task master", _task_master(command)),
+    )
     return list(chain.from_iterable(found))
+
+
+async def standing(settings: Settings, catalog: Catalog, database_of: Callable[[Settings], Database]) -> list[Finding]:
+    """Those of these findings for which nobody outside is asked, of a product that is open: for whoever looks often."""
+    checks = await asyncio.gather(
+        bounded("home folder", _home(settings, database_of)),
+        bounded("database", _database(settings, database_of, {}, _GLANCE_SECONDS)),
+        bounded("sealed keys", _sealed(settings, database_of)),
+    )
+    traces = verdicts.of_traces(wanted(os.environ), taken=not spans.lost())
+    return [*chain.from_iterable(checks), *verdicts.of_providers(_providers(settings, catalog)), traces]
 
 
 async def bounded(check: str, work: Awaitable[Findings], seconds: float = _CHECK_SECONDS) -> Findings:
@@ -73,7 +94,7 @@ async def _without_settings(problem: ConfigurationError) -> Findings:
 async def _of_settings(settings: Settings, database_of: Callable[[Settings], Database]) -> Findings:
     ahead: dict[str, float] = {}
     catalog, fault = _catalog(settings)
-    providers = [_access(settings, row.name, row.variable, row.base_url) for row in catalog.providers.values()]
+    providers = _providers(settings, catalog)
     read = f"read {settings.config}" if settings.config else "no configuration file"
     checks = await asyncio.gather(
         bounded("home folder", _home(settings, database_of)),
@@ -97,6 +118,10 @@ def _catalog(settings: Settings) -> tuple[Catalog, Finding | None]:
         return Catalog.load(), verdicts.of_error("settings", problem)
 
 
+def _providers(settings: Settings, catalog: Catalog) -> list[Access]:
+    return [_access(settings, row.name, row.variable, row.base_url) for row in catalog.providers.values()]
+
+
 def _access(settings: Settings, name: str, variable: str, base_url: str) -> Access:
     key = (settings.key_of(name, variable) or "").strip() or None
     own_url = settings.base_url_of(name)
@@ -118,11 +143,14 @@ async def _home(settings: Settings, database_of: Callable[[Settings], Database])
 
 
 async def _database(
-    settings: Settings, database_of: Callable[[Settings], Database], ahead: dict[str, float]
+    settings: Settings,
+    database_of: Callable[[Settings], Database],
+    ahead: dict[str, float],
+    seconds: float = _QUICK_CHECK_SECONDS,
 ) -> Findings:
     database = database_of(settings)
     if isinstance(database, SqliteDatabase):
-        return [await _file(database)]
+        return [await _file(database, seconds)]
     try:
         contents, ahead["the database"] = await inspection.postgresql(database)
     finally:
@@ -130,11 +158,11 @@ async def _database(
     return [verdicts.of_contents(database.place, contents, revisions())]
 
 
-async def _file(database: SqliteDatabase) -> Finding:
+async def _file(database: SqliteDatabase, seconds: float) -> Finding:
     if not await in_thread(database.path.exists):
         return verdicts.ok("database", f"{database.place} is made at the first start")
     try:
-        contents = await in_thread(lambda: inspection.sqlite(database.path))
+        contents = await in_thread(lambda: inspection.sqlite(database.path, seconds))
     except (sqlite3.Error, OSError) as problem:
         return verdicts.unreadable(database.place, str(problem))
     return verdicts.of_contents(database.place, contents, revisions())
@@ -158,6 +186,12 @@ async def _provider(provider: Access, ahead: dict[str, float]) -> Findings:
     if seen.seconds_ahead is not None:
         ahead[provider.name] = seen.seconds_ahead
     return [verdicts.of_provider(provider, seen)]
+
+
+async def _traces() -> Findings:
+    asked = wanted(os.environ)
+    taken = asked.endpoint is not None and await in_thread(probes.collector)
+    return [verdicts.of_traces(asked, taken=taken)]
 
 
 async def _node() -> Findings:

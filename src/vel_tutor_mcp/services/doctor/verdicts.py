@@ -13,6 +13,7 @@ from vel_tutor_mcp.store.inspection import Contents
 from vel_tutor_mcp.store.isolation import ROLE
 from vel_tutor_mcp.store.schema import State, state_of
 from vel_tutor_mcp.taskmaster.child import INSTALL
+from vel_tutor_mcp.tracing.wanted import Wanted
 
 OLDEST_NODE = 20
 OLDEST_POSTGRESQL = 14
@@ -288,6 +289,19 @@ def of_task_master(path: str | None) -> Finding:
         advice = f"{INSTALL}, needed {_NEEDS_MASTER}"
         return warning("task master", "not found on the PATH", advice)
     return ok("task master", path)
+
+
+def of_traces(asked: Wanted, *, taken: bool) -> Finding:
+    """`taken`: the collector takes what is sent, where something is sent at all."""
+    check = "traces"
+    if asked.advice:
+        return warning(check, f"cannot be exported: {asked.why}", asked.advice)
+    if asked.endpoint is None:
+        return ok(check, f"off: {asked.why}")
+    if not taken:
+        found = f"exported to {asked.endpoint}, which does not take them"
+        return warning(check, found, "look whether the collector runs, and at the OTEL_ variables")
+    return ok(check, f"exported to {asked.endpoint}")
 
 
 def in_words(size: int) -> str:

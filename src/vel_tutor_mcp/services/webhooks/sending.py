@@ -25,6 +25,7 @@ from vel_tutor_mcp.store import audit, people, webhook_deliveries, webhooks
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
 from vel_tutor_mcp.store.webhook_deliveries import Delivery
 from vel_tutor_mcp.store.webhooks import Webhook
+from vel_tutor_mcp.tracing import spans
 
 _EVERY_SECONDS = 1.0
 _AT_MOST_EVERY_SECONDS = 0.25
@@ -74,7 +75,12 @@ class Sender:
 
     async def deliver(self, webhook: Webhook, delivery: Delivery) -> Delivery:
         """Try it once, now, and note how it went; the caller has claimed it."""
-        outcome = await self._tried(webhook, delivery)
+        named = {"http.request.method": "POST", "vel_tutor.webhook.id": webhook.id}
+        with spans.span("deliver webhook", "client", named | {"vel_tutor.delivery.id": delivery.id}) as span:
+            outcome = await self._tried(webhook, delivery)
+            span.tell({"http.response.status_code": outcome.status})
+            if outcome.error is not None:
+                span.fail(str(outcome.status or "no_answer"))
         return await persisted(lambda: self._note(delivery, outcome))
 
     async def _due(self) -> list[tuple[Webhook, Delivery]]:
