@@ -77,6 +77,7 @@ class Clients:
                 return
 
 
+@pytest.mark.kills
 @pytest.mark.timeout(60 + 30 * RESTARTS)
 async def test_tasks_on_two_servers_outlive_restarts_of_postgresql_under_load_each_ended_and_paid_once(
     tmp_path: Path, providers: Providers, postgres: PostgresServer, postgres_url: str

@@ -134,9 +134,9 @@ class DbosEngine:
     def rest(self) -> None:
         self._recovered._worker_concurrency = 0  # noqa: SLF001
 
-    async def prune(self, before: datetime) -> int:
+    async def prune(self, before: datetime, most: int) -> int:
         ended = await DBOS.list_workflows_async(
-            status=_ENDED, completed_before=before.isoformat(), limit=1000, load_input=False, load_output=False
+            status=_ENDED, completed_before=before.isoformat(), limit=most, load_input=False, load_output=False
         )
         if ended:
             await DBOS.delete_workflows_async([workflow.workflow_id for workflow in ended])
