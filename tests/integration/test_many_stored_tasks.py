@@ -40,7 +40,7 @@ STORED = int(os.environ.get("VEL_TEST_STORED", "2000"))
 LEFT = 4
 MANY_OVER = 2 * _MOST_PRUNED + 1
 # A start reads its own few rows; and looks again each second, for as long as it takes.
-AT_MOST_TIMES = 1.5
+AT_MOST_TIMES = 1.3
 STEPS = 100
 ROWS_READ = "SELECT tup_returned + tup_fetched FROM pg_stat_database WHERE datname = current_database()"
 
