@@ -97,7 +97,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
 # The long loops: 10,000 guesses of passwords, 2,000 random schedules of the ledger, 10,000 audit entries by eight
-# processes, 200 writes by two servers and a person into one tasks.json, the dashboard over 1,000 tasks, floods of 10,000 requests, generated requests to every route of REST as each role, then 1,000 calls to two servers of which one is killed, 100 kills among tasks and 100 in runs, on each database, and 42 in a run of a Task Master project, in one to two hours; the random graphs, rows and
+# processes, 200 writes by two servers and a person into one tasks.json, the dashboard over 1,000 tasks, floods of 10,000 requests, generated requests to every route of REST as each role, then 1,000 calls to two servers of which one is killed, 100 kills among tasks and 100 in runs, on each database, and 42 in a run of a Task Master project, 100,000 stored tasks, and today's version beside an older one, in one to two hours; the random graphs, rows and
 # orders of events of the integration tests, ten times as many; the conversations over each transport on each database.
 soak: $(READY)
 	VEL_TEST_GUESSES=10000 $(BIN)/python -m pytest tests/integration/shared/test_access.py --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
@@ -107,6 +107,8 @@ soak: $(READY)
 	VEL_TEST_MONTH=1000 $(BIN)/python -m pytest tests/acceptance/test_dashboard.py -k each_view --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_FLOOD=10000 $(BIN)/python -m pytest tests/acceptance/test_floods.py --timeout 600 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_EXAMPLES=50 $(BIN)/python -m pytest tests/acceptance/test_openapi.py --timeout 3600 -o faulthandler_timeout=0 -p no:cacheprovider
+	VEL_TEST_STORED=100000 $(BIN)/python -m pytest tests/integration/test_many_stored_tasks.py -o faulthandler_timeout=0 -p no:cacheprovider
+	VEL_TEST_OLDER=1 $(BIN)/python -m pytest tests/acceptance/test_rolling_upgrade.py -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_TIMES=10 $(BIN)/python -m pytest $(RANDOM) --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_EVERYWHERE=1 $(BIN)/python -m pytest $(TESTS) tests/acceptance -p no:cacheprovider

@@ -62,7 +62,7 @@ class Noted:
     async def take_over(self, executors: Iterable[str]) -> set[str]:  # noqa: ARG002 - the port's signature
         return set()
 
-    async def prune(self, before: datetime) -> int:  # noqa: ARG002 - the port's signature
+    async def prune(self, before: datetime, most: int) -> int:  # noqa: ARG002 - the port's signature
         return 0
 
     async def stop(self) -> None: ...

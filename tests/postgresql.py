@@ -112,10 +112,10 @@ class PostgresServer:
         self._run = _Run([self._programs / "postgres", "-D", self._folder / "data", *options], self._folder)
         self._run.await_ready()
 
-    def stop(self) -> None:
-        """Stop in order, cutting the connections."""
+    def stop(self, mode: str = "fast") -> None:
+        """Stop, cutting the connections: in order, or `immediate`, as after a crash."""
         if self._run and self.running:
-            _call([self._programs / "pg_ctl", *_stopping(self._folder, "fast")], self._folder)
+            _call([self._programs / "pg_ctl", *_stopping(self._folder, mode)], self._folder)
             self._run.await_end()
 
     def restart(self) -> None:

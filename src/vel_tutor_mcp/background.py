@@ -1,10 +1,11 @@
 """Blocking work in a thread that nobody waits for at the end of the process."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 Result = TypeVar("Result")
 
@@ -33,3 +34,18 @@ async def in_thread(work: Callable[[], Result]) -> Result:
 
     threading.Thread(target=run, name="background", daemon=True).start()
     return await done
+
+
+def look_names_up_apart(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the loop look each name up in a thread of its own: its own ones are few, and do the execution engine's work
+    too, which a resolver that hangs would stop.
+    """
+
+    async def look_up(*place: Any, **options: Any) -> Any:
+        return await in_thread(lambda: socket.getaddrinfo(*place, **options))
+
+    loop.getaddrinfo = look_up  # type: ignore[method-assign]  # the loop has no place for it
+
+
+def look_names_up_as_before(loop: asyncio.AbstractEventLoop) -> None:
+    loop.__dict__.pop("getaddrinfo", None)

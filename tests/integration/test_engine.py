@@ -169,9 +169,9 @@ async def test_ended_work_is_forgotten_when_it_is_old_enough(place: Settings) ->
         await ended(engine)
 
         now = record.now()
-        assert await engine.prune(now - timedelta(days=1)) == 0
-        assert await engine.prune(now + timedelta(days=1)) == 1
-        assert await engine.prune(now + timedelta(days=1)) == 0
+        assert await engine.prune(now - timedelta(days=1), 9) == 0
+        assert await engine.prune(now + timedelta(days=1), 9) == 1
+        assert await engine.prune(now + timedelta(days=1), 9) == 0
         assert await engine.not_begun([WORK]) == [WORK]
 
 

@@ -1,6 +1,5 @@
 """The schema, step by step, on real databases: up, down, at once from many processes, and from odd places."""
 
-import asyncio
 import os
 import shutil
 import sqlite3
@@ -8,18 +7,16 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
-from itertools import count
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from postgresql import PostgresServer, query
-from stores import DATABASES
+from postgresql import query
+from revisions import REVISIONS, NewPlace, connected, dump, migrated, shape, tables
 
 import vel_tutor_mcp
 from vel_tutor_mcp import leaves
@@ -27,12 +24,9 @@ from vel_tutor_mcp.app import open_app, prepare
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
-from vel_tutor_mcp.store.columns import Id, Utc
-from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.places import FILE_NAME, database_of
 from vel_tutor_mcp.store.tables import metadata
 
-REVISIONS = schema.revisions()
 # What a server does with its home, ending as it does: by nothing but the end of the process.
 CHILD = """
 import asyncio, os, sys
@@ -71,105 +65,11 @@ if os.name == "posix":
     ODD_NAMES.append("what? a;b&c=d")
 WAIT_SECONDS = 60
 
-# Each row begins with its table's name.
-SQLITE_SAYS = (
-    "SELECT m.name, 'column', x.* FROM sqlite_master m, pragma_table_xinfo(m.name) x WHERE m.type = 'table'",
-    'SELECT m.name, \'reference\', f."from", f."table", f."to" FROM sqlite_master m, pragma_foreign_key_list(m.name) f',
-    "SELECT tbl_name, 'index', name, sql FROM sqlite_master WHERE type = 'index'",
-)
-POSTGRES_SAYS = (
-    (
-        "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default "
-        "FROM information_schema.columns WHERE table_schema = 'vel_tutor'"
-    ),
-    (
-        "SELECT r.relname, conname, pg_get_constraintdef(c.oid) FROM pg_constraint c "
-        "JOIN pg_class r ON r.oid = conrelid WHERE connamespace = to_regnamespace('vel_tutor')"
-    ),
-    "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'vel_tutor'",
-)
-
-
-NewPlace = Callable[[], Settings]
-
-
-@pytest.fixture(params=DATABASES)
-def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewPlace]:
-    """Makes settings, each with an empty database of its own."""
-    numbers = count(1)
-    with ExitStack() as stack:
-
-        def made() -> Settings:
-            url = None
-            if request.param == "postgresql":
-                server: PostgresServer = request.getfixturevalue("postgres")
-                url = server.new_database()
-                stack.callback(server.drop, url)
-            return Settings.model_validate({"home": tmp_path / f"home {next(numbers)}", "database_url": url})
-
-        yield made
-
-
-@pytest.fixture
-def place(new_place: NewPlace) -> Settings:
-    return new_place()
-
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Of SQLite alone, as are the tests of odd files and folders."""
     return tmp_path / FILE_NAME
-
-
-@contextmanager
-def connected(place: Settings) -> Iterator[sa.Connection]:
-    database = database_of(place)
-    database.make()
-    engine = database.blocking_engine(INSTALLATION)
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
-    asyncio.run(database.close())
-
-
-def migrated(place: Settings) -> Settings:
-    """With a database of this version, of our own tables alone."""
-    database = database_of(place)
-    schema.prepare(database, lambda: None)
-    asyncio.run(database.close())
-    return place
-
-
-def tables(place: Settings) -> list[str]:
-    with connected(place) as connection:
-        return sorted(sa.inspect(connection).get_table_names())
-
-
-def dump(place: Settings) -> list[str]:
-    """All that is in the database: what it is made of, and its rows."""
-    return [*_made_of(place), *_rows(place)]
-
-
-def shape(place: Settings) -> list[str]:
-    """What our own tables are made of."""
-    return [line for line in _made_of(place) if line.split()[0] in metadata.tables]
-
-
-def _made_of(place: Settings) -> list[str]:
-    """Columns, keys and indexes in the database's own words, each after its table, in an order of their own."""
-    with connected(place) as connection:
-        questions = SQLITE_SAYS if connection.dialect.name == "sqlite" else POSTGRES_SAYS
-        answers = [row for question in questions for row in connection.exec_driver_sql(question)]
-    return sorted(" ".join(" ".join(map(str, row)).split()) for row in answers)
-
-
-def _rows(place: Settings) -> list[str]:
-    with connected(place) as connection:
-        return [
-            f"{table} {row}"
-            for table in sorted(sa.inspect(connection).get_table_names())
-            for row in connection.execute(sa.select(sa.text("*")).select_from(sa.table(table)))
-        ]
 
 
 def refusal(place: Settings) -> str:
@@ -231,21 +131,6 @@ def test_all_the_way_down_leaves_nothing_and_up_again_all(place: Settings) -> No
         schema.to_revision(connection, "base")
     assert tables(place) in ([], ["alembic_version"])
     assert dump(migrated(place)) == before
-
-
-def test_the_upgrade_to_row_level_security_keeps_every_row(place: Settings) -> None:
-    with connected(place) as connection:
-        schema.to_revision(connection, "0008")
-        for number in (1, 2):
-            values = {"id": f"{number}" * 32, "name": f"organisation {number}", "at": datetime.now(UTC)}
-            row = "INSERT INTO organisations (id, name, created_at) VALUES (:id, :name, :at)"
-            connection.execute(
-                sa.text(row).bindparams(sa.bindparam("id", type_=Id), sa.bindparam("at", type_=Utc)), values
-            )
-    before = _rows(place)
-    migrated(place)
-    kept = [row for row in _rows(place) if not row.startswith("alembic_version")]
-    assert kept == [row for row in before if not row.startswith("alembic_version")] != []
 
 
 def test_revisions_follow_each_other() -> None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos._serialization import DBOSPortableJSONSerializer
 
-from vel_tutor_mcp.background import in_thread
+from vel_tutor_mcp.background import in_thread, look_names_up_apart, look_names_up_as_before
 from vel_tutor_mcp.bearings import take_up
 from vel_tutor_mcp.execution.engine import Run
 from vel_tutor_mcp.execution.liveness import Lease
@@ -80,6 +80,7 @@ class DbosEngine:
             notification_coalesce_sec=_COALESCE_SECONDS,
         )
         await asyncio.to_thread(self._connect)
+        look_names_up_apart(asyncio.get_running_loop())  # DBOS puts its own pool in the place of the loop's
         instance = DBOS(config=config)
         # What is recovered passes through this queue, which every process would empty; it has no public setting.
         self._recovered = instance._registry.get_internal_queue()  # noqa: SLF001
@@ -133,9 +134,9 @@ class DbosEngine:
     def rest(self) -> None:
         self._recovered._worker_concurrency = 0  # noqa: SLF001
 
-    async def prune(self, before: datetime) -> int:
+    async def prune(self, before: datetime, most: int) -> int:
         ended = await DBOS.list_workflows_async(
-            status=_ENDED, completed_before=before.isoformat(), limit=1000, load_input=False, load_output=False
+            status=_ENDED, completed_before=before.isoformat(), limit=most, load_input=False, load_output=False
         )
         if ended:
             await DBOS.delete_workflows_async([workflow.workflow_id for workflow in ended])
@@ -159,6 +160,7 @@ class DbosEngine:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
         # DBOS had put its own pool in this place, which it has shut down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+        look_names_up_as_before(asyncio.get_running_loop())
         self._system.dispose()
 
     def _forget(self, outcome: "asyncio.Task[str]") -> None:

@@ -44,8 +44,8 @@ class Engine(Protocol):
         """Take up nothing more that the dead have left; what was begun goes on."""
         ...
 
-    async def prune(self, before: datetime) -> int:
-        """Forget work that ended before this time; returns how many."""
+    async def prune(self, before: datetime, most: int) -> int:
+        """Forget work that ended before this time, at most so much of it; returns how much."""
         ...
 
     async def stop(self) -> None:

@@ -23,6 +23,8 @@ from vel_tutor_mcp.store.tasks import Claimed
 _EVERY_SECONDS = 1.0
 _AT_MOST_EVERY_SECONDS = 0.1
 _PRUNE_EVERY = timedelta(hours=1)
+# Of each kind in one transaction, for which all other writers wait; the next so many follow in the next round.
+_MOST_PRUNED = 1000
 # Longer than a request that began before takes: none has it in hand any more.
 _EXPIRED_STAYS = timedelta(hours=1)
 _DELIVERIES_STAY = timedelta(days=30)
@@ -119,23 +121,23 @@ class Care:
         async with self._database.write(INSTALLATION) as tx:
             await set_back.end_waits(tx, now)
 
-    async def prune(self) -> None:
+    async def prune(self) -> bool:
         """Take away what nobody asks for any more: the engine's old history, what people came in by, and what
-        webhooks were told.
+        webhooks were told. Whether there may be more of it.
 
         Raises:
             Unavailable: the database cannot be used now.
         """
         at = record.now()
         with self._database.translated():
-            await self._engine.prune(at - timedelta(days=self._settings.history_days))
-        await self._forget_expired(at - _EXPIRED_STAYS)
+            ended = await self._engine.prune(at - timedelta(days=self._settings.history_days), _MOST_PRUNED)
+        return max(ended, await self._forget_expired(at - _EXPIRED_STAYS)) == _MOST_PRUNED
 
     @unbroken
-    async def _forget_expired(self, before: datetime) -> None:
+    async def _forget_expired(self, before: datetime) -> int:
         async with self._database.write(INSTALLATION) as tx:
-            await grants.forget_expired(tx, before)
-            await webhook_deliveries.forget(tx, before - _DELIVERIES_STAY)
+            expired = await grants.forget_expired(tx, before, _MOST_PRUNED)
+            return max(expired, await webhook_deliveries.forget(tx, before - _DELIVERIES_STAY, _MOST_PRUNED))
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
@@ -169,8 +171,7 @@ class Care:
 
     async def _prune_in_turn(self) -> None:
         at = record.now()
-        if at - self._pruned_at >= _PRUNE_EVERY:
-            await self.prune()
+        if at - self._pruned_at >= _PRUNE_EVERY and not await self.prune():
             self._pruned_at = at
 
     def _recover_from(self, fault: str | None) -> None:

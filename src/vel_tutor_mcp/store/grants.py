@@ -98,11 +98,14 @@ async def use_refresh(tx: Transaction, token_hash: str, at: datetime) -> None:
     await tx.execute(refresh_tokens.update().where(refresh_tokens.c.hash == token_hash).values(used_at=at))
 
 
-async def forget_expired(tx: Transaction, before: datetime) -> None:
-    """Take away what expired before then, sign-ins that nobody went on with among it: no token is good by it."""
-    over = sa.select(grants.c.id).where(grants.c.expires_at <= before)
+async def forget_expired(tx: Transaction, before: datetime, most: int) -> int:
+    """Take away what expired before then, sign-ins that nobody went on with among it: no token is good by it. At most
+    so many grants; how many there were.
+    """
+    over = (await tx.scalars(sa.select(grants.c.id).where(grants.c.expires_at <= before).limit(most))).all()
     for column in (authorizations.c.grant_id, refresh_tokens.c.grant_id, grants.c.id):
         await tx.execute(column.table.delete().where(column.in_(over)))
+    return len(over)
 
 
 def _principal(row: sa.Row[Any]) -> Principal:

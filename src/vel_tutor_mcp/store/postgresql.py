@@ -284,7 +284,8 @@ def _reason(cause: BaseException | None) -> str:
         return os.strerror(error.errno).lower()
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
-    said = " ".join(str(error).split(". ")[0].split()).rstrip(".")
+    first_line = str(error).strip().partition("\n")[0]  # details follow
+    said = " ".join(first_line.split(". ")[0].split()).rstrip(".")
     return said or type(error).__name__
 
 

@@ -129,9 +129,10 @@ async def give_up(tx: Transaction, *, webhook_id: str | None = None, owner_id: s
     await tx.execute(deliveries.update().where(waiting).values(state=State.FAILED, next_at=None))
 
 
-async def forget(tx: Transaction, before: datetime) -> None:
-    """Take away those that were made before then."""
-    await tx.execute(deliveries.delete().where(deliveries.c.created_at < before))
+async def forget(tx: Transaction, before: datetime, most: int) -> int:
+    """Take away those that were made before then, at most so many; how many there were."""
+    old = sa.select(deliveries.c.id).where(deliveries.c.created_at < before).limit(most)
+    return (await tx.execute(deliveries.delete().where(deliveries.c.id.in_(old)))).rowcount
 
 
 def _ear(row: sa.RowMapping, organisation_id: str) -> Ear:
