@@ -16,15 +16,16 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import grants, runs, set_back, tasks, webhook_deliveries
+from vel_tutor_mcp.store import grants, runs, set_back, task_texts, tasks, webhook_deliveries
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
 _EVERY_SECONDS = 1.0
 _AT_MOST_EVERY_SECONDS = 0.1
-_PRUNE_EVERY = timedelta(hours=1)
+_TIDY_EVERY = timedelta(hours=1)
 # Longer than a request that began before takes: none has it in hand any more.
 _EXPIRED_STAYS = timedelta(hours=1)
+_TEXTS_AT_ONCE = 500
 _DELIVERIES_STAY = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Care:
         self._called = asyncio.Event()
         self._ended: set[str] = set()
         self._fault: str | None = None
-        self._pruned_at = record.now() - _PRUNE_EVERY
+        self._tidied_at = record.now() - _TIDY_EVERY
         self._ahead: timedelta | None = None
 
     def call(self) -> None:
@@ -68,7 +69,7 @@ class Care:
             try:
                 await self._heed_the_clock()
                 await self.once()
-                await self._prune_in_turn()
+                await self._tidy_in_turn()
                 self._recover_from(None)
             except VelError as problem:
                 self._recover_from(str(problem))
@@ -131,6 +132,15 @@ class Care:
             await self._engine.prune(at - timedelta(days=self._settings.history_days))
         await self._forget_expired(at - _EXPIRED_STAYS)
 
+    async def complete_texts(self) -> None:
+        """Of tasks that an older server has added beside us, so that they are found.
+
+        Raises:
+            Unavailable: the database cannot be used now.
+        """
+        while await self._lacks_texts():
+            await self._add_texts()
+
     @unbroken
     async def _forget_expired(self, before: datetime) -> None:
         async with self._database.write(INSTALLATION) as tx:
@@ -167,11 +177,22 @@ class Care:
         else:
             self._conductor.follow_up(after)
 
-    async def _prune_in_turn(self) -> None:
+    async def _tidy_in_turn(self) -> None:
         at = record.now()
-        if at - self._pruned_at >= _PRUNE_EVERY:
+        if at - self._tidied_at >= _TIDY_EVERY:
             await self.prune()
-            self._pruned_at = at
+            await self.complete_texts()
+            self._tidied_at = at
+
+    @unbroken
+    async def _lacks_texts(self) -> bool:
+        async with self._database.read(INSTALLATION) as tx:
+            return await task_texts.some_missing(tx)
+
+    @unbroken
+    async def _add_texts(self) -> None:
+        async with self._database.write(INSTALLATION) as tx:
+            await task_texts.complete(tx, _TEXTS_AT_ONCE)
 
     def _recover_from(self, fault: str | None) -> None:
         """Say it once when the database goes, and once when it is back."""
