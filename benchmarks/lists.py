@@ -3,23 +3,18 @@ the server's own CPU for it.
 """
 
 import json
-import time
 from datetime import timedelta
-from http import HTTPStatus
 from pathlib import Path
-from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 import seeding
+from asking import CALLS, asked
 from databases import NewDatabase, kinds_of_databases
 from measure import Result, fewer
 from over_http import SERVE, Connection, ask, connected, request, serving
-from stdio import cpu_seconds, environment
+from stdio import environment
 
 from vel_tutor_mcp.settings import Settings
-
-CALLS, WARMUPS = 60, 3
-LIMIT_MILLISECONDS = 200.0
 
 PATHS = (
     "/api/tasks",
@@ -64,12 +59,7 @@ async def _on(where: str, new: NewDatabase, calls: int) -> list[Result]:
             Settings.model_validate({"home": home, "database_url": url, **keys}), span=timedelta(days=30)
         )
         async with serving((*SERVE, "--no-auth"), variables) as (port, pid), connected(port) as connection:
-            known = await _known(connection)
-            return [
-                line
-                for path in PATHS
-                for line in await _asked(connection, pid, f"{path} on {where}", path.format(**known), calls)
-            ]
+            return await asked(connection, pid, where, PATHS, await _known(connection), calls)
 
 
 async def _known(connection: Connection) -> dict[str, str]:
@@ -77,21 +67,3 @@ async def _known(connection: Connection) -> dict[str, str]:
     task = json.loads((await ask(connection, request("GET", "/api/tasks?limit=1&offset=3000"))).body)["data"][0]
     stamp = json.loads((await ask(connection, request("GET", "/api/changes"))).body)["stamp"]
     return {"task": task["id"], "yesterday": task["created_at"], "stamp": stamp}
-
-
-async def _asked(connection: Connection, pid: int, name: str, path: str, calls: int) -> list[Result]:
-    asked, took = request("GET", path), list[float]()
-    for number in range(WARMUPS + calls):
-        if number == WARMUPS:
-            before = cpu_seconds(pid)
-        begun = time.perf_counter()
-        assert (await ask(connection, asked)).status == HTTPStatus.OK
-        took.append((time.perf_counter() - begun) * 1000)
-    after, took = cpu_seconds(pid), took[WARMUPS:]
-    lines = [
-        Result(name=f"{name}, p50", unit="ms", ours=median(took)),
-        Result(name=f"{name}, p95", unit="ms", ours=quantiles(took, n=20)[-1], limit=LIMIT_MILLISECONDS),
-    ]
-    if before is not None and after is not None:
-        lines.append(Result(name=f"{name}, the server's CPU", unit="ms", ours=1000 * (after - before) / calls))
-    return lines

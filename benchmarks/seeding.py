@@ -21,7 +21,7 @@ from vel_tutor_mcp.models import FailureKind, Outcome, TaskStatus
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import audit, audit_tables, tables
+from vel_tutor_mcp.store import audit, audit_tables, search_tables, tables, task_texts
 from vel_tutor_mcp.store.audit_chain import canonical, row_hash
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import users
@@ -65,23 +65,27 @@ class Person:
     agents: Mapping[str, str]
 
 
-async def fill(settings: Settings, tasks: int = TASKS, span: timedelta = timedelta(days=30)) -> None:
-    """Make the tables where they are missing, and so many tasks that ended within the span before now."""
+async def fill(
+    settings: Settings, tasks: int = TASKS, span: timedelta = timedelta(days=30), *, trail: bool = True
+) -> None:
+    """Make the tables where they are missing, and so many tasks that ended within the span before now; without a trail
+    they have no history, decisions and audit entries, of which no usage is told.
+    """
     async with open_app(settings) as app:
         me = app.local_principal
     database = database_of(settings)
     try:
-        await asyncio.to_thread(_fill, database, me.organisation_id, tasks, span)
+        await asyncio.to_thread(_fill, database, me.organisation_id, tasks, span, trail=trail)
     finally:
         await database.close()
 
 
-def _fill(database: Database, organisation_id: str, tasks: int, span: timedelta) -> None:
+def _fill(database: Database, organisation_id: str, tasks: int, span: timedelta, *, trail: bool) -> None:
     engine = database.blocking_engine(INSTALLATION)
     newest = sa.select(audit_tables.audit_logs.c.sequence, audit_tables.audit_logs.c.hash)
     with engine.begin() as connection:
         last = connection.execute(newest.order_by(audit_tables.audit_logs.c.sequence.desc()).limit(1)).one()
-    made = _Making(Random(_SEED), organisation_id, last.sequence, last.hash)
+    made = _Making(Random(_SEED), organisation_id, last.sequence, last.hash, trail=trail)
     made.add_people(datetime.now(UTC) - span)
     moments = _moments(tasks, span)
     while some := list(islice(moments, _BATCH)):
@@ -103,7 +107,8 @@ def _moments(count: int, span: timedelta) -> Iterator[datetime]:
 class _Making:
     """Rows that wait to be written, by their table. What stands first in a list is chosen more often."""
 
-    def __init__(self, dice: Random, organisation_id: str, sequence: int, last_hash: str) -> None:
+    def __init__(self, dice: Random, organisation_id: str, sequence: int, last_hash: str, *, trail: bool) -> None:
+        self._trail = trail
         self._dice = dice
         self._organisation_id = organisation_id
         self._sequence = sequence
@@ -112,8 +117,8 @@ class _Making:
         self._rows: dict[sa.Table, list[Row]] = {
             table: []
             for table in (
-                users, tables.agents, tables.agent_versions, tables.tasks, tables.attempts, tables.route_decisions,
-                tables.task_events, tables.ledger, audit_tables.audit_logs,
+                users, tables.agents, tables.agent_versions, tables.tasks, search_tables.task_texts, tables.attempts,
+                tables.route_decisions, tables.task_events, tables.ledger, audit_tables.audit_logs,
             )
         }  # fmt: skip
         self._catalog = Catalog.load()
@@ -167,6 +172,7 @@ class _Making:
         self._note(task, person, status, f"answered by {answered}" if answered else status, 100, end)
         self._audit(task, person, f"task_{status}", {}, end)
         self._rows[tables.tasks].append(task)
+        self._rows[search_tables.task_texts].append(task_texts.row(task))
 
     def write(self, connection: sa.Connection) -> None:
         for table, rows in self._rows.items():
@@ -232,6 +238,8 @@ class _Making:
         self._audit(task, person, "provider_called", payload, end)
 
     def _decide(self, task: Row, person: Person, task_type: str, models: list[str], at: datetime) -> None:
+        if not self._trail:
+            return
         candidates = [
             {
                 "provider": name.partition("/")[0], "model": name.partition("/")[2], "p_ok": 0.9, "p_up": 0.99,
@@ -252,10 +260,14 @@ class _Making:
         self._audit(task, person, "route_decided", told, at)
 
     def _note(self, task: Row, person: Person, kind: str, message: str, percent: int, at: datetime) -> None:
+        if not self._trail:
+            return
         event = {"task_id": task["id"], "kind": kind, "message": message, "percent": percent, "at": at}
         self._rows[tables.task_events].append(self._owned(person) | event)
 
     def _audit(self, task: Row, person: Person, action: str, payload: Row, at: datetime) -> None:
+        if not self._trail:
+            return
         self._sequence += 1
         row = self._owned(person) | {
             "sequence": self._sequence, "at": audit.as_text(at), "principal": person.name, "action": action,

@@ -24,7 +24,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import columns, tables
+from vel_tutor_mcp.store import columns, search_tables, tables
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.workflows.model import RunRequest
@@ -48,6 +48,7 @@ _COPIED = (
     tables.run_steps,
     tables.run_events,
     tables.tasks,
+    search_tables.task_texts,
     tables.task_events,
     tables.route_decisions,
     tables.attempts,

@@ -1,45 +1,65 @@
-"""What the dashboard's views ask for beside 100,000 tasks of a team: over a month, and all in one day.
+"""What the dashboard's views ask for over HTTP, beside 100,000 tasks of a team, without tokens: all but the lists of
+tasks, runs, approvals and the audit trail, which `lists` has. `REQUESTED_ELSEWHERE` names what is in neither.
 
-Usage is rolled up as a server does it in the background, which is measured too. Each view is asked for as an
-administrator, who sees what all of the organisation did.
+Usage is asked for over a month, and with all tasks in one day. It is rolled up as a server does it in the background,
+which is measured too.
 """
 
+import json
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from typing import Any
 
+import beside
 import compared
 import seeding
+from asking import CALLS, asked
 from databases import NewDatabase, kinds_of_databases
 from measure import Result, fewer
+from over_http import SERVE, Connection, ask, connected, request, serving
+from stdio import environment
 
-from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.services.rollups import Rollups
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.store.usage import Only
 
-SPANS = {"a month": timedelta(days=30), "a day": timedelta(days=1)}
-CALLS, WARMUPS = 60, 3
-LIMIT_MILLISECONDS = 200.0
-
-Read = Callable[[], Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """In milliseconds: the median, the 95th percentile, and the processor's time, which tells little of the load. With
-    SQLite that is all there is; PostgreSQL has its own.
-    """
-
-    usual: float
-    slow: float
-    cpu: float
+USAGE = (
+    "/api/usage?period=day&group_by=provider",
+    "/api/usage?period=month&group_by=model",
+    "/api/usage?period=month&group_by=user",
+    "/api/usage?period=quarter&group_by=task_type",
+    "/api/usage/series?period=day&group_by=model",
+    "/api/usage/series?period=month&group_by=model",
+    "/api/usage/series?period=month&group_by=user&agent=writer",
+    "/api/usage/export?period=month&group_by=agent&format=csv",
+    "/api/budgets",
+)
+BESIDE = (
+    "/api/users/me",
+    "/api/agents?limit=100",
+    "/api/runs/{run}",
+    "/api/comparisons?limit=20&offset=0",
+    "/api/comparisons?limit=20&offset=1000",
+    "/api/comparisons/{comparison}",
+    "/api/comparisons/standings",
+    "/api/alerts?state=open&limit=100",
+    "/api/alerts?state=closed&limit=20&offset=500",
+    "/api/webhooks",
+    "/api/webhooks/{webhook}",
+    "/api/webhooks/{webhook}/deliveries?limit=20&offset=5000",
+)
+SPANS: Mapping[str, tuple[timedelta, Sequence[str]]] = {
+    "a month": (timedelta(days=30), (*USAGE, *BESIDE)),
+    "a day": (timedelta(days=1), USAGE),
+}
+# No view waits for these: they are files, whose first bytes come at once, and what a click begins.
+REQUESTED_ELSEWHERE = {
+    "/api/tasks/export": "a file, page by page as the list that `lists` asks for",
+    "/api/audit/export": "a file; `audit` proves 100,000 entries of one",
+    "/api/audit/verify": "`audit`, of 100,000 entries",
+}
 
 
 async def results(share: float) -> list[Result]:
@@ -47,42 +67,34 @@ async def results(share: float) -> list[Result]:
         return [
             line
             for name, new in kinds.items()
-            for during, span in SPANS.items()
-            for line in await _on(f"{seeding.TASKS:,} tasks in {during} on {name}", new, span, fewer(CALLS, share))
+            for during, (span, paths) in SPANS.items()
+            for line in await _on(f"{name}, {seeding.TASKS:,} tasks in {during}", new, span, paths, fewer(CALLS, share))
         ]
 
 
-async def _on(where: str, new: NewDatabase, span: timedelta, calls: int) -> list[Result]:
-    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+async def _on(where: str, new: NewDatabase, span: timedelta, paths: Sequence[str], calls: int) -> list[Result]:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        url = new()
+        own = {} if url is None else {"VEL_TUTOR_DATABASE_URL": url}
+        variables = environment(Path(folder), "http://127.0.0.1:9/v1", **own)
+        home = Path(variables["VEL_TUTOR_HOME"])
         keys = {"openai_api_key": "dummy-key", "groq_api_key": "dummy-key"}
-        settings = Settings.model_validate({"home": Path(home), "database_url": new(), **keys})
-        await seeding.fill(settings, span=span)
+        settings = Settings.model_validate({"home": home, "database_url": url, **keys})
+        known = await beside.fill(settings)
+        begun = time.perf_counter()
+        await seeding.fill(settings, span=span, trail=False)
         await compared.fill(settings)
-        lines = [await _rolled_up(where, settings)]
-        async with open_app(settings) as app:
-            for view, read in reads(app).items():
-                took = await _timed(read, calls)
-                lines.append(Result(name=f"{view}, {where}, p50", unit="ms", ours=took.usual))
-                lines.append(Result(name=f"{view}, {where}, p95", unit="ms", ours=took.slow, limit=LIMIT_MILLISECONDS))
-                lines.append(Result(name=f"{view}, {where}, CPU of the server", unit="ms", ours=took.cpu))
-        return lines
+        filled = Result(name=f"filling the tables on {where}", unit="s", ours=time.perf_counter() - begun)
+        rolled_up = await _rolled_up(where, settings)
+        async with serving((*SERVE, "--no-auth"), variables) as (port, pid), connected(port) as connection:
+            known |= {"comparison": await _comparison(connection)}
+            return [filled, rolled_up, *await asked(connection, pid, where, paths, known, calls)]
 
 
-def reads(app: App) -> dict[str, Read]:
-    """What each view asks for, by its name."""
-    me, usage = app.local_principal, app.usage
-    return {
-        "usage of the day by provider": lambda: usage.report(me, "day", "provider"),
-        "usage of the month by model": lambda: usage.report(me, "month", "model"),
-        "usage of the month by user": lambda: usage.report(me, "month", "user"),
-        "usage of the quarter by type of task": lambda: usage.report(me, "quarter", "task_type"),
-        "usage by the hour": lambda: usage.series(me, "day", "model"),
-        "usage by the day": lambda: usage.series(me, "month", "model"),
-        "usage of an agent by the day": lambda: usage.series(me, "month", "user", Only(agent="writer")),
-        "comparisons": lambda: app.comparisons.list(me, limit=100, cursor=0),
-        "standings of models": lambda: app.comparisons.standings(me),
-        "usage as a file": lambda: usage.series(me, "month", "agent", most=None),
-    }
+async def _comparison(connection: Connection) -> str:
+    listed = await ask(connection, request("GET", "/api/comparisons?limit=1&offset=700"))
+    found: str = json.loads(listed.body)["data"][0]["id"]
+    return found
 
 
 async def _rolled_up(where: str, settings: Settings) -> Result:
@@ -90,17 +102,6 @@ async def _rolled_up(where: str, settings: Settings) -> Result:
     try:
         begun = time.perf_counter()
         await Rollups(database).once()
-        return Result(name=f"rolling up {where}", unit="s", ours=time.perf_counter() - begun)
+        return Result(name=f"rolling up on {where}", unit="s", ours=time.perf_counter() - begun)
     finally:
         await database.close()
-
-
-async def _timed(read: Read, calls: int) -> Taken:
-    took, worked = [], []
-    for number in range(WARMUPS + calls):
-        begun, busy = time.perf_counter(), time.process_time()
-        await read()
-        if number >= WARMUPS:
-            took.append((time.perf_counter() - begun) * 1000)
-            worked.append((time.process_time() - busy) * 1000)
-    return Taken(median(took), quantiles(took, n=20)[-1], median(worked))

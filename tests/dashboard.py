@@ -1,6 +1,5 @@
 """The dashboard in a browser: a server with a month of work behind it, and people who look at it."""
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -22,7 +21,7 @@ from world import Providers, settings_for, simulated_providers
 from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.store.places import FILE_NAME
 
-TASKS = int(os.environ.get("VEL_TEST_MONTH", "150"))
+TASKS = 1000
 NEAR = "127.0.0.1/32"  # where the receiver of webhooks is
 WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 

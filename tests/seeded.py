@@ -1,4 +1,5 @@
-"""A month of a small team, for whoever looks at it: tasks that were really run, by the product, on simulated vendors.
+"""A month of a small team, for whoever looks at it: tasks that the product really ran, on simulated vendors, and of a
+larger month more of the same kind as rows (`repeated`).
 
 The product's clock stands where a batch belongs, oldest first, so that what it writes is spread over the month.
 """
@@ -14,12 +15,14 @@ from itertools import accumulate
 import pytest
 from people import front
 from planted import PASSWORD
+from repeated import repeat
 from world import Providers, start_afresh
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, Role, TaskRequest, TaskStatus
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.webhooks.outbox import Event
@@ -32,6 +35,9 @@ _LAST_DAY = 24
 # How long ago the team began.
 BEGUN = timedelta(days=28)
 _WAIT_SECONDS = 50
+# Of each batch one in so many is really run, and all of the last hour.
+_REALLY_RUN_OF = 16
+_FAILING = 0.06
 _ROLES: Mapping[str, Role] = {
     "ada": "admin", "ben": "agent_manager", "cleo": "org_admin", "dan": "task_executor", "vera": "viewer",
 }  # fmt: skip
@@ -91,13 +97,17 @@ async def month(app: App, providers: Providers, tasks: int, receiver: str) -> Mo
     chance = random.Random(10)
     people = {name: await _join(app, name, role) for name, role in _ROLES.items()}
     ada = people["ada"].principal
-    await _furnish(app, ada, tasks, receiver)
+    await _furnish(app, ada, receiver)
     for hours, share in _shares(tasks, chance):
-        _weather(app, providers, chance)
+        real = -(-share // _REALLY_RUN_OF) if hours else share
+        _weather(app, providers, chance, real)
         with ago(timedelta(hours=hours)):
-            wishes = [_wish(chance, people) for _ in range(share)]
-            await asyncio.gather(*(_work(app, *wish) for wish in wishes))
+            wishes = [_wish(chance, people) for _ in range(real)]
+            done = await asyncio.gather(*(_work(app, *wish) for wish in wishes))
+            for who, again in _spread(done, share - real, chance):
+                await repeat(app._parts.database, who, again, chance)
     with ago(timedelta(hours=3)):
+        await _limit(app, ada)
         for _ in range(_COMPARISONS if tasks > _COMPARISONS else 1):
             await _compare(app, ada, chance)
     with ago(timedelta(minutes=30)):
@@ -106,6 +116,17 @@ async def month(app: App, providers: Providers, tasks: int, receiver: str) -> Mo
         await app.runs.decide(ada, run, "publish", How.SIGNED_IN, approve=approve)
         await app.runs.follow(ada, run, _WAIT_SECONDS)
     return Month(people, waiting[-1])
+
+
+def _spread(
+    done: Sequence[tuple[Principal, str]], more: int, chance: random.Random
+) -> Iterator[tuple[Principal, list[str]]]:
+    """Which of the tasks, each with whose it is, are there once more, so many in all."""
+    numbers = [0] * len(done)
+    for _ in range(more):
+        numbers[chance.randrange(len(done))] += 1
+    for (who, task_id), number in zip(done, numbers, strict=True):
+        yield who, [task_id] * number
 
 
 def _shares(tasks: int, chance: random.Random) -> Iterator[tuple[int, int]]:
@@ -131,19 +152,27 @@ async def _join(app: App, name: str, role: Role) -> Account:
     return await front(app).accounts.create(app.local_principal, f"{name}@example.org", PASSWORD, role)
 
 
-async def _furnish(app: App, ada: Principal, tasks: int, receiver: str) -> None:
+async def _furnish(app: App, ada: Principal, receiver: str) -> None:
     for name, (kind, config) in _AGENTS.items():
         await app.agents.create(ada, name, kind, config)
     await app.workflows.save(ada, "announce", _ANNOUNCES)
-    await app.budgets.set(ada, Scope.ORGANISATION, None, Period.MONTH, tasks * _USD_A_TASK, hard=False)
     await app.budgets.set(ada, Scope.USER, None, Period.DAY, 0.5)
     await app.webhooks.create(ada, receiver, _HEARD, "The team's chat")
 
 
-def _weather(app: App, providers: Providers, chance: random.Random) -> None:
-    """How the vendors are: some answers fail, so that another one is asked; some days are slower than others."""
+async def _limit(app: App, ada: Principal) -> None:
+    """A budget that the next calls take past its mark of 80 %, so that there is an alert."""
+    first = await app.budgets.set(ada, Scope.ORGANISATION, None, Period.MONTH, 1, hard=False)
+    spent = max(usd(first.standing.spent), _USD_A_TASK)  # on the first of a month it may be nothing
+    await app.budgets.set(ada, Scope.ORGANISATION, None, Period.MONTH, 1.0001 * spent / 0.8, hard=False)
+
+
+def _weather(app: App, providers: Providers, chance: random.Random, tasks: int) -> None:
+    """How the vendors are: of so many answers some fail, so that another one is asked; some days are slower than
+    others.
+    """
     start_afresh(app, providers)
-    providers.groq.faults = [Fault(kind="status", status=503)] * chance.randrange(4)
+    providers.groq.faults = [Fault(kind="status", status=503) for _ in range(tasks) if chance.random() < _FAILING]
     providers.groq.latency, providers.openai.latency = chance.uniform(0.02, 0.06), chance.uniform(0.1, 0.2)
     for provider in (providers.openai, providers.groq):
         provider.answer = lambda body: _answer(str(body["model"]), str(body["messages"][-1]["content"]))
@@ -164,11 +193,13 @@ def _wish(chance: random.Random, people: Mapping[str, Account]) -> tuple[Princip
     return who, TaskRequest(prompt=prompt, agent=agent, max_cost_usd=most), rating
 
 
-async def _work(app: App, who: Principal, request: TaskRequest, rating: int | None) -> None:
+async def _work(app: App, who: Principal, request: TaskRequest, rating: int | None) -> tuple[Principal, str]:
+    """Whose task it was, and its id."""
     task = await app.tasks.submit(who, request)
     told = await app.tasks.follow(who, task.id, _WAIT_SECONDS)
     if rating and told.task.status is TaskStatus.COMPLETED:
         await app.tasks.rate(who, task.id, rating)
+    return who, task.id
 
 
 async def _compare(app: App, who: Principal, chance: random.Random) -> None:

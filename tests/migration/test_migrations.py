@@ -133,6 +133,35 @@ def test_all_the_way_down_leaves_nothing_and_up_again_all(place: Settings) -> No
     assert dump(migrated(place)) == before
 
 
+def test_tasks_of_before_are_found_by_their_text(place: Settings) -> None:
+    one, now = "1" * 32, datetime.now(UTC)
+    times: dict[str, object] = {"created_at": now, "updated_at": now}
+    owned: dict[str, object] = {"organisation_id": one, "owner_id": one}
+    running: dict[str, object] = {
+        "status": "pending",
+        "priority": 1,
+        "parameters": {},
+        "cancel_requested": False,
+        "running": False,
+    }
+    numbers = {"agent_version": 1, "attempt_set": 1, "recoveries": 0, "partial": False}
+    task = running | numbers | {"id": one, "agent_id": one, "agent_name": "x", "prompt": "Grüße AUS Köln: STRASSE"}
+    rows: dict[str, dict[str, object]] = {
+        "organisations": {"id": one, "name": "one", "created_at": now},
+        "users": {"id": one, "organisation_id": one, "name": "x", "role": "admin"} | times,
+        "agents": {"id": one, "name": "x", "type": "researcher", "status": "active", "version": 1} | owned | times,
+        "tasks": task | owned | times,
+    }
+    with connected(place) as connection:
+        schema.to_revision(connection, "0016")
+        for table, row in rows.items():
+            connection.execute(metadata.tables[table].insert(), row)
+    with connected(migrated(place)) as connection:
+        (text,) = connection.execute(sa.select(metadata.tables["task_texts"])).mappings()
+    assert text["text"] == "grüsse aus köln: strasse"
+    assert (text["task_id"].replace("-", ""), text["created_at"]) == (one, now)
+
+
 def test_revisions_follow_each_other() -> None:
     scripts = list((leaves.folder("migrations") / "versions").glob("*.py"))
     assert len(scripts) == len(REVISIONS) == len(set(REVISIONS))

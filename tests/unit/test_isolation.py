@@ -29,7 +29,7 @@ PLACES = {
     # Whose task it is that is to be run, recovered or begun; and what has expired, of whomever.
     "services/answers.py": 2,
     "services/traced.py": 1,
-    "services/care.py": 5,
+    "services/care.py": 7,
     "services/wire.py": 1,
     # The hours and days of all.
     "services/rollups.py": 6,

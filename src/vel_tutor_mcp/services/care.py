@@ -16,17 +16,18 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Aftermath
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import grants, runs, set_back, tasks, webhook_deliveries
+from vel_tutor_mcp.store import grants, runs, set_back, task_texts, tasks, webhook_deliveries
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.store.tasks import Claimed
 
 _EVERY_SECONDS = 1.0
 _AT_MOST_EVERY_SECONDS = 0.1
-_PRUNE_EVERY = timedelta(hours=1)
+_TIDY_EVERY = timedelta(hours=1)
 # Of each kind in one transaction, for which all other writers wait; the next so many follow in the next round.
 _MOST_PRUNED = 1000
 # Longer than a request that began before takes: none has it in hand any more.
 _EXPIRED_STAYS = timedelta(hours=1)
+_TEXTS_AT_ONCE = 500
 _DELIVERIES_STAY = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Care:
         self._called = asyncio.Event()
         self._ended: set[str] = set()
         self._fault: str | None = None
-        self._pruned_at = record.now() - _PRUNE_EVERY
+        self._tidied_at = record.now() - _TIDY_EVERY
         self._ahead: timedelta | None = None
 
     def call(self) -> None:
@@ -70,7 +71,7 @@ class Care:
             try:
                 await self._heed_the_clock()
                 await self.once()
-                await self._prune_in_turn()
+                await self._tidy_in_turn()
                 self._recover_from(None)
             except VelError as problem:
                 self._recover_from(str(problem))
@@ -133,6 +134,15 @@ class Care:
             ended = await self._engine.prune(at - timedelta(days=self._settings.history_days), _MOST_PRUNED)
         return max(ended, await self._forget_expired(at - _EXPIRED_STAYS)) == _MOST_PRUNED
 
+    async def complete_texts(self) -> None:
+        """Of tasks that an older server has added beside us, so that they are found.
+
+        Raises:
+            Unavailable: the database cannot be used now.
+        """
+        while await self._lacks_texts():
+            await self._add_texts()
+
     @unbroken
     async def _forget_expired(self, before: datetime) -> int:
         async with self._database.write(INSTALLATION) as tx:
@@ -169,10 +179,21 @@ class Care:
         else:
             self._conductor.follow_up(after)
 
-    async def _prune_in_turn(self) -> None:
+    async def _tidy_in_turn(self) -> None:
         at = record.now()
-        if at - self._pruned_at >= _PRUNE_EVERY and not await self.prune():
-            self._pruned_at = at
+        if at - self._tidied_at >= _TIDY_EVERY and not await self.prune():
+            await self.complete_texts()
+            self._tidied_at = at
+
+    @unbroken
+    async def _lacks_texts(self) -> bool:
+        async with self._database.read(INSTALLATION) as tx:
+            return await task_texts.some_missing(tx)
+
+    @unbroken
+    async def _add_texts(self) -> None:
+        async with self._database.write(INSTALLATION) as tx:
+            await task_texts.complete(tx, _TEXTS_AT_ONCE)
 
     def _recover_from(self, fault: str | None) -> None:
         """Say it once when the database goes, and once when it is back."""

@@ -30,6 +30,8 @@ Json = sa.JSON(none_as_null=True)
 TraceParent = sa.String(55)
 # SQLite numbers rows by itself only for its own INTEGER type.
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# Compared byte by byte, whatever language the database is set to.
+PlainText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 # What columns mean that many tables have: docs/reference/tables.md. A column's own `doc` goes before it.

@@ -25,6 +25,7 @@ _READS = {
     "agents": Operation.AGENT_READ,
     "workflows": Operation.WORKFLOW_READ,
     "tasks": Operation.TASK_READ,
+    "task_texts": Operation.TASK_READ,
     "runs": Operation.RUN_READ,
     "attempts": Operation.USAGE_READ,
     "usage_rollups": Operation.USAGE_READ,
@@ -59,26 +60,30 @@ async def newest_first(
     start: Start,
     build: Callable[[sa.RowMapping], Row],
     *,
-    by_reading: bool = False,
+    found: sa.Select[Any] | None = None,
 ) -> Page[Row]:
     """The next `limit` rows of `query` in falling order of `keys`, which must identify a row; where `start` is a number
     the last of them must do so alone.
 
-    `by_reading` where no index tells which rows these are.
+    `found` has these keys of the same rows, from where no index tells which they are, but reading is cheaper.
 
     Raises:
         InputError: the cursor was not made by this list.
     """
     if isinstance(start, int):
-        find = _found_by_reading if by_reading else _found
-        total, found = await find(tx, query, keys, start, limit)
-        rows, more = await _rows(tx, query, keys, found), start + len(found) < total
+        total, last = await (_found(tx, query, keys, start, limit) if found is None else _read(tx, found, start, limit))
+        rows, more = await _rows(tx, query, keys, last), start + len(last) < total
         return Page(tuple(map(build, rows)), _cursors(rows, keys), more=more, total=total)
-    if start is not None:
-        query = query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(start, keys)))
-    found_rows = (await tx.execute(_falling(query, keys).limit(limit + 1))).mappings().all()
-    rows = found_rows[:limit]
-    return Page(tuple(map(build, rows)), _cursors(rows, keys), more=len(found_rows) > limit)
+    if found is None:
+        following = (await tx.execute(_falling(_behind(query, keys, start), keys).limit(limit + 1))).mappings().all()
+    else:
+        following = await _rows(tx, query, keys, await _read_behind(tx, found, start, limit + 1))
+    rows = following[:limit]
+    return Page(tuple(map(build, rows)), _cursors(rows, keys), more=len(following) > limit)
+
+
+def _behind(query: sa.Select[Any], keys: Keys, cursor: str | None) -> sa.Select[Any]:
+    return query if cursor is None else query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(cursor, keys)))
 
 
 async def _found(tx: Transaction, query: sa.Select[Any], keys: Keys, start: int, limit: int) -> tuple[int, list[Any]]:
@@ -88,14 +93,28 @@ async def _found(tx: Transaction, query: sa.Select[Any], keys: Keys, start: int,
     return total or 0, list(await tx.scalars(_falling(last, keys).offset(start).limit(limit)))
 
 
-async def _found_by_reading(
-    tx: Transaction, query: sa.Select[Any], keys: Keys, start: int, limit: int
-) -> tuple[int, list[Any]]:
+async def _read(tx: Transaction, found: sa.Select[Any], start: int, limit: int) -> tuple[int, list[Any]]:
     """The same: of a few, by one look at each row there is; of many, for whose page that is not needed, as above."""
-    few = (await tx.execute(query.with_only_columns(*keys, maintain_column_froms=True).limit(_FEW + 1))).all()
-    if len(few) > _FEW:
-        return await _found(tx, query, keys, start, limit)
-    return len(few), [row[-1] for row in sorted(few, key=tuple, reverse=True)[start : start + limit]]
+    few = await _few(tx, found)
+    if few is None:
+        return await _found(tx, found, tuple(found.selected_columns), start, limit)
+    return len(few), few[start : start + limit]
+
+
+async def _read_behind(tx: Transaction, found: sa.Select[Any], cursor: str | None, limit: int) -> list[Any]:
+    """The last keys of the next rows behind the cursor."""
+    keys = tuple(found.selected_columns)
+    behind = _behind(found, keys, cursor)
+    few = await _few(tx, behind)
+    if few is None:
+        return list(await tx.scalars(_falling(behind, keys).with_only_columns(keys[-1]).limit(limit)))
+    return few[:limit]
+
+
+async def _few(tx: Transaction, found: sa.Select[Any]) -> list[Any] | None:
+    """The last keys of all of these rows, in falling order; None where they are many."""
+    rows = (await tx.execute(found.limit(_FEW + 1))).all()
+    return [row[-1] for row in sorted(rows, key=tuple, reverse=True)] if len(rows) <= _FEW else None
 
 
 async def _rows(tx: Transaction, query: sa.Select[Any], keys: Keys, last: Sequence[Any]) -> Sequence[sa.RowMapping]:

@@ -9,6 +9,7 @@ from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 import vel_tutor_mcp.store.alert_tables
 import vel_tutor_mcp.store.audit_tables
 import vel_tutor_mcp.store.comparison_tables
+import vel_tutor_mcp.store.search_tables
 import vel_tutor_mcp.store.usage_tables
 import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
 from vel_tutor_mcp.models import LONGEST_ITEM, LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP

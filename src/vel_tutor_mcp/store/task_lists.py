@@ -1,5 +1,6 @@
 """Lists of tasks, by what of them is wanted. Tasks are wide rows, of which a list needs little."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,9 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import NanoUsd, Page, Principal, Start, TaskError, TaskStatus, TaskType
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.search_tables import task_texts
 from vel_tutor_mcp.store.tables import attempts, tasks
+from vel_tutor_mcp.store.task_texts import has, with_tasks
 from vel_tutor_mcp.store.tasks import PRIORITIES
 from vel_tutor_mcp.task_lists import PROMPT_SHOWN, ListedTask
 
@@ -53,11 +56,19 @@ class Wanted:
 
 async def page(tx: Transaction, principal: Principal, limit: int, start: Start, wanted: Wanted) -> Page[ListedTask]:
     query = sa.select(*_COLUMNS).where(paging.visible(tasks, principal), *wanted.conditions)
-    if wanted.text is not None:
-        query = query.where(_has(tx, wanted.text))
-    keys, by_reading = (tasks.c.created_at, tasks.c.id), wanted.text is not None
-    found = await paging.newest_first(tx, query, keys, limit, start, _listed, by_reading=by_reading)
+    having = _having(tx, principal, wanted.text, wanted.conditions) if wanted.text else None
+    keys = (tasks.c.created_at, tasks.c.id)
+    found = await paging.newest_first(tx, query, keys, limit, start, _listed, found=having)
     return replace(found, rows=await _with_attempts(tx, {task.id: task for task in found.rows}))
+
+
+def _having(
+    tx: Transaction, principal: Principal, text: str, conditions: Sequence[sa.ColumnElement[bool]]
+) -> sa.Select[Any]:
+    """The keys of the tasks whose prompt has the text, in whatever case; without conditions no task is looked at."""
+    keys = (task_texts.c.created_at, task_texts.c.task_id)
+    found = sa.select(*keys).where(paging.visible(task_texts, principal), has(tx, text))
+    return with_tasks(tx, found).where(paging.visible(tasks, principal), *conditions) if conditions else found
 
 
 async def _with_attempts(tx: Transaction, listed: dict[str, ListedTask]) -> tuple[ListedTask, ...]:
@@ -68,13 +79,6 @@ async def _with_attempts(tx: Transaction, listed: dict[str, ListedTask]) -> tupl
         for task_id, count, spent in await tx.execute(query.group_by(attempts.c.task_id)):
             listed[task_id] = replace(listed[task_id], attempts=count, cost_nanousd=NanoUsd(int(spent)))
     return tuple(listed.values())
-
-
-def _has(tx: Transaction, text: str) -> sa.ColumnElement[bool]:
-    """Whether the prompt has the text, in whatever case; SQLite's LIKE never minds it, so nothing need be copied."""
-    prompt = tasks.c.prompt
-    contains = prompt.contains if tx.dialect.name == "sqlite" else prompt.icontains
-    return contains(text, autoescape=True)
 
 
 def _is_model(name: str) -> sa.ColumnElement[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import ENDED, Principal, Priority, Task, TaskError, TaskStatus, TaskType, Work
-from vel_tutor_mcp.store import paging, rows
+from vel_tutor_mcp.store import paging, rows, task_texts
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import idempotency_keys, tasks
 
@@ -28,37 +28,37 @@ class Claimed:
 
 
 async def insert(tx: Transaction, task: Task) -> None:
-    await tx.execute(
-        tasks.insert(),
-        {
-            "id": task.id,
-            "organisation_id": task.organisation_id,
-            "owner_id": task.owner_id,
-            "agent_id": task.agent_id,
-            "agent_name": task.agent_name,
-            "agent_version": task.agent_version,
-            "status": task.status,
-            "prompt": task.prompt,
-            "task_type": task.task_type,
-            "priority": _RANK[task.priority],
-            "parameters": task.parameters,
-            "response_schema": task.response_schema,
-            "config_changes": task.config_changes,
-            "traceparent": task.traceparent,
-            "max_cost_nanousd": task.max_cost_nanousd,
-            "attempt_set": task.attempt_set,
-            "recoveries": task.recoveries,
-            "cancel_requested": task.cancel_requested,
-            "running": task.running,
-            "partial": task.partial,
-            "run_id": task.run_id,
-            "step_id": task.step_id,
-            "item": task.item,
-            "retries_left": task.retries_left,
-            "created_at": task.created_at,
-            "updated_at": task.updated_at,
-        },
-    )
+    """With what a search will find it by."""
+    values = {
+        "id": task.id,
+        "organisation_id": task.organisation_id,
+        "owner_id": task.owner_id,
+        "agent_id": task.agent_id,
+        "agent_name": task.agent_name,
+        "agent_version": task.agent_version,
+        "status": task.status,
+        "prompt": task.prompt,
+        "task_type": task.task_type,
+        "priority": _RANK[task.priority],
+        "parameters": task.parameters,
+        "response_schema": task.response_schema,
+        "config_changes": task.config_changes,
+        "traceparent": task.traceparent,
+        "max_cost_nanousd": task.max_cost_nanousd,
+        "attempt_set": task.attempt_set,
+        "recoveries": task.recoveries,
+        "cancel_requested": task.cancel_requested,
+        "running": task.running,
+        "partial": task.partial,
+        "run_id": task.run_id,
+        "step_id": task.step_id,
+        "item": task.item,
+        "retries_left": task.retries_left,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+    }
+    await tx.execute(tasks.insert(), values)
+    await task_texts.add(tx, values)
 
 
 async def get(tx: Transaction, task_id: str) -> Task | None:

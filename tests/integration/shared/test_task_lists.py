@@ -21,7 +21,7 @@ from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.models import Outcome, Principal, TaskStatus, TaskType
 from vel_tutor_mcp.services import tasks as tasks_service
 from vel_tutor_mcp.services.reports import listed_task
-from vel_tutor_mcp.store import paging, tables
+from vel_tutor_mcp.store import paging, search_tables, tables, task_texts
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.task_lists import ListedTask, TaskFilter
 
@@ -65,6 +65,7 @@ async def place(app: App) -> Place:
     calls = [_call(dice, row, number) for row in rows for number in range(dice.randrange(3))]
     async with app._parts.database.write(INSTALLATION) as tx:
         await tx.execute(tables.tasks.insert(), rows)
+        await tx.execute(search_tables.task_texts.insert(), list(map(task_texts.row, rows)))
         await tx.execute(tables.attempts.insert(), calls)
     for row in rows:
         row["calls"] = [call for call in calls if call["task_id"] == row["id"]]
@@ -113,7 +114,7 @@ def fits(row: Row, wanted: TaskFilter) -> bool:
     return (
         wanted.status in {None, row["status"]}
         and wanted.agent in {None, row["agent_id"]}
-        and (wanted.query or "").lower() in row["prompt"].lower()
+        and (wanted.query or "").casefold() in row["prompt"].casefold()
         and wanted.provider in {None, row["provider"]}
         and wanted.model in {None, row["model"], name}
         and wanted.task_type in {None, row["task_type"] or row["inferred_type"]}
@@ -155,6 +156,41 @@ async def test_a_list_its_total_and_its_pages_are_those_of_a_plain_filter(
     assert found > ROWS
 
 
+SIGNS = "aAB%_/\\'*ßẞKİΣςДдÅÉé日本\n1\N{LATIN SMALL LETTER LONG S}\N{KELVIN SIGN}\N{LATIN SMALL LETTER DOTLESS I}"
+
+
+async def test_a_search_finds_what_has_the_text_without_case_in_any_script_and_no_sign_stands_for_another(
+    app: App, desk: Front
+) -> None:
+    chief, dice = (await desk.join("org_admin", f"searches {uuid4()}")).principal, Random(13)
+    agent = (await app.agents.list(chief)).rows[0]
+    prompts = ["".join(dice.choices(SIGNS, k=dice.randrange(1, 9))) for _ in range(90)]
+    rows = [_row(dice, agent) | {"prompt": prompt} for prompt in prompts]
+    async with app._parts.database.write(INSTALLATION) as tx:
+        await tx.execute(tables.tasks.insert(), rows)
+        await tx.execute(search_tables.task_texts.insert(), list(map(task_texts.row, rows)))
+    for _ in range(examples(60)):
+        prompt, start = dice.choice(prompts), dice.randrange(4)
+        cased = dice.choice((str, str.upper, str.lower, str.swapcase))
+        text = cased(prompt[start : start + dice.randrange(1, 5)]) or dice.choice(SIGNS)
+        having = sorted(row["id"] for row in rows if text.casefold() in row["prompt"].casefold())
+        found = await app.tasks.list(chief, TaskFilter(query=text), limit=100)
+        assert (text, sorted(task.id for task in found.rows)) == (text, having)
+
+
+async def test_what_an_older_server_adds_is_found_once_care_has_seen_it(app: App, desk: Front) -> None:
+    chief = (await desk.join("org_admin", f"upgrades {uuid4()}")).principal
+    row = _row(Random(14), (await app.agents.list(chief)).rows[0]) | {"prompt": "Ünïcode of an older server"}
+    async with app._parts.database.write(INSTALLATION) as tx:
+        await tx.execute(tables.tasks.insert(), row)
+    wanted = TaskFilter(query="ÜNÏCODE")
+    assert (await app.tasks.list(chief, wanted)).rows == ()
+    await app._care.complete_texts()
+    assert [task.id for task in (await app.tasks.list(chief, wanted)).rows] == [row["id"]]
+    await app._care.complete_texts()
+    assert len((await app.tasks.list(chief, wanted)).rows) == 1
+
+
 async def test_what_is_exported_is_the_list(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks_service, "_EXPORTED_AT_ONCE", 7)
     for wanted in (TaskFilter(), TaskFilter(status=TaskStatus.FAILED), TaskFilter(query="nowhere")):
@@ -183,6 +219,7 @@ async def test_over_rest_there_are_the_same_filters_and_files(http: httpx2.Async
     row = _row(Random(12), agent) | {"prompt": "=HYPERLINK(1)", "provider": "groq", "model": "openai/gpt-oss-20b"}
     async with app._parts.database.write(INSTALLATION) as tx:
         await tx.execute(tables.tasks.insert(), row)
+        await task_texts.add(tx, row)
     params = {"query": "hyperlink", "model": "groq/openai/gpt-oss-20b", "since": "2026-11-20", "until": "2026-11-22"}
     (listed,) = (await http.get("/api/tasks", params=params)).json()["data"]
     assert (listed["id"], listed["attempts"], listed["cost_usd"]) == (row["id"], 0, 0)
@@ -223,8 +260,7 @@ async def test_a_list_is_counted_and_found_in_an_index_alone(place: Place) -> No
         await place.app.tasks.list(place.owner, wanted, cursor=5)
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
-    looks = [text for text in statements if text.startswith("SELECT") and "FROM tasks" in text]
-    narrow = [text for text in looks if "tasks.prompt" not in text and "substr" not in text]
+    narrow = [text for text in statements if "FROM tasks" in text and "tasks.provider = ?" in text]
     assert len(narrow) == 4
     async with place.app._parts.database.read(INSTALLATION) as tx:
         for text in narrow:
