@@ -4,9 +4,9 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from vel_tutor_mcp.auth.roles import Operation
-from vel_tutor_mcp.doors.desk import READS, Desk, NameRef, tool
+from vel_tutor_mcp.doors.desk import READS, Desk, NameRef, OtherPolicy, tool
 from vel_tutor_mcp.doors.reply import replied
-from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Policy, TaskType
+from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, TaskType
 from vel_tutor_mcp.services.reports import shown_decision
 
 
@@ -16,7 +16,7 @@ async def route_explain(
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)],
     agent: NameRef = "default",
     task_type: TaskType | None = None,
-    policy: Policy | None = None,
+    policy: OtherPolicy | None = None,
 ) -> CallToolResult:
     """Which model would answer, which would take over, why, and at what cost (US dollars) and wait. Free; calls
     nobody.

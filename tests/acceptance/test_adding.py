@@ -12,9 +12,13 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 import pytest
+from people import asking
 from planted import key
 from server import Server, serving
 
+from vel_tutor_mcp import leaves
+from vel_tutor_mcp.doors.desk import Desk
+from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.store import schema
 
@@ -26,7 +30,7 @@ PAGE = (ROOT / "docs/how-to/adding.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 COPIED = ("src", "tools", "resources", "prompts", "migrations", "tests")
 ADDED_TO = ("src/vel_tutor_mcp/policies.py", "src/vel_tutor_mcp/doors/rest/agents.py")
-SETTINGS, CATALOG, CALL = "settings.toml", "src/vel_tutor_mcp/routing/catalog.toml", "call.py"
+SETTINGS, CATALOG, CALL = "settings.toml", "src/vel_tutor_mcp/routing/catalog.toml", "try-out/call.py"
 HEAD = schema.revisions()[-1]
 NEXT = f"{int(HEAD) + 1:04}"
 OF_ALL_TABLES = (
@@ -72,6 +76,7 @@ def add(copy: Path, path: str, text: str) -> None:
         text = text.replace("0017", NEXT).replace("0016", HEAD)
         path = path.replace("0017", NEXT)
     there = (copy / path).exists()
+    (copy / path).parent.mkdir(exist_ok=True)
     assert there == (path in {*ADDED_TO, CATALOG}), path
     with (copy / path).open("a", encoding="utf-8") as file:
         file.write(f"\n\n{text}" if path.endswith("agents.py") else text)
@@ -112,6 +117,16 @@ async def test_a_tool_is_one_file(server: Server) -> None:
     assert entry["action"] == "agent_created"
 
 
+async def test_a_tool_is_shown_to_whom_its_operation_is_for(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaves, "folder", lambda name: checkout / name)
+    offering = make_server(Desk())
+    shown = {}
+    for role in ("viewer", "agent_manager"):
+        with asking(role):
+            shown[role] = "agent_copy" in [tool.name for tool in await offering.list_tools()]
+    assert shown == {"viewer": False, "agent_manager": True}
+
+
 async def test_a_resource_and_a_prompt_are_one_file_each(server: Server) -> None:
     assert json.loads(await server.read("tasks://failed")) == {"tasks": []}
     told = await server.request("prompts/get", name="explain_failures")
@@ -150,7 +165,9 @@ async def test_a_route_of_rest_is_one_function(server: Server) -> None:
     assert "/api/agents/{agent}/copy" in paths
 
 
-def test_a_table_is_a_migration_and_a_module_that_all_tests_of_tables_know(checkout: Path) -> None:
+def test_a_table_is_a_migration_and_a_module_that_all_tests_of_tables_know(
+    checkout: Path,
+) -> None:
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OF_ALL_TABLES],
         cwd=checkout,
@@ -163,7 +180,7 @@ def test_a_table_is_a_migration_and_a_module_that_all_tests_of_tables_know(check
 
 
 def test_what_the_page_calls_the_tool_with_does_so(checkout: Path) -> None:
-    (given,) = re.findall(r"^\.venv/bin/python call\.py (\w+) '(.*)'$", PAGE, re.MULTILINE)
+    (given,) = re.findall(r"^\.venv/bin/python try-out/call\.py (\w+) '(.*)'$", PAGE, re.MULTILINE)
     command = [sys.executable, str(checkout / CALL), *given]
     # From where the module that it starts is found.
     done = subprocess.run(command, cwd=checkout / "src", capture_output=True, text=True, check=True)
