@@ -64,6 +64,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/arid .
 	$(BIN)/python .ci/dependencies.py audit
 
 # Known vulnerabilities of what is locked; told as skipped where no advisories can be had. `make check` asks too, but with

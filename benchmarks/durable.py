@@ -5,17 +5,15 @@ Both are asked one thing after the other; what the model itself took is taken of
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median, quantiles
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from databases import SQLITE, databases
 from measure import Measuring, Result, against, both_in_turn, fewer, unmeasured
-from stdio import BARE, OURS, StdioServer, environment
-from upstream import Upstream, upstream
+from pair import pair
+from stdio import StdioServer
+from upstream import Upstream
 
 WORDS = 20
 ROUNDS = 10
@@ -40,15 +38,7 @@ async def results(share: float) -> list[Result]:
 
 
 async def _on(name: str, url: str | None, rounds: int) -> list[Result]:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
-        provider = stack.enter_context(upstream(WORDS))
-        own = {} if url is None else {"VEL_TUTOR_DATABASE_URL": url}
-        variables = environment(folder, provider.base_url, **own)
-        ours = stack.enter_context(StdioServer(OURS, variables))
-        bare = stack.enter_context(StdioServer(BARE, variables))
-        for server in (ours, bare):
-            server.initialize()
+    with pair(url, WORDS) as (provider, ours, bare):
         taken = await both_in_turn(
             costs(ours, provider, lambda: task(ours)), costs(bare, provider, lambda: _ask(bare)), rounds=rounds
         )

@@ -1,15 +1,12 @@
 """Tasks a second, and their CPU, where 32 callers ask at once; against a bare server that keeps nothing."""
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from databases import databases
 from measure import Measuring, Result, against, both_in_turn, fewer, unmeasured
-from stdio import BARE, OURS, Json, StdioServer, environment
-from upstream import upstream
+from pair import pair
+from stdio import Json, StdioServer
 
 CALLERS = 32
 WORDS = 20
@@ -34,16 +31,8 @@ async def results(share: float) -> list[Result]:
 
 
 async def _on(name: str, url: str | None, rounds: int) -> list[Result]:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
-        provider = stack.enter_context(upstream(WORDS))
-        # As many at once as there are callers: what is measured is the work, not the queue before it.
-        own = {"VEL_TUTOR_TASKS_IN_PROGRESS": str(CALLERS)} | ({} if url is None else {"VEL_TUTOR_DATABASE_URL": url})
-        variables = environment(folder, provider.base_url, **own)
-        ours = stack.enter_context(StdioServer(OURS, variables))
-        bare = stack.enter_context(StdioServer(BARE, variables))
-        for server in (ours, bare):
-            server.initialize()
+    # As many at once as there are callers: what is measured is the work, not the queue before it.
+    with pair(url, WORDS, VEL_TUTOR_TASKS_IN_PROGRESS=str(CALLERS)) as (_, ours, bare):
         taken = await both_in_turn(
             _pace(ours, "task_submit", _SUBMIT), _pace(bare, "ask", {"prompt": _PROMPT}), rounds=rounds
         )

@@ -8,10 +8,10 @@ import base64
 from typing import Annotated, Any
 from uuid import uuid4
 
-import anyio
 from mcp.server.mcpserver import Context
 from mcp_types import AudioContent, ContentBlock, EmbeddedResource, ImageContent, TextContent, TextResourceContents
 from pydantic import Field
+from waits import lapse
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, prompt, resource, tool
@@ -74,7 +74,7 @@ async def test_tool_with_progress(desk: Desk, ctx: Context) -> str:
     """Report progress three times."""
     for done in (0, 50, 100):
         await ctx.report_progress(done, 100, f"{done} of 100")
-        await anyio.sleep(0.05)
+        await lapse(0.05)
     return "done"
 
 
@@ -83,7 +83,7 @@ async def test_tool_with_logging(desk: Desk, ctx: Context) -> str:
     """Tell three things by way of the protocol's log."""
     for word in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         await ctx.info(word)
-        await anyio.sleep(0.05)
+        await lapse(0.05)
     return "done"
 
 

@@ -7,12 +7,12 @@ The model that answers is `vendor`, to be run beside the server.
 from dataclasses import replace
 from typing import Annotated, Any
 
-import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.server import require_client_extension
 from mcp_types import CallToolResult
 from pydantic import BaseModel
+from waits import lapse
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.roles import Operation
@@ -114,7 +114,7 @@ def break_on(prompt: str, app: App) -> None:
 
     async def broken(job: Any) -> Any:
         if job.subject.task.prompt == prompt:
-            await anyio.sleep(SHORTEST_SECONDS)
+            await lapse(SHORTEST_SECONDS)
             raise RuntimeError("A fault was seeded.")
         return await work(job)
 

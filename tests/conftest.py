@@ -60,6 +60,13 @@ async def providers() -> AsyncIterator[Providers]:
         yield providers
 
 
+@pytest.fixture(scope="module")
+async def vendors() -> AsyncIterator[Providers]:
+    """As `providers`, for all tests of a file whose `anyio_backend` is so too."""
+    async with simulated_providers() as providers:
+        yield providers
+
+
 @pytest.fixture(scope="module", params=DATABASES)
 def new_database(request: pytest.FixtureRequest) -> NewDatabase:
     """Makes databases of each kind. A test of one kind names it, with `indirect=True`."""

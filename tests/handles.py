@@ -20,10 +20,10 @@ from mcp_types import (
 )
 from pydantic import ConfigDict
 from server import soon
+from waits import found
 from world import Providers
 
 TASKS = "io.modelcontextprotocol/tasks"
-_LOOK_SECONDS = 0.02
 
 Data = dict[str, Any]
 
@@ -146,7 +146,9 @@ async def ask(client: Client, method: Any, task_id: str, **params: Any) -> Data:
 
 async def get(client: Client, task_id: str, until: str = "completed", seconds: float = 20) -> Data:
     """How the work stands, as soon as its status is the one that is waited for."""
-    async with asyncio.timeout(seconds):
-        while (told := await ask(client, "tasks/get", task_id))["status"] != until:  # noqa: ASYNC110 - looking again is the extension's way
-            await asyncio.sleep(_LOOK_SECONDS)
-    return told
+
+    async def arrived() -> Data | None:
+        told = await ask(client, "tasks/get", task_id)
+        return told if told["status"] == until else None
+
+    return await found(arrived, seconds)

@@ -1,15 +1,18 @@
 """People who sign in: accounts on an open product, with hashes that cost nothing."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
+from mcp.server.auth.middleware.auth_context import auth_context_var
 from planted import PASSWORD
 from stores import NewDatabase
 from world import shared_app, simulated_providers
@@ -114,3 +117,14 @@ async def read_from(documents: dict[str, bytes], url: str) -> bytes:
 def new_address() -> str:
     number = next(_numbers)
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+@contextmanager
+def asking(role: str) -> Iterator[None]:
+    """Meanwhile somebody of this role is asking; nobody has to exist."""
+    caller = SimpleNamespace(caller=SimpleNamespace(principal=SimpleNamespace(role=role)))
+    before = auth_context_var.set(cast("Any", caller))
+    try:
+        yield
+    finally:
+        auth_context_var.reset(before)

@@ -13,6 +13,7 @@ from pathlib import Path
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from task_master import command
+from waits import lapse
 
 from vel_tutor_mcp.taskmaster.items import Item, Status
 
@@ -68,7 +69,7 @@ class Person:
             begun = time.monotonic()
             if await self.call(tool, tag=tag, **named, **arguments):
                 made.append(Update(tool, item_id, begun, time.monotonic()))
-            await asyncio.sleep(pause.uniform(0, _LONGEST_PAUSE))
+            await lapse(pause.uniform(0, _LONGEST_PAUSE))
         return made
 
 

@@ -1,6 +1,5 @@
 """A team's server, with accounts and simulated providers: a process that asks for tokens, and its accounts."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from planted import PASSWORD
 from processes import COMMAND
 from server import Server, soon
 from stores import NewDatabase
+from waits import found
 from world import Providers, settings_for, simulated_providers
 
 from vel_tutor_mcp.app import open_app
@@ -67,23 +67,32 @@ async def team(
 ) -> AsyncIterator[Team]:
     """A team on a new database; its server is asked until it is open."""
     with new_database() as url:
-        async with simulated_providers() as providers:
-            of_database = {"VEL_TUTOR_DATABASE_URL": url} if url else {}
-            command = [*COMMAND, "serve", "--transport", "http", "--port", "0"]
-            server = Server(folder, {**providers.environment(), **of_database, **variables}, command)
-            async with server:
-                try:
-                    base = (await soon(server.address())).removesuffix("/mcp")
-                    settings = settings_for(providers, server.home, database_url=url, concurrency=0)
-                    async with open_app(settings, guest=True) as app:
-                        made = Team(server, base, providers, front(app))
-                        await soon(_open(made))
-                        yield made
-                finally:
-                    server.terminate()
+        async with simulated_providers() as providers, _served(folder, providers, url, variables) as server:
+            base = (await soon(server.address())).removesuffix("/mcp")
+            settings = settings_for(providers, server.home, database_url=url, concurrency=0)
+            async with open_app(settings, guest=True) as app:
+                made = Team(server, base, providers, front(app))
+                await soon(_open(made))
+                yield made
+
+
+@asynccontextmanager
+async def _served(
+    folder: Path, providers: Providers, url: str | None, variables: Mapping[str, str]
+) -> AsyncIterator[Server]:
+    of_database = {"VEL_TUTOR_DATABASE_URL": url} if url else {}
+    command = [*COMMAND, "serve", "--transport", "http", "--port", "0"]
+    async with Server(folder, {**providers.environment(), **of_database, **variables}, command) as server:
+        try:
+            yield server
+        finally:
+            server.terminate()
 
 
 async def _open(team: Team) -> None:
     async with team.client() as http:
-        while (await http.get("/api/health")).status_code != 200:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
+
+        async def answers() -> bool | None:
+            return (await http.get("/api/health")).status_code == 200 or None
+
+        await found(answers)

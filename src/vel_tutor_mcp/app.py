@@ -213,8 +213,7 @@ class Prepared:
         runs = Runs(self.database, admission, conductor, following, tasks, workflows)
         known, children, bridge = parts.task_master(self.database, self.settings, admission, conductor)
         audit, keeping = parts.trail(self.database, self.settings)
-        ears = Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks)
-        kept = [] if guest else self._kept(keeping, bridge, webhooks)
+        hearing = wire.listen(Ears(hub.hear, calls.cancel, care.call, lambda: hub.listened - calls.tasks))
         return App(
             local_principal=principal,
             accounts=accounts,
@@ -251,7 +250,7 @@ class Prepared:
             _care=care,
             _planner=Planner(self.database, self.settings.task_master_command, benches, conductor, admission, tasks),
             _children=children,
-            _loops=_begun(care.loop(), wire.listen(ears), changes.loop(), *kept),
+            _loops=_begun(care.loop(), hearing, changes.loop(), *self._kept(guest, keeping, bridge, webhooks)),
         )
 
     def _routing(self, health: Health, configured: frozenset[str]) -> tuple[Routes, Router]:
@@ -283,8 +282,12 @@ class Prepared:
         with self.database.translated():
             await self.engine.launch(answers.run, room)
 
-    def _kept(self, keeping: Keeping, bridge: Bridge, webhooks: Webhooks) -> list[Coroutine[None, None, None]]:
-        """The loops that a process runs which stays."""
+    def _kept(
+        self, guest: bool, keeping: Keeping, bridge: Bridge, webhooks: Webhooks
+    ) -> list[Coroutine[None, None, None]]:
+        """The loops that a process runs which stays, as a guest does not."""
+        if guest:
+            return []
         beside = (webhooks.sender, Rollups(self.database), Watch(self.database, funds.of_day(self.settings)))
         return [each.loop() for each in (keeping, bridge, *beside)]
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypeVa
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vel_tutor_mcp.policies import Policy as Policy  # noqa: PLC0414 - the form of what is exported anew
+
 NanoUsd = NewType("NanoUsd", int)
 NANO_PER_USD = 1_000_000_000
 
@@ -62,14 +64,6 @@ class Priority(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
-
-
-class Policy(StrEnum):
-    BALANCED = "balanced"
-    QUALITY = "quality"
-    CHEAPEST = "cheapest"
-    FASTEST = "fastest"
-    FIXED = "fixed"
 
 
 class AgentType(StrEnum):

@@ -13,6 +13,7 @@ import pytest
 from server import WAIT_SECONDS, soon
 from stores import NewDatabase
 from team import Member, Team, team
+from waits import found
 from wires import ACCEPT
 
 from vel_tutor_mcp.models import AuditEntry
@@ -91,13 +92,12 @@ async def noted(place: Team, *reasons: str, of: Member | None = None) -> AsyncIt
     await place.desk.pass_a_minute()
     before = {entry.sequence for entry in await entries()}
     yield
-    left = set(reasons)
-    async with asyncio.timeout(WAIT_SECONDS):
-        while left:
-            await asyncio.sleep(0.02)
-            for entry in await entries():
-                if entry.sequence not in before:
-                    left -= {reason for reason in left if reason in str(entry.payload["reason"])}
+
+    async def all_told() -> bool | None:
+        told = [str(entry.payload["reason"]) for entry in await entries() if entry.sequence not in before]
+        return all(any(reason in line for line in told) for reason in reasons) or None
+
+    await found(all_told, WAIT_SECONDS)
 
 
 async def raw(place: Team, *lines: str, body: bytes = b"") -> bytes:

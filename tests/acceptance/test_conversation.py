@@ -11,7 +11,7 @@ from deployment import Deployment
 from mcp import Client
 from mcp_types import TextResourceContents
 from server import soon
-from world import ERAS, Era, Providers, simulated_providers
+from world import ERAS, Era, Providers
 
 from vel_tutor_mcp.models import TaskType
 
@@ -23,12 +23,6 @@ COLOUR = {"type": "object", "properties": {"colour": {"type": "string"}}, "requi
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def vendors() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
 
 
 @pytest.fixture(scope="module", params=ERAS)

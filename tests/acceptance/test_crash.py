@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from deployment import DATABASES, ONCE, PLACES, Deployment
 from server import Server, alone, one_sentence, soon
+from waits import lapse
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
@@ -101,7 +102,7 @@ async def test_every_task_ends_exactly_once_however_often_the_server_is_killed(
                 await asyncio.gather(*(ended(server, task) for task in tasks[-3 * REST_EVERY :]))
             for _ in range(random.randint(2, 3)):
                 tasks.append(await submit(server, f"Task number {len(tasks)}"))
-            await asyncio.sleep(random.uniform(0, LATEST_KILL_SECONDS))  # the moment is the point
+            await lapse(random.uniform(0, LATEST_KILL_SECONDS))
             await server.kill()
 
     async with deployment.serving(alone(groq)) as server:

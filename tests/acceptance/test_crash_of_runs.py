@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from deployment import DATABASES, Deployment
 from server import Server, alone, serving, soon
+from waits import lapse
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
@@ -117,7 +118,7 @@ async def killed(deployment: Deployment, groq: SimulatedProvider, random: Random
         async with deployment.serving(alone(groq)) as server:
             run_id = run_id or await started(server, "one")
             await reached(server, run_id, groq)
-            await asyncio.sleep(random.choice([0, random.uniform(0, LATEST_KILL_SECONDS)]))  # the moment is the point
+            await lapse(random.choice([0, random.uniform(0, LATEST_KILL_SECONDS)]))
             await server.kill()
     return run_id
 

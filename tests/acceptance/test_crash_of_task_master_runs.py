@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -14,6 +15,7 @@ from typing import Any, Self
 import pytest
 from server import Server, alone, serving
 from task_master import begun, command, file_of, new_project, until_ended
+from waits import lapse
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
@@ -115,6 +117,14 @@ async def check_the_books(server: Server, run_id: str) -> None:
     assert of_items == {(action, str(task["id"])): 1 for action in actions for task in TASKS}
 
 
+async def harmed(victims: Sequence[str], server: Server, folder: Path, watch: Watch, random: Random) -> None:
+    """Each after a change of the file, or a little later."""
+    for victim in victims:
+        await watch.next_change()
+        await lapse(random.uniform(0, LATEST_KILL_SECONDS))
+        await harm(victim, server, folder)
+
+
 @pytest.mark.kills
 @pytest.mark.timeout(120 + 40 * KILLS)
 async def test_a_run_of_a_project_ends_right_however_often_we_and_task_master_are_killed(tmp_path: Path) -> None:
@@ -125,10 +135,7 @@ async def test_a_run_of_a_project_ends_right_however_often_we_and_task_master_ar
             for victims in LIVES * (KILLS // 3):
                 async with serving(tmp_path, variables) as server:
                     run_id = run_id or await begun(server, root, all_ready=True)
-                    for victim in victims:
-                        await watch.next_change()
-                        await asyncio.sleep(random.uniform(0, LATEST_KILL_SECONDS))  # the moment is the point
-                        await harm(victim, server, tmp_path)
+                    await harmed(victims, server, tmp_path, watch, random)
             async with serving(tmp_path, variables) as server:
                 told = await until_ended(server, run_id, 300)
                 await check_the_books(server, run_id)

@@ -7,7 +7,7 @@ import pytest
 from deployment import Deployment
 from planted import MARK, key
 from server import Server, one_sentence
-from world import Providers, simulated_providers
+from world import Providers
 
 from vel_tutor_mcp.providers.simulated import Fault
 
@@ -17,12 +17,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def vendors() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
 
 
 @pytest.fixture(scope="module")

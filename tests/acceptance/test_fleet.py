@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from processes import COMMAND
 from server import RequestRefused, Server, ServerGone, ToolRefused, serving, soon
+from waits import lapse
 from world import Providers
 
 from vel_tutor_mcp.store import postgresql
@@ -177,7 +178,7 @@ async def test_the_tasks_of_a_killed_and_of_a_frozen_worker_end_once_and_the_fro
         assert {task["status"] for task in done} == {"completed"}
         assert Counter(outcome for task in done for outcome in outcomes(task))["completed"] == TASKS
 
-        await asyncio.sleep(max(0.0, STOP_SECONDS - (time.monotonic() - stopped_at)))  # the length is the point
+        await lapse(max(0.0, STOP_SECONDS - (time.monotonic() - stopped_at)))
         before = await observer.dump()
         await woken(frozen, observer, providers)
         healthy.terminate()

@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 from server import WAIT_SECONDS, RequestRefused, Server, one_sentence, serving, soon
+from waits import lapse, until
 from wires import ACCEPT
 
 from vel_tutor_mcp.doors.pipes import DEAF_SECONDS, MOST_UNDER_WAY
@@ -120,9 +121,7 @@ async def unharmed(target: Target) -> AsyncIterator[None]:
     files, megabytes = target.holds()
     yield
     waited = await target.answers()
-    async with asyncio.timeout(WAIT_SECONDS):
-        while target.holds()[0] > files + 2:  # noqa: ASYNC110 - the database opens one now and then; nobody tells
-            await asyncio.sleep(0.05)
+    await until(lambda: target.holds()[0] <= files + 2, WAIT_SECONDS)  # the database opens one now and then
     more = target.holds()[1] - megabytes
     sys.stderr.write(f"answered in {waited:.3f} s, {more:+.1f} MB\n")
     assert more < MOST_MB
@@ -258,7 +257,7 @@ class Deaf:
         async with asyncio.timeout(WAIT_SECONDS):
             while before != (left := self.stdin.get_write_buffer_size()):
                 before = left
-                await asyncio.sleep(0.3)
+                await lapse(0.3)
         return left
 
 
@@ -279,7 +278,5 @@ async def test_many_subscriptions_are_held_and_one_too_many_is_refused(tmp_path:
 
 async def heard(server: Server, many: int) -> list[str]:
     """Whose listening was acknowledged."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while len(server.heard) < many:  # noqa: ASYNC110 - the wire tells nobody
-            await asyncio.sleep(0.02)
+    await until(lambda: len(server.heard) >= many, WAIT_SECONDS)
     return [message["params"]["_meta"][OF] for message in server.heard]

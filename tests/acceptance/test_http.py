@@ -16,7 +16,7 @@ from mcp.client.sse import sse_client
 from processes import COMMAND
 from server import Server, Transport, alone, one_sentence, serving, soon
 from wires import ACCEPT
-from world import Providers, simulated_providers
+from world import Providers
 
 from vel_tutor_mcp import __version__
 
@@ -31,12 +31,6 @@ with_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def vendors() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from processes import COMMAND
 from server import Server, alone, serving, soon
+from waits import found
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
@@ -100,13 +101,14 @@ async def test_no_more_calls_begin_in_a_minute_than_a_providers_limit_whoever_ma
 
 async def states(server: Server, tasks: list[Task], status: str, count: int) -> list[Task]:
     """The tasks, as soon as so many have this status and all others wait for a place."""
-    async with asyncio.timeout(20):
-        while True:
-            seen = [await server.call("task_get", id=task["id"], wait_seconds=0) for task in tasks]
-            others = [task for task in seen if task["status"] != status]
-            if len(others) == len(tasks) - count and all(task["status"] == "pending" for task in others):
-                return seen
-            await asyncio.sleep(0.1)
+
+    async def standing() -> list[Task] | None:
+        seen = [await server.call("task_get", id=task["id"], wait_seconds=0) for task in tasks]
+        others = [task for task in seen if task["status"] != status]
+        wait = len(others) == len(tasks) - count and all(task["status"] == "pending" for task in others)
+        return seen if wait else None
+
+    return await found(standing)
 
 
 async def test_a_place_that_a_killed_server_held_is_had_by_a_task_that_waits_elsewhere(

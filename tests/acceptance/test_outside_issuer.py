@@ -1,6 +1,5 @@
 """People who sign in at a certified OpenID Connect provider, with a real browser and the official SDKs; and others."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from playwright.async_api import Browser
 from ports import free_port
 from server import WAIT_SECONDS, soon
 from signing_in import BACK, SDKS, SdkClient, served_at
+from waits import found
 
 # The first of all may have to fetch the programs of npm.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
@@ -145,7 +145,9 @@ async def test_new_keys_of_the_provider_are_taken_up_without_a_restart_and_its_o
         assert (await place.asked(old)).status_code == 200
         place.provider.tell({"keys": [private(EC_KEY, "second", "ES256")]})
         await place.provider.said()
-        async with asyncio.timeout(WAIT_SECONDS):
-            while (await place.asked(new)).status_code != 200:  # noqa: ASYNC110 - nobody tells when it may be asked again
-                await asyncio.sleep(0.5)
+
+        async def taken() -> bool | None:
+            return (await place.asked(new)).status_code == 200 or None
+
+        await found(taken, WAIT_SECONDS)
         assert (await place.asked(old)).status_code == 401

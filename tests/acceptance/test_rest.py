@@ -13,6 +13,7 @@ from planted import OTHER_PASSWORD, PASSWORD
 from server import soon
 from stores import NewDatabase
 from team import Member, Team, team
+from waits import found, lapse
 
 from vel_tutor_mcp.models import AgentConfig, AgentType
 from vel_tutor_mcp.services.audit.files import of_file
@@ -167,8 +168,11 @@ async def test_a_task_is_cancelled_with_its_partial_text_and_tried_again(place: 
     try:
         made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Write a long story. " * 20})
         path = f"/api/tasks/{made['id']}"
-        while not (await user.asks("GET", path))["attempts"]:  # noqa: ASYNC110 - as a client does it
-            await asyncio.sleep(0.05)
+
+        async def begun() -> Any:
+            return (await user.asks("GET", path))["attempts"] or None
+
+        await found(begun)
         cancelled = await user.asks("POST", f"{path}/cancel")
     finally:
         for provider in slow:
@@ -209,7 +213,7 @@ async def test_a_stream_ends_where_its_task_was_cancelled(user: Member, place: T
     try:
         made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Say hello late"})
         following = asyncio.create_task(events(user.http, f"/api/tasks/{made['id']}/stream"))
-        await asyncio.sleep(0.2)
+        await lapse(0.2)  # it follows
         await user.asks("POST", f"/api/tasks/{made['id']}/cancel")
         told = await soon(following)
     finally:
@@ -262,7 +266,7 @@ async def test_who_asks_too_often_is_told_when_to_come_again(place: Team, admin:
         path = f"/api/users/{member.account.id}/rate-limits"
         await member.asks("PUT", path, 403, json={"tasks_per_hour": 100})
         await admin.asks("PUT", path, json={"tasks_per_hour": 1, "requests_per_minute": 40})
-        await asyncio.sleep(5.1)  # the server looks anew for who had no limit
+        await lapse(5.1)  # the server looks anew for who had no limit
         made = await member.http.post("/api/tasks", json={"prompt": "Say hello"})
         assert (made.status_code, made.headers["x-ratelimit-remaining"]) == (201, "0")
         refused = await member.http.post("/api/tasks", json={"prompt": "Say hello"})
@@ -358,7 +362,7 @@ async def test_what_another_process_does_is_seen_within_two_seconds(place: Team,
     waiting = asyncio.create_task(
         user.asks("GET", "/api/changes", params={"since": first["stamp"], "wait_seconds": 25})
     )
-    await asyncio.sleep(0.3)  # it has looked, and waits
+    await lapse(0.3)  # it has looked, and waits
     await place.desk.app.agents.create(user.account.principal, unique("seen"), AgentType.RESEARCHER, AgentConfig())
     done = asyncio.get_running_loop().time()
     told = await soon(waiting)

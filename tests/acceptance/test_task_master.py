@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from server import soon
 from task_master import command, connections, file_of, new_project
 from task_master_person import Person, at_work
 from task_master_server import TimedChild, Worked, work
+from waits import block_until
 
 from vel_tutor_mcp.errors import Conflict, NotFound
 from vel_tutor_mcp.taskmaster import project, reading
@@ -139,13 +140,6 @@ def processes(of: Path) -> list[int]:
         ["pgrep", "-f", f"node --import {of}/watch.mjs"], capture_output=True, text=True, check=False
     )
     return [int(line) for line in found.stdout.split()]
-
-
-def wait_until(so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @asynccontextmanager
@@ -337,7 +331,7 @@ async def test_two_servers_and_a_person_write_together_and_nothing_of_ours_is_lo
         told = json.loads(await soon(second.stdout.readline(), 40 + 2 * WRITES))
         children = processes(folder / "second")
     assert children
-    await asyncio.to_thread(wait_until, lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+    await asyncio.to_thread(block_until, lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
     assert connections(folder / "second") <= NOBODY
 
     works = {"first": await ours, "second": Worked(**told["worked"])}
@@ -365,4 +359,4 @@ def check_done_once(item: Item, works: Mapping[str, Worked]) -> bool:
 
 async def test_telemetry_that_has_a_way_out_is_seen_to_take_it(person: Person) -> None:
     assert not await person.call("add_task", prompt="Anything")
-    await asyncio.to_thread(wait_until, lambda: any("sentry.io" in target for target in connections(person.watched)))
+    await asyncio.to_thread(block_until, lambda: any("sentry.io" in target for target in connections(person.watched)))

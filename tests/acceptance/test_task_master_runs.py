@@ -3,10 +3,8 @@
 One server and one project for all; each test has a tag of its own.
 """
 
-import asyncio
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 from server import Server, alone, serving, soon
 from task_master import begun, command, connections, file_of, new_project, until_ended
+from waits import until
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
@@ -197,10 +196,7 @@ async def test_once_the_budget_is_spent_nothing_more_is_begun(server: Server, ro
 
 
 async def given_back(root: Path, tag: str) -> None:
-    deadline = time.monotonic() + 20
-    while "in-progress" in statuses(root, tag).values():
-        assert time.monotonic() < deadline, "it is still claimed"
-        await asyncio.sleep(0.05)
+    await until(lambda: "in-progress" not in statuses(root, tag).values())
 
 
 async def test_a_run_that_is_cancelled_gives_back_what_it_has_claimed(

@@ -5,6 +5,7 @@ from random import Random
 
 import anyio
 import pytest
+from waits import turns
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
@@ -51,8 +52,7 @@ async def test_who_has_left_costs_nothing_while_what_they_began_is_carried_to_it
     calling = asyncio.create_task(caller())
     await begun.wait()
     leaving.cancel()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns(50)
     woken = calling.cancelling()
     may_end.set()
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from waits import lapse
 from world import Providers
 
 from vel_tutor_mcp.app import App, open_app
@@ -126,7 +127,7 @@ async def test_a_process_without_room_leaves_the_work_of_the_dead_to_others(plac
         await cut.until_begun()
     async with engine_on(place, idle, room=0) as engine:
         assert dead.executor in await found_dead(engine)
-        await asyncio.sleep(QUEUE_POLL_SECONDS)  # in which it would have begun
+        await lapse(QUEUE_POLL_SECONDS)  # in which it would have begun
     async with engine_on(place, doing):
         await doing.until_begun()
 
@@ -148,7 +149,7 @@ async def test_the_work_of_the_living_is_left_to_them(place: Settings) -> None:
 async def found_dead(engine: DbosEngine, *executors: str) -> set[str]:
     """Whom it takes over after a while: on PostgreSQL one look is not enough."""
     first = await engine.take_over(executors)
-    await asyncio.sleep(ABSENT_SECONDS)  # the absence is the point
+    await lapse(ABSENT_SECONDS)
     return first | await engine.take_over(executors)
 
 

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
+from waits import until
 
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import Gate
@@ -59,8 +60,7 @@ async def test_a_session_that_nobody_uses_is_forgotten() -> None:
     server = make_server(desk)
     async with asking(make_app(server, desk, "http", idle_seconds=0.01)) as client, asyncio.timeout(5):
         session = (await client.post("/mcp", json=HELLO)).headers["mcp-session-id"]
-        while server.session_manager._server_instances:  # noqa: ASYNC110 - the SDK tells nobody
-            await asyncio.sleep(0)
+        await until(lambda: not server.session_manager._server_instances)
         again = await client.post("/mcp", json=HELLO | {"method": "ping"}, headers={"mcp-session-id": session})
 
     assert again.status_code == 404
@@ -86,8 +86,7 @@ async def test_of_many_sessions_the_longest_idle_one_gives_way_and_nobody_who_co
     server = make_server(desk)
     async with asking(make_app(server, desk, "http", most_sessions=3)) as client, asyncio.timeout(5):
         sessions = [(await client.post("/mcp", json=HELLO)).headers["mcp-session-id"] for _ in range(6)]
-        while len(server.session_manager._server_instances) > 3:  # noqa: ASYNC110 - the SDK tells nobody
-            await asyncio.sleep(0)
+        await until(lambda: len(server.session_manager._server_instances) <= 3)
         ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
         asked = [await client.post("/mcp", json=ping, headers={"mcp-session-id": session}) for session in sessions]
 

@@ -1,17 +1,15 @@
 """What happens to answers teaches the router, once each, in the transaction that stores it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 from ending import answered, begun, begun_again, concluded, decision_of, opened
-from noted import Services, first_rows, services_on
+from noted import Services, first_rows
 
 from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import (
@@ -26,28 +24,13 @@ from vel_tutor_mcp.routing.book import Ended
 from vel_tutor_mcp.routing.learning import weight_of_rating
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Job
-from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import evidence, history, people, schema
+from vel_tutor_mcp.store import evidence, history, people
 from vel_tutor_mcp.store.database import INSTALLATION, Database
-from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.tables import ratings, route_decisions
 
 pytestmark = pytest.mark.anyio
 
 SCHEMA = {"type": "object", "required": ["a"]}
-
-
-@pytest.fixture
-async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
-    database = database_of(Settings.model_validate({"home": tmp_path, "database_url": database_url}))
-    await asyncio.to_thread(schema.prepare, database, lambda: None)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-def services(database: Database, tmp_path: Path) -> Services:
-    return services_on(database, Settings.model_validate({"home": tmp_path}))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from waits import lapse
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import App, open_app
@@ -96,7 +97,7 @@ async def run(router: Router) -> int:
         try:
             await router.answer(ORDER, book)
         except Paced as refusal:
-            await asyncio.sleep(refusal.pause.total_seconds())
+            await lapse(refusal.pause.total_seconds())
         else:
             return book.opened
 

@@ -183,10 +183,9 @@ async def test_a_writer_who_waits_too_long_for_another_is_told(postgres_url: str
     async with opened(postgres_url) as database, opened(postgres_url) as other:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(postgresql, "_SESSION", postgresql._SESSION | impatient)  # type: ignore[operator]
-            async with other.write(INSTALLATION):
-                with pytest.raises(Unavailable, match="is locked") as problem:
-                    async with database.write(INSTALLATION):
-                        pass
+            with pytest.raises(Unavailable, match="is locked") as problem:
+                async with other.write(INSTALLATION), database.write(INSTALLATION):
+                    pass
     assert is_one_sentence(problem.value, postgres_url)
 
 

@@ -1,37 +1,18 @@
 """What another policy would have made of the tasks that were: decided again on real databases, without a call."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from ending import answered
-from noted import Services, first_rows, services_on
+from noted import Services, first_rows
 
 from vel_tutor_mcp.models import Policy, Principal, Task
 from vel_tutor_mcp.routing.evaluation import FEWEST_ROWS
 from vel_tutor_mcp.services import what_if
 from vel_tutor_mcp.services.what_if import WhatIf
-from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import schema
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.places import database_of
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
-    database = database_of(Settings.model_validate({"home": tmp_path, "database_url": database_url}))
-    await asyncio.to_thread(schema.prepare, database, lambda: None)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-def services(database: Database, tmp_path: Path) -> Services:
-    return services_on(database, Settings.model_validate({"home": tmp_path}))
 
 
 @pytest.fixture

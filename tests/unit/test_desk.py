@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from waits import turns
 
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import Desk
@@ -21,7 +22,7 @@ class Open:
 async def test_a_call_waits_until_the_product_is_open() -> None:
     desk = Desk()
     entering = asyncio.create_task(desk.enter())
-    await asyncio.sleep(0)
+    await turns()
     assert not entering.done()
 
     desk.opened(cast("Any", Open()))

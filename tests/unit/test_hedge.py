@@ -5,26 +5,14 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import candidate
 
-from vel_tutor_mcp.models import Candidate, FailureKind, NanoUsd
+from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers.base import Delta
 from vel_tutor_mcp.routing.book import Failed
 from vel_tutor_mcp.routing.hedge import LEAST_TIMES, Hedging, Race, second
 
 pytestmark = pytest.mark.anyio
-
-
-def candidate(name: str) -> Candidate:
-    provider, _, model = name.partition("/")
-    return Candidate(
-        provider=provider,
-        model=model,
-        p_ok=0.9,
-        p_up=0.99,
-        expected_cost_nanousd=NanoUsd(1),
-        expected_latency_ms=1,
-        utility=0.1,
-    )
 
 
 def failed(name: str) -> Failed:

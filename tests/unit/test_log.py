@@ -6,6 +6,7 @@ import logging
 from types import TracebackType
 
 import pytest
+from waits import turns
 
 from vel_tutor_mcp.bearings import at_hand, take_up
 from vel_tutor_mcp.doors.process import JsonLine, LogLine, seen
@@ -69,7 +70,7 @@ def test_as_json_a_record_is_one_object_on_one_line(raised: Raised) -> None:
 async def test_a_line_has_the_ids_of_what_is_at_hand_there_and_of_nothing_beside() -> None:
     async def attempt(attempt_id: str) -> dict[str, str]:
         take_up(attempt=attempt_id, run=None)
-        await asyncio.sleep(0)
+        await turns()
         told: dict[str, str] = json.loads(JsonLine().format(logging.makeLogRecord({})))
         return {name: told[name] for name in ("request", "task", "run", "attempt") if name in told}
 

@@ -14,6 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from waits import until
 
 from vel_tutor_mcp.doors.pipes import Flow, Incoming, Reading, Writing, hung_up
 
@@ -51,9 +52,7 @@ class Client:
         return answer.id
 
     async def nothing_is_under_way(self) -> None:
-        with anyio.fail_after(10):
-            while self.flow.under_way:  # noqa: ASYNC110 - a few turns of the loop
-                await asyncio.sleep(0)
+        await until(lambda: not self.flow.under_way)
 
     async def _send(self, message: JSONRPCMessage) -> None:
         with anyio.fail_after(10):

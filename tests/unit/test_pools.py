@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
+from waits import turns
 
 from vel_tutor_mcp.providers.pools import CONNECTIONS, Pools
 
@@ -42,7 +43,7 @@ async def test_who_waits_is_given_the_connection_of_a_call_that_failed() -> None
     async def fail() -> None:
         async with one.client(SOON):
             waiting.set()
-            await asyncio.sleep(0)
+            await turns()
             raise httpx2.ReadError("broken off")
 
     waiting = asyncio.Event()

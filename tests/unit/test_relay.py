@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from waits import turns
 
 from vel_tutor_mcp.doors.dashboard.relay import MAX_CHARACTERS, relayed
 from vel_tutor_mcp.doors.desk import Desk
@@ -34,7 +35,7 @@ async def endless(_: Request) -> Response:
     async def words() -> AsyncIterator[str]:
         while True:
             yield "data: 1\n\n"
-            await asyncio.sleep(0)
+            await turns()
 
     return StreamingResponse(words(), media_type="text/event-stream")
 

@@ -1,7 +1,6 @@
 """What callers read fits into what a client takes, and says what to do without repeating what was sent."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mcp import Client
 from mcp_types import CallToolResult, ResourceLink, TextContent
+from samples import NOW, task
 
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
@@ -34,7 +34,6 @@ from vel_tutor_mcp.models import (
     Outcome,
     Page,
     Policy,
-    Priority,
     Task,
     TaskError,
     TaskStatus,
@@ -43,7 +42,6 @@ from vel_tutor_mcp.models import (
 from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.reports import Told, short_task
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
 EVENT = TaskEvent(kind="waiting", message="waiting 1.0 s before asking groq/small again", percent=20, at=NOW)
 DECISION = Decision(
     task_type=TaskType.GENERAL,
@@ -66,29 +64,12 @@ ATTEMPT = Attempt(
 )
 
 
-def task(**fields: Any) -> Task:
-    base: dict[str, Any] = {
-        "id": "t1",
-        "owner_id": "u",
-        "organisation_id": "o",
-        "agent_id": "a",
-        "agent_name": "default",
-        "agent_version": 1,
-        "status": TaskStatus.COMPLETED,
-        "prompt": "Say hello",
-        "task_type": TaskType.GENERAL,
-        "priority": Priority.MEDIUM,
-        "provider": "groq",
-        "model": "small",
-        "created_at": NOW,
-        "updated_at": NOW,
-        "ended_at": NOW,
-    }
-    return Task(**base | fields)
+def answered(**fields: Any) -> Task:
+    return task(**{"provider": "groq", "model": "small", "ended_at": NOW} | fields)
 
 
 def answer(events: int = 0, attempts: int = 1, decision: Decision | None = None, **fields: Any) -> CallToolResult:
-    told = Told(task=task(**fields), attempts=[ATTEMPT] * attempts, decision=decision, history=[EVENT] * events)
+    told = Told(task=answered(**fields), attempts=[ATTEMPT] * attempts, decision=decision, history=[EVENT] * events)
     return task_replied(told)
 
 
@@ -205,10 +186,10 @@ def listing(rows: list[Task], *, more: bool = False) -> CallToolResult:
 
 
 def test_a_list_is_told_a_line_a_row() -> None:
-    result = listing([task(prompt="one"), task(prompt="two")])
+    result = listing([answered(prompt="one"), answered(prompt="two")])
     assert text_of(result) == "one\ntwo"
     assert result.structured_content == {
-        "tasks": [short_task(task(prompt="one")), short_task(task(prompt="two"))],
+        "tasks": [short_task(answered(prompt="one")), short_task(answered(prompt="two"))],
         "next_cursor": None,
     }
 
@@ -218,7 +199,7 @@ def test_an_empty_list_says_so() -> None:
 
 
 def test_a_list_with_more_names_the_cursor() -> None:
-    result = listing([task(prompt="one")], more=True)
+    result = listing([answered(prompt="one")], more=True)
     assert text_of(result) == "one\nThere are more: pass cursor=after-0"
 
 
@@ -227,7 +208,7 @@ def test_a_list_with_more_names_the_cursor() -> None:
 @example(prompt="ä" * 500, count=100, more=False)
 @example(prompt="\x00" * 500, count=100, more=True)
 def test_a_list_of_a_hundred_rows_fits_and_goes_on_after_the_last_shown(prompt: str, count: int, more: bool) -> None:
-    result = listing([task(prompt=prompt)] * count, more=more)
+    result = listing([answered(prompt=prompt)] * count, more=more)
     assert result.structured_content is not None
     shown = len(result.structured_content["tasks"])
     assert max(len(text_of(result)), size(result)) <= MAX_CHARACTERS

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from samples import NOW, task
 
 from vel_tutor_mcp.models import (
     Agent,
@@ -18,8 +19,6 @@ from vel_tutor_mcp.models import (
     NanoUsd,
     Outcome,
     Policy,
-    Priority,
-    Task,
     TaskError,
     TaskStatus,
     TaskType,
@@ -36,8 +35,6 @@ from vel_tutor_mcp.services.reports import (
     shown_entry,
     usd,
 )
-
-NOW = datetime(2026, 11, 23, 8, 30, 0, 123456, tzinfo=UTC)
 
 CANDIDATE = Candidate(
     provider="groq",
@@ -56,24 +53,6 @@ DECISION = Decision(
     excluded=(Excluded(provider="openai", model="large", reason="no key"),),
     reasons=("cheap enough",),
 )
-
-
-def task(**fields: Any) -> Task:
-    base: dict[str, Any] = {
-        "id": "t1",
-        "owner_id": "u",
-        "organisation_id": "o",
-        "agent_id": "a",
-        "agent_name": "default",
-        "agent_version": 1,
-        "status": TaskStatus.COMPLETED,
-        "prompt": "Say hello",
-        "task_type": TaskType.GENERAL,
-        "priority": Priority.MEDIUM,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Task(**base | fields)
 
 
 def attempt(number: int = 1, **fields: Any) -> Attempt:

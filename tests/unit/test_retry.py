@@ -3,8 +3,9 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import candidate
 
-from vel_tutor_mcp.models import Candidate, FailureKind, NanoUsd
+from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.routing.retry import PASSING, GiveUp, Repair, Step, Try, Wait, failure_sentence, next_step
 
 
@@ -16,19 +17,6 @@ class Call:
     retry_after: float | None = None
     error: str | None = None
     partial: str | None = None
-
-
-def candidate(name: str) -> Candidate:
-    provider, _, model = name.partition("/")
-    return Candidate(
-        provider=provider,
-        model=model,
-        p_ok=0.9,
-        p_up=0.99,
-        expected_cost_nanousd=NanoUsd(1),
-        expected_latency_ms=1,
-        utility=0.1,
-    )
 
 
 def failed(text: str) -> Call:

@@ -1,18 +1,15 @@
 """A server offers what its settings leave, what can work here and what the caller may do, and refuses the rest."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from handles import Handles, ask
 from mcp import Client
-from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent
+from people import asking
 from world import ERAS, Era
 
 from vel_tutor_mcp import leaves
@@ -45,16 +42,6 @@ def server(shown: Surface) -> Server:
 
 def names(shown: Surface) -> set[str]:
     return {name for name, leaf in LEAVES.items() if shown.offers(name, leaf.card)}  # type: ignore[attr-defined]
-
-
-@contextmanager
-def asking(role: str) -> Iterator[None]:
-    caller = SimpleNamespace(caller=SimpleNamespace(principal=SimpleNamespace(role=role)))
-    before = auth_context_var.set(cast("Any", caller))
-    try:
-        yield
-    finally:
-        auth_context_var.reset(before)
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from full import full_disk
 from server import soon
+from waits import turns
 
 from vel_tutor_mcp.errors import ConfigurationError, Conflict, InputError, Unavailable
 from vel_tutor_mcp.taskmaster import keeping, reading
@@ -63,7 +64,7 @@ async def test_waiting_for_the_lock_lets_others_go_on(made: Project) -> None:
     async def write(name: str) -> None:
         async with keeping.alone(made):
             order.append(f"{name} begins")
-            await asyncio.sleep(0)
+            await turns()
             order.append(f"{name} ends")
 
     await asyncio.gather(write("a"), write("b"))

@@ -12,11 +12,13 @@ from mcp.server.apps import APP_MIME_TYPE
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.mcpserver import Context
 from mcp_types import ClientCapabilities, ToolAnnotations
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.errors import Unauthenticated, VelError
 from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.policies import Policy
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -33,6 +35,18 @@ CALLS_OUT = ToolAnnotations(destructive_hint=False, open_world_hint=True)
 Limit = Annotated[int, Field(ge=1, le=100)]
 Wait = Annotated[int, Field(ge=0, le=50)]
 NameRef = Annotated[str, Field(max_length=100, description="id or name")]
+
+# Policies that can be tried out in the place of an agent's own: one that is fixed is nothing without its order.
+_TRIED = [policy.value for policy in Policy if policy is not Policy.FIXED]
+
+
+def _tried(policy: Policy) -> Policy:
+    if policy.value not in _TRIED:
+        raise PydanticCustomError("enum", "Input should be one of {expected}", {"expected": ", ".join(_TRIED)})
+    return policy
+
+
+OtherPolicy = Annotated[Policy, AfterValidator(_tried), WithJsonSchema({"enum": _TRIED, "type": "string"})]
 
 # For clients with MCP Apps, in `_meta.ui`: which page shows what a tool answers, and which tools are that page's own.
 DASHBOARD = "ui://vel-tutor/dashboard.html"

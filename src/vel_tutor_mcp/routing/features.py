@@ -97,5 +97,5 @@ def _expected_output(task_type: TaskType, tokens_in: int, simple: bool) -> int:
 def _difficulty(task_type: TaskType, tokens_in: int, weights: Mapping[str, float]) -> float:
     """The task type's own, more for length, hard words, steps and maths, less for simple words; 0-1."""
     length = LENGTH_DIFFICULTY * min(1.0, tokens_in / TOKENS_AT_HARDEST)
-    seen = sum([shift * weights[signal] for signal, shift in HARDER.items() if signal in weights])
+    seen = sum([shift * weights[signal] for signal, shift in HARDER.items() if signal in weights])  # noqa: C419 - faster
     return round(min(1.0, max(0.0, DIFFICULTY[task_type] + length + seen)), 3)

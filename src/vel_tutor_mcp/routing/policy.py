@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Candidate, Decision, Evidence, Excluded, NanoUsd, Policy, TaskType
+from vel_tutor_mcp.policies import Weights
 from vel_tutor_mcp.routing import reasons
 from vel_tutor_mcp.routing.catalog import Catalog, ModelRow, Tier
 from vel_tutor_mcp.routing.exploration import First, drawn_first
@@ -16,7 +17,7 @@ from vel_tutor_mcp.routing.features import DIFFICULTY, Features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.learning import posterior
 from vel_tutor_mcp.routing.ledger import OVERHEAD_TOKENS, Prices, estimated_tokens, expected_output, usd
-from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS, Weights, p_ok_of, p_ok_of_tiers
+from vel_tutor_mcp.routing.priors import VALUE_USD, p_ok_of, p_ok_of_tiers
 from vel_tutor_mcp.routing.retry import LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def decide(
         tokens_out=min(seen.tokens_out, request.max_output_tokens),
         of_tiers=p_ok_of_tiers(seen.task_type, seen.difficulty),
         value=VALUE_USD[seen.task_type],
-        weights=WEIGHTS[request.policy],
+        weights=request.policy.weights,
         catalog=catalog,
         prices=prices,
         health=health,

@@ -1,4 +1,4 @@
-"""What the policies assume, as data: how good each tier is at a task type, what a good answer is worth, the weights.
+"""What the policies assume, as data: how good each tier is at a task type, and what a good answer is worth.
 
 First-version priors, set by hand to keep the original system's defaults (reasoning to GPT-4o class, code to a large
 open model on Groq, simple work to small models, research to Sonar). The learned part replaces `p_ok`, not its callers.
@@ -6,9 +6,8 @@ open model on Groq, simple work to small models, research to Sonar). The learned
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from vel_tutor_mcp.models import Policy, TaskType
+from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.catalog import ModelRow, Tier
 
 # P(good enough) for the easiest and the hardest prompts, in the order of TIERS.
@@ -42,28 +41,6 @@ VALUE_USD = {
     TaskType.CREATIVE: 0.03,
     TaskType.RESEARCH: 0.08,
     TaskType.GENERAL: 0.01,
-}
-
-
-class Weights(NamedTuple):
-    """utility = value x VALUE_USD x P(good enough) x P(up) - cost x US dollars - latency x seconds - risk x P(down).
-
-    Models below the floor of P(good enough) come after all others.
-    """
-
-    value: float
-    cost: float
-    latency: float
-    risk: float
-    floor: float = 0.0
-
-
-WEIGHTS = {
-    Policy.BALANCED: Weights(value=1, cost=1, latency=0.0002, risk=0.005),
-    Policy.QUALITY: Weights(value=50, cost=1, latency=0.0002, risk=0.1),
-    Policy.CHEAPEST: Weights(value=0, cost=1, latency=0, risk=0.0005, floor=0.6),
-    Policy.FASTEST: Weights(value=0, cost=0.1, latency=0.01, risk=0.05, floor=0.6),
-    Policy.FIXED: Weights(value=0, cost=0, latency=0, risk=0),
 }
 
 

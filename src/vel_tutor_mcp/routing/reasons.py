@@ -43,15 +43,6 @@ _NAMES_SHOWN = 2
 _FEW = 1.5
 _LONG_SECONDS = 1.0
 
-_POLICY_WORDS = {
-    Policy.BALANCED: "the best balance of quality, cost and wait",
-    Policy.QUALITY: "the best expected quality",
-    Policy.CHEAPEST: "the cheapest that is good enough",
-    Policy.FASTEST: "the fastest that is good enough",
-    Policy.FIXED: "the first in the agent's own order",
-}
-
-
 # Never a word of the prompt itself: reasons are kept in the audit trail.
 _SIGNAL_WORDS = {
     "translate": "words of translating",
@@ -137,9 +128,9 @@ def _why_first(first: Candidate, best: Candidate, policy: Policy, preferred: Mod
     if first is not best:
         return (
             f"{first.name} goes first to learn how good it is: {_likely(first)}; "
-            f"{best.name} would have been {_POLICY_WORDS[policy]}"
+            f"{best.name} would have been {policy.chosen}"
         )
-    return f"{first.name} is {_POLICY_WORDS[policy]}: {_likely(first)}"
+    return f"{first.name} is {policy.chosen}: {_likely(first)}"
 
 
 def _likely(candidate: Candidate) -> str:

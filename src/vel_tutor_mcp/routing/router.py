@@ -42,7 +42,7 @@ class Router:
         self,
         providers: Mapping[str, Provider],
         health: Health,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,  # noqa: S311 - no secret is made of it
         clock: Callable[[], float] = time.time,
         *,
         pace: Pace | None = None,

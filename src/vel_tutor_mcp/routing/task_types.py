@@ -160,7 +160,7 @@ def _named(signals: Signals) -> list[int]:
 def _likeliest(scores: Sequence[float], scale: float, confident: float) -> tuple[TaskType, float]:
     """The type of the highest score and its share of all the scores' exponentials."""
     most = max(scores)
-    chance = 1 / sum([math.exp((score - most) * scale) for score in scores])
+    chance = 1 / sum([math.exp((score - most) * scale) for score in scores])  # noqa: C419 - faster
     kind = KINDS[scores.index(most)] if chance >= confident else TaskType.GENERAL
     return kind, min(MOST_CONFIDENCE, round(chance, 3))
 

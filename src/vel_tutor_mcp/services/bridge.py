@@ -78,18 +78,23 @@ class Bridge:
             home = await in_thread(self._known.home)
             while True:
                 pause = _EVERY_SECONDS
-                try:
-                    for project, steps in _by_project(await self._store.places(("", home))).items():
-                        pause = _BUSY_SECONDS
-                        if project not in self._busy:
-                            self._busy.add(project)
-                            group.create_task(self._serve(project, home, steps))
-                except VelError as problem:
-                    _log.debug("The bridge cannot look for work now; %s", problem)
+                for project, steps in (await self._waiting(home)).items():
+                    pause = _BUSY_SECONDS
+                    if project not in self._busy:
+                        self._busy.add(project)
+                        group.create_task(self._serve(project, home, steps))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._conductor.bridged.wait()
                 self._conductor.bridged.clear()
+
+    async def _waiting(self, home: str) -> dict[str, list[Bridged]]:
+        """The steps that wait for something, by their projects; none while the database cannot be asked."""
+        try:
+            return _by_project(await self._store.places(("", home)))
+        except VelError as problem:
+            _log.debug("The bridge cannot look for work now; %s", problem)
+            return {}
 
     async def _serve(self, path: str, home: str, steps: Sequence[Bridged]) -> None:
         """All that there is to do for one project now."""

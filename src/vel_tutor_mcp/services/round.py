@@ -50,17 +50,19 @@ class Round(Stage):
             await self._give_up(step.step_id, problem)
 
     async def _settle(self, asked: Step, step: RunStep, task: Task) -> None:
-        if _is_retried(asked, step, task):
-            await self._retry(asked, task)
-        elif isinstance(asked, MapStep):
-            await self._next_items(asked)
-        elif isinstance(asked, TaskMasterStep):
-            await errands.settle(self, asked, task)
-        elif task.status is TaskStatus.COMPLETED:
-            if not isinstance(asked, PlanStep):  # whose answer is worked on first
+        match asked:
+            case _ if _is_retried(asked, step, task):
+                await self._retry(asked, task)
+            case MapStep():
+                await self._next_items(asked)
+            case TaskMasterStep():
+                await errands.settle(self, asked, task)
+            case _ if task.status is not TaskStatus.COMPLETED:
+                await self.fail(step.step_id, step.error or task.error or CANCELLED)
+            case PlanStep():
+                pass  # its answer is worked on first
+            case _:
                 await self.complete(step.step_id, given_by(task))
-        else:
-            await self.fail(step.step_id, step.error or task.error or CANCELLED)
 
     async def decide(self, step_id: str, by: Principal, how: How, comment: str | None, *, approve: bool) -> None:
         """Take note of the decision that an approval waited for."""

@@ -1,20 +1,23 @@
 """The tables. Every row of the domain carries its owner and organisation, so that isolating tenants is cheap.
 
-`migrations/` is what makes them; a test proves that both say the same.
+Those of every module here whose name ends in `_tables` are found by that, and of the same metadata. `migrations/`
+is what makes them; a test proves that both say the same.
 """
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
-import vel_tutor_mcp.store.alert_tables
-import vel_tutor_mcp.store.audit_tables
-import vel_tutor_mcp.store.comparison_tables
-import vel_tutor_mcp.store.search_tables
-import vel_tutor_mcp.store.usage_tables
-import vel_tutor_mcp.store.webhook_tables  # noqa: F401 - they are of the same metadata
+import vel_tutor_mcp.store
 from vel_tutor_mcp.models import LONGEST_ITEM, LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
 from vel_tutor_mcp.store.columns import Id, Json, Sequence, TraceParent, Utc, moment, owned, row_id
 from vel_tutor_mcp.store.people_tables import metadata as metadata  # noqa: PLC0414 - the form of what is exported anew
+
+for module in iter_modules(vel_tutor_mcp.store.__path__):
+    if module.name.endswith("_tables"):
+        import_module(f"vel_tutor_mcp.store.{module.name}")
 
 agents = Table(
     "agents",

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from people import Front, front
 from stores import NewDatabase
-from world import Providers, shared_app, simulated_providers, start_afresh
+from world import Providers, shared_app, start_afresh
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.doors.desk import Desk
@@ -24,9 +24,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def providers() -> AsyncIterator[Providers]:
-    async with simulated_providers() as providers:
-        yield providers
+def providers(vendors: Providers) -> Providers:
+    return vendors
 
 
 @pytest.fixture(scope="module")

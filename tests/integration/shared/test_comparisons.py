@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +12,6 @@ from world import Providers
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.accounts import RateLimits
-from vel_tutor_mcp.doors.desk import Desk
-from vel_tutor_mcp.doors.http import make_app
-from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries
 from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskType
 from vel_tutor_mcp.providers.simulated import Fault
@@ -29,16 +25,6 @@ pytestmark = pytest.mark.anyio
 MINI, OSS = "openai/gpt-4o-mini", "groq/openai/gpt-oss-20b"
 MODELS = [MINI, OSS, "openai/gpt-4o"]
 HIDDEN = ("model", "cost_usd", "total_ms", "first_token_ms", "tokens_out")
-
-
-@pytest.fixture(scope="module")
-async def http(app: App) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of a server that asks for no token."""
-    inside = Desk()
-    inside.opened(app)
-    transport = httpx2.ASGITransport(make_app(make_server(inside), inside, "http"))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:4000") as http:
-        yield http
 
 
 async def posted(http: httpx2.AsyncClient, path: str, expected: int, key: str | None = None, **body: Any) -> Any:

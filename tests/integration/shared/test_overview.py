@@ -11,6 +11,7 @@ import pytest
 from people import Front
 from planted import key
 from pydantic import SecretStr
+from waits import turns
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.roles import Operation
@@ -243,7 +244,7 @@ async def test_nobody_waits_for_changes_of_a_product_that_closes(app: App) -> No
     first = await areas.changed(who, "", 0)
     waiting = asyncio.create_task(areas.changed(who, first.stamp, 25))
     async with asyncio.timeout(10):
-        await asyncio.sleep(0)
+        await turns()
         areas.end()
         await waiting
 

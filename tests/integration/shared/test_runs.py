@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from waits import found
 from world import Providers
 
 from vel_tutor_mcp.app import App
@@ -16,7 +17,7 @@ from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 from vel_tutor_mcp.store import tables
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.workflows.model import How, RunRequest
+from vel_tutor_mcp.workflows.model import How, Run, RunRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +43,14 @@ def approval(name: str, *needs: str, **more: Any) -> Step:
 
 def over(name: str, *needs: str, **more: Any) -> Step:
     return task(name, *needs, kind="map", over="inputs.items", prompt="Do {{ item }}") | more
+
+
+async def retried(app: App, me: Principal, run_id: str) -> Run | None:
+    """None while it still ends."""
+    try:
+        return await app.runs.retry(me, run_id)
+    except Conflict:
+        return None
 
 
 async def started(app: App, me: Principal, *steps: Step, max_cost_usd: float | None = None, **inputs: Any) -> str:
@@ -268,12 +277,7 @@ class TestMap:
         await app.agents.delete(me, f"gone-{kind}")
         await app.runs.cancel(me, run_id)
         asked = len(providers.groq.requests)
-        for _ in range(100):
-            try:
-                await app.runs.retry(me, run_id)
-                break
-            except Conflict:
-                await asyncio.sleep(0.05)
+        await found(lambda: retried(app, me, run_id))
         told = await ended(app, me, run_id)
 
         assert states(told) == {"a": "failed"}

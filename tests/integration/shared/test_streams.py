@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from people import Front
 from starlette.types import Message
+from waits import until
 
 from vel_tutor_mcp.auth.accounts import Account, Caller
 from vel_tutor_mcp.doors.desk import Desk
@@ -170,10 +171,7 @@ async def test_what_a_session_has_subscribed_to_ends_with_it(desk: Front, house:
     assert '"result":{}' in (await house.http.post("/mcp", json=asked, headers=headers)).text
     assert desk.app.changes.followed == 1
     await house.http.delete("/mcp", headers=headers)
-    for _ in range(1000):
-        if desk.app.changes.followed:
-            await asyncio.sleep(0)
-    assert desk.app.changes.followed == 0
+    await until(lambda: desk.app.changes.followed == 0)
 
 
 ENDS: dict[str, Callable[[Front, Account], Awaitable[Any]]] = {

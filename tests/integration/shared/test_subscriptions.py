@@ -14,6 +14,7 @@ from mcp.server.auth.middleware.auth_context import auth_context_var
 from noted import services_on
 from people import Front
 from server import one_sentence, soon
+from waits import turns, until
 from world import ERAS, Era, connected
 
 from vel_tutor_mcp.app import App
@@ -83,9 +84,7 @@ async def asked_by(desk: Front, account: Account) -> AsyncIterator[None]:
 
 async def nothing_is_followed(app: App) -> None:
     """Clients' farewells are on their way."""
-    for _ in range(1000):
-        if app.changes.followed:
-            await asyncio.sleep(0)
+    await until(lambda: not app.changes.followed)
     assert (app.changes.followed, dict(app.changes._counts)) == (0, {})
 
 
@@ -152,8 +151,7 @@ async def test_whoever_leaves_in_the_middle_of_subscribing_follows_nothing(app: 
     task = await submitted(app, me)
     for steps in range(8):
         subscribing = asyncio.create_task(app.changes.task(me, task.id, nothing))
-        for _ in range(steps):
-            await asyncio.sleep(0)
+        await turns(steps)
         subscribing.cancel()
         await asyncio.wait({subscribing})
         assert subscribing.cancelled()

@@ -151,8 +151,8 @@ class Run(RunShort):
     history: list[dict[str, Any]]
 
 
-class ComparisonShort(Open):
-    """`models` as they were asked for; `answered` and `rated` (by whoever asks) count answers."""
+class ComparisonHead(Open):
+    """`models` as they were asked for."""
 
     id: str
     prompt: str
@@ -161,6 +161,11 @@ class ComparisonShort(Open):
     created_at: str
     status: str
     models: list[str]
+
+
+class ComparisonShort(ComparisonHead):
+    """`answered` and `rated` (by whoever asks) count answers."""
+
     answered: int
     rated: int
     cost_usd: float
@@ -185,16 +190,9 @@ class ComparisonEntry(Open):
     error: dict[str, str] | None
 
 
-class Comparison(Open):
+class Comparison(ComparisonHead):
     """`blind`: whether it is hidden which model wrote what. `entries` stand in an order that chance has chosen."""
 
-    id: str
-    prompt: str
-    agent: str
-    task_type: str
-    created_at: str
-    status: str
-    models: list[str]
     cost_usd: float | None
     blind: bool
     entries: list[ComparisonEntry]
