@@ -119,6 +119,28 @@ def test_only_what_passes_every_filter_is_explored_and_it_is_said() -> None:
         assert 0 < found.propensity < CODE.exploration
 
 
+def test_who_is_drawn_goes_first_and_the_others_keep_their_order() -> None:
+    of_one = replace(CODE, configured=frozenset({"groq"}))
+    usual = [candidate.name for candidate in decided(of_one).candidates]
+    drawn = {name: decided(of_one, seed) for seed in range(200) if (name := first(decided(of_one, seed)))}
+    assert len(drawn) > 1
+    for name, decision in drawn.items():
+        rest = [other for other in usual if other != name]
+        assert [candidate.name for candidate in decision.candidates] == [name, *rest]
+        assert decision.explored is (name != usual[0])
+
+
+def test_one_of_two_is_explored_too() -> None:
+    dear = {"provider": "local", "model": "b", "tier": "small", "context_window": 8192}
+    catalog = Catalog.load({"models": [dear, dear | {"model": "a"}]})
+    request = replace(CODE, configured=frozenset({"local"}))
+    found = {
+        first(decide(request, catalog, Prices(catalog), Health(), NOW, np.random.default_rng(seed)))
+        for seed in range(100)
+    }
+    assert found == {"local/a", "local/b"}
+
+
 def test_the_share_of_explored_decisions_is_no_more_than_was_set() -> None:
     explored = sum(decided(replace(CODE, exploration=0.1), seed).explored for seed in range(SEEDS))
     assert 0 < explored < 0.1 * SEEDS * 1.3

@@ -94,6 +94,46 @@ def test_a_price_changes_on_its_date() -> None:
     assert (before, after) == (nano_usd("0.1"), nano_usd("0.02"))
 
 
+def test_what_a_call_can_cost_changes_on_that_date_too() -> None:
+    luna = CATALOG.find("gpt-5.6-luna")
+    before, after = (datetime(2026, 7, day, tzinfo=UTC) for day in (29, 30))
+    assert (PRICES.worst_case(luna, 10**5, 0, at=before) or 0) > (PRICES.worst_case(luna, 10**5, 0, at=after) or 0)
+    lengths = [PRICES.affordable_output_tokens(luna, 1000, 10**6, nano_usd("0.01"), at=at) for at in (before, after)]
+    assert 0 < lengths[0] < lengths[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "calls", "tokens_in", "cost"),
+    [
+        ("sonar", 3, 0, "0.036"),
+        ("sonar", 0, 0, "0"),
+        ("gpt-6.1-sol", 2, 2 * 272_000, "1.088"),
+        ("gpt-6.1-sol", 2, 2 * 272_001, "2.176008"),
+    ],
+)
+def test_calls_together_cost_what_each_costs(model: str, calls: int, tokens_in: int, cost: str) -> None:
+    row = CATALOG.find(model)
+    assert PRICES.cost_of_all(row, calls, tokens_in, 0) == nano_usd(cost)
+
+
+@given(rows, st.integers(1, 9), st.integers(0, 300_000), st.integers(0, 10**6))
+def test_calls_that_are_alike_cost_so_many_times_as_much(row: ModelRow, calls: int, read: int, written: int) -> None:
+    together = PRICES.cost_of_all(row, calls, calls * read, calls * written)
+    each = PRICES.cost(row, read, written)
+    assert together is not None
+    assert each is not None
+    assert calls * (each - 1) < together <= calls * each or each == together == 0
+
+
+def test_prices_are_there_for_all_models_only_where_none_lacks_one() -> None:
+    prices, row = priced(provider="other")
+    lacking = prices._catalog
+    assert row in lacking.models
+    assert [prices.has_all(catalog) for catalog in (lacking, lacking, CATALOG, CATALOG, lacking)] == [
+        False, False, True, True, False,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("row", "cost"),
     [
@@ -113,6 +153,7 @@ def test_an_unpriced_model_counts_as_nothing() -> None:
     prices, model = priced(provider="other")
     assert prices.worst_case(model, 100, 100) is None
     assert prices.affordable_output_tokens(model, 100, 77, NanoUsd(0)) == 77
+    assert prices.cost_of_all(model, 3, 100, 100) is None
 
 
 def test_hidden_reasoning_is_expected_to_be_billed() -> None:

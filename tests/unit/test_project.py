@@ -17,7 +17,13 @@ from vel_tutor_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 GUIDES = leaves.folder("resources") / "guide"
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-audit.lock", "requirements-otel.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-audit.lock",
+    "requirements-otel.lock",
+    "requirements-mutants.lock",
+)
 LOCKS_OF_CLIENTS = ("tests/clients/python-sdk-v1.txt", "tests/clients/fastmcp.txt")
 PAGES = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md")), *sorted(GUIDES.glob("*.md"))]
 NEVER_SET = {"catalog"}
