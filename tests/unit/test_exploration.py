@@ -165,6 +165,24 @@ def test_enough_bad_ratings_move_the_choice_and_good_ones_bring_it_back() -> Non
     assert choice(60, 12) == best.name
 
 
+@pytest.mark.parametrize(
+    ("task_type", "difficulty", "model", "good"),
+    [
+        (TaskType.SUMMARIZATION, 0.4, "openai/gpt-oss-20b", 3),
+        (TaskType.GENERAL, 0.0, "openai/gpt-oss-120b", 10),
+    ],
+)
+def test_the_default_of_a_task_type_is_the_best_by_feedback_too(
+    task_type: TaskType, difficulty: float, model: str, good: float
+) -> None:
+    """The two stand so near to each other that what is seen in this prompt does not decide."""
+    seen = replace(features("Please.", task_type), difficulty=difficulty)
+    request = replace(CODE, features=seen, configured=frozenset({"groq"}))
+    assert decided(request).candidates[0].model != model
+    evidence = {("groq", model): rated(good, 0)}
+    assert decided(replace(request, evidence=evidence)).candidates[0].model == model
+
+
 def test_a_decision_says_for_how_much_feedback_its_expectation_counts() -> None:
     usual = decided(CODE).candidates[0]
     found = decided(replace(CODE, evidence={(usual.provider, usual.model): rated(11, 1)}))
