@@ -7,8 +7,7 @@ UV := 0.13.9
 # Work is taken over at the end: the slow tests stand together, and would all be left to one process. Three, for two
 # cores: much of what is tested is waiting.
 TESTS ?= -n 3 --dist worksteal
-RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py)
-
+RANDOM := $(addprefix tests/integration/test_, graphs.py copying.py money.py state_machine.py usage_rollups.py ledger_rows.py)
 MUTANTS := .venv-mutants
 
 .PHONY: setup demo web docs test shuffled screenshots test-clients coverage mutants check audit sbom bundle platforms bench soak lock clean
@@ -107,7 +106,7 @@ bench: $(READY)
 
 # The long loops: 10,000 guesses of passwords, 2,000 random schedules of the ledger, 10,000 audit entries by eight
 # processes, 200 writes by two servers and a person into one tasks.json, the dashboard over 1,000 tasks, floods of 10,000 requests, generated requests to every route of REST as each role, then 1,000 calls to two servers of which one is killed, 100 kills among tasks and 100 in runs, on each database, and 42 in a run of a Task Master project, 100,000 stored tasks, and today's version beside an older one, in one to two hours; the random graphs, rows and
-# orders of events of the integration tests, ten times as many; the conversations over each transport on each database.
+# orders of events of the integration tests, ten times as many; the conversations over each transport on each database; the planted faults.
 soak: $(READY)
 	VEL_TEST_GUESSES=10000 $(BIN)/python -m pytest tests/integration/shared/test_access.py --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_SCHEDULES=2000 $(BIN)/python -m pytest tests/integration/test_ledger_properties.py --timeout 7200 -o faulthandler_timeout=0 -p no:cacheprovider
@@ -121,6 +120,7 @@ soak: $(READY)
 	VEL_TEST_KILLS=100 $(BIN)/python -m pytest -m kills --timeout 3000 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_TIMES=10 $(BIN)/python -m pytest $(RANDOM) --timeout 1200 -o faulthandler_timeout=0 -p no:cacheprovider
 	VEL_TEST_EVERYWHERE=1 $(BIN)/python -m pytest $(TESTS) tests/acceptance -p no:cacheprovider
+	$(MAKE) mutants
 
 # After a change of the dependencies in pyproject.toml. Hashes of all platforms, and no registry's address.
 lock: $(READY)

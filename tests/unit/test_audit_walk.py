@@ -247,7 +247,7 @@ def test_the_hash_of_a_row_is_that_of_its_entry(action: str, subject: str, addre
     ("row", "before", "holds"),
     [
         (lambda rows: rows[0], lambda _: None, True),
-        (lambda rows: rows[4], lambda _: None, True),
+        (lambda rows: rows[1], lambda _: None, True),
         (lambda _: linked([content(1)], previous="f" * 64)[0], lambda _: None, False),
         (lambda rows: rows[4], lambda rows: rows[3], True),
         (lambda rows: rows[4], lambda rows: rows[2], False),

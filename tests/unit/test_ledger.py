@@ -72,6 +72,7 @@ def test_the_affordable_answer_is_the_longest_one_within_the_budget(
 ) -> None:
     length = PRICES.affordable_output_tokens(row, size, wanted, available)
     assert 0 <= length <= wanted
+    assert isinstance(length, int)
     assert length == 0 or (PRICES.worst_case(row, size, length) or 0) <= available
     assert length == wanted or (PRICES.worst_case(row, size, length + 1) or 0) > available
 
@@ -108,6 +109,7 @@ def test_what_a_call_can_cost_changes_on_that_date_too() -> None:
         ("sonar", 3, 0, "0.036"),
         ("sonar", 0, 0, "0"),
         ("gpt-6.1-sol", 2, 2 * 272_000, "1.088"),
+        ("gpt-6.1-sol", 2, 2 * 272_000 + 1, "1.088002"),
         ("gpt-6.1-sol", 2, 2 * 272_001, "2.176008"),
     ],
 )
@@ -154,6 +156,14 @@ def test_an_unpriced_model_counts_as_nothing() -> None:
     assert prices.worst_case(model, 100, 100) is None
     assert prices.affordable_output_tokens(model, 100, 77, NanoUsd(0)) == 77
     assert prices.cost_of_all(model, 3, 100, 100) is None
+
+
+@pytest.mark.parametrize(("available", "length"), [(0, 0), (255_999, 0), (256_000, 77), (256_001, 77)])
+def test_an_answer_that_costs_nothing_is_as_long_as_is_wanted_where_the_prompt_is_paid(
+    available: int, length: int
+) -> None:
+    prices, model = priced(price={"input_usd_per_mtok": 1, "output_usd_per_mtok": 0})
+    assert prices.affordable_output_tokens(model, 0, 77, NanoUsd(available)) == length
 
 
 def test_hidden_reasoning_is_expected_to_be_billed() -> None:

@@ -238,7 +238,9 @@ def test_a_model_that_often_fails_loses_its_place() -> None:
 def test_an_unpriced_model_is_asked_only_where_the_config_allows_it(allowed: bool, asked_at_all: bool) -> None:
     catalog = Catalog.load({"models": [{**LOCAL, "provider": "groq", "model": "new"}]})
     request = replace(REQUEST, allow_unpriced=allowed, model_preferences={TaskType.GENERAL: "new"})
-    assert ("groq/new" in names(decided(request, catalog=catalog))) is asked_at_all
+    asked_ones = names(decided(request, catalog=catalog))
+    assert ("groq/new" in asked_ones) is asked_at_all
+    assert "groq/openai/gpt-oss-20b" in asked_ones
 
 
 def test_a_local_model_costs_nothing_and_needs_no_budget() -> None:

@@ -181,7 +181,7 @@ def test_the_table_of_clients_was_written_with_the_versions_that_are_locked() ->
 
 
 def test_what_is_locked_for_users_is_locked_alike_for_developers() -> None:
-    ours, developers, _, traced = ({row.split()[0] for row in requirements(lock)} for lock in LOCKS)
+    ours, developers, _, traced = ({row.split()[0] for row in requirements(lock)} for lock in LOCKS[:4])
     assert ours < traced <= developers
 
 
