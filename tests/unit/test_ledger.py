@@ -54,6 +54,18 @@ def test_tokens_written_to_a_cache_cost_what_genai_prices_says(tokens_in: int, w
     assert PRICES.cost(CATALOG.find("gpt-6.1-sol"), tokens_in, 0, tokens_written=written) == nano_usd(exact)
 
 
+def test_tokens_of_a_cache_cost_what_all_others_cost_where_it_has_no_price() -> None:
+    prices, model = priced(price={"input_usd_per_mtok": 1, "output_usd_per_mtok": 2})
+    plain = prices.cost(model, 10, 0)
+    assert [prices.cost(model, 10, 0, cached, tokens_written=10 - cached) for cached in (0, 4, 10)] == [plain] * 3
+
+
+def test_no_token_is_both_read_from_a_cache_and_written_to_it() -> None:
+    sol = CATALOG.find("gpt-6.1-sol")
+    assert PRICES.cost(sol, 100, 0, 80, tokens_written=100) == PRICES.cost(sol, 100, 0, 80, tokens_written=20)
+    assert PRICES.cost(sol, 100, 0, 300) == PRICES.cost(sol, 100, 0, 100)
+
+
 @given(rows, st.text(max_size=200), st.integers(0, 5000), st.data())
 def test_no_call_costs_more_than_its_worst_case(row: ModelRow, text: str, most: int, data: st.DataObject) -> None:
     size = prompt_bytes(text) * data.draw(st.sampled_from([1, 5000]))
