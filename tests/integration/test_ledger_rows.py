@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from stores import empty
 from times import examples
 from usage_history import id_of
 
-from vel_tutor_mcp.models import NanoUsd, Principal
+from vel_tutor_mcp.models import NanoUsd, Principal, Priority, Task, TaskStatus
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import budgets
 from vel_tutor_mcp.store.budgets import Payer
@@ -156,7 +156,7 @@ rows_booked = st.lists(
 )
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(rows_booked, rows_booked)
 def test_budgets_stand_as_the_rows_say_whatever_sums_are_kept(
     stored_in: Settings, earlier: list[Booked], later: list[Booked]
@@ -227,38 +227,13 @@ def test_what_came_before_what_is_kept_of_another_organisation_leaves_ours(store
 PAYER = Payer(organisation_id=HERE, owner_id=ADA, agent_id=agent_of(ADA), run_id=RUN, task_id=SECOND)
 
 
-@pytest.mark.parametrize(
-    ("payer", "of_day", "found"),
-    [
-        (PAYER, None, [Scope.TASK, Scope.RUN, Scope.AGENT, Scope.USER, Scope.ORGANISATION]),
-        (PAYER, 9, [Scope.TASK, Scope.RUN, Scope.AGENT, Scope.USER, Scope.ORGANISATION, Scope.ORGANISATION]),
-        (Payer(organisation_id=HERE, owner_id=ADA), None, [Scope.USER, Scope.ORGANISATION]),
-        (Payer(organisation_id=HERE, owner_id=BOB), None, [Scope.ORGANISATION]),
-        (Payer(organisation_id=THERE, owner_id=EVE), None, []),
-    ],
-)
-def test_a_call_is_on_the_budgets_of_its_payer_the_narrowest_first(
-    stored_in: Settings, payer: Payer, of_day: int | None, found: list[Scope]
-) -> None:
-    async def play(tx: Transaction) -> None:
-        await book(tx, [Booked(NOW, FIRST, 3, None), Booked(NOW, SECOND, 5, None)], range(2))
-        for budget in reversed(SET):
-            await budgets.put(tx, budget, HERE, ADA, NOW)
-        standings = await budgets.standings(tx, payer, NOW, None if of_day is None else NanoUsd(of_day))
-        assert [one.budget.scope for one in standings] == found
-        assert [one.budget for one in standings if not one.budget.of_settings] == SET[
-            len(SET) - len(found) + (of_day is not None) :
-        ] * bool(found)
-        if of_day is not None:
-            of_settings = standings[-1].budget
-            assert of_settings == budgets.of_settings(HERE, NanoUsd(9))
-            assert (of_settings.period, of_settings.limit_nanousd, of_settings.hard) == (Period.DAY, 9, True)
-        if payer is PAYER:
-            assert [(one.reserved, one.held, one.at) for one in standings[:4]] == [
-                (5, 0, NOW), (5, 0, NOW), (8, 3, NOW), (8, 3, NOW),
-            ]  # fmt: skip
-
-    asyncio.run(on_rows(stored_in, play))
+def test_a_tasks_payer_is_all_whom_it_belongs_to() -> None:
+    task = Task(
+        id=SECOND, owner_id=ADA, organisation_id=HERE, agent_id=agent_of(ADA), agent_name="writer", agent_version=1,
+        run_id=RUN, status=TaskStatus.PENDING, prompt="Say hello", task_type=None, priority=Priority.LOW,
+        created_at=NOW, updated_at=NOW,
+    )  # fmt: skip
+    assert Payer.of(task) == PAYER
 
 
 SET = [
@@ -268,6 +243,48 @@ SET = [
     limit(Scope.USER, ADA, Period.MONTH, 4, hard=False),
     limit(Scope.ORGANISATION, HERE, Period.DAY, 5),
 ]
+
+
+async def standings_of(tx: Transaction, payer: Payer, of_day: NanoUsd | None = None) -> list[Standing]:
+    await book(tx, [Booked(NOW, FIRST, 3, None), Booked(NOW, SECOND, 5, None)], range(2))
+    for budget in reversed(SET):
+        await budgets.put(tx, budget, HERE, ADA, NOW)
+    return await budgets.standings(tx, payer, NOW, of_day)
+
+
+@pytest.mark.parametrize(
+    ("payer", "found"),
+    [
+        (PAYER, SET),
+        (Payer(organisation_id=HERE, owner_id=ADA), SET[3:]),
+        (Payer(organisation_id=HERE, owner_id=BOB), SET[4:]),
+        (Payer(organisation_id=THERE, owner_id=EVE), []),
+    ],
+)
+def test_a_call_is_on_the_budgets_of_its_payer_the_narrowest_first(
+    stored_in: Settings, payer: Payer, found: list[Budget]
+) -> None:
+    async def play(tx: Transaction) -> None:
+        assert [standing.budget for standing in await standings_of(tx, payer)] == found
+
+    asyncio.run(on_rows(stored_in, play))
+
+
+def test_what_other_tasks_have_set_aside_is_held(stored_in: Settings) -> None:
+    async def play(tx: Transaction) -> None:
+        of_task, of_run, of_agent, of_user, _ = await standings_of(tx, PAYER)
+        assert [(one.reserved, one.held, one.at) for one in (of_task, of_run)] == [(5, 0, NOW)] * 2
+        assert [(one.reserved, one.held, one.at) for one in (of_agent, of_user)] == [(8, 3, NOW)] * 2
+
+    asyncio.run(on_rows(stored_in, play))
+
+
+def test_the_installations_own_limit_of_a_day_comes_last(stored_in: Settings) -> None:
+    async def play(tx: Transaction) -> None:
+        own = replace(limit(Scope.ORGANISATION, HERE, Period.DAY, 9), of_settings=True)
+        assert [standing.budget for standing in await standings_of(tx, PAYER, NanoUsd(9))] == [*SET, own]
+
+    asyncio.run(on_rows(stored_in, play))
 
 
 def test_a_budget_is_put_in_the_place_of_the_one_of_its_subject_and_period(stored_in: Settings) -> None:
