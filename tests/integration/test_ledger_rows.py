@@ -27,7 +27,8 @@ from vel_tutor_mcp.store.tables import budgets as limits
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE, THERE, RUN = id_of("here"), id_of("there"), id_of("run")
-ADA, BOB, EVE = (id_of(name) for name in ("ada", "bob", "eve"))
+NAMES = {id_of(name): name for name in ("ada", "bob", "eve")}
+ADA, BOB, EVE = NAMES
 # Each task with its owner, its organisation and its run; each owner has one agent.
 TASKS = {
     id_of("task", n): of
@@ -86,7 +87,7 @@ async def furnish(tx: Transaction) -> None:
         await tx.execute(organisations.insert(), {"id": organisation, "name": f"at {organisation}", "created_at": NOW})
     for owner, organisation in {(owner, organisation) for owner, organisation, _ in TASKS.values()}:
         made = {"organisation_id": organisation, "created_at": NOW, "updated_at": NOW}
-        await tx.execute(users.insert(), made | {"id": owner, "name": f"user {owner}", "role": "viewer"})
+        await tx.execute(users.insert(), made | {"id": owner, "name": NAMES[owner], "role": "viewer"})
         of_owner = {"owner_id": owner, "name": "writer", "type": "researcher", "status": "active", "version": 1}
         await tx.execute(agents.insert(), made | of_owner | {"id": agent_of(owner)})
     for task, (owner, organisation, run) in TASKS.items():
@@ -170,6 +171,8 @@ def test_budgets_stand_as_the_rows_say_whatever_sums_are_kept(
         await budgets.keep_sums(tx, HERE, before[:-1])
         await budgets.keep_sums(tx, THERE, before[-1:])
         await check_kept(tx, before, earlier)
+        kept = await tx.scalar(sa.select(sa.func.count()).select_from(ledger_sums))
+        assert kept == sum(one.tail > budgets.LONGEST_TAIL and of_calendar(one.budget) for one in before)
         check(await budgets.stand(tx, LIMITS, NOW, FIRST), earlier)
 
         await book(tx, later, range(len(earlier), len(earlier) + len(later)))
@@ -293,14 +296,6 @@ def test_a_budget_is_put_in_the_place_of_the_one_of_its_subject_and_period(store
         for budget in SET:
             await budgets.put(tx, budget, HERE, ADA, NOW)
         await budgets.put(tx, limit(Scope.USER, ADA, Period.MONTH, 44), HERE, BOB, later)
-        await budgets.put(tx, limit(Scope.USER, ADA, Period.DAY, 11), HERE, BOB, later)
-        await budgets.put(tx, limit(Scope.USER, EVE, Period.DAY, 7), THERE, EVE, NOW)
-        assert await budgets.of_organisation(tx, HERE) == [
-            (SET[2], "writer"),
-            (SET[4], f"at {HERE}"),
-            (limit(Scope.USER, ADA, Period.DAY, 11), f"user {ADA}"),
-            (limit(Scope.USER, ADA, Period.MONTH, 44), f"user {ADA}"),
-        ]
         assert await budgets.set_by(tx, Scope.USER, ADA, Period.MONTH) == BOB
         assert await budgets.set_by(tx, Scope.AGENT, agent_of(ADA), Period.DAY) == ADA
         assert await budgets.set_by(tx, Scope.AGENT, agent_of(ADA), Period.MONTH) is None
@@ -308,9 +303,25 @@ def test_a_budget_is_put_in_the_place_of_the_one_of_its_subject_and_period(store
         assert tuple((await tx.execute(dates.where(limits.c.limit_nanousd == 44))).one()) == (NOW, later)
         assert tuple((await tx.execute(dates.where(limits.c.limit_nanousd == 3))).one()) == (NOW, None)
 
-        assert await budgets.remove(tx, Scope.USER, ADA, Period.DAY) is True
-        assert await budgets.remove(tx, Scope.USER, ADA, Period.DAY) is False
-        assert len(await budgets.of_organisation(tx, HERE)) == 3
+        assert await budgets.remove(tx, Scope.USER, ADA, Period.MONTH) is True
+        assert await budgets.remove(tx, Scope.USER, ADA, Period.MONTH) is False
+        assert await budgets.of_organisation(tx, HERE) == [(SET[2], "writer"), (SET[4], f"at {HERE}")]
+
+    asyncio.run(on_rows(stored_in, play))
+
+
+def test_an_organisations_budgets_are_listed_by_scope_name_and_period(stored_in: Settings) -> None:
+    of_users = [limit(Scope.USER, *of) for of in ((ADA, Period.DAY, 1), (ADA, Period.MONTH, 2), (BOB, Period.DAY, 3))]
+
+    async def play(tx: Transaction) -> None:
+        for budget in (*reversed(of_users), *SET[:3], SET[4]):
+            await budgets.put(tx, budget, HERE, ADA, NOW)
+        await budgets.put(tx, limit(Scope.USER, EVE, Period.DAY, 7), THERE, EVE, NOW)
+        assert await budgets.of_organisation(tx, HERE) == [
+            (SET[2], "writer"),
+            (SET[4], f"at {HERE}"),
+            *zip(of_users, ["ada", "ada", "bob"], strict=True),
+        ]
 
     asyncio.run(on_rows(stored_in, play))
 
