@@ -139,6 +139,12 @@ def test_calls_that_are_alike_cost_so_many_times_as_much(row: ModelRow, calls: i
     assert calls * (each - 1) < together <= calls * each or each == together == 0
 
 
+def test_all_prices_are_looked_up_beforehand() -> None:
+    prices = Prices(CATALOG)
+    prices.load()
+    assert prices._sources.keys() == {(row.provider, row.model) for row in CATALOG.models}
+
+
 def test_prices_are_there_for_all_models_only_where_none_lacks_one() -> None:
     prices, row = priced(provider="other")
     lacking = prices._catalog
