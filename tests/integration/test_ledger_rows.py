@@ -199,6 +199,24 @@ async def on_rows(stored_in: Settings, play: Callable[[Transaction], Awaitable[N
         await database.close()
 
 
+@pytest.mark.parametrize(
+    ("period", "midnights"),
+    [
+        (Period.DAY, [datetime(2026, 11, day, tzinfo=UTC) for day in (25, 26)]),
+        (Period.MONTH, [datetime(2026, month, 1, tzinfo=UTC) for month in (11, 12)]),
+    ],
+)
+def test_what_is_booked_at_midnight_is_of_the_period_that_begins(
+    stored_in: Settings, period: Period, midnights: list[datetime]
+) -> None:
+    async def play(tx: Transaction) -> None:
+        began, ends = midnights
+        await book(tx, [Booked(began, FIRST, 3, None), Booked(ends, FIRST, 5, None)], range(2))
+        assert (await budgets.standing(tx, limit(Scope.USER, ADA, period), NOW)).reserved == 3
+
+    asyncio.run(on_rows(stored_in, play))
+
+
 def test_without_a_task_all_that_is_set_aside_is_held_by_others(stored_in: Settings) -> None:
     async def play(tx: Transaction) -> None:
         await book(tx, [Booked(NOW, FIRST, 7, None), Booked(NOW, SECOND, 5, None)], range(2))

@@ -26,7 +26,7 @@ PRICED = [row for row in CATALOG.models if CATALOG.provider(row.provider).price_
 rows = st.sampled_from(PRICED)
 tokens = st.integers(0, 1_100_000) | st.sampled_from([0, 271_999, 272_000, 272_001])
 moments = st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))
-budgets = st.integers(0, 10**12).map(NanoUsd)
+budgets = (st.integers(0, 10**9) | st.integers(0, 10**12)).map(NanoUsd)
 
 
 def priced(**row: object) -> tuple[Prices, ModelRow]:

@@ -315,7 +315,7 @@ def test_a_task_that_no_model_can_take_gets_one_helpful_sentence(change: dict[st
         ({"max_output_tokens": 10**6}, 16_384),
         ({"prompt_bytes": 4 * 127_000}, 744),
         ({"prompt_bytes": 4 * 130_000}, 0),
-        ({"available": nano_usd("0.01")}, 836),
+        ({"available": nano_usd("0.010005")}, 836),
         ({"available": NanoUsd(0)}, 0),
     ],
 )
