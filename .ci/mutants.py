@@ -78,7 +78,7 @@ def verdict(rows: list[Row]) -> int:
     blind = [one.module for one in rows if one.score < LEAST_PERCENT]
     if blind:
         print(f"mutants: under {LEAST_PERCENT} % in {', '.join(blind)}.")
-    print(f"mutants: `{MUTMUT.relative_to(ROOT)} results` names those that survived, `... show NAME` what was changed.")
+    print(f"mutants: `{MUTMUT} results` names those that survived, `... show NAME` what was changed.")
     return 1 if blind else 0
 
 
