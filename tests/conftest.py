@@ -26,6 +26,14 @@ from vel_tutor_mcp.store.sqlite import SqliteDatabase
 # How long an example takes tells of the machine's load.
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.load_profile("here")
+# A test that fails has found the mutant: nothing is told from its smallest example, and the next run must find it too.
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 
 
 @pytest.fixture

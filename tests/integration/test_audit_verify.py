@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from audit import fill_anew, harm, hash_anew, kept, signed, verdict
+from audit import checkpoint, fill_anew, harm, hash_anew, kept, signed, verdict
 from copies import writing
 
 import vel_tutor_mcp
@@ -20,6 +21,7 @@ from vel_tutor_mcp.services.audit.keeping import Keeping
 from vel_tutor_mcp.services.audit.keys import Keys, key_id
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.audit_chain import Flaw
+from vel_tutor_mcp.store.audit_checkpoints import every, newest
 from vel_tutor_mcp.store.audit_reading import standing
 from vel_tutor_mcp.store.database import Database
 from vel_tutor_mcp.store.places import database_of
@@ -168,6 +170,16 @@ def test_a_day_has_one_checkpoint_and_nothing_is_signed_twice(database: Database
     harm(database, "UPDATE audit_logs SET sequence = 10 WHERE sequence = 1")
     kept(database, Keeping(database, keys))
     assert len(standing(database).checkpoints) == 1
+
+
+def test_the_newest_checkpoint_is_that_of_the_last_entry_whenever_it_was_made(database: Database, keys: Keys) -> None:
+    for sequence in (7, 3):
+        checkpoint(database, keys, sequence, datetime(2026, 11, 20, tzinfo=UTC))
+    with writing(database) as connection:
+        last = newest(connection)
+        assert [made.sequence for made in every(connection)] == [3, 7]
+    assert last is not None
+    assert last.sequence == 7
 
 
 def test_nothing_is_signed_where_there_is_nothing(database: Database, keys: Keys) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,11 +100,20 @@ def test_the_hash_of_a_known_entry_never_changes() -> None:
     assert entry_hash(entry) == "6eb65b75e007b264941cff655921d083d09628ece378a05da8f8fae6e5fa1efb"
 
 
-@pytest.mark.anyio
-async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    """With the table of the trail, and nothing in it."""
     database = SqliteDatabase(tmp_path / "audit.db")
     engine = database.blocking_engine(INSTALLATION)
     metadata.create_all(engine, [audit_logs])
+    engine.dispose()
+    yield database
+    await database.close()
+
+
+@pytest.mark.anyio
+async def test_what_is_stored_is_a_chain(database: SqliteDatabase) -> None:
+    engine = database.blocking_engine(INSTALLATION)
     there = replace(ME, address="10.0.0.1", user_agent="curl/8 (jo@example.com)")
     for number, (who, action) in enumerate([(ME, "task_submitted"), (ME, "route_decided"), (there, "task_completed")]):
         async with database.write(INSTALLATION) as tx:
@@ -124,6 +134,46 @@ async def test_what_is_stored_is_a_chain(tmp_path: Path) -> None:
     async with database.read(INSTALLATION) as tx:
         shown = (await page(tx, ME, 10, None, Wanted())).rows
     engine.dispose()
-    await database.close()
     assert all(newer.previous_hash == older.hash for newer, older in itertools.pairwise(shown))
     assert shown[-1].previous_hash == GENESIS
+
+
+@pytest.mark.anyio
+async def test_entries_of_one_transaction_are_linked_and_the_next_ones_follow(database: SqliteDatabase) -> None:
+    for number in (0, 2):
+        async with database.write(INSTALLATION) as tx:
+            await append(tx, ME, "done", "task:1", {"n": number + 1}, NOW)
+            await append(tx, ME, "done", "task:1", {"n": number + 2}, NOW)
+    async with database.read(INSTALLATION) as tx:
+        shown = (await page(tx, ME, 10, None, Wanted())).rows
+    assert [(entry.sequence, entry.payload) for entry in shown] == [(n, {"n": n}) for n in (4, 3, 2, 1)]
+    assert [entry.previous_hash for entry in shown] == [*(entry.hash for entry in shown[1:]), GENESIS]
+
+
+@pytest.mark.anyio
+async def test_an_entry_is_shown_as_it_was_written(database: SqliteDatabase) -> None:
+    async with database.write(INSTALLATION) as tx:
+        await append(tx, ME, "done", "task:\0one", {"n": 1}, NOW)
+    async with database.read(INSTALLATION) as tx:
+        (shown,) = (await page(tx, ME, 10, None, Wanted())).rows
+    assert (shown.sequence, shown.at, shown.organisation_id) == (1, NOW, ME.organisation_id)
+    assert (shown.principal, shown.action, shown.subject, shown.payload) == ("jo", "done", "task:one", {"n": 1})
+
+
+@pytest.mark.anyio
+async def test_a_page_has_what_the_reader_may_see_and_wants_from_where_it_begins(database: SqliteDatabase) -> None:
+    other, viewer = replace(ME, user_id=str(UUID(int=3))), replace(ME, role="viewer")
+    async with database.write(INSTALLATION) as tx:
+        for number, who in enumerate([ME, ME, other, replace(ME, organisation_id=str(UUID(int=4)))], 1):
+            await append(tx, who, "done" if number > 1 else "begun", f"task:{number}", {}, NOW + timedelta(number))
+
+    async def shown(reader: Principal, start: int | None = None, **wanted: Any) -> list[int]:
+        async with database.read(INSTALLATION) as tx:
+            return [entry.sequence for entry in (await page(tx, reader, 10, start, Wanted(**wanted))).rows]
+
+    assert await shown(ME) == [3, 2, 1]
+    assert await shown(viewer) == [2, 1]
+    assert await shown(ME, 1) == [2, 1]
+    assert await shown(ME, action="done") == [3, 2]
+    assert await shown(ME, since=NOW + timedelta(2), until=NOW + timedelta(3)) == [2]
+    assert await shown(ME, subject="task:3", principal="jo") == [3]

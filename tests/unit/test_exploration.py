@@ -119,6 +119,28 @@ def test_only_what_passes_every_filter_is_explored_and_it_is_said() -> None:
         assert 0 < found.propensity < CODE.exploration
 
 
+def test_who_is_drawn_goes_first_and_the_others_keep_their_order() -> None:
+    of_one = replace(CODE, configured=frozenset({"groq"}))
+    usual = [candidate.name for candidate in decided(of_one).candidates]
+    drawn = {name: decided(of_one, seed) for seed in range(200) if (name := first(decided(of_one, seed)))}
+    assert len(drawn) > 1
+    for name, decision in drawn.items():
+        rest = [other for other in usual if other != name]
+        assert [candidate.name for candidate in decision.candidates] == [name, *rest]
+        assert decision.explored is (name != usual[0])
+
+
+def test_one_of_two_is_explored_too() -> None:
+    dear = {"provider": "local", "model": "b", "tier": "small", "context_window": 8192}
+    catalog = Catalog.load({"models": [dear, dear | {"model": "a"}]})
+    request = replace(CODE, configured=frozenset({"local"}))
+    found = {
+        first(decide(request, catalog, Prices(catalog), Health(), NOW, np.random.default_rng(seed)))
+        for seed in range(100)
+    }
+    assert found == {"local/a", "local/b"}
+
+
 def test_the_share_of_explored_decisions_is_no_more_than_was_set() -> None:
     explored = sum(decided(replace(CODE, exploration=0.1), seed).explored for seed in range(SEEDS))
     assert 0 < explored < 0.1 * SEEDS * 1.3
@@ -141,6 +163,24 @@ def test_enough_bad_ratings_move_the_choice_and_good_ones_bring_it_back() -> Non
 
     assert choice(0, 12) != best.name
     assert choice(60, 12) == best.name
+
+
+@pytest.mark.parametrize(
+    ("task_type", "difficulty", "model", "good"),
+    [
+        (TaskType.SUMMARIZATION, 0.4, "openai/gpt-oss-20b", 3),
+        (TaskType.GENERAL, 0.0, "openai/gpt-oss-120b", 10),
+    ],
+)
+def test_the_default_of_a_task_type_is_the_best_by_feedback_too(
+    task_type: TaskType, difficulty: float, model: str, good: float
+) -> None:
+    """The two stand so near to each other that what is seen in this prompt does not decide."""
+    seen = replace(features("Please.", task_type), difficulty=difficulty)
+    request = replace(CODE, features=seen, configured=frozenset({"groq"}))
+    assert decided(request).candidates[0].model != model
+    evidence = {("groq", model): rated(good, 0)}
+    assert decided(replace(request, evidence=evidence)).candidates[0].model == model
 
 
 def test_a_decision_says_for_how_much_feedback_its_expectation_counts() -> None:

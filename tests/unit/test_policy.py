@@ -10,6 +10,7 @@ from vel_tutor_mcp.routing.features import Features, features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes
 from vel_tutor_mcp.routing.policy import RouteRequest, decide, output_limit
+from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS
 from vel_tutor_mcp.routing.reasons import money, no_candidate_sentence
 
 NOW = 1_800_000_000.0
@@ -128,6 +129,7 @@ def test_the_fixed_policy_keeps_to_the_agents_order(providers: tuple[str, ...], 
     ("change", "name", "words"),
     [
         ({"providers": ("groq",)}, "openai/gpt-4o", "the agent allows: groq only"),
+        ({"providers": ("groq", "openai")}, "perplexity/sonar", "the agent allows: groq, openai only"),
         ({"configured": {"openai"}}, "groq/openai/gpt-oss-20b", "no key: set GROQ_API_KEY"),
         ({"prompt_bytes": 600_000}, "openai/gpt-4o", "of about 150,000 tokens does not fit its window of 128,000"),
         ({"needs_json_schema": True}, "groq/qwen/qwen3.8-27b", "JSON Schema"),
@@ -139,15 +141,90 @@ def test_a_model_that_cannot_take_the_task_is_left_out_in_words(change: dict[str
     decision = decided(replace(REQUEST, **change))
     assert words in reason(decision, name)
     assert name not in names(decision)
+    assert names(decision)
+
+
+def failing(line: str, model: str, times: int) -> Health:
+    health = Health()
+    for _ in range(times):
+        health.record(line, model, FailureKind.TIMEOUT, NOW - 1)
+    return health
+
+
+@pytest.mark.parametrize(
+    ("row", "change", "tokens", "asked_at_all"),
+    [
+        ({}, {}, 8192 - 256 - 64, True),
+        ({}, {}, 8192 - 256 - 64 + 1, False),
+        ({}, {"max_output_tokens": 10}, 8192 - 256 - 10, True),
+        ({}, {"max_output_tokens": 10}, 8192 - 256 - 10 + 1, False),
+        ({"max_output_tokens": 20}, {}, 8192 - 256 - 20, True),
+        ({"max_output_tokens": 20}, {}, 8192 - 256 - 20 + 1, False),
+        ({"capabilities": ["reasoning"]}, {}, 8192 - 256 - 512, True),
+        ({"capabilities": ["reasoning"]}, {}, 8192 - 256 - 512 + 1, False),
+    ],
+)
+def test_a_model_is_asked_where_the_prompt_and_the_shortest_answer_just_fit(
+    row: dict[str, Any], change: dict[str, Any], tokens: int, asked_at_all: bool
+) -> None:
+    catalog = Catalog.load({"models": [LOCAL | row]})
+    request = replace(REQUEST, configured=frozenset({"local"}), prompt_bytes=4 * tokens, **change)
+    assert bool(names(decided(request, catalog=catalog))) is asked_at_all
 
 
 def test_a_model_that_keeps_failing_is_left_out_until_its_circuit_closes() -> None:
-    health, best = Health(), decided(REQUEST).candidates[0]
-    for _ in range(5):
-        health.record(best.provider, best.model, FailureKind.TIMEOUT, NOW - 1)
-    decision = decided(REQUEST, health)
+    best = decided(REQUEST).candidates[0]
+    decision = decided(REQUEST, failing(best.provider, best.model, 5))
     assert "circuit is open until 08:00:29 UTC" in reason(decision, best.name)
     assert best.name not in names(decision)
+
+
+@pytest.mark.parametrize("times", [4, 5])
+def test_calls_on_an_owners_own_line_say_nothing_of_the_line_of_others(times: int) -> None:
+    best, on_line = decided(REQUEST).candidates[0], replace(REQUEST, lines={"openai": "o", "groq": "g"})
+    health = failing("g", best.model, times)
+    assert best.provider == "groq"
+    assert decided(REQUEST, health) == decided(REQUEST)
+    assert names(decided(on_line, health))[0] != best.name
+    assert ("circuit is open" in reason(decided(on_line, health), best.name)) is (times == 5)
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_a_utility_is_what_the_answer_is_worth_less_its_cost_its_wait_and_its_risk(policy: Policy) -> None:
+    health, weights = failing("perplexity", "sonar", 3), WEIGHTS[policy]
+    decision = decided(replace(REQUEST, policy=policy, configured=frozenset({"perplexity"})), health)
+    assert "perplexity/sonar" in names(decision)
+    for candidate in decision.candidates:
+        up = health.known(candidate.provider, candidate.model).p_up(NOW)
+        worth = weights.value * VALUE_USD[TaskType.GENERAL] * candidate.p_ok * up
+        cost = weights.cost * candidate.expected_cost_nanousd / 1e9
+        wait = weights.latency * candidate.expected_latency_ms / 1000
+        assert candidate.utility == pytest.approx(worth - cost - wait - weights.risk * (1 - up), abs=1e-9)
+        assert candidate.p_up == round(up, 4)
+        assert candidate.evidence == 0
+
+
+def test_a_wait_for_a_rate_limit_is_part_of_the_expected_latency_of_that_model_alone() -> None:
+    request = replace(REQUEST, configured=frozenset({"perplexity"}))
+    usual, delayed = (
+        {one.name: one.expected_latency_ms for one in decided(replace(request, delays=delays)).candidates}
+        for delays in ({}, {"perplexity/sonar": 2.5})
+    )
+    assert delayed == usual | {"perplexity/sonar": usual["perplexity/sonar"] + 2500}
+
+
+@pytest.mark.parametrize(
+    ("provider", "order"),
+    [
+        ("openai", ["gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-sol", "gpt-4o", "gpt-5.6-luna"]),
+        ("perplexity", ["sonar-reasoning-pro", "sonar-pro", "sonar"]),
+    ],
+)
+def test_models_below_the_floor_come_last_the_likeliest_first(provider: str, order: list[str]) -> None:
+    """The first of OpenAI's stands right at the floor, and is cheaper than the next two; of Perplexity's, none does."""
+    hardest = replace(REQUEST, policy=Policy.CHEAPEST, features=asked("reasoning", 1.0))
+    decision = decided(replace(hardest, configured=frozenset({provider})))
+    assert [candidate.model for candidate in decision.candidates] == order
 
 
 def test_a_model_that_often_fails_loses_its_place() -> None:
@@ -161,7 +238,9 @@ def test_a_model_that_often_fails_loses_its_place() -> None:
 def test_an_unpriced_model_is_asked_only_where_the_config_allows_it(allowed: bool, asked_at_all: bool) -> None:
     catalog = Catalog.load({"models": [{**LOCAL, "provider": "groq", "model": "new"}]})
     request = replace(REQUEST, allow_unpriced=allowed, model_preferences={TaskType.GENERAL: "new"})
-    assert ("groq/new" in names(decided(request, catalog=catalog))) is asked_at_all
+    asked_ones = names(decided(request, catalog=catalog))
+    assert ("groq/new" in asked_ones) is asked_at_all
+    assert "groq/openai/gpt-oss-20b" in asked_ones
 
 
 def test_a_local_model_costs_nothing_and_needs_no_budget() -> None:
@@ -176,6 +255,14 @@ def test_a_preferred_model_that_is_left_out_is_explained() -> None:
     for name, words in {"gpt-4o": "set OPENAI_API_KEY", "gpt-9": "not in the catalog"}.items():
         reasons = decided(replace(request, model_preferences={TaskType.GENERAL: name})).reasons
         assert words in reasons[1]
+    unknown = decided(replace(request, model_preferences={TaskType.GENERAL: "gpt-9"})).excluded[0]
+    assert (unknown.provider, unknown.model) == ("", "gpt-9")
+
+
+def test_a_decision_says_what_it_was_made_for() -> None:
+    request = replace(REQUEST, features=replace(asked("creative"), confidence=0.7), policy=Policy.QUALITY)
+    decision = decided(request)
+    assert (decision.task_type, decision.confidence, decision.policy) == (TaskType.CREATIVE, 0.7, Policy.QUALITY)
 
 
 def test_a_decision_is_explained_with_numbers() -> None:
@@ -227,7 +314,8 @@ def test_a_task_that_no_model_can_take_gets_one_helpful_sentence(change: dict[st
         ({"max_output_tokens": 50}, 50),
         ({"max_output_tokens": 10**6}, 16_384),
         ({"prompt_bytes": 4 * 127_000}, 744),
-        ({"available": nano_usd("0.01")}, 836),
+        ({"prompt_bytes": 4 * 130_000}, 0),
+        ({"available": nano_usd("0.010005")}, 836),
         ({"available": NanoUsd(0)}, 0),
     ],
 )

@@ -70,6 +70,8 @@ def told(step: Step) -> str:
         ("o/a", ["o/a rate_limited 0.1"], "wait 0.5 o/a"),
         ("o/a", ["o/a rate_limited 60"], "wait 60 o/a"),
         ("o/a", ["o/a rate_limited 61"], "give up: o/a asks to come back in 61 s"),
+        ("o/a", ["o/a rate_limited 119"], "give up: o/a asks to come back in 119 s"),
+        ("o/a", ["o/a rate_limited 120"], "give up: o/a asks to come back in 2 min"),
         ("o/a", ["o/a rate_limited 3600"], "give up: o/a asks to come back in 60 min"),
         ("o/a g/b", ["o/a rate_limited 3600", "g/b timeout"], "wait 0.5 g/b"),
         ("o/a g/b", ["o/a timeout", "g/b timeout"], "wait 0.5 o/a"),
@@ -87,6 +89,11 @@ def test_without_fallback_only_the_first_candidate_is_asked() -> None:
     assert told(next_step(order, [failed("o/a timeout")], 3, fallback=False)) == "wait 0.5 o/a"
     assert told(next_step(order, [failed("o/a timeout")], 0, fallback=False)) == "give up: retries are switched off"
     assert told(next_step(order, [failed("o/a invalid_output")], 0)) == "try g/b"
+
+
+def test_a_repair_knows_the_answer_that_it_is_of() -> None:
+    calls = [failed("g/b timeout"), failed("o/a invalid_output")]
+    assert next_step([candidate("g/b"), candidate("o/a")], calls, 3) == Repair(candidate("o/a"), calls[1])
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 0.0), (0.5, 8.0), (1.0, 16.0), (7.0, 16.0)])

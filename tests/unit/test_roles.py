@@ -62,6 +62,20 @@ def test_what_lets_somebody_in_is_for_people_who_signed_in_themselves(by: By, op
         permit(asking("admin", by), operation)
 
 
+def test_a_refusal_says_what_is_missing_and_what_to_do() -> None:
+    with pytest.raises(Forbidden) as refused:
+        permit(asking("viewer"), Operation.TASK_SUBMIT)
+    assert str(refused.value) == (
+        "You may not do this; the role viewer has no task_submit; ask an administrator of your organisation."
+    )
+    with pytest.raises(Forbidden) as refused:
+        permit(asking("admin", "client"), Operation.USER_WRITE)
+    assert str(refused.value) == (
+        "You may not do this with a client's token; user_write is for people, and a client only speaks for one; sign "
+        "in with your password."
+    )
+
+
 @pytest.mark.parametrize(("by", "own"), [("sign_in", True), ("oauth", True), ("client", False)])
 def test_a_program_with_an_issued_token_has_no_word_of_its_own(by: By, own: bool) -> None:
     assert is_own_word(asking("admin", by)) is own

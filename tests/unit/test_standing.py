@@ -84,6 +84,7 @@ def test_the_hard_budget_with_the_least_left_counts(
         (100, 101, 101, (80, 100)),
         (100, 150, 20, ()),
         (3, 3, 3, (80,)),
+        (1000, 800, 1, (80,)),
     ],
 )
 def test_a_mark_is_passed_once(limit: int, spent: int, cost: int, marks: tuple[int, ...]) -> None:

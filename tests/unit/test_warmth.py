@@ -83,6 +83,17 @@ def test_the_choice_stays_with_the_warm_model_exactly_where_a_switch_is_dearer()
     assert "lately" not in " ".join(cold.reasons)
 
 
+@pytest.mark.parametrize("price", [None, {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}])
+def test_nothing_is_said_of_what_was_read_where_it_saves_nothing(price: object) -> None:
+    row = {"provider": "local", "model": "m", "tier": "small", "context_window": 10**6, "price": price}
+    catalog = Catalog.load({"models": [row]})
+    request = replace(ASKED, configured=frozenset({"local"}), warm={"local/m": 50_000})
+    decision = decide(request, catalog, Prices(catalog), Health(), NOW)
+
+    assert decision.candidates[0].name == "local/m"
+    assert "lately" not in " ".join(decision.reasons)
+
+
 def test_a_long_wait_for_a_rate_limit_makes_another_model_the_first() -> None:
     fastest = decided(policy=Policy.FASTEST)
     first, then = fastest.candidates[:2]
@@ -90,6 +101,13 @@ def test_a_long_wait_for_a_rate_limit_makes_another_model_the_first() -> None:
 
     assert delayed.candidates[0].name == then.name
     assert f"The rate limit of {first.name} takes no call for 45 s" in delayed.reasons
+
+
+@pytest.mark.parametrize(("seconds", "waited_for"), [(60.0, True), (60.5, False)])
+def test_a_model_is_waited_for_at_most_a_minute(seconds: float, waited_for: bool) -> None:
+    first = decided().candidates[0]
+    names = [candidate.name for candidate in decided(delays={first.name: seconds}).candidates]
+    assert (first.name in names) is waited_for
 
 
 def test_a_model_whose_rate_limit_is_used_up_for_long_is_left_out_until_then() -> None:
