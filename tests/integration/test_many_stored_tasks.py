@@ -150,5 +150,5 @@ async def test_what_nobody_asks_for_any_more_goes_in_steps_of_bounded_size(app: 
 
 async def first_round(app: App) -> None:
     """Until the care loop has done so itself, and does not again for an hour."""
-    while record.now() - app._care._pruned_at > timedelta(minutes=30):
+    while record.now() - app._care._tidied_at > timedelta(minutes=30):
         await app.ping()

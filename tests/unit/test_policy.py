@@ -10,7 +10,7 @@ from vel_tutor_mcp.routing.features import Features, features
 from vel_tutor_mcp.routing.health import Health
 from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes
 from vel_tutor_mcp.routing.policy import RouteRequest, decide, output_limit
-from vel_tutor_mcp.routing.priors import VALUE_USD, WEIGHTS
+from vel_tutor_mcp.routing.priors import VALUE_USD
 from vel_tutor_mcp.routing.reasons import money, no_candidate_sentence
 
 NOW = 1_800_000_000.0
@@ -191,7 +191,7 @@ def test_calls_on_an_owners_own_line_say_nothing_of_the_line_of_others(times: in
 
 @pytest.mark.parametrize("policy", Policy)
 def test_a_utility_is_what_the_answer_is_worth_less_its_cost_its_wait_and_its_risk(policy: Policy) -> None:
-    health, weights = failing("perplexity", "sonar", 3), WEIGHTS[policy]
+    health, weights = failing("perplexity", "sonar", 3), policy.weights
     decision = decided(replace(REQUEST, policy=policy, configured=frozenset({"perplexity"})), health)
     assert "perplexity/sonar" in names(decision)
     for candidate in decision.candidates:
