@@ -77,7 +77,7 @@ class Agents:
         """Save a new agent.
 
         Raises:
-            Conflict: the name is taken. InputError: the configuration names what is not in the catalogue.
+            Conflict: the name is taken. InputError: the configuration names what is not in the catalog.
         """
         self._check(name, config)
         async with self._database.write(principal.organisation_id) as tx:
