@@ -7,7 +7,6 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -226,7 +225,8 @@ class Answers:
         config = merged(await agents.config(tx, task.agent_id, task.agent_version), task.config_changes or {})
         standings = await funds.standings(tx, Payer.of(task), self._tools.settings, record.now())
         own = await integrations.of_owner(tx, task.owner_id)
-        request = funds.at_best(await self._request(tx, task, config, own), standings)
+        asked = self._routes.request_of_task(task, config)
+        request = funds.at_best(await self._routes.informed(tx, task.organisation_id, asked, own), standings)
         made = await history.decision(tx, task.id, task.attempt_set)
         if made is None and (held := funds.held(self._routes, task, request, standings)):
             await self._wait(tx, subject, held)
@@ -240,12 +240,6 @@ class Answers:
         return Job(
             subject, config, decision, tuple(earlier), tuple(own), Booking(self._tools, subject, config, request)
         )
-
-    async def _request(
-        self, tx: Transaction, task: Task, config: AgentConfig, own: Sequence[Integration]
-    ) -> RouteRequest:
-        request = self._routes.request_of_task(task, config)
-        return await self._routes.informed(tx, task.organisation_id, request, own)
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""

@@ -323,21 +323,19 @@ class Booking:
         return output_limit(row, replace(asked, available=available), self._tools.prices)
 
     def _hear(self, call: Call, text: str) -> None:
-        self._tools.hub.write(self.subject.task.id, call.attempt.id, call.characters, text)
+        hub, task_id = self._tools.hub, self.subject.task.id
+        hub.write(task_id, call.attempt.id, call.characters, text)
         call.heard.append(text)
         call.characters += len(text)
         now = time.monotonic()
         if call.first_token_ms is None:
             call.first_token_ms = round((now - call.started) * 1000)
-            self._publish(News(25, f"first token from {call.row.name} after {call.first_token_ms} ms"))
+            hub.publish(task_id, News(25, f"first token from {call.row.name} after {call.first_token_ms} ms"))
         elif now - call.told_at >= _PROGRESS_SECONDS:
             call.told_at = now
             tokens = call.characters // _CHARACTERS_PER_TOKEN
             share = min(1.0, tokens / max(1, self._config.max_output_tokens))
-            self._publish(News(25 + 70 * share, f"about {tokens} tokens so far", passing=True))
-
-    def _publish(self, news: News) -> None:
-        self._tools.hub.publish(self.subject.task.id, news)
+            hub.publish(task_id, News(25 + 70 * share, f"about {tokens} tokens so far", passing=True))
 
 
 def _asking(candidate: Candidate, repairs: Failure | None, beside: Candidate | None) -> str:
