@@ -174,6 +174,7 @@ class Catalog:
         Raises:
             InputError: unknown, with the closest names; or offered by several providers.
         """
+        # Whole names first: a model of one provider may be called like the whole name at another.
         qualified = [row for row in self.models if name in (row.name, f"{row.provider}:{row.model}")]
         found = qualified or [row for row in self.models if row.model == name]
         if len(found) == 1:

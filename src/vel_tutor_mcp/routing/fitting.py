@@ -88,6 +88,7 @@ def _slopes(expected: Array, targets: Array, known: Array) -> Array:
     """
     products, squares = (expected * targets * known).sum(axis=0), (expected**2 * known).sum(axis=0)
     noise = ((targets - expected) ** 2 * known).sum(axis=0) / known.sum(axis=0)
+    # Above 0, for a head of which nothing at all is expected.
     prior = noise / SLOPE_SPREAD**2 + 1e-12
     slopes: Array = np.clip((products + prior) / (squares + prior), 0, None)
     return slopes

@@ -209,6 +209,7 @@ class Health:
 
     def restore(self, provider: str, model: str, breaker: Breaker) -> None:
         """Continue with a stored breaker; the probe of the process that stored it died with it."""
+        # A list where it comes from JSON.
         restored = Breaker(tuple(breaker.failures), breaker.opened_at)
         self._keep((provider, model), replace(self.known(provider, model), breaker=restored))
 

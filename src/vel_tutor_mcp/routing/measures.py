@@ -65,6 +65,7 @@ def calibration_error(chances: Array, scores: Array) -> float:
 
 def interval(measure: Callable[[Array], float], rows: int) -> Interval:
     """The measure of all rows and the middle 95 % of it over rows drawn with replacement; it is given row numbers."""
+    # The same rows have the same interval.
     chance = np.random.default_rng(0)
     drawn = [measure(chance.integers(rows, size=rows)) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [0.025, 0.975])

@@ -189,6 +189,7 @@ class Router:
             return None
         if race.winner is None:
             return opened
+        # The first call began to answer while this one was being booked.
         self._caller.leave(opened.line, opened.given)
         await book.lose(opened.slot, Lost(winner=race.winner.candidate, total_ms=0, sent=False))
         return None
@@ -198,6 +199,7 @@ class Router:
         failed: list[Failed] = []
         answered: Answered[Slot] | None = None
         for opened, ended in race.ended():
+            # Answers in one piece come without a word before: of two such the first to end has won.
             if ended.failure is None and not race.wins(opened):
                 await self._lose(opened, race, book, ended.completion)
                 continue
