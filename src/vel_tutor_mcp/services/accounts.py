@@ -46,6 +46,7 @@ class Accounts:
         """
         _check_giving(principal, role)
         email = _checked(email)
+        # Before the transaction: while the processor is at it, nobody else could write.
         password_hash = await self._credentials.hashed(password)
         return await self._insert(principal, email, password_hash, role, organisation)
 

@@ -86,6 +86,7 @@ class Credentials:
     async def _checked(self, kept: tuple[Account, str | None] | None, password: str, address: str) -> Account:
         account, password_hash = kept or (None, None)
         cut = password[:_LONGEST_PASSWORD]
+        # Also where there is no account, or without a password: a quick answer would tell that.
         async with self._hashing:
             fits = await in_thread(lambda: self._hasher.fits(cut, password_hash))
         if account is None or password_hash is None or not fits or account.disabled_at is not None:

@@ -83,6 +83,7 @@ class Keyring:
     async def _signing(self) -> "tuple[SigningKey, datetime]":
         """The key, and until when it signs."""
         if self._own is None or self._own[1] <= record.now():
+            # A process that starts goes on with the key of the one before.
             self._own = await self._kept() or await self._new()
         return self._own
 
@@ -105,6 +106,8 @@ class Keyring:
 
         key, at = SigningKey.new(), record.now()
         older = list(signing_keys.files(self._home))
+        # On file, then known to those who verify, then alone: a crash in between leaves a file too many, never a
+        # token that nobody can verify.
         await in_thread(lambda: signing_keys.write(self._home, key.id, key.pem))
         await self._add(key.id, key.public, at)
         for key_id in older:
