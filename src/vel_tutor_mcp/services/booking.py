@@ -114,6 +114,7 @@ class Booking:
             max_output = self._affordable(task, row, asked, standings)
             reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
+            # It is there already where an earlier try was committed and only its answer got lost: see `persisted`.
             attempt = made.get(attempt_id) or Attempt(
                 id=attempt_id,
                 task_id=task.id,
@@ -148,6 +149,7 @@ class Booking:
         """
         left, shortest = available(standings), shortest_output(row, asked)
         longest = self._longest(row, asked, left)
+        # First, for what others have set aside may come back: a shorter answer, or none, would be given too soon.
         if longest < self._longest(row, asked, available(standings, at_best=True)):
             raise funds.money_held(task, standings)
         if longest >= shortest:
@@ -246,6 +248,7 @@ class Booking:
             provider, model = call.attempt.provider, call.attempt.model
             changed: dict[str, Any] = {"provider": provider, "model": model}
             if self._line(call):
+                # Not stored: a stored breaker speaks of the model to everybody, and here the key alone may be at fault.
                 changed["own_key"] = True
             else:
                 state = self._tools.health.snapshot(provider, model)

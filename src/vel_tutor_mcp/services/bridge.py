@@ -237,6 +237,7 @@ class Bridge:
         """Take on what is ready now, or end the step where nothing is left; whether anything was taken on."""
         place = (bridged.run.id, bridged.step.step_id)
         state = frozenset((errand.number, errand.state) for errand in bridged.errands.values())
+        # While something is open, the file is read only when an errand has moved: this comes four times a second.
         if bridged.open and self._looked.get(place) == state:
             return False
         self._looked[place] = state

@@ -159,6 +159,7 @@ class Runs:
             return await self._workflow(principal, id_or_name)
         if told.status.ended or not seconds:
             return told
+        # Who looks at a run that rests on an approval waits for what comes after: else it would come back at once.
         waits = told.status is TaskStatus.AWAITING_APPROVAL
         return await self.follow(principal, told.run.id, seconds, tell, past_approvals=waits)
 
@@ -244,6 +245,7 @@ class Runs:
             else:
                 await round_.decide(step_id, principal, how, comment, approve=approve)
                 await round_.proceed()
+        # After the commit, which keeps on record that it was tried.
         if refused:
             raise Conflict(
                 f"The step {step_id} takes a person's own word only; this client cannot ask them, and what a model "

@@ -56,6 +56,7 @@ class Tasks:
         """
         intake.check(request)
         async with self._database.write(principal.organisation_id) as tx:
+            # Before all that may have changed since: who asks again gets the task, though its agent is paused by now.
             if earlier := await _same_request(tx, principal, request):
                 return earlier
             await self._admission.refuse_without_providers(tx, principal.user_id)
@@ -166,8 +167,10 @@ class Tasks:
             if task.status is TaskStatus.PENDING:
                 waited = f"while it waited for {task.waits_for}" if task.waits_for else "before it began"
                 await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, f"cancelled {waited}")
+            # Its run may go on by this, with tasks that can begin at once.
             admitted = await self._admission.admit(tx) if task.run_id else []
         self._conductor.follow_up(subject.after)
+        # After the commit: a call that opens just now is not known here yet, and finds the wish in the row.
         self._calls.stop(task.id)
         await self._admission.begin(admitted)
         return await self.follow(principal, task.id, 1)
