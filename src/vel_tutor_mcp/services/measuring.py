@@ -81,6 +81,7 @@ class Measuring:
         """
         if self._looking is None or (self._looking.done() and time.monotonic() - self._looked > KEPT_SECONDS):
             self._looking = asyncio.create_task(self._look())
+        # A look that takes longer is not cut: it is for whoever asks next.
         await asyncio.wait({self._looking}, timeout=WAIT_SECONDS)
         return self._looking.result() if self._looking.done() else None
 

@@ -207,12 +207,14 @@ def curves(used: Used, at: Sequence[datetime], most: int | None) -> list[Curve]:
 def projected(spent: Mapping[datetime, int], begun: datetime, now: datetime) -> Projection:
     """By what each day cost since the month began, and in the last days: see `Projection`."""
     month, today = month_of(now), Step.DAY.begin(now)
+    # The day on which it all began was no whole one.
     whole = (today - Step.DAY.begin(begun)) // _DAY - 1
     basis = min(BASIS_DAYS, max(0, whole))
     so_far = NanoUsd(sum(cost for day, cost in spent.items() if month <= day))
     if not basis:
         return Projection(so_far, None, 0)
     recent = sum(cost for day, cost in spent.items() if today - basis * _DAY <= day < today)
+    # 32 days after its first day every month is over, and the next one is not.
     left = (month_of(month + 32 * _DAY) - now) / _DAY
     return Projection(so_far, NanoUsd(so_far + round(recent / basis * left)), basis)
 

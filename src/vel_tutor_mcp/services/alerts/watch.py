@@ -69,6 +69,7 @@ class Watch:
 
     async def _takes_turn(self, now: datetime) -> bool:
         async with self._database.read(INSTALLATION) as tx:
+            # A look first: where another process has the turn, nobody takes the writer's lock for it.
             if not await alerts.is_due(tx, now, _TURN):
                 return False
         async with self._database.write(INSTALLATION) as tx:

@@ -231,6 +231,7 @@ class Webhooks:
             body = body_of(Event.WEBHOOK_TEST, {"webhook": webhook.id, "by": principal.name}, at)
             owner = replace(principal, user_id=webhook.owner_id)
             made = webhook_deliveries.new(owner, webhook.id, Event.WEBHOOK_TEST, body, at)
+            # Claimed from the first: the loop must not send it too.
             claimed = replace(made, tries_left=1, next_at=at + self.sender.lease)
             await webhook_deliveries.add(tx, [claimed])
             await _audit(tx, principal, "webhook_tested", webhook, delivery=made.id)

@@ -117,6 +117,7 @@ class Sender:
 
     @unbroken
     async def _is_any_due(self) -> bool:
+        # The plus drops those that have nothing under way.
         self._busy = +self._busy
         if self._busy.total() >= _MOST_AT_ONCE:
             return False
