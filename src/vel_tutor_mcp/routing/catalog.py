@@ -222,6 +222,7 @@ def _key(number: int, row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _merged(ours: RawRows, theirs: RawRows) -> RawRows:
+    # Ours stay in their order, in which a provider's default is the first; a user's own come after.
     return {key: {**ours.get(key, {}), **theirs.get(key, {})} for key in [*ours, *(k for k in theirs if k not in ours)]}
 
 

@@ -82,6 +82,7 @@ class Breaker:
 
     def failed(self, now: float) -> "Breaker":
         match self.state(now):
+            # A call from before it opened: it is not open for longer by that.
             case BreakerState.OPEN:
                 return self
             case BreakerState.HALF_OPEN:

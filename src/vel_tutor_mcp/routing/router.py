@@ -179,6 +179,7 @@ class Router:
     ) -> Opened[Slot] | None:
         """A second call, where the first one is late; what stands against it is no failure of the task's."""
         assert self._hedging is not None
+        # `take` comes last, for what is taken counts.
         if candidate is None or not race.is_open or not self._hedging.take():
             return None
         try:

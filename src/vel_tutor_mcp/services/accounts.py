@@ -271,6 +271,7 @@ def _check_subject(subject: str) -> None:
 
 
 async def _refuse_taken(tx: Transaction, email: str) -> None:
+    # Of all organisations: who signs in by an e-mail names none.
     async with everywhere(tx):
         found = await accounts.with_password(tx, email=email)
     if found is not None:

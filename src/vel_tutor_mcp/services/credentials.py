@@ -64,6 +64,7 @@ class Credentials:
             Unauthenticated: it is not. TooManyTries: of this account, or from this address.
         """
         kept = await self._kept(principal.organisation_id, user_id=principal.user_id)
+        # By the e-mail, as `signing_in` does: the tries of both are counted together.
         await self._admit((kept and kept[0].email) or principal.user_id, address)
         return await self._checked(kept, password, address)
 

@@ -80,6 +80,7 @@ class Integrations:
             Conflict: it was changed meanwhile. ConfigurationError: the key cannot be opened.
         """
         seen = await self.get(principal, provider)
+        # It may have gone from the catalog since the key was stored.
         self._check(provider, None)
         if provider == TASK_MASTER:
             raise InputError(

@@ -45,6 +45,7 @@ class Keyring:
         ConfigurationError: the key cannot be kept.
         """
         key, until = await self._signing()
+        # A client's token may be good for a year: its key must verify as long.
         if claims.expires_at > until + _SPARE:
             await self._keep_until(key.id, claims.expires_at)
         return self._tokens.signed(claims, key)
@@ -59,6 +60,7 @@ class Keyring:
             return known
         claims = await self._verified_anew(token)
         if len(self._verified) >= _MOST_VERIFIED:
+            # All at once: each comes back at the cost of one signature.
             self._verified.clear()
         self._verified[digest] = claims
         return claims

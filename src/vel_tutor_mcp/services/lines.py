@@ -124,6 +124,7 @@ class Lines:
         return replaced + left[: max(0, len(left) - MOST_IDLE)]
 
     async def _close(self, names: Sequence[str]) -> None:
+        # All out of reach before anything is awaited: nobody gets one that is being closed.
         clients = [(name, self._clients.pop(name)) for name in names]
         for name, client in clients:
             self._forget(name)

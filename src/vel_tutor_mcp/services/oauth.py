@@ -159,6 +159,7 @@ class OAuth:
         Raises:
             OAuthRefused: it is none that is good.
         """
+        # Before the code is used up: this is a client's mistake, and no theft.
         self._check_resources(resources)
         return await self._pairs.told(await self._redeemed(form, address))
 

@@ -236,6 +236,7 @@ class Round(Stage):
 
     async def _end_map(self, step_id: str, items: Sequence[Any]) -> None:
         output = of_map(items, await step_tasks.of_step(self.tx, self.run.id, step_id), self.steps[step_id].error)
+        # Why it was stopped stands with each item that was not done.
         self.change(step_id, error=None)
         if items and output["succeeded"] == 0:
             self.change(step_id, output=output)
@@ -257,6 +258,7 @@ class Round(Stage):
         if problem is not None and isinstance(asked, TaskStep):
             raise problem
         if problem is not None:
+            # It is stored as a task that failed, beside the others of the map: so it needs a prompt that can be stored.
             request = replace(request, prompt=storable(request.prompt)[:MAX_PROMPT_CHARACTERS].strip() or "(empty)")
         subject = await self.ask(asked, item, request)
         if problem is not None:
@@ -271,6 +273,7 @@ class Round(Stage):
         at = record.now() + timedelta(seconds=pause)
         await self.reopen(task, task.retries_left - 1, at)
         if isinstance(asked, TaskStep):
+            # Its time begins anew; that of a map is for all of its items together.
             self.change(asked.id, error=None, due_at=self.due(asked, pause))
         self.note(
             asked.id, "retrying", f"{asked.id} is tried again in {pause:g} s ({failed + 1} of {asked.retry.attempts})"

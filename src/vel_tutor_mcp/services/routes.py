@@ -170,6 +170,7 @@ class Routes:
         """The request, with what the organisation's feedback says of the models, and the owner's own lines to them."""
         known = await evidence.of_type(tx, organisation_id, request.features.task_type)
         lines = _lines_of(own)
+        # Whatever key the installation has of it: see `services.lines`.
         withheld = {row.provider: obstacle_of(row) for row in own if row.status is not Status.ACTIVE}
         return replace(
             request,

@@ -87,6 +87,7 @@ class Watch:
                 Model(*model) for model, state in (await breakers.load(tx)).items() if state["opened_at"] is not None
             }
             open_alerts: dict[str, list[Alert]] = {organisation_id: [] for organisation_id in recent}
+            # Also of organisations that call no more: theirs are to be closed in the end.
             for alert in await alerts.all_open(tx):
                 open_alerts.setdefault(alert.organisation_id, []).append(alert)
             seen = {}

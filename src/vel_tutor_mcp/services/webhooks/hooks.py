@@ -217,6 +217,7 @@ class Webhooks:
     @unbroken
     async def _renew(self, principal: Principal, webhook_id: str, sealed: bytes) -> Webhook:
         async with self._database.write(principal.organisation_id) as tx:
+            # Read again: of two renewals at once the later one must find the secret of the other.
             seen, at = await webhook_of(tx, principal, webhook_id), record.now()
             before, until = seen.sealed_secret, at + _BOTH_SIGN
             changed = replace(seen, sealed_secret=sealed, sealed_before=before, before_until=until, updated_at=at)
