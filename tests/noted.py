@@ -92,7 +92,7 @@ def unheard(_: str) -> None:
 def services_on(
     database: Database, settings: Settings, providers: Mapping[str, Provider] | None = None, **of_router: Any
 ) -> Services:
-    """The services; without `providers` none is called, and the catalogue's of Groq are candidates."""
+    """The services; without `providers` none is called, and the catalog's of Groq are candidates."""
     engine = Noted()
     wire = ReadingWire(database, engine.executor)
     hub, calls = Hub(wire.tell_news, unheard), Calls(wire)

@@ -7,7 +7,7 @@ from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import CALLS_OUT, Desk, NameRef, tool
 from vel_tutor_mcp.doors.reply import replied
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS
-from vel_tutor_mcp.services.reports import full_task, shown_decision, usd
+from vel_tutor_mcp.services.reports import full_task, shown_decision, shown_usd
 
 
 @tool("Test agent", CALLS_OUT, Operation.AGENT_READ)
@@ -27,7 +27,7 @@ async def agent_test(
         "ok": test.ok,
         "checks": [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in test.checks],
         "estimated_tokens_in": test.estimated_tokens_in,
-        "estimated_cost_usd": usd(test.estimated_cost_nanousd),
+        "estimated_cost_usd": shown_usd(test.estimated_cost_nanousd),
         "decision": shown_decision(test.decision),
         "task": full_task(test.told) if test.told else None,
     }

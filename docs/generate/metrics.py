@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from generate.markdown import code, table
 from vel_tutor_mcp.doors.metrics.families import breakers, of_installation, of_process
 from vel_tutor_mcp.doors.metrics.traffic import Traffic
-from vel_tutor_mcp.services.measuring import Calls, Measured
+from vel_tutor_mcp.services.measuring import CallSums, Measured
 from vel_tutor_mcp.store.figures import Figures
 
 _HEAD = """\
@@ -26,7 +26,7 @@ _OF_ALL = "## Of the installation\nWhat its database says: every server tells th
 def page() -> str:
     nothing: Any = SimpleNamespace(catalog=SimpleNamespace(models=()))
     figures = Figures(tasks={}, runs={}, pending_since=None, deliveries=0, delivery_due=None, audit_head=0)
-    measured = Measured(datetime.now(UTC), figures, Calls(), 0)
+    measured = Measured(datetime.now(UTC), figures, CallSums(), 0)
     here = [*of_process(Traffic(), 0, 0.0), breakers(nothing)]
     return f"{_HEAD}\n{_OF_SERVER}{_table(here)}\n{_OF_ALL}{_table(of_installation(measured))}"
 

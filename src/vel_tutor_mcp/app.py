@@ -309,7 +309,7 @@ def prepare(settings: Settings) -> Prepared:
     """Everything that blocks: the folder, the database's schema, the lease, what is read for decisions.
 
     Raises:
-        ConfigurationError: the folder, the database or the catalogue's rows cannot be used; says why.
+        ConfigurationError: the folder, the database or the catalog's rows cannot be used; says why.
     """
     starting.begin()
     catalog = Catalog.load(settings.catalog)

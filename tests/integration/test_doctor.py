@@ -236,7 +236,7 @@ async def test_wrong_settings_are_a_finding_and_the_tools_are_still_checked() ->
     assert {"home folder", "database", "providers", "node", "task master"} <= found.keys()
 
 
-async def test_wrong_rows_of_the_catalogue_are_a_finding_and_the_providers_are_still_checked(
+async def test_wrong_rows_of_the_catalog_are_a_finding_and_the_providers_are_still_checked(
     tmp_path: Path, providers: Providers
 ) -> None:
     found = await findings(settings_for(providers, tmp_path, catalog={"models": [{"provider": "groq"}]}))

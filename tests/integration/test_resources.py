@@ -123,7 +123,7 @@ async def test_the_audit_shows_its_newest_entries(client: Client, app: App, me: 
     assert entries[-1]["sequence"] == 1
 
 
-async def test_the_catalogue_says_what_each_model_costs_and_whether_it_can_be_used(client: Client) -> None:
+async def test_the_catalog_says_what_each_model_costs_and_whether_it_can_be_used(client: Client) -> None:
     models = {f"{row['provider']}/{row['model']}": row for row in (await read(client, "models://catalog"))["models"]}
 
     mini, sonar = models["openai/gpt-4o-mini"], models["perplexity/sonar"]

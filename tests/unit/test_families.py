@@ -15,7 +15,7 @@ from vel_tutor_mcp.doors.metrics.families import breakers, of_installation, of_p
 from vel_tutor_mcp.doors.metrics.traffic import Traffic
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.routing.health import Breaker, Health
-from vel_tutor_mcp.services.measuring import Calls, Measured
+from vel_tutor_mcp.services.measuring import CallSums, Measured
 from vel_tutor_mcp.store.figures import Ended, Figures
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,7 +26,7 @@ def measured(**stands: Any) -> Measured:
     none: dict[str, Any] = {
         "tasks": {}, "runs": {}, "pending_since": None, "deliveries": 0, "delivery_due": None, "audit_head": 7
     }  # fmt: skip
-    calls = Calls()
+    calls = CallSums()
     calls.add(Ended("groq", "small", "completed", None, 3, 4, 2_000_000_000, 40, 70_000, NOW))
     return Measured(NOW, Figures(**none | stands), calls, 2)
 

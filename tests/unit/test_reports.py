@@ -33,7 +33,7 @@ from vel_tutor_mcp.services.reports import (
     shown_agent,
     shown_decision,
     shown_entry,
-    usd,
+    shown_usd,
 )
 
 CANDIDATE = Candidate(
@@ -186,7 +186,7 @@ def test_a_moment_is_told_in_iso_8601(at: datetime | None, text: str | None) -> 
 
 @pytest.mark.parametrize(("nano", "dollars"), [(None, None), (0, 0.0), (1, 1e-09), (1_250_000_000, 1.25)])
 def test_money_is_told_in_dollars(nano: int | None, dollars: float | None) -> None:
-    assert usd(None if nano is None else NanoUsd(nano)) == dollars
+    assert shown_usd(None if nano is None else NanoUsd(nano)) == dollars
 
 
 def test_a_decision_tells_who_could_answer_and_who_could_not() -> None:

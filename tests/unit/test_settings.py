@@ -167,7 +167,7 @@ def test_a_path_of_an_unknown_user_is_refused_with_a_sentence(load: Load, name: 
     assert name in refusal(load, **{name: "~no-such-user-here/x"})
 
 
-def test_rows_of_the_catalogue_come_from_the_file(load: Load) -> None:
+def test_rows_of_the_catalog_come_from_the_file(load: Load) -> None:
     settings = load("""
         drain_seconds = 5
         [providers.mistral]

@@ -52,6 +52,7 @@ class MoneyHeld(MustWait):
         self.waits_for = f"the money of its {whose}"
         self.told = f"waiting until other calls of its {whose} give money back"
         longest = 1 if whose == "run" else _LONGEST_PAUSE_SECONDS
+        # Ten doublings are beyond the longest pause already.
         self.pause = timedelta(seconds=min(longest, 1 << min(turn - 1, 10)))
 
 

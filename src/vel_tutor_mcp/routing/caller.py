@@ -70,6 +70,7 @@ class Caller:
         line = self._on_line(candidate)
         if (obstacle := self._obstacle(candidate, line)) is not None:
             return obstacle
+        # A hedge that had to wait would be no hedge.
         given = await self._in_pace(candidate, book, 0.0 if beside else SHORT_PAUSE_SECONDS, longest_wait)
         if isinstance(given, ProviderError):
             return given
@@ -77,9 +78,11 @@ class Caller:
         if (circuit := self._circuit(line)) is not None:
             self.pace.end(line.provider, line.model, given)
             return circuit
+        # Nothing was awaited since the look at the circuit: the probe is still to be had.
         self.health.start(line.provider, line.model, self.clock())
         try:
             slot, request, on_delta = await book.open(candidate, repairs=repairs, beside=beside)
+        # A cancellation too: a probe that nobody gives back blocks the next one for two minutes.
         except BaseException as obstacle:
             self.leave(line, given)
             if isinstance(obstacle, ProviderError):

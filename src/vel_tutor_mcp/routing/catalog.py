@@ -174,6 +174,7 @@ class Catalog:
         Raises:
             InputError: unknown, with the closest names; or offered by several providers.
         """
+        # Whole names first: a model of one provider may be called like the whole name at another.
         qualified = [row for row in self.models if name in (row.name, f"{row.provider}:{row.model}")]
         found = qualified or [row for row in self.models if row.model == name]
         if len(found) == 1:
@@ -198,11 +199,10 @@ def _found(provider: str, model: str) -> ModelRow | None:
         return None
 
 
-RawProviders = dict[Any, Mapping[str, Any]]
-RawModels = dict[Any, Mapping[str, Any]]
+RawRows = dict[Any, Mapping[str, Any]]
 
 
-def _raw_rows(raw: Mapping[str, Any]) -> tuple[RawProviders, RawModels]:
+def _raw_rows(raw: Mapping[str, Any]) -> tuple[RawRows, RawRows]:
     if unknown := set(raw) - {"providers", "models"}:
         raise _fault("its top level", f"{min(map(str, unknown))}: not a known table")
     providers, models = raw.get("providers", {}), raw.get("models", [])
@@ -221,7 +221,8 @@ def _key(number: int, row: Mapping[str, Any]) -> tuple[str, str]:
     return row["provider"], row["model"]
 
 
-def _merged(ours: RawModels, theirs: RawModels) -> RawModels:
+def _merged(ours: RawRows, theirs: RawRows) -> RawRows:
+    # Ours stay in their order, in which a provider's default is the first; a user's own come after.
     return {key: {**ours.get(key, {}), **theirs.get(key, {})} for key in [*ours, *(k for k in theirs if k not in ours)]}
 
 

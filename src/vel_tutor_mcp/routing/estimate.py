@@ -60,6 +60,7 @@ class Estimates:
 def _shifted(shipped: "Model", seen: Encoded, difficulty: float) -> float:
     """The rules' difficulty, moved by how much wider than usual the gap between a weak and a strong model is."""
     chances, means, strong = shipped.chances(seen), shipped.means, shipped.default
+    # The shipped weights know two models.
     weak = 1 - strong
     wider = float(chances[strong] - chances[weak] - (means[strong] - means[weak]))
     shift = min(MOST_SHIFT, max(-MOST_SHIFT, TRANSFER * wider / GAP_OF_DIFFICULTY))

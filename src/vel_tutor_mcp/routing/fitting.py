@@ -20,7 +20,7 @@ Array = np.ndarray
 FOLDS = 5
 # Fewer rows say nothing of prompts: each model's mean is all there is then.
 FEWEST_ROWS = 20
-STRENGTHS = (20.0,)
+STRENGTH = 20.0
 SLOPE_SPREAD = 0.3
 MARGINS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 _STRAIGHT = np.array([1.0, 0.0, 0.0, -np.inf, np.inf])
@@ -77,11 +77,8 @@ def _heads(rows: Prompts, targets: Array, known: Array, folds: Array) -> tuple[A
 
 
 def _weights(design: Design, targets: Array, known: Array) -> Array:
-    """Shape (width, heads): the mean over all strengths, which is steadier than a choice of one."""
-    heads = [
-        np.mean([ridge(design, target, there, strength) for strength in STRENGTHS], axis=0)
-        for target, there in zip(targets.T, known.T, strict=True)
-    ]
+    """Shape (width, heads)."""
+    heads = [ridge(design, target, there, STRENGTH) for target, there in zip(targets.T, known.T, strict=True)]
     return np.stack(heads, axis=1)
 
 
@@ -91,6 +88,7 @@ def _slopes(expected: Array, targets: Array, known: Array) -> Array:
     """
     products, squares = (expected * targets * known).sum(axis=0), (expected**2 * known).sum(axis=0)
     noise = ((targets - expected) ** 2 * known).sum(axis=0) / known.sum(axis=0)
+    # Above 0, for a head of which nothing at all is expected.
     prior = noise / SLOPE_SPREAD**2 + 1e-12
     slopes: Array = np.clip((products + prior) / (squares + prior), 0, None)
     return slopes

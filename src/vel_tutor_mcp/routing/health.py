@@ -82,6 +82,7 @@ class Breaker:
 
     def failed(self, now: float) -> "Breaker":
         match self.state(now):
+            # A call from before it opened: it is not open for longer by that.
             case BreakerState.OPEN:
                 return self
             case BreakerState.HALF_OPEN:
@@ -209,6 +210,7 @@ class Health:
 
     def restore(self, provider: str, model: str, breaker: Breaker) -> None:
         """Continue with a stored breaker; the probe of the process that stored it died with it."""
+        # A list where it comes from JSON.
         restored = Breaker(tuple(breaker.failures), breaker.opened_at)
         self._keep((provider, model), replace(self.known(provider, model), breaker=restored))
 

@@ -194,12 +194,14 @@ class Prices:
     def _rates_of(self, row: ModelRow, at: datetime | None) -> Rates | None:
         key = row.provider, row.model
         try:
+            # Not `get`: None says that there is no price, and is kept as well.
             source = self._sources[key]
         except KeyError:
             source = self._sources[key] = self._source(row)
         if source is None or isinstance(source, Rates):
             return source
         price = source.get_prices(at or self._clock())
+        # By identity, which is quick, and kept with the price itself: an id is an object's only as long as that lives.
         kept = self._rates.get(id(price))
         if kept is None:
             kept = self._rates[id(price)] = price, _rates(price)

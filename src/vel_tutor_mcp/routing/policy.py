@@ -119,6 +119,7 @@ def decide(
     excluded += left_out + _without_models(view)
     ranked = _guarded(_ranked(_candidates(eligible, view), view), eligible, view)
     first = _first(ranked, view, chance)
+    # Without fallback nobody else is asked, so nobody else is told of.
     chosen = _spread(_led_by(ranked, first.place))[: MOST_CANDIDATES if request.fallback else 1]
     return Decision(
         task_type=request.features.task_type,

@@ -110,6 +110,7 @@ def _retries(failures: Sequence[Failure]) -> int:
 
 
 def _taken_out(candidate: Candidate, failures: Sequence[Failure]) -> bool:
+    # A key is for all models of its provider.
     refused = any(f.provider == candidate.provider and f.failure is FailureKind.AUTHENTICATION for f in failures)
     return refused or any(f.failure not in PASSING for f in _of(candidate, failures))
 
@@ -130,6 +131,7 @@ def _again(left: Sequence[Candidate], failures: Sequence[Failure], max_retries: 
 
 
 def _delay(candidate: Candidate, failures: Sequence[Failure], jitter: float) -> float:
+    # Ten are beyond the longest backoff already.
     doublings = min(len(_of(candidate, failures)) - 1, 10)
     backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * (1 << doublings))
     return max(backoff * min(1.0, max(0.0, jitter)), _retry_after(candidate, failures))

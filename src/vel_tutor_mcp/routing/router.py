@@ -179,6 +179,7 @@ class Router:
     ) -> Opened[Slot] | None:
         """A second call, where the first one is late; what stands against it is no failure of the task's."""
         assert self._hedging is not None
+        # `take` comes last, for what is taken counts.
         if candidate is None or not race.is_open or not self._hedging.take():
             return None
         try:
@@ -189,6 +190,7 @@ class Router:
             return None
         if race.winner is None:
             return opened
+        # The first call began to answer while this one was being booked.
         self._caller.leave(opened.line, opened.given)
         await book.lose(opened.slot, Lost(winner=race.winner.candidate, total_ms=0, sent=False))
         return None
@@ -198,6 +200,7 @@ class Router:
         failed: list[Failed] = []
         answered: Answered[Slot] | None = None
         for opened, ended in race.ended():
+            # Answers in one piece come without a word before: of two such the first to end has won.
             if ended.failure is None and not race.wins(opened):
                 await self._lose(opened, race, book, ended.completion)
                 continue

@@ -219,6 +219,7 @@ async def signed_in(tx: Transaction, account: Account, address: str, lives: time
     Raises:
         Unauthenticated: the account was changed since then.
     """
+    # The password was checked before this transaction began, and that takes a while.
     if await accounts.get(tx, account.id) != account:
         raise Unauthenticated("You are not signed in; the account was changed meanwhile; try again.")
     at = record.now()

@@ -46,6 +46,7 @@ class Accounts:
         """
         _check_giving(principal, role)
         email = _checked(email)
+        # Before the transaction: while the processor is at it, nobody else could write.
         password_hash = await self._credentials.hashed(password)
         return await self._insert(principal, email, password_hash, role, organisation)
 
@@ -270,6 +271,7 @@ def _check_subject(subject: str) -> None:
 
 
 async def _refuse_taken(tx: Transaction, email: str) -> None:
+    # Of all organisations: who signs in by an e-mail names none.
     async with everywhere(tx):
         found = await accounts.with_password(tx, email=email)
     if found is not None:

@@ -71,6 +71,7 @@ class Admission:
 
     async def begin(self, admitted: Sequence[Work]) -> None:
         """Start what was admitted; where this process is full, another one may have room for the rest."""
+        # Where there is room and nothing was admitted, nothing waits that could begin: then nobody need be told.
         if not admitted and (self.resting or len(self._calls.tasks) >= self._bounds.of_executor):
             self._wire.tell_work()
         await self.start(admitted)

@@ -77,7 +77,7 @@ class Agents:
         """Save a new agent.
 
         Raises:
-            Conflict: the name is taken. InputError: the configuration names what is not in the catalogue.
+            Conflict: the name is taken. InputError: the configuration names what is not in the catalog.
         """
         self._check(name, config)
         async with self._database.write(principal.organisation_id) as tx:
@@ -180,6 +180,7 @@ class Agents:
         request = await self._routes.request_for(principal, prompt, agent.config)
         decision = self._routes.decide(request)
         checks = [*self._configuration_checks(agent, request.configured), _route_check(decision)]
+        # Without a candidate it could only fail.
         told = await self._live(principal, agent, prompt) if live and decision.candidates else None
         if told is not None:
             checks.append(_live_check(told))

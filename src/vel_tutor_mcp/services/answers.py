@@ -7,7 +7,6 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,6 +151,7 @@ class Answers:
                 raise
             mine.add(other.executor)
         job = await persisted(lambda: self._begin(work, mine))
+        # The row names us now: should another one take it over from here on, that one has the only say.
         mine.intersection_update({self._engine.executor})
         return job
 
@@ -163,6 +163,7 @@ class Answers:
         task_id = job.subject.task.id
         call = asyncio.create_task(self._answer(job))
         self._calls.begin(task_id, call)
+        # `stop` cuts the calls that it finds: this one may have come a moment after.
         if self._admission.closing:
             call.cancel()
         try:
@@ -212,11 +213,13 @@ class Answers:
         """The run, with what an earlier one left of it; None where there is nothing to run, which is then recorded."""
         task = subject.task
         earlier = await attempts.of_run(tx, subject.work)
+        # First, whatever follows: a cut call may have been billed, and holds money of a budget until it is closed.
         if any(attempt.outcome is Outcome.OPEN for attempt in earlier):
             await close_open(tx, subject, self._tools.settings, Outcome.CUT, "cut by a crash of the server; repeated")
         if task.cancel_requested:
             await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, "cancelled")
             return None
+        # Who closes in good order takes the mark away (`_release`): still there, it tells of a crash.
         recoveries = task.recoveries + task.running
         if recoveries > MOST_RECOVERIES:
             await self._fail(tx, subject, _too_often(recoveries))
@@ -226,8 +229,10 @@ class Answers:
         config = merged(await agents.config(tx, task.agent_id, task.agent_version), task.config_changes or {})
         standings = await funds.standings(tx, Payer.of(task), self._tools.settings, record.now())
         own = await integrations.of_owner(tx, task.owner_id)
-        request = funds.at_best(await self._request(tx, task, config, own), standings)
+        asked = self._routes.request_of_task(task, config)
+        request = funds.at_best(await self._routes.informed(tx, task.organisation_id, asked, own), standings)
         made = await history.decision(tx, task.id, task.attempt_set)
+        # A route that was chosen stays; with it a call that lacks money waits by itself, in `Booking.open`.
         if made is None and (held := funds.held(self._routes, task, request, standings)):
             await self._wait(tx, subject, held)
             return None
@@ -240,12 +245,6 @@ class Answers:
         return Job(
             subject, config, decision, tuple(earlier), tuple(own), Booking(self._tools, subject, config, request)
         )
-
-    async def _request(
-        self, tx: Transaction, task: Task, config: AgentConfig, own: Sequence[Integration]
-    ) -> RouteRequest:
-        request = self._routes.request_of_task(task, config)
-        return await self._routes.informed(tx, task.organisation_id, request, own)
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""
@@ -327,6 +326,7 @@ class Answers:
     async def _put_back(self, tx: Transaction, job: Job, refusal: MustWait) -> TaskStatus:
         task = await tasks.get(tx, job.subject.task.id)
         assert task is not None
+        # `cancel` left the end to this run, which was in progress: put back, nobody would end it.
         if task.cancel_requested:
             return await self._cancelled(tx, job)
         await self._wait(tx, replace(job.subject, task=task), refusal)

@@ -39,6 +39,7 @@ class Areas:
     def cue(self) -> None:
         """There may be something new: whoever waits looks soon."""
         self._news.set()
+        # A new one for who waits from now on: those who wait have the old one, which stays set.
         self._news = asyncio.Event()
 
     def end(self) -> None:
@@ -50,6 +51,7 @@ class Areas:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
         while True:
+            # Before the look: what comes during it ends the wait.
             news = self._news
             found = changed_since(since, await self._look(principal))
             left = deadline - loop.time()

@@ -39,6 +39,7 @@ class Bearers:
 
     async def _look(self, organisation_id: str) -> dict[str, Principal]:
         async with self._looking:
+            # Who asks from here on waits for the next look: this one might not see what is revoked meanwhile.
             grant_ids = self._next.pop(organisation_id).grant_ids
             async with self._database.read(organisation_id) as tx:
                 return await grants.bearers(tx, grant_ids)

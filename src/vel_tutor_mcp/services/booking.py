@@ -114,6 +114,7 @@ class Booking:
             max_output = self._affordable(task, row, asked, standings)
             reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
+            # It is there already where an earlier try was committed and only its answer got lost: see `persisted`.
             attempt = made.get(attempt_id) or Attempt(
                 id=attempt_id,
                 task_id=task.id,
@@ -148,6 +149,7 @@ class Booking:
         """
         left, shortest = available(standings), shortest_output(row, asked)
         longest = self._longest(row, asked, left)
+        # First, for what others have set aside may come back: a shorter answer, or none, would be given too soon.
         if longest < self._longest(row, asked, available(standings, at_best=True)):
             raise funds.money_held(task, standings)
         if longest >= shortest:
@@ -246,6 +248,7 @@ class Booking:
             provider, model = call.attempt.provider, call.attempt.model
             changed: dict[str, Any] = {"provider": provider, "model": model}
             if self._line(call):
+                # Not stored: a stored breaker speaks of the model to everybody, and here the key alone may be at fault.
                 changed["own_key"] = True
             else:
                 state = self._tools.health.snapshot(provider, model)
@@ -323,21 +326,19 @@ class Booking:
         return output_limit(row, replace(asked, available=available), self._tools.prices)
 
     def _hear(self, call: Call, text: str) -> None:
-        self._tools.hub.write(self.subject.task.id, call.attempt.id, call.characters, text)
+        hub, task_id = self._tools.hub, self.subject.task.id
+        hub.write(task_id, call.attempt.id, call.characters, text)
         call.heard.append(text)
         call.characters += len(text)
         now = time.monotonic()
         if call.first_token_ms is None:
             call.first_token_ms = round((now - call.started) * 1000)
-            self._publish(News(25, f"first token from {call.row.name} after {call.first_token_ms} ms"))
+            hub.publish(task_id, News(25, f"first token from {call.row.name} after {call.first_token_ms} ms"))
         elif now - call.told_at >= _PROGRESS_SECONDS:
             call.told_at = now
             tokens = call.characters // _CHARACTERS_PER_TOKEN
             share = min(1.0, tokens / max(1, self._config.max_output_tokens))
-            self._publish(News(25 + 70 * share, f"about {tokens} tokens so far", passing=True))
-
-    def _publish(self, news: News) -> None:
-        self._tools.hub.publish(self.subject.task.id, news)
+            hub.publish(task_id, News(25 + 70 * share, f"about {tokens} tokens so far", passing=True))
 
 
 def _asking(candidate: Candidate, repairs: Failure | None, beside: Candidate | None) -> str:

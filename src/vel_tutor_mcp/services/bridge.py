@@ -118,6 +118,7 @@ class Bridge:
             project = await in_thread(lambda: folders.at(path))
         except InputError as problem:
             for bridged in steps:
+                # On a shared database the path may be another machine's, where there is such a project.
                 if bridged.step.home == home or not self._shared:
                     await self._give_up(bridged, problem)
             return None
@@ -159,6 +160,7 @@ class Bridge:
         except (NotArrived, Unavailable, ConfigurationError, Corrupt, OSError) as problem:
             return await self._failed(bridged, errand, problem)
         except InputError as problem:  # it is somebody else's now, or gone
+            # What failed anyway keeps its own error.
             outcome = None if errand.state is State.CLAIMING or errand.succeeded else errand.outcome
             error = errand.error if outcome else _error(problem)
             await self._store.close(bridged, replace(errand, outcome=outcome, error=error))
@@ -237,6 +239,7 @@ class Bridge:
         """Take on what is ready now, or end the step where nothing is left; whether anything was taken on."""
         place = (bridged.run.id, bridged.step.step_id)
         state = frozenset((errand.number, errand.state) for errand in bridged.errands.values())
+        # While something is open, the file is read only when an errand has moved: this comes four times a second.
         if bridged.open and self._looked.get(place) == state:
             return False
         self._looked[place] = state

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from vel_tutor_mcp.errors import NoCandidate, OverBudget
-from vel_tutor_mcp.models import Task, TaskError
+from vel_tutor_mcp.models import NanoUsd, Task, TaskError
+from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services import errands as moves
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.conductor import Conductor
@@ -154,7 +155,7 @@ class BridgeStore:
             "model": work.model,
             "tokens_in": sum(call.tokens_in or 0 for call in calls),
             "tokens_out": sum(call.tokens_out or 0 for call in calls),
-            "cost_usd": f"{sum(call.cost_nanousd or 0 for call in calls) / 10**9:.9f}",
+            "cost_usd": f"{usd(NanoUsd(sum(call.cost_nanousd or 0 for call in calls))):.9f}",
             "review_task_id": review.id if review else None,
         }
 

@@ -93,6 +93,7 @@ class Budgets:
             if refusal is None:
                 await budgets.put(tx, budget, principal.organisation_id, principal.user_id, at)
                 told = ToldBudget(name=name, standing=await budgets.standing(tx, budget, at))
+        # After the commit, which keeps on record that it was tried.
         if refusal is not None:
             _forbid(refusal)
         return told
@@ -113,6 +114,7 @@ class Budgets:
             if refusal is None and not await budgets.remove(tx, scope, subject_id, period):
                 raise NotFound(f"There is no such budget; the {scope} {name} has none per {period}; see `budget list`.")
             await _audit(tx, principal, "budget_refused" if refusal else "budget_removed", budget)
+        # As in `set`.
         if refusal is not None:
             _forbid(refusal)
         return name

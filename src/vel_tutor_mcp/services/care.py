@@ -151,6 +151,7 @@ class Care:
 
     async def _dead_of(self, claimed: list[Claimed]) -> set[str]:
         """The processes whose work is ours now."""
+        # Who takes up no work must not take over any: it would be ours and lie there.
         if self._admission.guest or self._admission.resting or not self._settings.concurrency:
             return set()
         return await self._engine.take_over({task.executor for task in claimed if task.executor})

@@ -206,6 +206,7 @@ class Changes:
     def _due(self) -> set[_Subject]:
         """What to look at: everything once a second, and what was cued."""
         due, self._cued = self._cued & self._followed.keys(), set()
+        # Before the look: what is cued during it is looked at by the next one.
         self._wake.clear()
         at = asyncio.get_running_loop().time()
         if at < self._all_at:
@@ -221,6 +222,7 @@ class Changes:
         async with self._database.read(INSTALLATION) as tx:
             changed = await self._changed(tx, due)
             told = await self._told(tx, changed)
+        # Only now: had the look failed, the next one would find the change again.
         for subject, stamp in changed.items():
             if subject in self._followed:
                 self._followed[subject].stamp = stamp

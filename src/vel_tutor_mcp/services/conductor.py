@@ -38,6 +38,7 @@ class Conductor:
     def follow_up(self, after: Aftermath) -> None:
         """See to what follows a transaction, once it is committed."""
         after.publish(self._hub)
+        # All of it is emptied as it is done: a task keeps its aftermath over many transactions.
         for task_id in after.stop:
             self._calls.stop(task_id)
         after.stop.clear()
@@ -85,12 +86,14 @@ class Conductor:
         if key not in self._graphs:
             self._graphs[key] = read(await workflows.definition(tx, workflow_id, version))
             if len(self._graphs) > _MOST_KEPT:
+                # The oldest, used or not: it is read again in a moment.
                 self._graphs.popitem(last=False)
         return self._graphs[key]
 
     async def time_out(self, tx: Transaction, run_id: str, step_id: str, after: Aftermath) -> None:
         """Take note that the time of a step is over."""
         run = await runs.get(tx, run_id)
+        # Another process may have seen it first.
         if run.status.ended:
             return
         await act_for(tx, run.organisation_id)
@@ -100,6 +103,7 @@ class Conductor:
 
     async def _take_on(self, tx: Transaction, subject: Subject, run_id: str, fault: TaskError | None) -> None:
         run = await runs.get(tx, run_id)
+        # As it ended; the subject has it as it was before.
         ended = await tasks.get(tx, subject.task.id)
         if run.status.ended or ended is None:
             return

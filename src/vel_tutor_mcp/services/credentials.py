@@ -25,11 +25,15 @@ _LONGEST_PASSWORD = 73
 
 
 class Credentials:
-    """`installation` is the organisation in whose audit trail stands what nobody in particular did."""
+    """`installation` is the organisation in whose audit trail stands what nobody in particular did.
+
+    Attributes:
+        nobody: who is asking where that is not known.
+    """
 
     def __init__(self, database: Database, installation: str, passwords: "Passwords | None" = None) -> None:
         self._database = database
-        self._nobody = Principal(user_id=NOBODY, organisation_id=installation, name="nobody", role="viewer")
+        self.nobody = Principal(user_id=NOBODY, organisation_id=installation, name="nobody", role="viewer")
         self._passwords = passwords
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
 
@@ -60,13 +64,9 @@ class Credentials:
             Unauthenticated: it is not. TooManyTries: of this account, or from this address.
         """
         kept = await self._kept(principal.organisation_id, user_id=principal.user_id)
+        # By the e-mail, as `signing_in` does: the tries of both are counted together.
         await self._admit((kept and kept[0].email) or principal.user_id, address)
         return await self._checked(kept, password, address)
-
-    @property
-    def nobody(self) -> Principal:
-        """Who is asking where that is not known."""
-        return self._nobody
 
     @property
     def _hasher(self) -> "Passwords":
@@ -79,7 +79,7 @@ class Credentials:
     async def _admit(self, email: str, address: str) -> None:
         async def refused(tx: Transaction) -> None:
             facts = {"address": address}
-            await audit.append(tx, self._nobody, "sign_in_throttled", "sign_in", facts, record.now())
+            await audit.append(tx, self.nobody, "sign_in_throttled", "sign_in", facts, record.now())
 
         of_account = hashlib.sha256(email.encode(errors="replace")).hexdigest()
         await throttle.admit(self._database, (f"account:{of_account}", f"address:{network(address)}"), refused)
@@ -87,6 +87,7 @@ class Credentials:
     async def _checked(self, kept: tuple[Account, str | None] | None, password: str, address: str) -> Account:
         account, password_hash = kept or (None, None)
         cut = password[:_LONGEST_PASSWORD]
+        # Also where there is no account, or without a password: a quick answer would tell that.
         async with self._hashing:
             fits = await in_thread(lambda: self._hasher.fits(cut, password_hash))
         if account is None or password_hash is None or not fits or account.disabled_at is not None:
@@ -105,7 +106,7 @@ class Credentials:
 
     @unbroken
     async def _record_failure(self, account: Account | None, address: str) -> None:
-        who = account.principal if account else self._nobody
+        who = account.principal if account else self.nobody
         subject = f"user:{account.id}" if account else "sign_in"
         async with self._database.write(who.organisation_id) as tx:
             await audit.append(tx, who, "sign_in_failed", subject, {"address": address}, record.now())

@@ -36,6 +36,7 @@ async def _read(answer: httpx2.Response) -> bytes:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if answer.status_code != httpx2.codes.OK or not (kind == "application/json" or kind.endswith("+json")):
         raise InputError("The document cannot be read; it is not there, or is no JSON; it is answered with status 200.")
+    # One more, to see whether there is more.
     content = await beginning(answer, _MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise InputError(f"The document is not read; it is longer than {_MOST_BYTES:,} bytes; shorten it.")

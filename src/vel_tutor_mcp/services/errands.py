@@ -42,6 +42,7 @@ async def begin(stage: Stage, asked: TaskMasterStep) -> None:
     seen = (stage.steps[asked.id].seen or {}) | _given(stage.graph, asked, stage.scope)
     earlier = await errands.of_step(stage.tx, stage.run.id, asked.id)
     await errands.forget(stage.tx, [errand for errand in earlier.values() if not errand.succeeded])
+    # Begun again, it is for the home that had it: its path may lead elsewhere on another machine.
     stage.change(asked.id, seen=seen, home=seen.get("home", ""))
     stage.note(asked.id, "started", f"{asked.id} begins, once a server that knows the project takes it on")
     stage.after.bridged.append(asked.id)

@@ -56,6 +56,7 @@ class Following:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(seconds, MAX_WAIT_SECONDS)
+        # Listens before it looks: what happens in between is heard.
         with self._hub.listen(subject_id) as listener:
             status = (await _patient(looks.glance, subject_id, deadline)).status
             if tell and not rests(status) and not listener.has_heard:

@@ -43,6 +43,7 @@ def at_best(request: RouteRequest, standings: list[Standing]) -> RouteRequest:
 def held(routes: Routes, task: Task, request: RouteRequest, standings: list[Standing]) -> MoneyHeld | None:
     """What the task must wait for, where another model would be asked first, or any at all, once other calls ended."""
     now = available(standings)
+    # There is no budget, or others have set nothing aside: nothing would come back.
     if now is None or now == request.available:
         return None
     first, later = (_first(routes.decide(asked).candidates) for asked in (replace(request, available=now), request))
@@ -86,6 +87,7 @@ async def warn(tx: Transaction, subject: Subject, settings: Settings, cost: Nano
     if not cost:
         return
     task = subject.task
+    # At the time of its opening: the ledger counts a call in the day and month in which it was reserved for.
     found = await standings(tx, Payer.of(task), settings, at)
     for standing in found:
         for mark in standing.crossed(cost):

@@ -17,6 +17,7 @@ async def going_on(
     after = Aftermath()
     async with database.write(organisation_id) as tx:
         yield tx, after
+        # In the same transaction: what was just stored may begin at once.
         admitted = await admission.admit(tx)
     conductor.follow_up(after)
     await admission.begin(admitted)

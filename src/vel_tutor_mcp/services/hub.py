@@ -24,6 +24,7 @@ class Listener:
         return bool(self._heard)
 
     def hear(self, news: News) -> None:
+        # What passes is out of date with whatever comes after it.
         if self._heard and self._heard[-1].passing:
             self._heard.pop()
         self._heard.append(news)
@@ -87,6 +88,7 @@ class Hub:
     def dismiss(self) -> None:
         """Let nobody wait any longer."""
         for task_id in self.listened:
+            # Heard here alone: other processes go on.
             self.hear(
                 task_id, News(0, "the server is being stopped; the task goes on after its next start", ended=True)
             )

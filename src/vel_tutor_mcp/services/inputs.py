@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vel_tutor_mcp.errors import Conflict, InputError
+from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import MAX_USD, AgentConfig, Policy, TaskRequest, TaskType
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.store.audit_chain import canonical
@@ -90,19 +90,6 @@ def body_hash(request: Request) -> str:
     if body.get("config", ...) is None:  # keys of before tasks had it stay good
         del body["config"]
     return hashlib.sha256(canonical(body).encode()).hexdigest()
-
-
-def check_same(what: str, request: Request, earlier: str) -> None:
-    """Refuse a key that stands for another request, whose body had the hash `earlier`.
-
-    Raises:
-        Conflict: names `what` came of that request.
-    """
-    if body_hash(request) != earlier:
-        raise Conflict(
-            f"This idempotency key was used for {what} with another request; a key stands for one request; use a new "
-            "key, or send the same request again."
-        )
 
 
 def json_bytes(value: Any) -> int | None:

@@ -80,6 +80,7 @@ class Integrations:
             Conflict: it was changed meanwhile. ConfigurationError: the key cannot be opened.
         """
         seen = await self.get(principal, provider)
+        # It may have gone from the catalog since the key was stored.
         self._check(provider, None)
         if provider == TASK_MASTER:
             raise InputError(
@@ -180,6 +181,7 @@ class Integrations:
             if earlier is None:
                 await integrations.add(tx, made)
             else:
+                # What it is sealed for is its owner and provider: it opens under this id too.
                 made = replace(made, id=earlier.id, created_at=earlier.created_at)
                 await integrations.change(tx, made, earlier)
             await _audit(tx, principal, "integration_set", made)
@@ -239,6 +241,7 @@ def obstacle_of(integration: Integration) -> str:
 async def refuse(tx: Transaction, principal: Principal, provider: str, line: str, status: int) -> None:
     """The provider has refused the principal's key in use: it is not used again before a test finds it good."""
     seen = await integrations.find(tx, principal.user_id, provider)
+    # Another key was stored, or tested, since the call began: of that one nothing was said.
     if seen is None or seen.status is not Status.ACTIVE or line_of(seen) != line:
         return
     why = f"{provider} refused the key in use ({status}); look at its account there, or store another key, and test it."
@@ -260,6 +263,7 @@ def _key(key: SecretStr | None, *, needed: bool) -> str | None:
     text = key.get_secret_value().strip() if key is not None else ""
     if not text and needed:
         raise InputError("The key is missing; only a server at a base URL of its own may take none; send the key.")
+    # It is sent in a header.
     if len(text) > LONGEST_KEY or not (text.isascii() and text.isprintable()) or " " in text:
         raise InputError(f"The key is none; it has at most {LONGEST_KEY} letters, digits and signs; copy it anew.")
     return text or None

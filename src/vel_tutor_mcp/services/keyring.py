@@ -45,6 +45,7 @@ class Keyring:
         ConfigurationError: the key cannot be kept.
         """
         key, until = await self._signing()
+        # A client's token may be good for a year: its key must verify as long.
         if claims.expires_at > until + _SPARE:
             await self._keep_until(key.id, claims.expires_at)
         return self._tokens.signed(claims, key)
@@ -59,6 +60,7 @@ class Keyring:
             return known
         claims = await self._verified_anew(token)
         if len(self._verified) >= _MOST_VERIFIED:
+            # All at once: each comes back at the cost of one signature.
             self._verified.clear()
         self._verified[digest] = claims
         return claims
@@ -83,6 +85,7 @@ class Keyring:
     async def _signing(self) -> "tuple[SigningKey, datetime]":
         """The key, and until when it signs."""
         if self._own is None or self._own[1] <= record.now():
+            # A process that starts goes on with the key of the one before.
             self._own = await self._kept() or await self._new()
         return self._own
 
@@ -105,6 +108,8 @@ class Keyring:
 
         key, at = SigningKey.new(), record.now()
         older = list(signing_keys.files(self._home))
+        # On file, then known to those who verify, then alone: a crash in between leaves a file too many, never a
+        # token that nobody can verify.
         await in_thread(lambda: signing_keys.write(self._home, key.id, key.pem))
         await self._add(key.id, key.public, at)
         for key_id in older:

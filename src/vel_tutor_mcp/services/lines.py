@@ -84,6 +84,7 @@ class Lines:
         if integration.status is not Status.ACTIVE:
             return _withheld(integration, obstacle_of(integration))
         line = line_of(integration)
+        # Else two tasks would each make a client, and one of the two would never be closed.
         async with self._making:
             if line not in self._clients:
                 try:
@@ -115,6 +116,7 @@ class Lines:
 
     def _superfluous(self) -> list[str]:
         """The lines that nobody uses and that were replaced, or are the longest unused of too many."""
+        # Of an integration the line used last is the last here: `_client` moves it to the end.
         newest = {client.integration_id: name for name, client in self._clients.items()}
         idle = [name for name, client in self._clients.items() if not client.users]
         replaced = [name for name in idle if newest[self._clients[name].integration_id] != name]
@@ -122,6 +124,7 @@ class Lines:
         return replaced + left[: max(0, len(left) - MOST_IDLE)]
 
     async def _close(self, names: Sequence[str]) -> None:
+        # All out of reach before anything is awaited: nobody gets one that is being closed.
         clients = [(name, self._clients.pop(name)) for name in names]
         for name, client in clients:
             self._forget(name)

@@ -16,10 +16,11 @@ _log = logging.getLogger(__name__)
 
 
 async def with_local_models(catalog: Catalog, providers: Mapping[str, OpenAICompatible]) -> Catalog:
-    """The catalogue with the models that the local server says it has, if there is one and it answers soon."""
+    """The catalog with the models that the local server says it has, if there is one and it answers soon."""
     local = providers.get("local")
     if local is None or any(row.provider == "local" for row in catalog.models):
         return catalog
+    # Before the time runs: it imports the SDK, which takes a good part of it.
     await local.connected()
     try:
         async with asyncio.timeout(_SECONDS):

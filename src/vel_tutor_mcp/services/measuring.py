@@ -30,7 +30,7 @@ Model = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Calls:
+class CallSums:
     """The calls of providers that have ended, summed."""
 
     ended: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class Measured:
 
     at: datetime
     figures: Figures
-    calls: Calls
+    calls: CallSums
     rollups: int
 
 
@@ -67,7 +67,7 @@ class Measuring:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rollups = Rollups(database)
-        self._settled = Calls()
+        self._settled = CallSums()
         self._since = record.now()
         self._looking: asyncio.Task[Measured | None] | None = None
         self._looked = 0.0
@@ -81,6 +81,7 @@ class Measuring:
         """
         if self._looking is None or (self._looking.done() and time.monotonic() - self._looked > KEPT_SECONDS):
             self._looking = asyncio.create_task(self._look())
+        # A look that takes longer is not cut: it is for whoever asks next.
         await asyncio.wait({self._looking}, timeout=WAIT_SECONDS)
         return self._looking.result() if self._looking.done() else None
 
@@ -100,7 +101,7 @@ class Measuring:
             ended = await figures.ended_since(tx, self._since)
         return Measured(at, stands, self._count(ended, at), await self._rollups.backlog())
 
-    def _count(self, ended: Sequence[Ended], at: datetime) -> Calls:
+    def _count(self, ended: Sequence[Ended], at: datetime) -> CallSums:
         """All that ended. What is newer than the margin is read again the next time: others of then may come late."""
         settled = at - MARGIN
         for call in ended:

@@ -23,6 +23,7 @@ def move(
     here, there = inventory(source), inventory(target)
     if problem := _unfit_source(source.place, here) or _unfit_target(target.place, there, here):
         raise problem
+    # Before the target is touched; `copying` looks again when it holds both, and when all is copied.
     _refuse_users(source)
     upgrade(target)
     return copying.copy(source, target, lambda: _refuse_users(source), tell)

@@ -159,6 +159,7 @@ class OAuth:
         Raises:
             OAuthRefused: it is none that is good.
         """
+        # Before the code is used up: this is a client's mistake, and no theft.
         self._check_resources(resources)
         return await self._pairs.told(await self._redeemed(form, address))
 
@@ -203,6 +204,7 @@ class OAuth:
         found = await self._visitor(tx, session)
         if found is None:
             raise Unauthenticated("You are not signed in any more; ten minutes are given to decide; sign in again.")
+        # A session is found by its hash alone, in the name of the installation: from here on it is known whose it is.
         await act_for(tx, found[1].organisation_id)
         return found
 
@@ -223,9 +225,11 @@ class OAuth:
             if found is None or grant is None or principal is None:
                 raise _no_code()
             await act_for(tx, principal.organisation_id)
+            # Used up before anything is looked at, good or not: nobody tries verifiers on a code.
             first = await authorizations.use_code(tx, code_hash, at)
             fault = _fault(form, found, grant) if first else "it was used before"
             if fault is None:
+                # Late is no misuse: nothing is revoked.
                 if found.expires_at <= at:
                     raise _no_code()
                 await self._clients.note_use(tx, grant.client_id, at)
@@ -234,6 +238,7 @@ class OAuth:
             await grants.revoke(tx, grant.id, at)
             facts = {"reason": fault, "address": address}
             await audit.append(tx, principal, "code_misused", f"grant:{grant.id}", facts, at)
+        # After the commit: else the revocation would be rolled back.
         raise OAuthRefused(
             "invalid_grant",
             f"The code is not good; {fault}, so somebody may have a copy and the sign-in has ended; sign in again.",
@@ -286,6 +291,7 @@ def _fault(form: Form, code: Authorization, grant: Grant) -> str | None:
     """What tells that who brings the code is not whom it was given to; None for nothing."""
     if form.get("client_id") != grant.client_id:
         return "it is of another client"
+    # OAuth 2.1 has left it out of this request; clients of 2.0 send it, and then it must be the same.
     if form.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
         return "it was sent to another address"
     return None if proves(form.get("code_verifier", ""), code.challenge or "") else "the code_verifier is not its own"

@@ -89,6 +89,7 @@ class Clients:
             while len(self._documents) > _MOST_DOCUMENTS:
                 self._documents.pop(next(iter(self._documents)))
         if isinstance(known.client, OAuthRefused):
+            # A new one each time: the kept one would gather a traceback with each raise.
             raise OAuthRefused(known.client.error, str(known.client))
         return known.client
 
@@ -109,6 +110,7 @@ class Clients:
     async def _insert(self, client: Client, address: str) -> None:
         async with self._database.write(self._nobody.organisation_id) as tx:
             at = record.now()
+            # One less, for the one that comes.
             await oauth_clients.forget(tx, at, _MOST_UNUSED - 1)
             await oauth_clients.insert(tx, client, at, at + UNUSED_LIVES)
             facts = {"name": client.name, "redirect_uris": list(client.redirect_uris), "address": address}

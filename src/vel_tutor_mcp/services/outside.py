@@ -85,6 +85,7 @@ class Outside:
         if self._due(named):
             self._asked_at = self._clock()
             self._fetching = asyncio.create_task(self._fetch())
+        # A key that is known verifies meanwhile: nobody waits for the issuer without need.
         if named not in self._keys and self._fetching is not None:
             await asyncio.shield(self._fetching)
         key = self._keys.get(named)

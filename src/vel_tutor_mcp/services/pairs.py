@@ -88,6 +88,7 @@ class Pairs:
             raise _not_good()
         async with self._database.write(kept.organisation_id) as tx:
             at = record.now()
+            # Read again under the writer's lock: of two who bring it at the same time only one finds it unused.
             found, principal, grant = await _standing(tx, spent, client_id, at)
             if found.used_at is None:
                 await grants.use_refresh(tx, spent, at)
@@ -95,6 +96,7 @@ class Pairs:
                 return await prolonged(tx, grant, at)
             await grants.revoke(tx, grant.id, at)
             await audit.append(tx, principal, "refresh_reused", f"grant:{grant.id}", {"address": address}, at)
+        # After the commit: else the revocation would be rolled back.
         raise Unauthenticated(
             "The refresh token is not good; it was used before, so somebody has a copy and the sign-in has ended; "
             "sign in again.",

@@ -23,6 +23,7 @@ async def persisted(change: Callable[[], Awaitable[Result]]) -> Result:
     while True:
         try:
             return await change()
+        # A folder that is not writable is a ConfigurationError: somebody may mend it meanwhile.
         except (Unavailable, ConfigurationError) as problem:
             if tries == 0:
                 _log.warning("A change waits for the database; %s", problem)

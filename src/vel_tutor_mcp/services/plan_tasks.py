@@ -85,6 +85,7 @@ class PlanTasks:
             request = replace(asked, config=(asked.config or {}) | _CHANGES)
             intake.check(request)
             made = await step_tasks.of_step(tx, run.id, STEP)
+            # A step that is tried again asks anew: what it was answered before did not do.
             of_this_try = [task for task in made if step.started_at and task.created_at >= step.started_at]
             task = next((task for task in of_this_try if _is_same(task, request)), None)
             if task is None:

@@ -34,6 +34,7 @@ from vel_tutor_mcp.workflows.model import Run
 Gateway = Callable[[Ask], AbstractAsyncContextManager[str]]
 """Serves an `Ask` as OpenAI's API does, at the base URL that it gives, as long as it is open."""
 
+# Each plan has a process of Task Master, of nearly 300 MB.
 _AT_ONCE = 2
 _FAULT = "The plan could not be made; a fault of the server's own, of which its log says more; nothing was written."
 _LOOK_SECONDS = 5.0
@@ -84,6 +85,7 @@ class Planner:
                         return
                     if (run := await self._stored(run_id)) is not None:
                         await self._end(run, await self._outcome(run, bench, gateway))
+                # Only now that the end is stored: whoever finds the bench makes the plan again.
                 await in_thread(lambda: self._benches.done(run_id))
         except Unavailable as problem:
             _log.warning("The plan of run %s waits; %s", run_id, problem)
@@ -105,6 +107,7 @@ class Planner:
         try:
             await tasks.check_wanted()
             return await self._made(run, bench, gateway, tasks)
+        # Before `Unavailable`, of which it is one: what may have been written is not tried again.
         except Unsure as problem:
             return TaskError(code=problem.code, message=str(problem))
         except Unavailable:
@@ -118,6 +121,7 @@ class Planner:
 
     async def _made(self, run: Run, bench: Path, gateway: Gateway, tasks: PlanTasks) -> dict[str, Any]:
         project, plan = await in_thread(lambda: merging.full(wanted_by(run), run.id))
+        # A process may have died between its write and the end of the step.
         if (earlier := await in_thread(lambda: merging.merged_before(project, plan))) is not None:
             return earlier
         async with gateway(tasks.ask) as base_url:
@@ -129,6 +133,7 @@ class Planner:
             finally:
                 await child.close()
         async with keeping.alone(project):
+            # The last look before the write: Task Master takes minutes, in which the run may have been cancelled.
             await tasks.check_wanted()
             return await _merged(project, copy, plan)
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 from vel_tutor_mcp.errors import VelError
 
 
-class Told(NamedTuple):
+class Wording(NamedTuple):
     """How the log is told that it cannot be done now: at which level, in which words."""
 
     level: int = logging.WARNING
     words: str = "%s"
 
 
-AS_WARNING = Told()
+AS_WARNING = Wording()
 
 
 async def repeated(
@@ -25,7 +25,7 @@ async def repeated(
     what: str,
     *,
     first: float | None = None,
-    told: Told = AS_WARNING,
+    wording: Wording = AS_WARNING,
 ) -> None:
     """Do it after `first` seconds, or else `seconds`, and then after each `seconds`, until cancelled; a fault is logged
     and the next time tries again. `what` begins a sentence of the log.
@@ -37,6 +37,6 @@ async def repeated(
         try:
             await once()
         except VelError as problem:
-            log.log(told.level, told.words, problem)
+            log.log(wording.level, wording.words, problem)
         except Exception:
             log.exception("%s met a fault and goes on.", what)

@@ -1,23 +1,28 @@
 """Requests that come again with the same key are answered as the first time, for a day, and done once.
 
-Tasks and runs keep their keys themselves, in the transaction that stores them. Here a process that dies between the
-work and its answer leaves a key that is free again after a minute: the request would be done once more.
+Tasks, runs and comparisons keep their keys themselves, in the transaction that stores them (`made_before`). For all
+else a process that dies between the work and its answer leaves a key that is free again after a minute: the request
+would be done once more.
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 from vel_tutor_mcp.errors import Conflict
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.inputs import check_key
+from vel_tutor_mcp.services.inputs import Request, body_hash, check_key
 from vel_tutor_mcp.store import repeats
 from vel_tutor_mcp.store.audit_chain import canonical
-from vel_tutor_mcp.store.database import Database, unbroken
+from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 
 KEPT = timedelta(hours=24)
 _AT_WORK = timedelta(minutes=1)
+
+ByKey = Callable[[Transaction, Principal, str], Awaitable[tuple[str, str] | None]]
+"""The id of what came of the request with this key, and the hash of that request's body."""
 
 
 class Repeats:
@@ -62,3 +67,21 @@ class Repeats:
         """The request was not done: it may be tried again with its key."""
         async with self._database.write(principal.organisation_id) as tx:
             await repeats.forget(tx, principal, key)
+
+
+async def made_before(tx: Transaction, principal: Principal, what: str, request: Request, by_key: ByKey) -> str | None:
+    """The id of the task, run or comparison that came of the same request before; None where none did.
+
+    Raises:
+        Conflict: the key stands for another request; names `what` came of that.
+    """
+    earlier = None if request.idempotency_key is None else await by_key(tx, principal, request.idempotency_key)
+    if earlier is None:
+        return None
+    made, its_hash = earlier
+    if body_hash(request) != its_hash:
+        raise Conflict(
+            f"This idempotency key was used for {what} {made} with another request; a key stands for one request; use "
+            "a new key, or send the same request again."
+        )
+    return made

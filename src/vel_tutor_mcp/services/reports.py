@@ -35,7 +35,7 @@ class Told:
         return self.task.status
 
 
-def usd(nano: NanoUsd | None) -> float | None:
+def shown_usd(nano: NanoUsd | None) -> float | None:
     return None if nano is None else nano / NANO_PER_USD
 
 
@@ -49,7 +49,7 @@ def full_task(told: Told) -> dict[str, Any]:
     return short_task(task) | {
         "output": given_by(task),
         "partial": task.partial,
-        "cost_usd": usd(NanoUsd(sum(attempt.cost_nanousd or 0 for attempt in attempts))),
+        "cost_usd": shown_usd(NanoUsd(sum(attempt.cost_nanousd or 0 for attempt in attempts))),
         "tokens_in": sum(attempt.tokens_in or 0 for attempt in attempts),
         "tokens_out": sum(attempt.tokens_out or 0 for attempt in attempts),
         "timing": _timing(task, attempts),
@@ -67,7 +67,7 @@ def listed_task(task: ListedTask) -> dict[str, Any]:
     return short_task(task) | {
         "agent_id": task.agent_id,
         "attempts": task.attempts,
-        "cost_usd": usd(task.cost_nanousd),
+        "cost_usd": shown_usd(task.cost_nanousd),
         "total_ms": _between(task.retried_at or task.created_at, task.ended_at),
     }
 
@@ -111,7 +111,7 @@ def shown_decision(decision: Decision) -> dict[str, Any]:
                 "p_ok": candidate.p_ok,
                 "evidence": candidate.evidence,
                 "p_up": candidate.p_up,
-                "expected_cost_usd": usd(candidate.expected_cost_nanousd),
+                "expected_cost_usd": shown_usd(candidate.expected_cost_nanousd),
                 "expected_latency_ms": candidate.expected_latency_ms,
                 "utility": candidate.utility,
             }
@@ -171,7 +171,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "error": attempt.error,
         "tokens_in": attempt.tokens_in,
         "tokens_out": attempt.tokens_out,
-        "cost_usd": usd(attempt.cost_nanousd),
+        "cost_usd": shown_usd(attempt.cost_nanousd),
         "first_token_ms": attempt.first_token_ms,
         "total_ms": attempt.total_ms,
         "started_at": moment(attempt.started_at),

@@ -97,6 +97,7 @@ class _Again:
     @unbroken
     async def _reseal(self, kind: _Kind[Row], seen: Row, anew: Sequence[bytes]) -> bool:
         async with self.database.write(acts_for(self.principal, Operation.INTEGRATION_ROTATE)) as tx:
+            # Not where another key was stored meanwhile: that one is sealed by the first secret key already.
             done = await kind.reseal(tx, seen, anew)
             if done:
                 await kind.audit(tx, self.principal, seen)

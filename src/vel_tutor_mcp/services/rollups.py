@@ -69,6 +69,7 @@ class Rollups:
     @unbroken
     async def _roll(self, span: Span) -> bool:
         async with self._database.read(INSTALLATION) as tx:
+            # Without the writer's lock: `put` finds out whether another process was faster.
             cells = await rollups.summed(tx, span)
         async with self._database.write(INSTALLATION) as tx:
             return await rollups.put(tx, span, cells)

@@ -41,6 +41,7 @@ class Round(Stage):
         """Take note of a task of the run that has ended."""
         assert task.step_id is not None
         step = self.steps[task.step_id]
+        # The step ended before this task of it had stopped, as where it was given up.
         if step.status is not StepStatus.RUNNING:
             return
         asked = self.graph.steps[step.step_id]
@@ -120,6 +121,7 @@ class Round(Stage):
         for step_id in step_ids:
             if self.steps[step_id].refused_in_person:  # no model may turn a person's no into a yes
                 self.change(step_id, seen={"human": True})
+            # `seen` stays: a map goes on with the items that it had.
             self.change(
                 step_id,
                 status=StepStatus.WAITING,
@@ -206,6 +208,7 @@ class Round(Stage):
             items = seen["items"]
             for task in await step_tasks.of_step(self.tx, self.run.id, asked.id):
                 if task.status is not TaskStatus.COMPLETED and not _was_refused(task):
+                    # Parked, or all would begin at once: `_next_items` releases as many as `parallel` says.
                     await self.reopen(task, asked.retry.attempts - 1, step_tasks.PARKED)
         self.note(asked.id, "started", f"{asked.id} begins, over {len(items)} items")
         await self._next_items(asked)
@@ -217,6 +220,7 @@ class Round(Stage):
         items: list[Any] = step.seen["items"]
         have = await step_tasks.items(self.tx, self.run.id, asked.id)
         made, busy, parked = have.made, have.open, have.parked
+        # A running step with an error is being stopped: no more of it is begun.
         if step.error is None and parked:
             released = await step_tasks.release(self.tx, self.run.id, asked.id, asked.parallel - busy)
             busy, parked = busy + released, parked - released
@@ -232,6 +236,7 @@ class Round(Stage):
 
     async def _end_map(self, step_id: str, items: Sequence[Any]) -> None:
         output = of_map(items, await step_tasks.of_step(self.tx, self.run.id, step_id), self.steps[step_id].error)
+        # Why it was stopped stands with each item that was not done.
         self.change(step_id, error=None)
         if items and output["succeeded"] == 0:
             self.change(step_id, output=output)
@@ -253,6 +258,7 @@ class Round(Stage):
         if problem is not None and isinstance(asked, TaskStep):
             raise problem
         if problem is not None:
+            # It is stored as a task that failed, beside the others of the map: so it needs a prompt that can be stored.
             request = replace(request, prompt=storable(request.prompt)[:MAX_PROMPT_CHARACTERS].strip() or "(empty)")
         subject = await self.ask(asked, item, request)
         if problem is not None:
@@ -267,6 +273,7 @@ class Round(Stage):
         at = record.now() + timedelta(seconds=pause)
         await self.reopen(task, task.retries_left - 1, at)
         if isinstance(asked, TaskStep):
+            # Its time begins anew; that of a map is for all of its items together.
             self.change(asked.id, error=None, due_at=self.due(asked, pause))
         self.note(
             asked.id, "retrying", f"{asked.id} is tried again in {pause:g} s ({failed + 1} of {asked.retry.attempts})"

@@ -12,7 +12,7 @@ from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.estimate import Estimates
 from vel_tutor_mcp.routing.features import features
 from vel_tutor_mcp.routing.health import Breaker, BreakerState, Health
-from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes, usd
+from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, nano_usd, prompt_bytes
 from vel_tutor_mcp.routing.lines import as_catalogued
 from vel_tutor_mcp.routing.pace import Pace
 from vel_tutor_mcp.routing.policy import RouteRequest, decide
@@ -23,6 +23,7 @@ from vel_tutor_mcp.services.integrations import line_of, obstacle_of
 from vel_tutor_mcp.services.lookup import agent_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.provider_reports import Doing, shown_providers
+from vel_tutor_mcp.services.reports import shown_usd
 from vel_tutor_mcp.store import breakers, budgets, evidence, integrations
 from vel_tutor_mcp.store.audit_chain import canonical
 from vel_tutor_mcp.store.budgets import Payer
@@ -169,6 +170,7 @@ class Routes:
         """The request, with what the organisation's feedback says of the models, and the owner's own lines to them."""
         known = await evidence.of_type(tx, organisation_id, request.features.task_type)
         lines = _lines_of(own)
+        # Whatever key the installation has of it: see `services.lines`.
         withheld = {row.provider: obstacle_of(row) for row in own if row.status is not Status.ACTIVE}
         return replace(
             request,
@@ -206,7 +208,7 @@ class Routes:
         return shown_providers(self._catalog, self._prices, configured, doing)
 
     def known_models(self) -> list[dict[str, Any]]:
-        """Every model of the catalogue, with what 1,000 tokens in and 1,000 out cost in US dollars (None: unknown)."""
+        """Every model of the catalog, with what 1,000 tokens in and 1,000 out cost in US dollars (None: unknown)."""
         return [
             {
                 "provider": row.provider,
@@ -217,7 +219,7 @@ class Routes:
                 "capabilities": sorted(row.capabilities),
                 "retired": row.retired,
                 "configured": row.provider in self.configured,
-                "usd_per_1000_in_1000_out": _usd(self._prices.cost(row, 1000, 1000)),
+                "usd_per_1000_in_1000_out": shown_usd(self._prices.cost(row, 1000, 1000)),
             }
             for row in self._catalog.models
         ]
@@ -246,7 +248,3 @@ def _lines_of(own: Sequence[Integration]) -> dict[str, str]:
 def least(*amounts: NanoUsd | None) -> NanoUsd | None:
     """The smallest; None stands for no limit."""
     return min((amount for amount in amounts if amount is not None), default=None)
-
-
-def _usd(cost: NanoUsd | None) -> float | None:
-    return None if cost is None else usd(cost)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from vel_tutor_mcp.models import NanoUsd, TaskStatus
-from vel_tutor_mcp.services.reports import moment, shown_error, usd
+from vel_tutor_mcp.services.reports import moment, shown_error, shown_usd
 from vel_tutor_mcp.workflows.mermaid import drawn
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus, Workflow
 from vel_tutor_mcp.workflows.text import lookup
@@ -97,8 +97,8 @@ def full_run(told: ToldRun) -> dict[str, Any]:
     """Everything about the run; its `output` is what its last steps gave."""
     return short_run(told.run) | {
         "output": output_of(told),
-        "cost_usd": usd(told.cost_nanousd),
-        "max_cost_usd": usd(told.run.max_cost_nanousd),
+        "cost_usd": shown_usd(told.cost_nanousd),
+        "max_cost_usd": shown_usd(told.run.max_cost_nanousd),
         "approvals": [_shown_approval(told.graph, step) for step in waiting(told)],
         "steps": [_shown_step(told, step) for step in told.steps],
         "graph": drawn(told.graph, {step.step_id: step.status for step in told.steps}),

@@ -13,10 +13,11 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
 from vel_tutor_mcp.services.going_on import going_on
-from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_same, check_text, json_bytes
+from vel_tutor_mcp.services.inputs import body_hash, check_budget, check_key, check_text, json_bytes
 from vel_tutor_mcp.services.lookup import run_of, spelt, workflow_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath
+from vel_tutor_mcp.services.repeats import made_before
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.run_reports import Asked, ToldRun, ToldWorkflow
 from vel_tutor_mcp.services.tasks import Tasks
@@ -64,8 +65,8 @@ class Runs:
         """
         _check(request)
         async with self._going_on(principal) as (tx, after):
-            if earlier := await _same_request(tx, principal, request):
-                return earlier
+            if earlier := await made_before(tx, principal, "run", request, runs.by_key):
+                return await runs.get(tx, earlier)
             workflow = await workflow_of(tx, principal, request.workflow)
             graph = await self._conductor.graph(tx, workflow.id, workflow.version)
             await self._refuse_without_models(tx, principal.user_id, graph)
@@ -159,6 +160,7 @@ class Runs:
             return await self._workflow(principal, id_or_name)
         if told.status.ended or not seconds:
             return told
+        # Who looks at a run that rests on an approval waits for what comes after: else it would come back at once.
         waits = told.status is TaskStatus.AWAITING_APPROVAL
         return await self.follow(principal, told.run.id, seconds, tell, past_approvals=waits)
 
@@ -244,6 +246,7 @@ class Runs:
             else:
                 await round_.decide(step_id, principal, how, comment, approve=approve)
                 await round_.proceed()
+        # After the commit, which keeps on record that it was tried.
         if refused:
             raise Conflict(
                 f"The step {step_id} takes a person's own word only; this client cannot ask them, and what a model "
@@ -355,17 +358,6 @@ def _check(request: RunRequest) -> None:
         raise InputError("The inputs are not JSON; they are kept as JSON; send an object.")
     if length > _MAX_INPUT_BYTES:
         raise InputError(f"The inputs are {length:,} bytes of JSON; at most {_MAX_INPUT_BYTES:,} are taken; send less.")
-
-
-async def _same_request(tx: Transaction, principal: Principal, request: RunRequest) -> Run | None:
-    if request.idempotency_key is None:
-        return None
-    earlier = await runs.by_key(tx, principal, request.idempotency_key)
-    if earlier is None:
-        return None
-    run_id, earlier_hash = earlier
-    check_same(f"run {run_id}", request, earlier_hash)
-    return await runs.get(tx, run_id)
 
 
 def _run(principal: Principal, workflow: Workflow, inputs: dict[str, Any], request: RunRequest) -> Run:

@@ -116,6 +116,7 @@ class Stage:
         for task in unended:
             if task.status is TaskStatus.PENDING:
                 subject = Subject(task, self.owner, self.after)
+                # Not by the conductor, which would take the run on in a second round, beside this one.
                 await record.end(self.tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
                 ended.append(replace(task, status=TaskStatus.CANCELLED))
             else:

@@ -11,11 +11,12 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.following import Following, Looks, Tell
-from vel_tutor_mcp.services.inputs import check_same, check_text, is_text, moment_of
+from vel_tutor_mcp.services.inputs import check_text, is_text, moment_of
 from vel_tutor_mcp.services.intake import usable_agent
 from vel_tutor_mcp.services.lookup import agent_of, spelt, task_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Aftermath, Subject
+from vel_tutor_mcp.services.repeats import made_before
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.task_export import Format, written
 from vel_tutor_mcp.store import attempts, audit, comparisons, history, task_lists, tasks
@@ -56,8 +57,9 @@ class Tasks:
         """
         intake.check(request)
         async with self._database.write(principal.organisation_id) as tx:
-            if earlier := await _same_request(tx, principal, request):
-                return earlier
+            # Before all that may have changed since: who asks again gets the task, though its agent is paused by now.
+            if earlier := await made_before(tx, principal, "task", request, tasks.by_key):
+                return await task_of(tx, principal, earlier)
             await self._admission.refuse_without_providers(tx, principal.user_id)
             agent = await usable_agent(tx, principal, request.agent)
             subject = Subject(intake.new_task(principal, agent, request), principal)
@@ -166,8 +168,10 @@ class Tasks:
             if task.status is TaskStatus.PENDING:
                 waited = f"while it waited for {task.waits_for}" if task.waits_for else "before it began"
                 await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, f"cancelled {waited}")
+            # Its run may go on by this, with tasks that can begin at once.
             admitted = await self._admission.admit(tx) if task.run_id else []
         self._conductor.follow_up(subject.after)
+        # After the commit: a call that opens just now is not known here yet, and finds the wish in the row.
         self._calls.stop(task.id)
         await self._admission.begin(admitted)
         return await self.follow(principal, task.id, 1)
@@ -252,14 +256,3 @@ async def _sought(tx: Transaction, principal: Principal, wanted: TaskFilter) -> 
         since=since,
         until=until,
     )
-
-
-async def _same_request(tx: Transaction, principal: Principal, request: TaskRequest) -> Task | None:
-    if request.idempotency_key is None:
-        return None
-    earlier = await tasks.by_key(tx, principal, request.idempotency_key)
-    if earlier is None:
-        return None
-    task_id, body_hash = earlier
-    check_same(f"task {task_id}", request, body_hash)
-    return await task_of(tx, principal, task_id)

@@ -1,4 +1,4 @@
-"""What is told of tasks, attempts, steps and runs in a trace: ids, names of the catalogue, numbers and states.
+"""What is told of tasks, attempts, steps and runs in a trace: ids, names of the catalog, numbers and states.
 
 Nothing that somebody wrote is among it: no prompt, answer or error's sentence, no name of an agent or a workflow.
 docs/observability.md lists it all.

@@ -51,6 +51,7 @@ class Usage:
         """What the principal may see of the last day, week, month (30 days) or quarter (90), dearest group first."""
         now = record.now()
         window = Window.of(period, now)
+        # The days whose mean is projected may lie in the month before.
         month = Window(Step.DAY, min(month_of(now), Step.DAY.begin(now - timedelta(days=BASIS_DAYS))), now)
         async with self._database.read(principal.organisation_id) as tx:
             groups = by_group(await usage.used(tx, principal, window, group_by))

@@ -8,6 +8,7 @@ from typing import Any
 from vel_tutor_mcp.models import NanoUsd
 from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services.budgets import ToldBudget
+from vel_tutor_mcp.services.reports import shown_usd
 from vel_tutor_mcp.store.latencies import percentile
 from vel_tutor_mcp.store.spans import Period, Step, Window
 from vel_tutor_mcp.store.usage import Group, Used
@@ -47,8 +48,8 @@ class Line:
             "tokens_in": sums.tokens_in,
             "tokens_out": sums.tokens_out,
             "cost_usd": usd(NanoUsd(sums.cost_nanousd)),
-            "baseline_cost_usd": _usd(self.baseline_nanousd),
-            "savings_usd": _usd(self.saved_nanousd),
+            "baseline_cost_usd": shown_usd(self.baseline_nanousd),
+            "savings_usd": shown_usd(self.saved_nanousd),
         } | percentiles(sums)
 
     def text(self) -> str:
@@ -68,7 +69,7 @@ class Projection:
     basis_days: int
 
     def shown(self) -> dict[str, Any]:
-        ends = _usd(self.month_end)
+        ends = shown_usd(self.month_end)
         return {
             "month_to_date_usd": usd(self.month_to_date), "month_end_usd": ends, "basis_days": self.basis_days
         }  # fmt: skip
@@ -115,8 +116,8 @@ class Report:
             "cost_usd": usd(NanoUsd(total.sums.cost_nanousd)),
             "answers_cost_usd": usd(NanoUsd(total.sums.answers_nanousd)),
             "baseline_model": self.baseline,
-            "baseline_cost_usd": _usd(total.baseline_nanousd),
-            "savings_usd": _usd(total.saved_nanousd),
+            "baseline_cost_usd": shown_usd(total.baseline_nanousd),
+            "savings_usd": shown_usd(total.saved_nanousd),
             "projection": self.projection.shown(),
             "budgets": [budget.shown() for budget in self.budgets],
         }
@@ -206,12 +207,14 @@ def curves(used: Used, at: Sequence[datetime], most: int | None) -> list[Curve]:
 def projected(spent: Mapping[datetime, int], begun: datetime, now: datetime) -> Projection:
     """By what each day cost since the month began, and in the last days: see `Projection`."""
     month, today = month_of(now), Step.DAY.begin(now)
+    # The day on which it all began was no whole one.
     whole = (today - Step.DAY.begin(begun)) // _DAY - 1
     basis = min(BASIS_DAYS, max(0, whole))
     so_far = NanoUsd(sum(cost for day, cost in spent.items() if month <= day))
     if not basis:
         return Projection(so_far, None, 0)
     recent = sum(cost for day, cost in spent.items() if today - basis * _DAY <= day < today)
+    # 32 days after its first day every month is over, and the next one is not.
     left = (month_of(month + 32 * _DAY) - now) / _DAY
     return Projection(so_far, NanoUsd(so_far + round(recent / basis * left)), basis)
 
@@ -248,7 +251,3 @@ def _together(used: Used, at: datetime, groups: Iterable[str]) -> Sums:
         if sums := used.get((at, group)):
             whole.add(sums)
     return whole
-
-
-def _usd(nano: NanoUsd | None) -> float | None:
-    return None if nano is None else usd(nano)

@@ -120,6 +120,7 @@ class ReadingWire:
         known: _Known | None = None
         while True:
             try:
+                # Where nobody waits, the next who does begins with what is new then.
                 known = await self._look(ears, known) if ears.elsewhere() else None
             except VelError as problem:
                 _log.debug("News of other processes could not be read; %s", problem)

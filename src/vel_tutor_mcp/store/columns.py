@@ -52,7 +52,7 @@ MEANINGS = {
     "prompt": "what was asked, whole",
     "task_type": "what kind of task it is",
     "provider": "the provider",
-    "model": "the model, as the catalogue names it",
+    "model": "the model, as the catalog names it",
     "output": "what came of it",
     "error_code": "why it failed: a code of docs/reference/errors.md",
     "error_message": "why it failed, in a sentence",

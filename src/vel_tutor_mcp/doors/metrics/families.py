@@ -1,6 +1,6 @@
 """What is told, as families of Prometheus: names, labels and units. Imports its client library: load it late.
 
-Labels are names of ours, of the catalogue or of the file of settings: no text, id or secret of anybody's.
+Labels are names of ours, of the catalog or of the file of settings: no text, id or secret of anybody's.
 """
 
 import time
@@ -19,7 +19,7 @@ from vel_tutor_mcp.doors.metrics.traffic import Traffic
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.routing.health import BreakerState
 from vel_tutor_mcp.services.histograms import BOUNDS, Histogram
-from vel_tutor_mcp.services.measuring import Calls, Measured
+from vel_tutor_mcp.services.measuring import CallSums, Measured
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -107,7 +107,7 @@ def of_installation(measured: Measured | None) -> Iterator[Metric]:
     yield from _of_calls(measured.calls)
 
 
-def _of_calls(calls: Calls) -> Iterator[Metric]:
+def _of_calls(calls: CallSums) -> Iterator[Metric]:
     model = ("provider", "model")
     yield _counter(
         "vel_tutor_attempts", "Calls of providers that ended.", (*model, "outcome", "failure"), calls.ended.items()

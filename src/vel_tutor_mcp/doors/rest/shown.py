@@ -5,7 +5,7 @@ from typing import Any
 from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.models import Agent
 from vel_tutor_mcp.services.agents import AgentTest
-from vel_tutor_mcp.services.reports import Told, full_task, listed_task, moment, shown_agent, shown_decision, usd
+from vel_tutor_mcp.services.reports import Told, full_task, listed_task, moment, shown_agent, shown_decision, shown_usd
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 from vel_tutor_mcp.task_lists import ListedTask
 
@@ -65,7 +65,7 @@ def shown_test(test: AgentTest, test_id: str, took_ms: int) -> dict[str, Any]:
         "model": told.task.model if told else first and first.model,
         "checks": [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in test.checks],
         "estimated_tokens_in": test.estimated_tokens_in,
-        "estimated_cost_usd": usd(test.estimated_cost_nanousd),
+        "estimated_cost_usd": shown_usd(test.estimated_cost_nanousd),
         "decision": shown_decision(test.decision),
         "task": shown_task(told) if told else None,
     }

@@ -59,6 +59,7 @@ def steps(
         for key, finding in found.items()
         if step(finding.verdict, wrong_at.get(key), now) in {Step.RAISE, Step.KEEP}
     ]
+    # What was not found at all is hardly called any more.
     verdicts = {key: found[key].verdict if key in found else Verdict.UNKNOWN for key in wrong_at}
     closed = {key: verdict for key, verdict in verdicts.items() if step(verdict, wrong_at[key], now) is Step.CLOSE}
     return reported, closed

@@ -11,7 +11,7 @@ from vel_tutor_mcp.services.alerts import judging, marks, raising, rules
 from vel_tutor_mcp.services.alerts.judging import Usuals
 from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
 from vel_tutor_mcp.services.credentials import NOBODY
-from vel_tutor_mcp.services.repeating import Told, repeated
+from vel_tutor_mcp.services.repeating import Wording, repeated
 from vel_tutor_mcp.store import alert_measures, alerts, breakers
 from vel_tutor_mcp.store.alert_measures import Logs, Model, Recent
 from vel_tutor_mcp.store.alerts import Alert
@@ -25,7 +25,7 @@ _TURN = timedelta(seconds=50)
 KEPT = timedelta(days=90)
 
 _log = logging.getLogger(__name__)
-_CANNOT_LOOK = Told(logging.DEBUG, "Alerts cannot be looked for now; %s")
+_CANNOT_LOOK = Wording(logging.DEBUG, "Alerts cannot be looked for now; %s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Watch:
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and the next look tries again."""
         await repeated(
-            self.once, _EVERY_SECONDS, _log, "The look for alerts", first=_FIRST_LOOK_SECONDS, told=_CANNOT_LOOK
+            self.once, _EVERY_SECONDS, _log, "The look for alerts", first=_FIRST_LOOK_SECONDS, wording=_CANNOT_LOOK
         )
 
     @unbroken
@@ -69,6 +69,7 @@ class Watch:
 
     async def _takes_turn(self, now: datetime) -> bool:
         async with self._database.read(INSTALLATION) as tx:
+            # A look first: where another process has the turn, nobody takes the writer's lock for it.
             if not await alerts.is_due(tx, now, _TURN):
                 return False
         async with self._database.write(INSTALLATION) as tx:
@@ -86,6 +87,7 @@ class Watch:
                 Model(*model) for model, state in (await breakers.load(tx)).items() if state["opened_at"] is not None
             }
             open_alerts: dict[str, list[Alert]] = {organisation_id: [] for organisation_id in recent}
+            # Also of organisations that call no more: theirs are to be closed in the end.
             for alert in await alerts.all_open(tx):
                 open_alerts.setdefault(alert.organisation_id, []).append(alert)
             seen = {}

@@ -38,6 +38,7 @@ def archive_next(database: Database, keys: Keys, folder: Path, before: datetime)
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # For processes with this folder; one with another folder is found out by `prune`.
         with FileLock(folder / "archive.lock", timeout=_LOCK_SECONDS):
             there = audit_reading.standing(database)
             due = _due(there, before)

@@ -45,6 +45,7 @@ class Keeping:
         """
         if await self._is_due():
             await self.sign()
+        # Each time up to one checkpoint.
         while (folder := self._archives) and await in_thread(partial(self._archive_next, folder)):
             pass
 

@@ -107,6 +107,7 @@ def _line(found: dict[str, Any]) -> Line:
             return Seal(**found[name])
     if None in found.values() or not set(COLUMNS) - _NULLABLE <= set(found) <= set(COLUMNS):
         raise ValueError
+    # Not `isinstance`: True would be entry 1.
     if type(found["sequence"]) is not int:
         raise ValueError
     return {**dict.fromkeys(_NULLABLE), **found, "payload": canonical(found["payload"])}
@@ -124,6 +125,7 @@ def of_cells(line: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: it is none that we write.
     """
+    # `sheet_line` put it before what a spreadsheet would calculate.
     *texts, _ = (cell.removeprefix("'") for cell in line)
     row: dict[str, Any] = {
         name: text or None if name in _NULLABLE else text for name, text in zip(COLUMNS, texts, strict=True)

@@ -119,6 +119,7 @@ class Audit:
 
     async def _export(self, reader: Principal, form: Format, write: Write, wanted: Wanted) -> Exported:
         whose = acts_for(reader, Operation.AUDIT_EXPORT)
+        # What the reader may not see is left out as by a filter: the chain is not whole then, and the file says so.
         told = wanted.told if whose == INSTALLATION else wanted.told | {"visible to": reader.name}
         signer, last = await self._prepared(reader, form, told)
         part = Part.FILTERED if told else Part.WHOLE

@@ -83,6 +83,7 @@ def of_database(
             known,
             lambda checkpoint: checkpoint.archive is not None,
         )
+        # Else entries were pruned while they were read: what seems to be missing is in an archive.
         if verdict.ok or audit_reading.standing(database).first == there.first:
             break
     if verdict.first is not None and verdict.first > 1:

@@ -17,10 +17,11 @@ from vel_tutor_mcp.services.booking import Tools
 from vel_tutor_mcp.services.comparisons import fitting
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.comparisons.told import ToldComparison
-from vel_tutor_mcp.services.inputs import body_hash, check_same
+from vel_tutor_mcp.services.inputs import body_hash
 from vel_tutor_mcp.services.lookup import comparison_of
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.services.record import Subject
+from vel_tutor_mcp.services.repeats import made_before
 from vel_tutor_mcp.services.routes import Routes
 from vel_tutor_mcp.store import audit, comparisons, ratings, tasks
 from vel_tutor_mcp.store.comparisons import Comparison, Place, Showing
@@ -57,8 +58,8 @@ class Comparisons:
         intake.check(asked)
         models = fitting.named(request.models, self._catalog)
         async with self._database.write(principal.organisation_id) as tx:
-            if earlier := await _same_request(tx, principal, request):
-                return earlier
+            if earlier := await made_before(tx, principal, "comparison", request, comparisons.by_key):
+                return await comparison_of(tx, principal, earlier)
             agent = await intake.usable_agent(tx, principal, request.agent)
             route = self._routes.request_of(request.prompt, agent.config, task_type=request.task_type)
             limits = fitting.shares(models, route, request.max_cost_usd, self._prices)
@@ -152,17 +153,6 @@ async def _note(tx: Transaction, principal: Principal, comparison: Comparison, m
     facts = {"agent": comparison.agent_name, "models": [row.name for row in models]}
     subject = f"comparison:{comparison.id}"
     await audit.append(tx, principal, "comparison_started", subject, facts, comparison.created_at)
-
-
-async def _same_request(tx: Transaction, principal: Principal, request: ComparisonRequest) -> Comparison | None:
-    if request.idempotency_key is None:
-        return None
-    earlier = await comparisons.by_key(tx, principal, request.idempotency_key)
-    if earlier is None:
-        return None
-    comparison_id, earlier_hash = earlier
-    check_same(f"comparison {comparison_id}", request, earlier_hash)
-    return await comparison_of(tx, principal, comparison_id)
 
 
 async def _told(tx: Transaction, principal: Principal, rows: Sequence[Comparison]) -> list[ToldComparison]:

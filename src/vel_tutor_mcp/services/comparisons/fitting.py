@@ -76,6 +76,7 @@ def only(request: TaskRequest, row: ModelRow, limit: NanoUsd | None) -> TaskRequ
     return replace(
         request,
         max_cost_usd=None if limit is None else usd(limit),
+        # The key is the comparison's; its tasks would all have the same one.
         idempotency_key=None,
         config=asked_first(row.name) | {"fallback": False},
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from vel_tutor_mcp.models import NanoUsd, Task, TaskStatus
 from vel_tutor_mcp.services.outputs import given_by
-from vel_tutor_mcp.services.reports import moment, shortened, shown_error, usd
+from vel_tutor_mcp.services.reports import moment, shortened, shown_error, shown_usd
 from vel_tutor_mcp.store.comparisons import Comparison, Entry
 
 _UNNAMED = "It has no answer; which model it is, and why, is told once every answer is rated."
@@ -87,14 +87,14 @@ def _common(told: ToldComparison) -> dict[str, Any]:
 
 
 def _cost(told: ToldComparison) -> float | None:
-    return usd(NanoUsd(sum(entry.cost_nanousd for entry in told.entries)))
+    return shown_usd(NanoUsd(sum(entry.cost_nanousd for entry in told.entries)))
 
 
 def _shown(told: ToldComparison, entry: Entry) -> dict[str, Any]:
     task = told.tasks[entry.place.task_id]
     return _written(told, entry) | {
         "model": entry.place.name,
-        "cost_usd": usd(entry.cost_nanousd),
+        "cost_usd": shown_usd(entry.cost_nanousd),
         "total_ms": entry.total_ms,
         "first_token_ms": entry.first_token_ms,
         "tokens_out": entry.tokens_out,

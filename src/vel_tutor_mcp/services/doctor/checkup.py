@@ -111,7 +111,7 @@ async def _of_settings(settings: Settings, database_of: Callable[[Settings], Dat
 
 
 def _catalog(settings: Settings) -> tuple[Catalog, Finding | None]:
-    """The catalogue; where the user's rows have a fault, that of the shipped ones."""
+    """The catalog; where the user's rows have a fault, that of the shipped ones."""
     try:
         return Catalog.load(settings.catalog), None
     except ConfigurationError as problem:

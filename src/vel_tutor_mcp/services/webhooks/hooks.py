@@ -217,6 +217,7 @@ class Webhooks:
     @unbroken
     async def _renew(self, principal: Principal, webhook_id: str, sealed: bytes) -> Webhook:
         async with self._database.write(principal.organisation_id) as tx:
+            # Read again: of two renewals at once the later one must find the secret of the other.
             seen, at = await webhook_of(tx, principal, webhook_id), record.now()
             before, until = seen.sealed_secret, at + _BOTH_SIGN
             changed = replace(seen, sealed_secret=sealed, sealed_before=before, before_until=until, updated_at=at)
@@ -231,6 +232,7 @@ class Webhooks:
             body = body_of(Event.WEBHOOK_TEST, {"webhook": webhook.id, "by": principal.name}, at)
             owner = replace(principal, user_id=webhook.owner_id)
             made = webhook_deliveries.new(owner, webhook.id, Event.WEBHOOK_TEST, body, at)
+            # Claimed from the first: the loop must not send it too.
             claimed = replace(made, tries_left=1, next_at=at + self.sender.lease)
             await webhook_deliveries.add(tx, [claimed])
             await _audit(tx, principal, "webhook_tested", webhook, delivery=made.id)

@@ -36,6 +36,7 @@ async def post(out: Outbound, url: str, headers: Mapping[str, str], body: bytes,
     begun = time.perf_counter()
     try:
         async with (
+            # For all of it: the client's own limit is for each read, and a receiver may send a byte at a time.
             asyncio.timeout(seconds),
             httpx2.AsyncClient(transport=out.transport(url), trust_env=False, timeout=seconds) as client,
             client.stream("POST", url, headers={**_HEADERS, **headers}, content=body) as answer,

@@ -86,6 +86,7 @@ class Sender:
     async def _due(self) -> list[tuple[Webhook, Delivery]]:
         """What is due, claimed for us; nothing while the database cannot tell."""
         try:
+            # A look first, which takes no writer's lock.
             return await self._claim() if await self._is_any_due() else []
         except VelError as problem:
             _log.debug("The outbox cannot be read now; %s", problem)
@@ -117,6 +118,7 @@ class Sender:
 
     @unbroken
     async def _is_any_due(self) -> bool:
+        # The plus drops those that have nothing under way.
         self._busy = +self._busy
         if self._busy.total() >= _MOST_AT_ONCE:
             return False
