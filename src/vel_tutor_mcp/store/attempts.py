@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import LONGEST_NAME, Attempt, FailureKind, NanoUsd, Outcome, Task, Work
 from vel_tutor_mcp.store import budgets, rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, ledger
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.tables import attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

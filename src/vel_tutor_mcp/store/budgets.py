@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.models import NanoUsd, Principal, Task
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.money_tables import budgets, ledger, ledger_sums
 from vel_tutor_mcp.store.people_tables import organisations, users
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, Standing, begins, renews
-from vel_tutor_mcp.store.tables import agents, budgets, ledger, ledger_sums, tasks
+from vel_tutor_mcp.store.tables import agents, tasks
 
 # So many rows are added up at each call before their sum is kept.
 LONGEST_TAIL = 500

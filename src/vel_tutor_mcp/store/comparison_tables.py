@@ -1,4 +1,4 @@
-"""The tables of comparisons. `tables` has the others."""
+"""The tables of comparisons."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import TaskError
 from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import errands, ledger, run_steps, tasks
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.run_tables import errands, run_steps
+from vel_tutor_mcp.store.tables import tasks
 from vel_tutor_mcp.taskmaster.errands import Errand, State
 from vel_tutor_mcp.taskmaster.items import Status
 from vel_tutor_mcp.workflows.model import Run

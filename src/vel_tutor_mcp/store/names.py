@@ -11,7 +11,8 @@ from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.alert_tables import alerts
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
+from vel_tutor_mcp.store.run_tables import runs, workflows
+from vel_tutor_mcp.store.tables import agents, tasks
 from vel_tutor_mcp.store.webhook_tables import webhooks
 
 Kind = Literal["agent", "workflow", "task", "run", "webhook", "comparison", "alert"]

@@ -1,4 +1,4 @@
-"""The tables of people: who may come in, by what, and how often. `tables` has the others."""
+"""The tables of people: who may come in, by what, and how often."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import ENDED, Page, Principal, Start, TaskError, TaskStatus
 from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import run_events, run_steps, runs
+from vel_tutor_mcp.store.run_tables import run_events, run_steps, runs
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus
 
 _MOST_AT_ONCE = 50

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import ENDED, NanoUsd, Task, TaskStatus
 from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import ledger, tasks
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.tables import tasks
 from vel_tutor_mcp.store.tasks import task_in
 
 # Until when an item waits that is to be done again, but not yet: until it is released.

@@ -1,4 +1,4 @@
-"""The tables of webhooks, and of what is sent to them. `tables` has the others."""
+"""The tables of webhooks, and of what is sent to them."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table
