@@ -88,6 +88,7 @@ _counted = sa.or_(
     _completed, sa.and_(attempts.c.outcome == Outcome.FAILED, attempts.c.failure != FailureKind.OVER_BUDGET.value)
 )
 _tokens = sa.cast(attempts.c.tokens_out + TOKENS_TO_BEGIN, sa.Float)
+# Without an else: what has no pace or cost is NULL, which no sum and no count takes in.
 _pace = sa.case((sa.and_(_completed, attempts.c.total_ms > 0), sa.func.ln(attempts.c.total_ms / _tokens)))
 _cost = sa.case(
     (sa.and_(_completed, attempts.c.cost_nanousd > 0), sa.func.ln(sa.cast(attempts.c.cost_nanousd, sa.Float)))

@@ -22,7 +22,6 @@ alerts = Table(
     Column("threshold", sa.Float, nullable=False, doc="what it should not pass"),
     moment("opened_at", doc="when it was found"),
     moment("updated_at"),
-    # When it was last found not to be well again.
     moment("wrong_at", doc="when it was last found not to be well again"),
     moment("closed_at", nullable=True, doc="when it was well again"),
     moment("acknowledged_at", nullable=True, doc="when somebody had seen it"),

@@ -41,6 +41,7 @@ def _newest(table: sa.Table, reads: Operation) -> _Area:
 
 
 def _approvals(principal: Principal) -> _Stamp:
+    # The times too: where one is decided while another is asked, their number is as before.
     asked_at = run_steps.c.started_at
     waiting = awaiting_of(within(runs, principal, Operation.RUN_CHANGE))
     counted = waiting.with_only_columns(sa.func.count(), maintain_column_froms=True)

@@ -88,6 +88,7 @@ async def set_by(tx: Transaction, scope: Scope, subject_id: str, period: Period)
 async def of_organisation(tx: Transaction, organisation_id: str) -> list[tuple[Budget, str]]:
     """The budgets of the organisation, its users and their agents, each with the name of its subject."""
     named = (
+        # No two things have one id, so at most one of these finds the subject.
         budgets.outerjoin(agents, agents.c.id == budgets.c.subject_id)
         .outerjoin(users, users.c.id == budgets.c.subject_id)
         .outerjoin(organisations, organisations.c.id == budgets.c.subject_id)
@@ -193,6 +194,7 @@ async def _keep_sum(tx: Transaction, organisation_id: str, budget: Budget, at: d
     rows = _rows(budget, at, since)
     first_open, last = sa.func.min(ledger.c.reserved_at).filter(_open), sa.func.max(ledger.c.reserved_at)
     bounds = (await tx.execute(sa.select(first_open.label("open"), last.label("last")).where(*rows))).one()
+    # What was reserved at that very moment is left out: more of it may come.
     through = bounds.open or bounds.last
     ended = sa.select(sa.func.coalesce(sa.func.sum(ledger.c.settled_nanousd), 0))
     more: Any = await tx.scalar(ended.where(*rows, ledger.c.reserved_at < through))
@@ -224,6 +226,7 @@ async def _kept_sums(tx: Transaction, found: Sequence[Budget], at: datetime) -> 
 def _rows(budget: Budget, at: datetime, since: datetime | None) -> Sequence[sa.ColumnElement[bool]]:
     """The budget's rows in the period of `at`, from `since` on."""
     if budget.scope is Scope.RUN:
+        # The ledger names no runs.
         return (ledger.c.task_id.in_(sa.select(tasks.c.id).where(tasks.c.run_id == budget.subject_id)),)
     of_subject = _columns[budget.scope] == budget.subject_id
     if since is None:

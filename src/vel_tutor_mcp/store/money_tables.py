@@ -35,6 +35,7 @@ ledger = Table(
     moment("reserved_at", doc="when it was set aside"),
     moment("settled_at", nullable=True, doc="when it was booked"),
     Index(None, "task_id"),
+    # A period of each kind of subject: see `budgets`.
     Index(None, "owner_id", "reserved_at"),
     Index(None, "agent_id", "reserved_at"),
     Index(None, "organisation_id", "reserved_at"),
@@ -51,6 +52,7 @@ ledger_sums = Table(
     Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
     Column("settled_nanousd", sa.BigInteger, nullable=False, doc="the sum"),
     moment("through", doc="up to when"),
+    # For those that a call at an earlier time makes stale.
     Index(None, "organisation_id", "through"),
 )
 """What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to

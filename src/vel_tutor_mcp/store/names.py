@@ -33,6 +33,7 @@ def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_n
     named = table.c.name == id_or_name
     matches = sa.or_(table.c.id == spelt, named) if spelt else named
     own_first = (table.c.owner_id == principal.user_id).desc()
+    # False sorts first, and so what has this id and another name.
     return query.where(matches, paging.visible(table, principal)).order_by(named, own_first).limit(1)
 
 

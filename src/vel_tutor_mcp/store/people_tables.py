@@ -43,7 +43,6 @@ users = Table(
     moment("disabled_at", nullable=True, doc="since when they are let in no more"),
     Column("tasks_per_hour", sa.Integer),
     Column("requests_per_minute", sa.Integer),
-    # By what an outside issuer's tokens name them.
     Column("oidc_issuer", sa.String(LONGEST_ISSUER), doc="the outside issuer that names them"),
     Column("oidc_subject", sa.String(LONGEST_SUBJECT), doc="what its tokens call them: `sub`"),
     UniqueConstraint("organisation_id", "name"),

@@ -78,6 +78,7 @@ run_steps = Table(
     moment("ended_at", nullable=True),
     # Of work on a Task Master project: see `workflows.model.RunStep`.
     Column("home", sa.String(32), doc="whose bridge to Task Master works on it; empty: none has taken it on"),
+    # What is overdue, for the care loop; and what is of a home, for its bridge.
     Index(None, "due_at"),
     Index(None, "home"),
 )

@@ -109,4 +109,5 @@ def renews(period: Period, at: datetime) -> datetime | None:
     began = begins(period, at)
     if began is None or period is Period.DAY:
         return began and began + timedelta(days=1)
+    # From the first of a month this is in the next one, however long that month is.
     return (began + timedelta(days=32)).replace(day=1)

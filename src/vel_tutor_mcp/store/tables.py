@@ -93,7 +93,6 @@ tasks = Table(
     Column("step_id", sa.String(LONGEST_STEP), doc="of which step, if any"),
     Column("item", sa.Integer, nullable=False, server_default="0", doc="which item of a map; 0 elsewhere"),
     Column("retries_left", sa.Integer, nullable=False, server_default="0", doc="of its step's own"),
-    # Until when, or for a place at which provider, it waits its turn.
     Column(
         "turn",
         sa.Integer,
@@ -105,11 +104,15 @@ tasks = Table(
     Column("waits_for", sa.String(LONGEST_PROVIDER), doc="at which provider it waits for a place"),
     Column("config_changes", Json, doc="what it has other than its agent's"),
     Column("traceparent", TraceParent, doc="where in a trace it was submitted, if that was traced"),
+    # All that lists filter and sort by: they and their totals read no row but those of the page.
     Index("ix_tasks_of_organisation", "organisation_id", *_LISTED),
     Index("ix_tasks_of_owner", "organisation_id", "owner_id", *_LISTED),
     Index(None, "agent_id", "status"),
+    # For `admission`: from owner to owner, and each one's in the order of their turn.
     Index(None, "status", "owner_id", "priority", "created_at"),
+    # For lists of what is in a state that few have.
     Index(None, "organisation_id", "status", "created_at"),
+    # A step that is begun anew after a crash makes no second task.
     Index("uq_tasks_run_id_step_id_item", "run_id", "step_id", "item", unique=True),
 )
 """Units of work, those of runs' steps too."""
@@ -150,8 +153,10 @@ attempts = Table(
     moment("started_at"),
     moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
+    # What is open and what began in the last minute: the limits of providers (`admission.free_places`).
     Index(None, "provider", "outcome"),
     Index(None, "provider", "started_at"),
+    # For roll-ups, metrics and alerts.
     Index(None, "ended_at"),
 )
 """Calls of one model for a task."""
@@ -193,7 +198,6 @@ ratings = Table(
     Column("rating", sa.SmallInteger, nullable=False, doc="1 to 5"),
     Column("comment", sa.Text, doc="why"),
     moment("created_at"),
-    # What it added to `evidence`, which is taken back when it is changed.
     Column("good", sa.Float, doc="what it added to `evidence`, to be taken back"),
     Column("bad", sa.Float, doc="likewise"),
 )
