@@ -115,6 +115,7 @@ class SecretKeys:
         return self._keys[key_id]
 
     def _look_again(self) -> None:
+        # A file may get another key while we run, our environment does not.
         if self._text is None:
             self._keys = _read(self._file)
         elif not self._keys:

@@ -70,6 +70,7 @@ async def next_in_turn(
 ) -> list[Waiting]:
     """What `admit` would claim."""
     heads = (await tx.execute(_heads())).all()
+    # Mostly nobody waits: then nothing else is read.
     if not heads:
         return []
     room = await _room(tx, executor, now, bounds)

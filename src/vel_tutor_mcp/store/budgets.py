@@ -119,6 +119,7 @@ async def standings(tx: Transaction, payer: Payer, at: datetime, of_day: NanoUsd
         sa.and_(budgets.c.scope == scope, budgets.c.subject_id == subject_id) for scope, subject_id in subjects.items()
     ]
     rows = await tx.execute(sa.select(budgets).where(sa.or_(*ours)))
+    # Written from the narrowest to the widest.
     places = list(Scope)
     found = sorted((_budget(row) for row in rows), key=lambda budget: places.index(budget.scope))
     if of_day is not None:
@@ -230,6 +231,7 @@ def _rows(budget: Budget, at: datetime, since: datetime | None) -> Sequence[sa.C
         return (ledger.c.task_id.in_(sa.select(tasks.c.id).where(tasks.c.run_id == budget.subject_id)),)
     of_subject = _columns[budget.scope] == budget.subject_id
     if since is None:
+        # Of a task: its whole life.
         return (of_subject,)
     return of_subject, ledger.c.reserved_at >= since, ledger.c.reserved_at < renews(budget.period, at)
 

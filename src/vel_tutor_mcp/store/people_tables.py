@@ -7,6 +7,7 @@ from vel_tutor_mcp.models import LONGEST_ISSUER, LONGEST_NAME, LONGEST_SUBJECT
 from vel_tutor_mcp.store.columns import Id, Json, Sequence, moment, owned, row_id
 
 metadata = sa.MetaData(
+    # Migrations drop constraints by their names, which must be the same on both databases.
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",

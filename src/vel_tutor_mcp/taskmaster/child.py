@@ -34,6 +34,7 @@ _ASKING_SECONDS = 300.0
 _END_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
 _LONGEST_TEXT = 300
+# The port of the discard service, where nobody listens.
 _NOBODY = "http://127.0.0.1:9"
 INSTALL = f"install it with `npm install -g task-master-ai@{TESTED[-1]}`, or set VEL_TUTOR_TASK_MASTER_COMMAND"
 
@@ -118,8 +119,10 @@ class Child:
         self._serving = asyncio.create_task(self._serve(command_of(self._command), started, self._leave))
         try:
             async with asyncio.timeout(_START_SECONDS):
+                # Else a time-out would cancel what `_serve` is about to set.
                 client = await asyncio.shield(started)
             _check_version(client.server_info.version if client.server_info else "of no version")
+        # Also where we are cancelled: no child may be left behind.
         except BaseException as problem:
             self._failures += 1
             await self.close()
