@@ -207,6 +207,7 @@ class PostgresDatabase(Database):
             connect_timeout=_CONNECT_SECONDS,
             options=options,
             application_name=_SESSION["application_name"],
+            # As the server does by `_SESSION`: each side finds out by itself that the other one vanished.
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
