@@ -74,6 +74,7 @@ class DbosEngine:
             dbos_system_schema=self._database.engine_schema or _NO_SCHEMA,
             application_version=_WORKFLOW_VERSION,
             executor_id=self.executor,
+            # The one that it has by default pickles: who can write to the database could have code run here.
             serializer=DBOSPortableJSONSerializer(),
             # `migrate` has, under the lock for upgrades: two processes that migrate at once fail.
             run_migrations=False,

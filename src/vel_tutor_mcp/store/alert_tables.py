@@ -36,6 +36,7 @@ alerts = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
     Index(None, "organisation_id", "opened_at"),
+    # What is open, of all organisations, and what was closed so long ago that it is forgotten.
     Index(None, "closed_at"),
 )
 """What is wrong, or was. Of one kind and subject one is open at most. Nobody owns one that is about the organisation as

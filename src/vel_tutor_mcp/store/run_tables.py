@@ -116,6 +116,7 @@ run_events = Table(
     Column("executor", sa.String(120), nullable=False),
     moment("at"),
     Index(None, "run_id", "sequence"),
+    # As in `task_events`.
     Index(None, "owner_id", "sequence"),
 )
 """The history of runs."""

@@ -172,6 +172,7 @@ task_events = Table(
     Column("percent", sa.SmallInteger, nullable=False),
     moment("at"),
     Index(None, "task_id", "sequence"),
+    # The stamp that `areas` gives to who sees their own.
     Index(None, "owner_id", "sequence"),
 )
 """The history of tasks; its numbers are what streams go on from."""

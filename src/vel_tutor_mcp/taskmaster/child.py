@@ -63,6 +63,7 @@ class Child:
         self._leave = asyncio.Event()
         self._starting = asyncio.Lock()
         self._failures = 0
+        # Long ago: the first start waits for nothing.
         self._ended_at = -_LONGEST_PAUSE
         self.starts = 0
 
@@ -144,6 +145,7 @@ class Child:
         )
         try:
             with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123, ASYNC230 - its log repeats texts
+                # It knows no `server/discover`: to try that first would cost each start its time.
                 async with Client(stdio_client(parameters, errlog=nowhere), mode="legacy") as client:
                     started.set_result(client)
                     await leave.wait()
