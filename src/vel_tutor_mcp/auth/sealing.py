@@ -177,6 +177,7 @@ def _keys(text: str, place: str) -> dict[bytes, bytes]:
 
 def _decoded(part: str) -> bytes:
     try:
+        # In either alphabet of base64.
         return base64.b64decode(part.translate({ord("-"): "+", ord("_"): "/"}), validate=True)
     except (binascii.Error, ValueError):
         return b""
