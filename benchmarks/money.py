@@ -24,10 +24,10 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
+from vel_tutor_mcp.store.money_tables import ledger, ledger_sums
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
 from vel_tutor_mcp.store.tables import attempts as attempt_rows
-from vel_tutor_mcp.store.tables import ledger, ledger_sums
 
 CALLS = 100_000
 ROUNDS, READS = 9, 20

@@ -21,7 +21,7 @@ from vel_tutor_mcp.models import FailureKind, Outcome, TaskStatus
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.ledger import Prices, usd
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import audit, audit_tables, search_tables, tables, task_texts
+from vel_tutor_mcp.store import audit, audit_tables, money_tables, search_tables, tables, task_texts
 from vel_tutor_mcp.store.audit_chain import canonical, row_hash
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.people_tables import users
@@ -118,7 +118,7 @@ class _Making:
             table: []
             for table in (
                 users, tables.agents, tables.agent_versions, tables.tasks, search_tables.task_texts, tables.attempts,
-                tables.route_decisions, tables.task_events, tables.ledger, audit_tables.audit_logs,
+                tables.route_decisions, tables.task_events, money_tables.ledger, audit_tables.audit_logs,
             )
         }  # fmt: skip
         self._catalog = Catalog.load()
@@ -222,7 +222,7 @@ class _Making:
                 "ended_at": end,
             }
         )  # fmt: skip
-        self._rows[tables.ledger].append(
+        self._rows[money_tables.ledger].append(
             ids
             | {
                 "id": self._id(), "attempt_id": attempt_id, "agent_id": task["agent_id"],

@@ -24,7 +24,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.store import columns, search_tables, tables
+from vel_tutor_mcp.store import columns, money_tables, run_tables, search_tables, tables
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.workflows.model import RunRequest
@@ -44,15 +44,15 @@ _DEFINITION = {
 }
 # Those that refer to others come after them.
 _COPIED = (
-    tables.runs,
-    tables.run_steps,
-    tables.run_events,
+    run_tables.runs,
+    run_tables.run_steps,
+    run_tables.run_events,
     tables.tasks,
     search_tables.task_texts,
     tables.task_events,
     tables.route_decisions,
     tables.attempts,
-    tables.ledger,
+    money_tables.ledger,
 )
 _IDS = frozenset({"id", "run_id", "task_id", "attempt_id"})
 _FAILED_EVERY = 10
@@ -185,7 +185,7 @@ def _copied(
         return _other_id(column, number, sqlite=sqlite)
     if isinstance(column.type, columns.Utc):
         return _earlier(column, number, sqlite=sqlite)
-    if column.name == "status" and table in {tables.runs, tables.tasks}:
+    if column.name == "status" and table in {run_tables.runs, tables.tasks}:
         return sa.case((number % _FAILED_EVERY == 0, "failed"), else_=column)
     return column
 

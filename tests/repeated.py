@@ -16,7 +16,8 @@ from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import audit, budgets, task_texts
 from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import Database, Transaction
-from vel_tutor_mcp.store.tables import attempts, ledger, ratings, route_decisions, task_events, tasks
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.tables import attempts, ratings, route_decisions, task_events, tasks
 
 # Those that others refer to come before them.
 _OF_TASK = (attempts, ledger, route_decisions, task_events, ratings)

@@ -15,8 +15,8 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store import budgets, people
 from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.money_tables import ledger, ledger_sums
 from vel_tutor_mcp.store.standing import Budget, Period, Scope
-from vel_tutor_mcp.store.tables import ledger, ledger_sums
 
 pytestmark = pytest.mark.anyio
 

@@ -25,10 +25,11 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, history
 from vel_tutor_mcp.store.audit import Wanted, page
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
+from vel_tutor_mcp.store.money_tables import budgets as limits
+from vel_tutor_mcp.store.money_tables import ledger, ledger_sums
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Scope, begins
-from vel_tutor_mcp.store.tables import agents, ledger, ledger_sums, tasks
-from vel_tutor_mcp.store.tables import budgets as limits
+from vel_tutor_mcp.store.tables import agents, tasks
 
 SCHEDULES = int(os.environ.get("VEL_TEST_SCHEDULES", "16"))
 FIRST = int(os.environ.get("VEL_TEST_FIRST_SCHEDULE", "0"))

@@ -19,11 +19,12 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import budgets
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
+from vel_tutor_mcp.store.money_tables import budgets as limits
+from vel_tutor_mcp.store.money_tables import ledger, ledger_sums
 from vel_tutor_mcp.store.people_tables import organisations, users
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, Standing, begins
-from vel_tutor_mcp.store.tables import agents, attempts, ledger, ledger_sums, tasks
-from vel_tutor_mcp.store.tables import budgets as limits
+from vel_tutor_mcp.store.tables import agents, attempts, tasks
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE, THERE, RUN = id_of("here"), id_of("there"), id_of("run")

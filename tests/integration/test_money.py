@@ -46,9 +46,9 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
+from vel_tutor_mcp.store.money_tables import ledger
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, available
-from vel_tutor_mcp.store.tables import ledger
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
 HELLO = "Say hello"

@@ -20,8 +20,8 @@ from vel_tutor_mcp.routing.ledger import prompt_bytes, usd
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.money_tables import ledger
 from vel_tutor_mcp.store.standing import Period, Scope
-from vel_tutor_mcp.store.tables import ledger
 from vel_tutor_mcp.workflows.model import RunRequest
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from vel_tutor_mcp.services.workflows import ensure_templates
 from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.tables import workflow_versions, workflows
+from vel_tutor_mcp.store.run_tables import workflow_versions, workflows
 from vel_tutor_mcp.workflows.graph import read
 from vel_tutor_mcp.workflows.model import RunRequest
 

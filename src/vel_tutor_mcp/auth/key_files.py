@@ -26,10 +26,12 @@ def write(file: Path, key: bytes) -> None:
         OSError: it cannot be written.
     """
     draft = _beside(file, "draft")
+    # Of a process that died at it; and O_EXCL writes through no file or link that somebody has put there.
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
         written.write(key)
         written.flush()
+        # Before it gets its name: a crash of the machine must leave no empty file under that.
         os.fsync(written.fileno())
     draft.replace(file)
 

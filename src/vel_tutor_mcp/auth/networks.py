@@ -8,6 +8,7 @@ _IPV6_OF_ONE = 64
 def network(address: str) -> str:
     """The address, or of IPv6 the network that one subscriber has."""
     try:
+        # Without the zone that an address of the local link may have.
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address[:60]

@@ -112,6 +112,7 @@ def is_document(client_id: str) -> bool:
     if not client_id.startswith("https://") or len(client_id) > LONGEST_CLIENT_ID:
         return False
     parts = _split(client_id)
+    # As the draft demands: with a path, and nothing in it that could lead to another document.
     if parts is None or parts.path in {"", "/"} or parts.fragment or "#" in client_id or "@" in parts.netloc:
         return False
     return bool(parts.hostname) and not {".", ".."} & set(parts.path.split("/"))
@@ -136,6 +137,7 @@ def _split(uri: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(uri)
+        # A port that is none is found only where it is asked for.
         _ = parts.port
     except ValueError:
         return None

@@ -16,6 +16,7 @@ from vel_tutor_mcp.errors import Unauthenticated
 from vel_tutor_mcp.models import LONGEST_SUBJECT
 
 LEEWAY_SECONDS = 30
+# None with a shared secret: for those the public key would pass as the secret.
 _ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
 )
@@ -103,6 +104,7 @@ def _may_verify(row: Mapping[str, Any]) -> bool:
     """Whether it is a public key for signatures, with a name."""
     operations = row.get("key_ops", ["verify"])
     for_signatures = row.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    # A private or shared key that anybody can read proves nothing.
     public = "d" not in row and "k" not in row and str(row.get("alg", "RS256")) in _ALGORITHMS
     return isinstance(row.get("kid"), str) and for_signatures and public
 

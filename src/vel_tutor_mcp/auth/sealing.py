@@ -115,6 +115,7 @@ class SecretKeys:
         return self._keys[key_id]
 
     def _look_again(self) -> None:
+        # A file may get another key while we run, our environment does not.
         if self._text is None:
             self._keys = _read(self._file)
         elif not self._keys:
@@ -176,6 +177,7 @@ def _keys(text: str, place: str) -> dict[bytes, bytes]:
 
 def _decoded(part: str) -> bytes:
     try:
+        # In either alphabet of base64.
         return base64.b64decode(part.translate({ord("-"): "+", ord("_"): "/"}), validate=True)
     except (binascii.Error, ValueError):
         return b""

@@ -64,6 +64,7 @@ class DbosEngine:
             take_up(task=work.task_id, request=None, run=None, attempt=None)
             return await run(work)
 
+        # No limit of its own: the services count recoveries, and end a task with a sentence (`tasks.recoveries`).
         self._workflow = DBOS.workflow(name="work", max_recovery_attempts=None)(durable)
         logging.getLogger("dbos").setLevel(logging.ERROR)
         config = DBOSConfig(
@@ -73,7 +74,9 @@ class DbosEngine:
             dbos_system_schema=self._database.engine_schema or _NO_SCHEMA,
             application_version=_WORKFLOW_VERSION,
             executor_id=self.executor,
+            # The one that it has by default pickles: who can write to the database could have code run here.
             serializer=DBOSPortableJSONSerializer(),
+            # `migrate` has, under the lock for upgrades: two processes that migrate at once fail.
             run_migrations=False,
             log_level="ERROR",
             max_executor_threads=_THREADS,
@@ -109,6 +112,7 @@ class DbosEngine:
         with SetWorkflowID(work.id):
             handle = await DBOS.start_workflow_async(self._workflow, work.id)
         outcome = asyncio.create_task(handle.get_result(polling_interval_sec=_RESULT_POLL_SECONDS))
+        # Kept: asyncio holds tasks by weak references alone.
         self._outcomes.add(outcome)
         outcome.add_done_callback(self._forget)
 

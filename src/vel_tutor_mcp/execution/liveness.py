@@ -120,6 +120,7 @@ class FileLease(Lease):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
+        # Taken in one thread and let go in another.
         self._lock = FileLock(self._path(self.executor), thread_local=False)
 
     def take(self) -> None:
@@ -133,6 +134,7 @@ class FileLease(Lease):
 
     def release(self) -> None:
         self._lock.release()
+        # A file without a lock on it would be found dead: nothing is lost if this is not reached.
         self._path(self.executor).unlink(missing_ok=True)
 
     def dead(self, executors: Iterable[str]) -> set[str]:
@@ -217,6 +219,7 @@ class PostgresLease(Lease):
         now = time.monotonic()
         self._missing = {name: self._missing.get(name, now) for name, lately in heard.items() if not lately}
         dead = {name for name, since in self._missing.items() if now - since >= self._patience_with(heard[name])}
+        # Nobody is missed but the dead: all others are back from the server's restart.
         if not self._missing.keys() - dead:
             self._patience = ABSENT_SECONDS
         return dead

@@ -64,6 +64,7 @@ class Watch:
         else:
             self.missed = what
             self.overdue = f"it took more than {seconds:g} s for {what}"
+            # A moment that has passed: it expires at once.
             self._timer.reschedule(when)
 
     def _end(self, seconds: float, since: float | None) -> float:
@@ -131,6 +132,7 @@ class Call:
         """Read the answer to its end, in the form that the server chose for it."""
         self.hear_limits(response)
         kind = response.headers.get("content-type", "")
+        # Some answer in one piece although a stream was asked for, some stream without calling it so.
         if "event-stream" in kind or (self._stream and "json" not in kind):
             events = wire.EventDecoder()
             await self._read(response, lambda packet: self._take_events(events.feed(packet)))
@@ -177,6 +179,7 @@ class Call:
                 self.watch.expect_no_more(_FIRST_TOKEN)
                 self.watch.expect(_NEXT_TOKEN, self._timeouts.between_tokens)
             self._take_text(delta.content)
+        # Who thinks must go on sending, but still owes the first token in its time: else thoughts could go on for ever.
         elif not self._thinking and (delta.reasoning or delta.reasoning_content):
             self._thinking = True
             self.watch.expect(_NEXT_TOKEN, self._timeouts.between_tokens)

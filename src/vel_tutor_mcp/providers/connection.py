@@ -38,6 +38,7 @@ def connect(
             follow_redirects=transport is None,
         ),
     )
+    # The SDK insists on a key, also where the server wants none.
     client = openai.AsyncOpenAI(api_key=key or _NO_KEY, base_url=base_url, http_client=pools.first)
     if not own_account:
         # The SDK takes these from OPENAI_* variables, which may hold secrets, and would send them to every vendor.
@@ -45,6 +46,7 @@ def connect(
         client._custom_headers = {}  # noqa: SLF001 - there is no public way
     told = {**client.default_headers, "Authorization": f"Bearer {client.api_key}"}
     headers = pools.first.headers.copy()
+    # Those that the SDK leaves out have an object of its own for a value.
     headers.update({name: value for name, value in told.items() if isinstance(value, str)})
     return Connection(
         pools, headers, httpx2.URL(f"{client.base_url}chat/completions"), httpx2.URL(f"{client.base_url}models")

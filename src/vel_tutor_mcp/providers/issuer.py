@@ -24,6 +24,7 @@ async def published_keys(issuer: str, seconds: float) -> list[Any]:
         async with asyncio.timeout(seconds), httpx2.AsyncClient(timeout=None) as client:
             said = await _document(client, f"{issuer.rstrip('/')}{_DOCUMENT}")
             address = said.get("jwks_uri")
+            # OpenID Connect Discovery 4.3: else the document of another could name its own keys.
             if said.get("issuer") != issuer:
                 raise _away("its document is of another issuer than VEL_TUTOR_OIDC_ISSUER")
             if not isinstance(address, str) or not is_private_way(address):

@@ -83,6 +83,7 @@ class OpenAICompatible:
         self._key = (api_key or "").strip() or None
         if self._key and not (self._key.isascii() and self._key.isprintable()):
             raise ConfigurationError(f"The key of {name} holds a character that no key can hold; set it again.")
+        # First calls come several at once, and one connection is for all of them.
         self._making = asyncio.Lock()
         self._connection: Connection | None = None
         own_account = name == "openai" and of_environment
@@ -119,6 +120,7 @@ class OpenAICompatible:
                     ):
                         await call.read(response)
         except TimeoutError:
+            # Of somebody around us, such as who gave the task its time.
             if not timer.expired():
                 raise
             if not call.finished:

@@ -43,6 +43,7 @@ def is_public(address: Address) -> bool:
     """Whether it is a host's on the internet, and no other address is hidden in it but a public one. (Pure.)"""
     if isinstance(address, IPv4Address):
         return address.is_global and not address.is_multicast and not _within(address, _OTHERS)
+    # It leads to the IPv4 address in its last four bytes.
     if address in _NAT64:
         return is_public(IPv4Address(int(address) & 0xFFFF_FFFF))
     return address in _UNICAST and address.is_global and address.scope_id is None and not _within(address, _OTHERS)
@@ -129,6 +130,7 @@ class _Way(httpcore2.AsyncNetworkBackend):
                 addresses = await self._allowed(host, port)
         except TimeoutError:
             raise httpcore2.ConnectTimeout("its name was not looked up in time") from None
+        # So that one address that does not answer leaves time for the others.
         share = None if timeout is None else timeout / len(addresses)
         *others, last = addresses
         for address in others:

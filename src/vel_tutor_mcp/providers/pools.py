@@ -43,6 +43,7 @@ class Pools:
                 await self._places.acquire()
         except TimeoutError:
             raise httpx2.PoolTimeout("all connections are taken") from None
+        # There is one: no more hold a place than all pools together take.
         pool = next(pool for pool, calls in enumerate(self._calls) if calls < CONNECTIONS)
         self._calls[pool] += 1
         try:

@@ -40,6 +40,7 @@ _KINDS = {
     403: FailureKind.AUTHENTICATION,
     404: FailureKind.NOT_FOUND,
     408: FailureKind.TIMEOUT,
+    # Of a lock that timed out at the vendor, as OpenAI's own client takes it: worth another try.
     409: FailureKind.SERVER_ERROR,
     429: FailureKind.RATE_LIMITED,
 }
@@ -142,6 +143,7 @@ class EventDecoder:
             self._line.clear()
         line = line.removesuffix(b"\r")
         if line.startswith(b"data:"):
+            # What came before it of the line was counted then.
             self._grow(len(end))
             self._data.append(line[5:].removeprefix(b" "))
         elif not line:

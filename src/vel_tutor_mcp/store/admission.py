@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import Limits, Outcome, TaskStatus, Work
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import attempts, tasks
+from vel_tutor_mcp.store.tasks import PRIORITIES
 from vel_tutor_mcp.store.turns import Waiting, in_turn
 
 # Of each owner's tasks of one priority so many are looked at: where all of these wait for a provider or a time, those
 # behind them wait too, and are not each begun only to be told that the provider is full.
 LOOK_AHEAD = 1000
 _MINUTE = timedelta(seconds=60)
-_RANKS = (2, 1, 0)
+_RANKS = sorted(PRIORITIES, reverse=True)
 
 _pending = tasks.c.status == TaskStatus.PENDING
 _in_progress = tasks.c.status == TaskStatus.IN_PROGRESS
@@ -70,6 +71,7 @@ async def next_in_turn(
 ) -> list[Waiting]:
     """What `admit` would claim."""
     heads = (await tx.execute(_heads())).all()
+    # Mostly nobody waits: then nothing else is read.
     if not heads:
         return []
     room = await _room(tx, executor, now, bounds)

@@ -22,7 +22,6 @@ alerts = Table(
     Column("threshold", sa.Float, nullable=False, doc="what it should not pass"),
     moment("opened_at", doc="when it was found"),
     moment("updated_at"),
-    # When it was last found not to be well again.
     moment("wrong_at", doc="when it was last found not to be well again"),
     moment("closed_at", nullable=True, doc="when it was well again"),
     moment("acknowledged_at", nullable=True, doc="when somebody had seen it"),
@@ -37,6 +36,7 @@ alerts = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
     Index(None, "organisation_id", "opened_at"),
+    # What is open, of all organisations, and what was closed so long ago that it is forgotten.
     Index(None, "closed_at"),
 )
 """What is wrong, or was. Of one kind and subject one is open at most. Nobody owns one that is about the organisation as

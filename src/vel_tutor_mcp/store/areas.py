@@ -13,9 +13,11 @@ from vel_tutor_mcp.store.alerts import visible as visible_alerts
 from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.money_tables import budgets
 from vel_tutor_mcp.store.paging import within
+from vel_tutor_mcp.store.run_tables import run_events, run_steps, runs
 from vel_tutor_mcp.store.runs import awaiting_of
-from vel_tutor_mcp.store.tables import budgets, run_events, run_steps, runs, task_events
+from vel_tutor_mcp.store.tables import task_events
 from vel_tutor_mcp.store.webhook_tables import webhooks
 
 _Stamp = tuple[sa.ScalarSelect[Any], ...]
@@ -39,6 +41,7 @@ def _newest(table: sa.Table, reads: Operation) -> _Area:
 
 
 def _approvals(principal: Principal) -> _Stamp:
+    # The times too: where one is decided while another is asked, their number is as before.
     asked_at = run_steps.c.started_at
     waiting = awaiting_of(within(runs, principal, Operation.RUN_CHANGE))
     counted = waiting.with_only_columns(sa.func.count(), maintain_column_froms=True)

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import LONGEST_NAME, Attempt, FailureKind, NanoUsd, Outcome, Task, Work
 from vel_tutor_mcp.store import budgets, rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, ledger
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.tables import attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ async def of_tasks(tx: Transaction, task_ids: Collection[str]) -> list[Attempt]:
 
 async def open_attempt(tx: Transaction, task: Task, attempt: Attempt, reserved: NanoUsd) -> None:
     """Store that a call begins, with the most it can cost."""
+    # A clock that was set back may put it among rows whose sum is kept.
     await budgets.drop_sums(tx, task.organisation_id, attempt.started_at)
     owned = {"organisation_id": task.organisation_id, "owner_id": task.owner_id, "task_id": task.id}
     await tx.execute(

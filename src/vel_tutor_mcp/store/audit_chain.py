@@ -185,14 +185,17 @@ def _out_of_place(row: Row, following: Row | None, before: Link) -> Fault:
 def _not_as_written(row: Row, following: Row | None, before: Link) -> Fault:
     number, moved = row["sequence"], _moved(row)
     moved_next = moved if following is None else _moved(following)
+    # What is behind an entry that was added was given greater numbers by one than it was hashed with.
     if moved is None and moved_next == -1:
         return _added(number)
     if moved is None:
         return Fault(number, Flaw.CHANGED, f"entry {number} is not what its hash was made of")
+    # Likewise, and the one that was added looks sound; unless this is no more than a copy of it.
     if moved == -1 and row["hash"] != before.hash:
         return _added(number - 1)
     if moved < 0:
         return Fault(number, Flaw.ADDED, f"what stands as entry {number} is another entry {number + moved}")
+    # Its neighbour is as far off: all behind the gap were moved up together.
     if moved == moved_next:
         missing = _missing(number, number + moved - 1)
         return Fault(number, Flaw.REMOVED, f"{missing}, and those behind were given other numbers")

@@ -20,6 +20,7 @@ _SECRET_NAMES = frozenset({
 _NAMED = r"password|passwd|pwd|secret|api[_-]?key|access[_-]?token|refresh[_-]?token|authorization"
 # The first that fits at a place decides; its name says what is masked.
 _PATTERNS: Mapping[str, str] = {
+    # First, so that no digits of an id pass for those of a card, an account or a telephone.
     "id": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",
     "private_key": r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
     "login": r"://[^\s:/?#@]*:\S*@|://[^\s/?#@]+@",

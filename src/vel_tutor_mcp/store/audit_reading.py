@@ -64,10 +64,12 @@ def prune(database: Database, first: int, noted: Checkpoint) -> bool:
     place = audit_checkpoints.c.sequence == noted.sequence
     with _opened(database, INSTALLATION) as engine, database.translated(), engine.connect() as connection:
         database.lock_blocking(connection)
+        # Under the lock: others may have archived the same since they were read.
         kept = connection.scalar(sa.select(sa.func.min(audit_logs.c.sequence)))
         archive = connection.scalar(sa.select(audit_checkpoints.c.archive).where(place))
         if kept != first or archive is not None:
             return False
+        # The note first: a trigger keeps every entry that no archived checkpoint covers.
         connection.execute(audit_checkpoints.update().where(place).values(asdict(noted)))
         connection.execute(audit_logs.delete().where(audit_logs.c.sequence <= noted.sequence))
         connection.commit()
@@ -95,4 +97,5 @@ def _opened(database: Database, acts_for: str) -> Iterator[sa.Engine]:
 
 
 def _read_any_bytes(connection: Any, _record: Any) -> None:
+    # Bytes that are no text must not keep us from naming the row that was changed so.
     connection.text_factory = lambda stored: stored.decode(errors="replace")

@@ -13,6 +13,7 @@ audit_logs = Table(
     Column("sequence", Sequence, primary_key=True, autoincrement=False, doc="its number, without gaps"),
     Column("organisation_id", Id, nullable=False),
     Column("owner_id", Id, nullable=False),
+    # Times and payloads are texts, so that what was hashed comes back letter by letter.
     Column("at", sa.String(32), nullable=False, doc="ISO 8601, UTC"),
     Column("principal", sa.String(LONGEST_NAME), nullable=False, doc="who did it"),
     Column("action", sa.String(50), nullable=False, doc="what was done"),

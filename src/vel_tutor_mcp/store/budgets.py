@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.models import NanoUsd, Principal, Task
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.money_tables import budgets, ledger, ledger_sums
 from vel_tutor_mcp.store.people_tables import organisations, users
 from vel_tutor_mcp.store.standing import Budget, Period, Scope, Standing, begins, renews
-from vel_tutor_mcp.store.tables import agents, budgets, ledger, ledger_sums, tasks
+from vel_tutor_mcp.store.tables import agents, tasks
 
 # So many rows are added up at each call before their sum is kept.
 LONGEST_TAIL = 500
@@ -87,6 +88,7 @@ async def set_by(tx: Transaction, scope: Scope, subject_id: str, period: Period)
 async def of_organisation(tx: Transaction, organisation_id: str) -> list[tuple[Budget, str]]:
     """The budgets of the organisation, its users and their agents, each with the name of its subject."""
     named = (
+        # No two things have one id, so at most one of these finds the subject.
         budgets.outerjoin(agents, agents.c.id == budgets.c.subject_id)
         .outerjoin(users, users.c.id == budgets.c.subject_id)
         .outerjoin(organisations, organisations.c.id == budgets.c.subject_id)
@@ -117,6 +119,7 @@ async def standings(tx: Transaction, payer: Payer, at: datetime, of_day: NanoUsd
         sa.and_(budgets.c.scope == scope, budgets.c.subject_id == subject_id) for scope, subject_id in subjects.items()
     ]
     rows = await tx.execute(sa.select(budgets).where(sa.or_(*ours)))
+    # Written from the narrowest to the widest.
     places = list(Scope)
     found = sorted((_budget(row) for row in rows), key=lambda budget: places.index(budget.scope))
     if of_day is not None:
@@ -192,6 +195,7 @@ async def _keep_sum(tx: Transaction, organisation_id: str, budget: Budget, at: d
     rows = _rows(budget, at, since)
     first_open, last = sa.func.min(ledger.c.reserved_at).filter(_open), sa.func.max(ledger.c.reserved_at)
     bounds = (await tx.execute(sa.select(first_open.label("open"), last.label("last")).where(*rows))).one()
+    # What was reserved at that very moment is left out: more of it may come.
     through = bounds.open or bounds.last
     ended = sa.select(sa.func.coalesce(sa.func.sum(ledger.c.settled_nanousd), 0))
     more: Any = await tx.scalar(ended.where(*rows, ledger.c.reserved_at < through))
@@ -223,9 +227,11 @@ async def _kept_sums(tx: Transaction, found: Sequence[Budget], at: datetime) -> 
 def _rows(budget: Budget, at: datetime, since: datetime | None) -> Sequence[sa.ColumnElement[bool]]:
     """The budget's rows in the period of `at`, from `since` on."""
     if budget.scope is Scope.RUN:
+        # The ledger names no runs.
         return (ledger.c.task_id.in_(sa.select(tasks.c.id).where(tasks.c.run_id == budget.subject_id)),)
     of_subject = _columns[budget.scope] == budget.subject_id
     if since is None:
+        # Of a task: its whole life.
         return (of_subject,)
     return of_subject, ledger.c.reserved_at >= since, ledger.c.reserved_at < renews(budget.period, at)
 

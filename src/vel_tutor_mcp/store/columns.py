@@ -17,6 +17,7 @@ class Utc(sa.TypeDecorator[datetime]):
         if value is None:
             return None
         value = value.astimezone(UTC)
+        # SQLite keeps texts, which sort as times do where all are of one zone and none names it.
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature

@@ -1,4 +1,4 @@
-"""The tables of comparisons. `tables` has the others."""
+"""The tables of comparisons."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
@@ -21,6 +21,7 @@ comparisons = Table(
     moment("created_at"),
     moment("updated_at", doc="when it was asked, or one of its answers rated"),
     UniqueConstraint("owner_id", "idempotency_key"),
+    # By when they were made for lists, by when they changed for the stamps of `areas`.
     Index(None, "owner_id", "created_at"),
     Index(None, "organisation_id", "created_at"),
     Index(None, "owner_id", "updated_at"),

@@ -116,6 +116,7 @@ class _Pair:
 
     def _is_taken(self, table: sa.Table, rows: Sequence[sa.Row[Any]]) -> bool:
         try:
+            # After a statement that failed PostgreSQL takes no other, unless it is taken back to before it.
             with self.writing.begin_nested():
                 self.writing.execute(table.insert(), [row._asdict() for row in rows])
         except (DataError, IntegrityError):
@@ -134,6 +135,7 @@ class _Pair:
             ) from None
 
     def compare(self, table: sa.Table, total: int) -> None:
+        # The chain is followed in the copy, each entry of which is then compared with the original.
         exact, checked = _exactly(table), self._in_a_chain if table is audit_logs else iter
         with (
             closing(_rows(self.source, self.reading, table)) as originals,
@@ -195,6 +197,7 @@ def _rows(database: Database, connection: sa.Connection, table: sa.Table) -> "Ge
             with connection.execute(query, execution_options={"yield_per": _BATCH}) as found:
                 yield from found
         except (ValueError, DBAPIError) as problem:
+            # The database itself failed: `translated` has the words for that.
             if database.told(problem) is not None:
                 raise
             raise ConfigurationError(

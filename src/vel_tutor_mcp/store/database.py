@@ -149,6 +149,7 @@ class Database(ABC):
             await tx.execute(sa.text("SELECT 1"))
 
     async def close(self) -> None:
+        # The writer is a view of the same engine: it has no pool of its own.
         await self._engine.dispose()
 
     @contextmanager

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import TaskError
 from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import errands, ledger, run_steps, tasks
-from vel_tutor_mcp.taskmaster.errands import Errand, State
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.run_tables import errands, run_steps
+from vel_tutor_mcp.store.tables import tasks
+from vel_tutor_mcp.taskmaster.errands import Errand, State, number_of
 from vel_tutor_mcp.taskmaster.items import Status
 from vel_tutor_mcp.workflows.model import Run
 
@@ -60,7 +62,8 @@ async def next_number(tx: Transaction, run_id: str, step_id: str) -> int:
     of_errands = await tx.scalar(
         sa.select(sa.func.max(errands.c.number)).where(errands.c.run_id == run_id, errands.c.step_id == step_id)
     )
-    return max(-1 if of_tasks is None else of_tasks // 2, -1 if of_errands is None else of_errands) + 1
+    # Behind both: a task is made of an errand, and stays where that is given up.
+    return max(-1 if of_tasks is None else number_of(of_tasks), -1 if of_errands is None else of_errands) + 1
 
 
 async def costs(tx: Transaction, run_id: str, step_id: str) -> dict[str, int]:

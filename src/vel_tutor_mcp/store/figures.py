@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.store import audit
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import attempts, runs, tasks
+from vel_tutor_mcp.store.run_tables import runs
+from vel_tutor_mcp.store.tables import attempts, tasks
 from vel_tutor_mcp.store.webhook_tables import webhook_deliveries as deliveries
 
 

@@ -103,6 +103,7 @@ async def forget_expired(tx: Transaction, before: datetime, most: int) -> int:
     so many grants; how many there were.
     """
     over = (await tx.scalars(sa.select(grants.c.id).where(grants.c.expires_at <= before).limit(most))).all()
+    # Grants last: the others refer to them.
     for column in (authorizations.c.grant_id, refresh_tokens.c.grant_id, grants.c.id):
         await tx.execute(column.table.delete().where(column.in_(over)))
     return len(over)

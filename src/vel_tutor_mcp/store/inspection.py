@@ -116,6 +116,7 @@ async def postgresql(database: Database) -> tuple[Contents, float]:
             "row_security_active(to_regclass('tasks')) AS isolated, session_user::text AS role"
         )
         row = asked.one()
+        # At once: what is asked next takes its time.
         ahead = row.now - time.time()
         revision = None
         if row.ours:

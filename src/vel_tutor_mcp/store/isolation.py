@@ -93,6 +93,7 @@ async def everywhere(tx: Transaction) -> AsyncIterator[None]:
     before = driver_of(tx).acts_for if tx.dialect.name == "postgresql" else None
     await act_for(tx, INSTALLATION)
     yield
+    # On SQLite nobody was named before, and nothing is set.
     await act_for(tx, before or INSTALLATION)
 
 
@@ -104,4 +105,5 @@ def hold(connection: "psycopg.Connection[tuple[Any, ...]]", acts_for: str) -> No
 
 
 def _checked(acts_for: str) -> str:
+    # It becomes a part of a statement: nothing but an id may get there.
     return acts_for if acts_for == INSTALLATION else str(UUID(acts_for))

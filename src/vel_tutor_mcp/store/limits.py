@@ -54,6 +54,7 @@ async def take(tx: Transaction, principal: Principal, kind: str, begins_at: date
     """
     this = sa.and_(allowances.c.owner_id == principal.user_id, allowances.c.kind == kind)
     row = (await tx.execute(sa.select(allowances.c.begins_at, allowances.c.taken).where(this))).one_or_none()
+    # What stands there of an earlier hour or minute counts for nothing.
     before = row.taken if row is not None and row.begins_at == begins_at else 0
     granted = max(0, min(wanted, limit - before))
     values = {"begins_at": begins_at, "taken": before + granted}

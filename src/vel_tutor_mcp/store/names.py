@@ -11,7 +11,8 @@ from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.alert_tables import alerts
 from vel_tutor_mcp.store.comparison_tables import comparisons
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import agents, runs, tasks, workflows
+from vel_tutor_mcp.store.run_tables import runs, workflows
+from vel_tutor_mcp.store.tables import agents, tasks
 from vel_tutor_mcp.store.webhook_tables import webhooks
 
 Kind = Literal["agent", "workflow", "task", "run", "webhook", "comparison", "alert"]
@@ -32,6 +33,7 @@ def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_n
     named = table.c.name == id_or_name
     matches = sa.or_(table.c.id == spelt, named) if spelt else named
     own_first = (table.c.owner_id == principal.user_id).desc()
+    # False sorts first, and so what has this id and another name.
     return query.where(matches, paging.visible(table, principal)).order_by(named, own_first).limit(1)
 
 

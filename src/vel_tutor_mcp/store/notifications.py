@@ -44,6 +44,7 @@ class Notifications:
         ours = connection.get_server_pid()
 
         def heard(_connection: Any, sender: int, _channel: str, text: str) -> None:
+            # The server tells it to the connection that said it, too.
             if sender != ours:
                 hear(text)
 
@@ -56,6 +57,7 @@ class Notifications:
                 if texts := self._taken():
                     await connection.execute("SELECT pg_notify($1, text) FROM unnest($2::text[]) text", _CHANNEL, texts)
         finally:
+            # Not closed: that would wait for a server that may be gone.
             connection.terminate()
 
     def _taken(self) -> list[str]:

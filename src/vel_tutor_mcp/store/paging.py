@@ -83,6 +83,7 @@ async def newest_first(
 
 
 def _behind(query: sa.Select[Any], keys: Keys, cursor: str | None) -> sa.Select[Any]:
+    # As one value, which an index of these columns finds; what was made since does not move the page.
     return query if cursor is None else query.where(sa.tuple_(*keys) < sa.tuple_(*_seen(cursor, keys)))
 
 

@@ -1,4 +1,4 @@
-"""The tables of people: who may come in, by what, and how often. `tables` has the others."""
+"""The tables of people: who may come in, by what, and how often."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
@@ -7,6 +7,7 @@ from vel_tutor_mcp.models import LONGEST_ISSUER, LONGEST_NAME, LONGEST_SUBJECT
 from vel_tutor_mcp.store.columns import Id, Json, Sequence, moment, owned, row_id
 
 metadata = sa.MetaData(
+    # Migrations drop constraints by their names, which must be the same on both databases.
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -43,7 +44,6 @@ users = Table(
     moment("disabled_at", nullable=True, doc="since when they are let in no more"),
     Column("tasks_per_hour", sa.Integer),
     Column("requests_per_minute", sa.Integer),
-    # By what an outside issuer's tokens name them.
     Column("oidc_issuer", sa.String(LONGEST_ISSUER), doc="the outside issuer that names them"),
     Column("oidc_subject", sa.String(LONGEST_SUBJECT), doc="what its tokens call them: `sub`"),
     UniqueConstraint("organisation_id", "name"),

@@ -38,6 +38,7 @@ _ENGINE_CONNECTIONS = 4
 # And one each for liveness, for notifications, and for those of the execution engine.
 MOST_CONNECTIONS = _CONNECTIONS + _ENGINE_CONNECTIONS + 3
 _CONNECT_SECONDS = 5
+# Longer than LOCK_WAIT_SECONDS, so that whoever waits for the lock in vain is told of the lock.
 _STATEMENT_SECONDS = 60
 # A process that is frozen in mid-transaction must not stop all others: they wait LOCK_WAIT_SECONDS for the writer's
 # lock, and must still get it. Between two statements of ours there are milliseconds, also on a machine that is busy.
@@ -99,6 +100,8 @@ class PostgresDatabase(Database):
         )
         event.listen(engine.sync_engine, "handle_error", _notice_broken)
         reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # Writers stay at READ COMMITTED: the first statement of a transaction takes its snapshot, and theirs waits for
+        # the lock. What the writer before them has committed would be missing from it.
         super().__init__(reader, engine)
 
     def _begins_for(self, connection: Transaction, acts_for: str) -> None:
@@ -204,6 +207,7 @@ class PostgresDatabase(Database):
             connect_timeout=_CONNECT_SECONDS,
             options=options,
             application_name=_SESSION["application_name"],
+            # As the server does by `_SESSION`: each side finds out by itself that the other one vanished.
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,

@@ -47,6 +47,7 @@ async def put(tx: Transaction, span: Span, cells: Cells) -> bool:
     """Store what the span comes to; False where that was done before, which then stands."""
     if await tx.scalar(sa.select(usage_rolled.c.attempts).where(*_is(usage_rolled, span))) is not None:
         return False
+    # Of before the span was forgotten: `forget` takes its mark away, and leaves these.
     await tx.execute(usage_rollups.delete().where(*_is(usage_rollups, span)))
     if cells:
         await tx.execute(usage_rollups.insert(), [_row(span, cell, sums) for cell, sums in cells.items()])

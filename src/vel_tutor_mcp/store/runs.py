@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import ENDED, Page, Principal, Start, TaskError, TaskStatus
 from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import run_events, run_steps, runs
+from vel_tutor_mcp.store.run_tables import run_events, run_steps, runs
 from vel_tutor_mcp.workflows.model import Run, RunEvent, RunStep, StepStatus
 
 _MOST_AT_ONCE = 50
@@ -141,6 +141,7 @@ async def events_after(tx: Transaction, sequence: int, not_by: str) -> list[tupl
 async def overdue(tx: Transaction, now: datetime) -> list[tuple[str, str]]:
     """The run and step ids of steps whose time is over, as many as may be taken on before others are seen to."""
     query = sa.select(run_steps.c.run_id, run_steps.c.step_id).where(run_steps.c.due_at <= now)
+    # The newest first: one that a fault keeps from ending stays overdue, and must not take the place of others.
     query = query.order_by(run_steps.c.due_at.desc()).limit(_MOST_AT_ONCE)
     return [(row.run_id, row.step_id) for row in await tx.execute(query)]
 

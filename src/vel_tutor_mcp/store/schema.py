@@ -63,6 +63,7 @@ def to_revision(connection: sa.Connection, revision: str) -> None:
     from alembic.config import Config
 
     config = Config()
+    # A percent sign in the path would be read as the beginning of a variable.
     config.set_main_option("script_location", str(folder("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     now = present(connection)
@@ -93,6 +94,7 @@ def _migrate(database: Database) -> None:
                 # pysqlite begins only before it changes rows: a reader could see half of the tables.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             _upgrade(connection, database.place)
+            # Also where nothing was upgraded: roles are the server's, and may have changed since.
             database.secure(connection)
             connection.commit()
     finally:

@@ -1,4 +1,4 @@
-"""The table that searches read. `tables` has the others."""
+"""The table that searches read."""
 
 from sqlalchemy import Column, ForeignKey, Table
 

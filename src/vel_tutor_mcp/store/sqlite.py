@@ -84,6 +84,8 @@ class SqliteDatabase(Database):
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: Any) -> None:
+            # As DBOS sets it on an engine that it makes itself: a transaction that read before it writes would be
+            # refused at once, without the wait, where somebody else has written in between.
             connection.isolation_level = "IMMEDIATE"
             self._set_pragmas(connection)
             if sqlite3.sqlite_version_info < _KNOWS_PARTS_OF_SECONDS:
@@ -125,6 +127,7 @@ class SqliteDatabase(Database):
 
     def _set_pragmas(self, connection: Any) -> None:
         cursor = connection.cursor()
+        # Of each connection: the file keeps none of these, as it does its journal mode.
         for pragma in (
             f"busy_timeout={LOCK_WAIT_SECONDS * 1000}",
             "foreign_keys=ON",

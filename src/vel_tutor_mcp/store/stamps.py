@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from vel_tutor_mcp.store import paging, people
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import run_events, task_events, tasks, workflows
+from vel_tutor_mcp.store.run_tables import run_events, workflows
+from vel_tutor_mcp.store.tables import task_events, tasks
 
 _RECENT = 20
 # Both databases take some 32,000 values in a statement.

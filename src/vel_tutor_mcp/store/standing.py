@@ -80,6 +80,7 @@ class Standing:
         What is spent never falls within a period: each mark is passed once, unless the limit is raised.
         """
         limit, before = self.budget.limit_nanousd, self.spent - cost
+        # In whole numbers: a share would be rounded, and a mark passed twice or never.
         warned = before * 100 < WARNING_PERCENT * limit <= self.spent * 100
         exceeded = before <= limit < self.spent
         return (WARNING_PERCENT,) * warned + (EXCEEDED_PERCENT,) * exceeded
@@ -109,4 +110,5 @@ def renews(period: Period, at: datetime) -> datetime | None:
     began = begins(period, at)
     if began is None or period is Period.DAY:
         return began and began + timedelta(days=1)
+    # From the first of a month this is in the next one, however long that month is.
     return (began + timedelta(days=32)).replace(day=1)

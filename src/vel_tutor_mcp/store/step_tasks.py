@@ -7,11 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vel_tutor_mcp.models import ENDED, NanoUsd, Task, TaskStatus
+from vel_tutor_mcp.models import NanoUsd, Task, TaskStatus
 from vel_tutor_mcp.store import rows
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.tables import ledger, tasks
-from vel_tutor_mcp.store.tasks import task_in
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.tables import tasks
+from vel_tutor_mcp.store.tasks import has_not_ended, task_in
 
 # Until when an item waits that is to be done again, but not yet: until it is released.
 PARKED = datetime(9999, 1, 1, tzinfo=UTC)
@@ -39,17 +40,16 @@ async def of_step(tx: Transaction, run_id: str, step_id: str) -> list[Task]:
 
 async def unended(tx: Transaction, run_id: str, step_id: str | None = None) -> list[Task]:
     """The tasks of the run, or of one of its steps, that have not ended."""
-    query = sa.select(tasks).where(tasks.c.run_id == run_id, tasks.c.status.not_in(sorted(ENDED)))
+    query = sa.select(tasks).where(tasks.c.run_id == run_id, has_not_ended)
     if step_id is not None:
         query = query.where(tasks.c.step_id == step_id)
     return await rows.every(tx, query, task_in)
 
 
 async def items(tx: Transaction, run_id: str, step_id: str) -> Items:
-    is_open = tasks.c.status.not_in(sorted(ENDED))
-    is_parked = sa.and_(is_open, tasks.c.not_before == PARKED)
+    is_parked = sa.and_(has_not_ended, tasks.c.not_before == PARKED)
     query = sa.select(
-        sa.func.count(), sa.func.count().filter(is_open), sa.func.count().filter(is_parked)
+        sa.func.count(), sa.func.count().filter(has_not_ended), sa.func.count().filter(is_parked)
     ).where(tasks.c.run_id == run_id, tasks.c.step_id == step_id)  # fmt: skip
     made, unended_, parked = (await tx.execute(query)).one()
     return Items(made, unended_ - parked, parked)

@@ -1,4 +1,5 @@
-"""The tables. Every row of the domain carries its owner and organisation, so that isolating tenants is cheap.
+"""The tables of agents, of tasks and of what is learnt from these. Every row of the domain carries its owner and
+organisation, so that isolating tenants is cheap.
 
 Those of every module here whose name ends in `_tables` are found by that, and of the same metadata. `migrations/`
 is what makes them; a test proves that both say the same.
@@ -11,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 import vel_tutor_mcp.store
-from vel_tutor_mcp.models import LONGEST_ITEM, LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
-from vel_tutor_mcp.store.columns import Id, Json, Sequence, TraceParent, Utc, moment, owned, row_id
+from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, LONGEST_STEP
+from vel_tutor_mcp.store.columns import Id, Json, Sequence, TraceParent, moment, owned, row_id
 from vel_tutor_mcp.store.people_tables import metadata as metadata  # noqa: PLC0414 - the form of what is exported anew
 
 for module in iter_modules(vel_tutor_mcp.store.__path__):
@@ -92,7 +93,6 @@ tasks = Table(
     Column("step_id", sa.String(LONGEST_STEP), doc="of which step, if any"),
     Column("item", sa.Integer, nullable=False, server_default="0", doc="which item of a map; 0 elsewhere"),
     Column("retries_left", sa.Integer, nullable=False, server_default="0", doc="of its step's own"),
-    # Until when, or for a place at which provider, it waits its turn.
     Column(
         "turn",
         sa.Integer,
@@ -104,11 +104,15 @@ tasks = Table(
     Column("waits_for", sa.String(LONGEST_PROVIDER), doc="at which provider it waits for a place"),
     Column("config_changes", Json, doc="what it has other than its agent's"),
     Column("traceparent", TraceParent, doc="where in a trace it was submitted, if that was traced"),
+    # All that lists filter and sort by: they and their totals read no row but those of the page.
     Index("ix_tasks_of_organisation", "organisation_id", *_LISTED),
     Index("ix_tasks_of_owner", "organisation_id", "owner_id", *_LISTED),
     Index(None, "agent_id", "status"),
+    # For `admission`: from owner to owner, and each one's in the order of their turn.
     Index(None, "status", "owner_id", "priority", "created_at"),
+    # For lists of what is in a state that few have.
     Index(None, "organisation_id", "status", "created_at"),
+    # A step that is begun anew after a crash makes no second task.
     Index("uq_tasks_run_id_step_id_item", "run_id", "step_id", "item", unique=True),
 )
 """Units of work, those of runs' steps too."""
@@ -149,8 +153,10 @@ attempts = Table(
     moment("started_at"),
     moment("ended_at", nullable=True),
     UniqueConstraint("task_id", "attempt_set", "number"),
+    # What is open and what began in the last minute: the limits of providers (`admission.free_places`).
     Index(None, "provider", "outcome"),
     Index(None, "provider", "started_at"),
+    # For roll-ups, metrics and alerts.
     Index(None, "ended_at"),
 )
 """Calls of one model for a task."""
@@ -166,6 +172,7 @@ task_events = Table(
     Column("percent", sa.SmallInteger, nullable=False),
     moment("at"),
     Index(None, "task_id", "sequence"),
+    # The stamp that `areas` gives to who sees their own.
     Index(None, "owner_id", "sequence"),
 )
 """The history of tasks; its numbers are what streams go on from."""
@@ -183,118 +190,6 @@ route_decisions = Table(
 )
 """Which models were to be asked for an attempt set, and why."""
 
-workflows = Table(
-    "workflows",
-    metadata,
-    row_id(),
-    *owned(),
-    Column("name", sa.String(100), nullable=False),
-    Column("version", sa.Integer, nullable=False),
-    Column("template", sa.Boolean, nullable=False, doc="it is offered as a prompt"),
-    moment("created_at"),
-    moment("updated_at"),
-    UniqueConstraint("owner_id", "name"),
-    Index(None, "organisation_id", "created_at"),
-)
-"""Named definitions of steps, as they are now."""
-
-workflow_versions = Table(
-    "workflow_versions",
-    metadata,
-    Column("workflow_id", Id, ForeignKey("workflows.id"), primary_key=True),
-    Column("version", sa.Integer, primary_key=True),
-    *owned(),
-    Column("definition", Json, nullable=False, doc="steps, inputs, output"),
-    moment("created_at"),
-)
-"""Every definition that a workflow had; a run goes on with the one that it began with."""
-
-runs = Table(
-    "runs",
-    metadata,
-    row_id(),
-    *owned(),
-    Column("workflow_id", Id, ForeignKey("workflows.id"), nullable=False),
-    Column("workflow_name", sa.String(100), nullable=False, doc="the workflow's name then"),
-    Column("workflow_version", sa.Integer, nullable=False, doc="which definition it runs"),
-    Column("status", sa.String(20), nullable=False),
-    Column("inputs", Json, nullable=False, doc="what it was started with"),
-    Column("max_cost_nanousd", sa.BigInteger, doc="its hard limit, all tasks together"),
-    Column("idempotency_key", sa.String(200)),
-    Column("body_hash", sa.String(64), nullable=False),
-    Column("error_code", sa.String(40)),
-    Column("error_message", sa.Text),
-    moment("created_at"),
-    moment("updated_at"),
-    moment("ended_at", nullable=True),
-    Column("traceparent", TraceParent, doc="where in a trace it was started, if that was traced"),
-    UniqueConstraint("owner_id", "idempotency_key"),
-    Index(None, "owner_id", "created_at"),
-    Index(None, "organisation_id", "created_at"),
-    Index(None, "workflow_id", "created_at"),
-    Index(None, "owner_id", "status", "created_at"),
-    Index(None, "organisation_id", "status", "created_at"),
-)
-"""Executions of workflows."""
-
-run_steps = Table(
-    "run_steps",
-    metadata,
-    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
-    Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
-    *owned(),
-    Column("position", sa.Integer, nullable=False, doc="its place in the definition"),
-    Column("status", sa.String(20), nullable=False),
-    Column("seen", Json, doc="what it was given: items, a question, a project"),
-    Column("output", Json),
-    Column("error_code", sa.String(40)),
-    Column("error_message", sa.Text),
-    moment("started_at", nullable=True),
-    moment("due_at", nullable=True, doc="when its time is over"),
-    moment("ended_at", nullable=True),
-    # Of work on a Task Master project: see `workflows.model.RunStep`.
-    Column("home", sa.String(32), doc="whose bridge to Task Master works on it; empty: none has taken it on"),
-    Index(None, "due_at"),
-    Index(None, "home"),
-)
-"""How far each step of a run is."""
-
-errands = Table(
-    "errands",
-    metadata,
-    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
-    Column("step_id", sa.String(LONGEST_STEP), primary_key=True),
-    Column("item_id", sa.String(LONGEST_ITEM), primary_key=True, doc="its id in tasks.json"),
-    *owned(),
-    Column("number", sa.Integer, nullable=False, doc="counts the step's errands from 0"),
-    Column("title", sa.Text, nullable=False, doc="its title there"),
-    Column("state", sa.String(20), nullable=False, doc="claiming, working, reviewing, writing or ended"),
-    Column("outcome", sa.String(20), doc="how it is left in the file"),
-    Column("error_code", sa.String(40)),
-    Column("error_message", sa.Text),
-    Column("lost", Json, nullable=False, doc="what was gone from the file after our write"),
-    Column("backup", sa.Text, doc="the file as it was before"),
-    moment("updated_at"),
-)
-"""The items of a Task Master project that a run's step has taken on."""
-
-run_events = Table(
-    "run_events",
-    metadata,
-    Column("sequence", Sequence, primary_key=True, autoincrement=True),
-    *owned(),
-    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
-    Column("step_id", sa.String(LONGEST_STEP), doc="of which step, if any"),
-    Column("kind", sa.String(30), nullable=False),
-    Column("message", sa.Text, nullable=False),
-    Column("percent", sa.SmallInteger, nullable=False),
-    Column("executor", sa.String(120), nullable=False),
-    moment("at"),
-    Index(None, "run_id", "sequence"),
-    Index(None, "owner_id", "sequence"),
-)
-"""The history of runs."""
-
 ratings = Table(
     "ratings",
     metadata,
@@ -304,7 +199,6 @@ ratings = Table(
     Column("rating", sa.SmallInteger, nullable=False, doc="1 to 5"),
     Column("comment", sa.Text, doc="why"),
     moment("created_at"),
-    # What it added to `evidence`, which is taken back when it is changed.
     Column("good", sa.Float, doc="what it added to `evidence`, to be taken back"),
     Column("bad", sa.Float, doc="likewise"),
 )
@@ -332,56 +226,6 @@ breakers = Table(
     moment("updated_at"),
 )
 """Circuit breakers tell of a provider's health, not of anyone's work."""
-
-budgets = Table(
-    "budgets",
-    metadata,
-    row_id(),
-    *owned(),
-    Column("scope", sa.String(20), nullable=False, doc="whose: agent, user, organisation, task or run"),
-    Column("subject_id", Id, nullable=False, doc="its id"),
-    Column("period", sa.String(10), nullable=False),
-    Column("limit_nanousd", sa.BigInteger, nullable=False, doc="the limit"),
-    moment("created_at"),
-    Column("kind", sa.String(10), nullable=False, server_default="hard", doc="hard: never passed; soft: warns"),
-    moment("updated_at", nullable=True),
-    UniqueConstraint("scope", "subject_id", "period"),
-)
-"""What may be spent."""
-
-ledger = Table(
-    "ledger",
-    metadata,
-    row_id(),
-    *owned(),
-    Column("task_id", Id, ForeignKey("tasks.id"), nullable=False),
-    Column("attempt_id", Id, ForeignKey("attempts.id"), nullable=False, unique=True, doc="the call"),
-    Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
-    Column("reserved_nanousd", sa.BigInteger, nullable=False, doc="the most that it could cost"),
-    Column("settled_nanousd", sa.BigInteger, doc="what it did cost; nothing while it is open"),
-    moment("reserved_at", doc="when it was set aside"),
-    moment("settled_at", nullable=True, doc="when it was booked"),
-    Index(None, "task_id"),
-    Index(None, "owner_id", "reserved_at"),
-    Index(None, "agent_id", "reserved_at"),
-    Index(None, "organisation_id", "reserved_at"),
-)
-"""Every call reserves here and settles here; what a budget has left is read from these rows and nowhere else."""
-
-ledger_sums = Table(
-    "ledger_sums",
-    metadata,
-    Column("scope", sa.String(20), primary_key=True, doc="as in `budgets`"),
-    Column("subject_id", Id, primary_key=True, doc="as in `budgets`"),
-    Column("since", Utc, primary_key=True, doc="when the period began"),
-    Column("period", sa.String(10), primary_key=True),
-    Column("organisation_id", Id, ForeignKey("organisations.id"), nullable=False),
-    Column("settled_nanousd", sa.BigInteger, nullable=False, doc="the sum"),
-    moment("through", doc="up to when"),
-    Index(None, "organisation_id", "through"),
-)
-"""What the rows of a subject's period come to up to a moment before which none is open any more, so that no call has to
-add up a month. They hold nothing that the ledger does not: see `store.budgets`."""
 
 integrations = Table(
     "integrations",

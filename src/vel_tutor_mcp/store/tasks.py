@@ -14,7 +14,7 @@ from vel_tutor_mcp.store.tables import idempotency_keys, tasks
 
 _RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 PRIORITIES = {rank: priority for priority, rank in _RANK.items()}
-_unfinished = tasks.c.status.not_in(sorted(ENDED))
+has_not_ended = tasks.c.status.not_in(sorted(ENDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ async def end(
     """Give the run its final state; False where it already had one, which then stands."""
     result = await tx.execute(
         tasks.update()
-        .where(tasks.c.id == work.task_id, tasks.c.attempt_set == work.attempt_set, _unfinished)
+        .where(tasks.c.id == work.task_id, tasks.c.attempt_set == work.attempt_set, has_not_ended)
         .values(
             status=status,
             running=False,

@@ -56,4 +56,5 @@ def _by_rank_then_age(task: Waiting) -> tuple[int, datetime]:
 
 
 def _first(queue: Iterable[Waiting], free: Mapping[str, int]) -> Waiting | None:
+    # A provider without limits is not in `free`: it always has a place.
     return next((task for task in queue if task.provider is None or free.get(task.provider, 1) > 0), None)

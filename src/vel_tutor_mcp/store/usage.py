@@ -114,6 +114,7 @@ async def _rolled_up(
     """A row for each span and group."""
     groups = [usage_rollups.c.at, *(usage_rollups.c[name] for name in by)]
     rows: list[sa.Row[Any]] = []
+    # A query for each: the index has the step before the time.
     for step in Step:
         if begins := [span.at for span in spans if span.step is step]:
             when = usage_rollups.c.step == step, usage_rollups.c.at.in_(begins)

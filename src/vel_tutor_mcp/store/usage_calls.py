@@ -89,6 +89,7 @@ async def ended(
     and each combination of these dimensions (see `usage_sums.DIMENSIONS`). It has all `NUMBERS`, and what `begun_at`
     and `latencies_of` read.
     """
+    # Written out: PostgreSQL would not see that a parameter is the same in what is selected and what it is grouped by.
     begun = (_ended - _ended % sa.literal_column(f"{step.length // _SECOND}")).label("begun")
     groups = [begun, *(_dimensions[name] for name in by)]
     when = attempts.c.ended_at >= within.since, attempts.c.ended_at < within.until

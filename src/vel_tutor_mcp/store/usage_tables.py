@@ -31,7 +31,6 @@ usage_rollups = Table(
     Column("tokens_in", sa.BigInteger, nullable=False),
     Column("tokens_out", sa.BigInteger, nullable=False),
     Column("cost_nanousd", sa.BigInteger, nullable=False),
-    # Of the answers alone.
     Column("answers_tokens_in", sa.BigInteger, nullable=False, doc="of the answers alone"),
     Column("answers_tokens_out", sa.BigInteger, nullable=False, doc="likewise"),
     Column("answers_nanousd", sa.BigInteger, nullable=False, doc="likewise"),

@@ -102,6 +102,7 @@ async def due(tx: Transaction, at: datetime, passing: Collection[str]) -> bool:
 
 async def claim(tx: Transaction, webhook_id: str, at: datetime, until: datetime, most: int) -> list[Delivery]:
     """Those that are due longest, for the caller to send: due again at `until` unless it is noted how they went."""
+    # The transaction must be a writer's, or two senders could claim the same.
     these = sa.select(deliveries).where(deliveries.c.webhook_id == webhook_id, deliveries.c.next_at <= at)
     rows = (await tx.execute(these.order_by(deliveries.c.next_at).limit(most))).mappings().all()
     ids = [row["id"] for row in rows]

@@ -1,4 +1,4 @@
-"""The tables of webhooks, and of what is sent to them. `tables` has the others."""
+"""The tables of webhooks, and of what is sent to them."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table
@@ -19,11 +19,9 @@ webhooks = Table(
     Column("events", Json, nullable=False, doc="of which events"),
     Column("active", sa.Boolean, nullable=False, doc="whether it is told"),
     Column("off_because", sa.String(LONGEST_DESCRIPTION), doc="why it was switched off"),
-    # The secret that signs, and until when the one before it signs as well.
     Column("sealed_secret", sa.LargeBinary, nullable=False, doc="what signs; sealed under the secret key"),
     Column("sealed_before", sa.LargeBinary, doc="the secret before it"),
     moment("before_until", nullable=True, doc="until when that signs as well"),
-    # Deliveries that failed since the last one that did not.
     Column("failures", sa.Integer, nullable=False, doc="deliveries that failed since one did not"),
     moment("failing_since", nullable=True, doc="since when"),
     moment("last_at", nullable=True, doc="when one was last tried"),
@@ -50,6 +48,7 @@ webhook_deliveries = Table(
     Column("attempts", Json, nullable=False, doc="when it was tried, and what was answered"),
     moment("next_at", nullable=True, doc="when it is due"),
     moment("created_at"),
+    # What is due of anybody, and of each webhook; its list; what is old enough to be forgotten.
     Index(None, "next_at"),
     Index(None, "webhook_id", "next_at"),
     Index(None, "webhook_id", "created_at"),

@@ -112,6 +112,7 @@ async def after(tx: Transaction, webhook_id: str | None, most: int) -> list[Webh
 
 async def reseal(tx: Transaction, seen: Webhook, anew: Sequence[bytes]) -> bool:
     """Store the same secrets, sealed anew; False where there is a new one meanwhile."""
+    # In the order of `Webhook.sealed`.
     values = {"sealed_secret": anew[0], "sealed_before": anew[1] if seen.sealed_before else None}
     this = sa.and_(webhooks.c.id == seen.id, webhooks.c.sealed_secret == seen.sealed_secret)
     return bool((await tx.execute(webhooks.update().where(this).values(**values))).rowcount)

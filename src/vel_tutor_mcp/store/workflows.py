@@ -9,7 +9,7 @@ from vel_tutor_mcp.models import Page, Principal, Start
 from vel_tutor_mcp.store import paging, rows
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.names import called
-from vel_tutor_mcp.store.tables import workflow_versions, workflows
+from vel_tutor_mcp.store.run_tables import workflow_versions, workflows
 from vel_tutor_mcp.workflows.model import Workflow
 
 

@@ -34,6 +34,7 @@ _ASKING_SECONDS = 300.0
 _END_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
 _LONGEST_TEXT = 300
+# The port of the discard service, where nobody listens.
 _NOBODY = "http://127.0.0.1:9"
 INSTALL = f"install it with `npm install -g task-master-ai@{TESTED[-1]}`, or set VEL_TUTOR_TASK_MASTER_COMMAND"
 
@@ -62,6 +63,7 @@ class Child:
         self._leave = asyncio.Event()
         self._starting = asyncio.Lock()
         self._failures = 0
+        # Long ago: the first start waits for nothing.
         self._ended_at = -_LONGEST_PAUSE
         self.starts = 0
 
@@ -118,8 +120,10 @@ class Child:
         self._serving = asyncio.create_task(self._serve(command_of(self._command), started, self._leave))
         try:
             async with asyncio.timeout(_START_SECONDS):
+                # Else a time-out would cancel what `_serve` is about to set.
                 client = await asyncio.shield(started)
             _check_version(client.server_info.version if client.server_info else "of no version")
+        # Also where we are cancelled: no child may be left behind.
         except BaseException as problem:
             self._failures += 1
             await self.close()
@@ -141,6 +145,7 @@ class Child:
         )
         try:
             with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123, ASYNC230 - its log repeats texts
+                # It knows no `server/discover`: to try that first would cost each start its time.
                 async with Client(stdio_client(parameters, errlog=nowhere), mode="legacy") as client:
                     started.set_result(client)
                     await leave.wait()

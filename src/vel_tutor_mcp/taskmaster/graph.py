@@ -75,6 +75,7 @@ class Graph:
 
     def _is_settled(self, item_id: str) -> bool:
         item = self.tag.items.get(item_id)
+        # Which of two items of one id was meant, nobody can say.
         return item is not None and item.settled and item_id not in self.tag.twice
 
     def standing(self, item_id: str) -> Standing:

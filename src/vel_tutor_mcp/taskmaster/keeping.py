@@ -51,6 +51,7 @@ async def alone(project: Project, seconds: float = _LOCK_SECONDS) -> AsyncIterat
 def back_up(project: Project, content: bytes) -> Path:
     """Keep a copy of the file's content, and of the older ones the newest few; the copy's path."""
     folder = inside(project, FOLDER, "vel", "backups")
+    # Their names sort by time.
     kept = sorted(folder.glob("tasks-*.json"))
     if kept and kept[-1].read_bytes() == content:
         return kept[-1]
@@ -103,6 +104,7 @@ def write(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         if path.exists():
             shutil.copymode(path, part)
+        # Who reads it meanwhile finds the old file or the new one.
         part.replace(path)
     except OSError as problem:
         with suppress(OSError):

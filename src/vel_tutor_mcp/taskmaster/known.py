@@ -57,6 +57,7 @@ class Known:
         if not kept.exists():
             with FileLock(self._made() / "home.lock"):
                 if not kept.exists():
+                    # Under another name first: whoever looks without the lock finds it whole or not at all.
                     part = kept.with_suffix(".part")
                     part.write_text(secrets.token_hex(16), encoding="ascii")
                     part.replace(kept)

@@ -91,6 +91,7 @@ def merge(project: Project, copy: Project, plan: Plan) -> dict[str, Any]:
     if content is not None:
         told["backup"] = keeping.back_up(project, content).relative_to(project.root).as_posix()
     keeping.inside(project, FOLDER, "tasks")
+    # Where a link leads: a new file under its own name would take the place of the link.
     keeping.write(project.tasks_file.resolve(), changed)
     return told
 

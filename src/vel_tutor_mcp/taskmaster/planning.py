@@ -130,6 +130,7 @@ def _places(tasks: list[Any], target: str | None) -> list[int]:
 
 
 def _spliced(text: str, new: list[dict[str, Any]], plan: Plan) -> str:
+    # Some editors begin a file with a byte order mark, which is no JSON.
     raw = json.loads(text.removeprefix("\ufeff"))
     is_bare = isinstance(raw.get("tasks"), list)  # a file of before there were tags
     if plan.action is Action.EXPAND:
@@ -147,6 +148,7 @@ def _spliced(text: str, new: list[dict[str, Any]], plan: Plan) -> str:
 
 
 def _refuse_faults(before: Mapping[str, Tag], after: Mapping[str, Tag], plan: Plan) -> None:
+    # What was wrong before is the project's own: only new faults speak against what was made.
     known = {fault.text for fault in Graph(before[plan.tag]).faults} if plan.tag in before else set()
     for fault in Graph(after[plan.tag]).faults:
         if fault.text not in known:

@@ -104,6 +104,7 @@ def _items(tag: str, tasks: list[Any]) -> Iterator[Item]:
         subtasks = raw.get("subtasks") or []
         if not isinstance(subtasks, list):
             raise corrupt(f"{place}.subtasks is no list")
+        # Some files write a subtask's id whole, as 1.2, most its last part alone.
         own = [_own_id(sub, f"{place}.subtasks[{at}]").rpartition(".")[2] for at, sub in enumerate(subtasks)]
         siblings = {sub: f"{task_id}.{sub}" for sub in own}
         yield _item(raw, place, task_id, {}, subtasks=tuple(siblings.values()))

@@ -138,6 +138,7 @@ class Writer:
         for tried in range(1, _TRIES + 1):
             async with keeping.alone(self._project):
                 before = await in_thread(partial(self._before, check))
+                # What was there before our first write is what later tries, and losses, are held against.
                 if first is None:
                     first, check = before, partial(_check_free, wish, _item(before.tags, wish))
                 await self._send(wish, _item(before.tags, wish))

@@ -73,6 +73,7 @@ class Otlp:
         span = self._tracer.start_span(past.name, context, _KINDS[past.kind], _all(past.attributes), links, began)
         if past.attributes.get("error.type"):
             span.set_status(StatusCode.ERROR)
+        # The clock may have been set back in between.
         span.end(max(began, _nanoseconds(past.ended)))
 
     @property

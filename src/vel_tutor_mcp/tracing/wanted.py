@@ -42,6 +42,7 @@ def wanted(environment: Mapping[str, str]) -> Wanted:
     variable = next((name for name in _PROTOCOLS if name in given), None)
     if variable and given[variable] != _PROTOCOL:
         return Wanted(None, f"{variable} is {given[variable]!r}", f"set {variable} to {_PROTOCOL}")
+    # As OpenTelemetry has it: the address of traces is whole, the general one is only its beginning.
     address = given.get(_OWN) or given.get(_BASE, _DEFAULT).rstrip("/") + "/v1/traces"
     return _reachable(address, _OWN if _OWN in given else _BASE)
 

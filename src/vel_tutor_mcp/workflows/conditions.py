@@ -137,6 +137,7 @@ def _contains(whole: Any, part: Any) -> bool:
     return isinstance(whole, (str, Mapping)) and isinstance(part, str) and part in whole
 
 
+# Of one kind alone: Python orders numbers and booleans, JSON knows no such order.
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return lambda left, right: _kind(left) == _kind(right) in _IN_ORDER and bool(compare(left, right))
 

@@ -208,6 +208,7 @@ class _Parser:
 
     def _take(self) -> _Token:
         token = self._token
+        # The end stays: whoever asks for more gets it again.
         self._next = min(self._next + 1, len(self._tokens) - 1)
         return token
 

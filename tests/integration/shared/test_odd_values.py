@@ -15,7 +15,8 @@ from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Tas
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.tables import attempts, ledger
+from vel_tutor_mcp.store.money_tables import ledger
+from vel_tutor_mcp.store.tables import attempts
 from vel_tutor_mcp.task_lists import TaskFilter
 
 pytestmark = pytest.mark.anyio
