@@ -16,12 +16,15 @@ from pathlib import Path
 
 import forker
 
+import vel_tutor_mcp
+
 COMMAND = (sys.executable, "-m", "vel_tutor_mcp")
 # Heeds Ctrl-C, which is ignored by what a shell starts in the background, as a test run may be.
 _HEEDING = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 HEEDING_CTRL_C = (sys.executable, "-c", f"{_HEEDING}runpy.run_module('vel_tutor_mcp', run_name='__main__')")
 _LONGEST_LINE = 1 << 26
 _PATH = "PYTHONPATH"
+SOURCES = str(Path(vel_tutor_mcp.__file__).parents[1])
 # What these say is heeded before the product is loaded.
 _OF_PYTHON = ("PYTHON", "COVERAGE_", "COV_CORE_")
 
@@ -106,7 +109,9 @@ async def begin(
 
 def _may_fork(environment: Mapping[str, str]) -> bool:
     heeded = [name for name in environment if name.startswith(_OF_PYTHON) and name != _PATH]
-    return _Forker.ends is not None and hasattr(os, "fork") and not heeded
+    # The forker has loaded the product from there: a copy of it, as tests make one, is another product.
+    is_ours = environment.get(_PATH) == SOURCES
+    return _Forker.ends is not None and hasattr(os, "fork") and not heeded and is_ours
 
 
 def fork_onto(descriptors: list[int], wanted: bytes, environment: Mapping[str, str]) -> None:

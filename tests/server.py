@@ -14,10 +14,9 @@ from typing import Any, Literal, Self, TypeVar
 
 from heard import note
 from planted import key
-from processes import COMMAND, begin
+from processes import COMMAND, SOURCES, begin
 from wires import Message, SsePair, StreamableHttp
 
-import vel_tutor_mcp
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 from vel_tutor_mcp.store.places import FILE_NAME
 
@@ -63,7 +62,7 @@ def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
     """All that a server with its home in the folder is told. Works for a checkout as for an installed package."""
     kept = {name: value for name, value in os.environ.items() if name in _INHERITED or _measures(name, values)}
     own = {
-        "PYTHONPATH": str(Path(vel_tutor_mcp.__file__).parents[1]),
+        "PYTHONPATH": SOURCES,
         "HOME": str(folder),
         "VEL_TUTOR_HOME": str(folder / "home"),
         "VEL_TUTOR_EXPLORATION": "0",  # which model is asked is not left to chance

@@ -28,6 +28,8 @@ _MOST_PRUNED = 1000
 # Longer than a request that began before takes: none has it in hand any more.
 _EXPIRED_STAYS = timedelta(hours=1)
 _TEXTS_AT_ONCE = 500
+# Much longer than from one look to the next: no look reads all tasks there are.
+_TEXTS_LATE = timedelta(days=1)
 _DELIVERIES_STAY = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
@@ -135,7 +137,7 @@ class Care:
         return max(ended, await self._forget_expired(at - _EXPIRED_STAYS)) == _MOST_PRUNED
 
     async def complete_texts(self) -> None:
-        """Of tasks that an older server has added beside us, so that they are found.
+        """Of tasks of the last day that an older server has added beside us, so that they are found.
 
         Raises:
             Unavailable: the database cannot be used now.
@@ -189,12 +191,12 @@ class Care:
     @unbroken
     async def _lacks_texts(self) -> bool:
         async with self._database.read(INSTALLATION) as tx:
-            return await task_texts.some_missing(tx)
+            return await task_texts.some_missing(tx, record.now() - _TEXTS_LATE)
 
     @unbroken
     async def _add_texts(self) -> None:
         async with self._database.write(INSTALLATION) as tx:
-            await task_texts.complete(tx, _TEXTS_AT_ONCE)
+            await task_texts.complete(tx, record.now() - _TEXTS_LATE, _TEXTS_AT_ONCE)
 
     def _recover_from(self, fault: str | None) -> None:
         """Say it once when the database goes, and once when it is back."""

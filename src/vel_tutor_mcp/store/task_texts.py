@@ -3,11 +3,13 @@ prompt folded anew. A prompt never changes, and neither does its text.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from vel_tutor_mcp.store.database import Transaction
+from vel_tutor_mcp.store.people_tables import organisations
 from vel_tutor_mcp.store.search_tables import task_texts
 from vel_tutor_mcp.store.tables import tasks
 
@@ -16,9 +18,7 @@ _OF_TASK = sa.and_(
     task_texts.c.created_at == tasks.c.created_at,
     task_texts.c.task_id == tasks.c.id,
 )
-_MISSING = sa.select(
-    tasks.c.id, tasks.c.organisation_id, tasks.c.owner_id, tasks.c.created_at, tasks.c.prompt
-).where(~sa.exists().where(_OF_TASK))  # fmt: skip
+_COLUMNS = tuple(tasks.c[name] for name in ("id", "organisation_id", "owner_id", "created_at", "prompt"))
 
 
 def row(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,16 +48,22 @@ def with_tasks(tx: Transaction, texts: sa.Select[Any]) -> sa.Select[Any]:
     return texts.join(tasks, _OF_TASK if by_key else task_texts.c.task_id == tasks.c.id)
 
 
-async def some_missing(tx: Transaction) -> bool:
-    """Whether a task has no text: an older server beside us adds such ones."""
-    return await tx.scalar(_MISSING.limit(1)) is not None
+async def some_missing(tx: Transaction, since: datetime) -> bool:
+    """Whether a task that was made from then on has no text: an older server beside us adds such ones."""
+    return await tx.scalar(_missing(since).limit(1)) is not None
 
 
-async def complete(tx: Transaction, most: int) -> None:
+async def complete(tx: Transaction, since: datetime, most: int) -> None:
     """Add so many of the texts that are missing, in a writer's transaction."""
-    rows = [row(task._asdict()) for task in await tx.execute(_MISSING.limit(most))]
+    rows = [row(task._asdict()) for task in await tx.execute(_missing(since).limit(most))]
     if rows:
         await tx.execute(task_texts.insert(), rows)
+
+
+def _missing(since: datetime) -> sa.Select[Any]:
+    # Of each organisation by itself, since the index begins with it: all tasks there are would be too many.
+    in_index = tasks.c.organisation_id.in_(sa.select(organisations.c.id)), tasks.c.created_at >= since
+    return sa.select(*_COLUMNS).where(*in_index, ~sa.exists().where(_OF_TASK))
 
 
 def _folded(text: str) -> str:

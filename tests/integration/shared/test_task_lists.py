@@ -19,6 +19,7 @@ from times import examples
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import InputError, NotFound
 from vel_tutor_mcp.models import Outcome, Principal, TaskStatus, TaskType
+from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services import tasks as tasks_service
 from vel_tutor_mcp.services.reports import listed_task
 from vel_tutor_mcp.store import paging, search_tables, tables, task_texts
@@ -180,7 +181,8 @@ async def test_a_search_finds_what_has_the_text_without_case_in_any_script_and_n
 
 async def test_what_an_older_server_adds_is_found_once_care_has_seen_it(app: App, desk: Front) -> None:
     chief = (await desk.join("org_admin", f"upgrades {uuid4()}")).principal
-    row = _row(Random(14), (await app.agents.list(chief)).rows[0]) | {"prompt": "Ünïcode of an older server"}
+    row = _row(Random(14), (await app.agents.list(chief)).rows[0])
+    row |= {"prompt": "Ünïcode of an older server", "created_at": record.now()}
     async with app._parts.database.write(INSTALLATION) as tx:
         await tx.execute(tables.tasks.insert(), row)
     wanted = TaskFilter(query="ÜNÏCODE")
