@@ -20,7 +20,11 @@ BODY_SECONDS = 30.0
 Refusal = tuple[int, str, str]
 
 TOO_LARGE: Refusal = (413, "PAYLOAD_TOO_LARGE", "The body is too large; at most 2 MB are taken; send less.")
-_HEAD: Refusal = (431, "HEADERS_TOO_LARGE", "The headers are too large; at most 100 and 16 kB are taken; send fewer.")
+LARGE_HEAD: Refusal = (
+    431,
+    "HEADERS_TOO_LARGE",
+    "The headers are too large; at most 100 and 16 kB are taken; send fewer.",
+)
 _SLOW: Refusal = (408, "REQUEST_TIMEOUT", "The body came too slowly; all of it must be here in 30 s; send it again.")
 _DEEP: Refusal = (
     400, "VALIDATION_ERROR", f"The body nests too deep; at most {MOST_LEVELS} levels are taken; send a simpler one."
@@ -35,7 +39,7 @@ _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b"[]{},:"))
 # What is sent beyond a bound is read for a little, for a client that reads nothing before it has sent everything.
 _LINGER_SECONDS, _LINGER_BYTES = 1.0, 4 * MOST_BODY_BYTES
-_CLOSE = {"connection": "close"}
+CLOSE = {"connection": "close"}
 
 
 class Bounds:
@@ -58,7 +62,7 @@ class Bounds:
         if isinstance(body, tuple):
             if self._note:
                 self._note(body[2], address_of(scope))
-            await refusal(scope["path"], *body, _CLOSE)(scope, receive, send)
+            await refusal(scope["path"], *body, CLOSE)(scope, receive, send)
             return
         first = {"type": "http.request", "body": body} if isinstance(body, bytes) else body
         await self._app(scope, _replayed(first, receive), send)
@@ -85,7 +89,7 @@ class Bounds:
 def beyond(headers: Headers) -> Refusal | None:
     """Why the head is not taken; None where it is. (Pure.)"""
     size = sum(len(name) + len(value) for name, value in headers.raw)
-    return _HEAD if len(headers.raw) > MOST_HEADERS or size > MOST_HEADER_BYTES else None
+    return LARGE_HEAD if len(headers.raw) > MOST_HEADERS or size > MOST_HEADER_BYTES else None
 
 
 def tangle(body: bytes | bytearray) -> Refusal | None:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vel_tutor_mcp.auth.networks import network
 from vel_tutor_mcp.doors.bearer import answer
+from vel_tutor_mcp.doors.bounds import CLOSE, LARGE_HEAD
 from vel_tutor_mcp.doors.headers import ALWAYS
 from vel_tutor_mcp.doors.notes import Note
 from vel_tutor_mcp.doors.room import Room
@@ -26,7 +27,6 @@ _GOODBYE_SECONDS = 5.0
 
 _FULL = (503, "UNAVAILABLE", "The server has as many connections as it takes; all are in use; try again in a minute.")
 _SLOW = (408, "REQUEST_TIMEOUT", "The request came too slowly; its headers must be here in 15 s; send it again.")
-_LARGE = (431, "HEADERS_TOO_LARGE", "The headers are too large; at most 100 and 16 kB are taken; send fewer.")
 _UNREAD = (400, "VALIDATION_ERROR", "The request cannot be read; it is no HTTP; send it anew.")
 
 
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the base's signature
         """In our words; the base calls this where it has caught what was wrong."""
         status = getattr(sys.exception(), "error_status_hint", 400)
-        self._refuse(*(_LARGE if status == _LARGE[0] else _UNREAD))
+        self._refuse(*(LARGE_HEAD if status == LARGE_HEAD[0] else _UNREAD))
 
     def leave(self) -> None:
         """Close it; over TLS soon, also where the client does nothing for that. It counts no more at once."""
@@ -158,7 +158,7 @@ class Connection(H11Protocol):
             self.note(message, self.client[0] if self.client else "")
         is_heard = self.tls is None or self.scheme == "https"  # before the handshake an answer would be none
         if is_heard and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            response = answer(status, code, message, {**ALWAYS, "connection": "close"})
+            response = answer(status, code, message, {**ALWAYS, **CLOSE})
             head = h11.Response(status_code=status, headers=response.raw_headers)
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")

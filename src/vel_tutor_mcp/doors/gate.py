@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vel_tutor_mcp.doors.bearer import address_of
-from vel_tutor_mcp.doors.bounds import Refusal, beyond
+from vel_tutor_mcp.doors.bounds import CLOSE, Refusal, beyond
 from vel_tutor_mcp.doors.notes import Note
 from vel_tutor_mcp.doors.refusals import refusal
 from vel_tutor_mcp.doors.watch import SHOW_OUT
@@ -74,7 +74,7 @@ class Gate:
             self._note(barred[2], address_of(scope))
         refused = barred or (_STOPPING if self._shut else None)
         if refused is not None:
-            await refusal(scope["path"], *refused, _CLOSE if self._shut else None)(scope, receive, send)
+            await refusal(scope["path"], *refused, CLOSE if self._shut else None)(scope, receive, send)
             return
         visit = _Visit(scope, receive, send)
         self._inside.add(visit)
@@ -92,9 +92,6 @@ class Gate:
             return None
         scheme, _, host = origin.partition("://")
         return None if scheme == "http" and _PORT.sub("", host) in self._names else _ORIGIN
-
-
-_CLOSE = {"connection": "close"}
 
 
 class _Visit:
@@ -148,7 +145,7 @@ class _Visit:
             if self._begun:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
-                await refusal(self._scope["path"], *why, _CLOSE)(self._scope, self._receive, self._send)
+                await refusal(self._scope["path"], *why, CLOSE)(self._scope, self._receive, self._send)
         return {"type": "http.disconnect"}
 
     def _is_over(self) -> None:

@@ -1,5 +1,5 @@
-"""MCP over HTTP on one port: `/mcp` (Streamable HTTP) beside REST and the dashboard, or `/sse` with `/messages/` (the
-older SSE pair); and `/api/health`.
+"""MCP over HTTP on one port: `/sse` with `/messages/` (the older SSE pair), alone or beside `/mcp` (Streamable HTTP),
+REST and the dashboard; and `/api/health`.
 """
 
 import asyncio
