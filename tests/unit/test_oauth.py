@@ -147,7 +147,6 @@ def test_a_form_is_good_for_its_own_session_and_request_alone() -> None:
     token = form_token("mine", asked("cursor://a"))
     assert is_form_of(token, "mine", asked("cursor://a"))
     assert not is_form_of(token, "theirs", asked("cursor://a"))
-    assert not is_form_of(token, None, asked("cursor://a"))
     assert not is_form_of(token, "mine", asked("cursor://b"))
     assert not is_form_of(token, "mine", asked("cursor://a", "x"))
     assert not is_form_of("", "mine", asked("cursor://a"))

@@ -55,5 +55,5 @@ def form_token(session: str, asked: Asked) -> str:
     return hmac.new(session.encode(), request.encode(), hashlib.sha256).hexdigest()
 
 
-def is_form_of(token: str, session: str | None, asked: Asked) -> bool:
-    return session is not None and secrets.compare_digest(token.encode(), form_token(session, asked).encode())
+def is_form_of(token: str, session: str, asked: Asked) -> bool:
+    return secrets.compare_digest(token.encode(), form_token(session, asked).encode())
