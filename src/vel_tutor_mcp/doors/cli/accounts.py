@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column, Cursor, Limit
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.cli.tasks import AsJson
 from vel_tutor_mcp.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ _TOKEN_COLUMNS = (Column("id"), Column("name", share=1), Column("good until"), C
 
 User = Annotated[str, typer.Argument(metavar="USER", help="Id, e-mail or name.")]
 RoleName = Annotated[str, typer.Option(help="admin, org_admin, agent_manager, task_executor or viewer.")]
-Limit = Annotated[int, typer.Option(min=1, max=100, help="At most so many.")]
-Cursor = Annotated[str | None, typer.Option(help="Where an earlier list ended.")]
 
 
 @users.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vel_tutor_mcp.doors.cli import output
+from vel_tutor_mcp.doors.cli.output import AsJson
 from vel_tutor_mcp.doors.cli.product import with_app
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ commands = typer.Typer(no_args_is_help=True, help="Prove the audit trail, and ex
 
 BROKEN = 1
 _SAID = {"whole": "the whole chain", "filtered": "what the filter let through, and so no chain"}
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @commands.command()

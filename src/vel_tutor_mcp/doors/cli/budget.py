@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.cli.tasks import AsJson
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.store.standing import Period, Scope
 

@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.doors import process
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.services.doctor.verdicts import Finding
@@ -23,7 +21,7 @@ _COLUMNS = (
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check settings, folder, database, providers, clock and tools, changing nothing; exit code 1 if a check failed."""
     asyncio.run(_examine(as_json=as_json))
 

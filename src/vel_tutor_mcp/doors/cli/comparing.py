@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.cli.tasks import INTERRUPTED, AsJson, code_of, prompt_of
+from vel_tutor_mcp.doors.cli.tasks import INTERRUPTED, code_of, prompt_of
 from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.models import TaskType
 

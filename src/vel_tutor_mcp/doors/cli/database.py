@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column
 from vel_tutor_mcp.doors.cli.tasks import INTERRUPTED
 from vel_tutor_mcp.doors.reply import EXIT_CODES
 from vel_tutor_mcp.errors import ConfigurationError, VelError
@@ -35,7 +35,7 @@ _EXIT_CODES = {"current": 0, "behind": NOT_CURRENT, "empty": NOT_CURRENT, "newer
 
 
 @commands.command()
-def current(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def current(as_json: AsJson = False) -> None:
     """Tell where the database is and whether its schema is this version's, changing nothing; exit code 0 if it is."""
     from vel_tutor_mcp.store import schema
     from vel_tutor_mcp.store.inspection import inventory
@@ -58,7 +58,7 @@ def current(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
 
 
 @commands.command()
-def upgrade(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def upgrade(as_json: AsJson = False) -> None:
     """Make or upgrade the tables, as every start does; safe beside running servers, and as often as you like."""
     from vel_tutor_mcp.app import upgrade as upgrade_tables
     from vel_tutor_mcp.store.inspection import inventory
@@ -74,7 +74,7 @@ def upgrade(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
 
 
 @commands.command()
-def rebuild_usage(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def rebuild_usage(as_json: AsJson = False) -> None:
     """Sum up usage anew out of the attempts, as far back as reports look; safe beside running servers."""
     from vel_tutor_mcp.app import upgrade as upgrade_tables
     from vel_tutor_mcp.services.rollups import Rollups
@@ -99,7 +99,7 @@ def rebuild_usage(as_json: Annotated[bool, typer.Option("--json", help="Print on
 @commands.command()
 def copy(
     to: Annotated[str, typer.Option(metavar="URL", help="The empty database to copy to, as VEL_TUTOR_DATABASE_URL.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy everything to another, empty database, compare every row, and leave this one as it is."""
     from vel_tutor_mcp.app import upgrade as upgrade_tables

@@ -3,8 +3,8 @@
 import typer
 
 from vel_tutor_mcp.doors.cli import output
+from vel_tutor_mcp.doors.cli.output import AsJson
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.cli.tasks import AsJson
 
 commands = typer.Typer(no_args_is_help=True, help="Look after the keys that owners have stored.")
 

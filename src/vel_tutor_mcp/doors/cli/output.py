@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TextIO
 
 import typer
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     Tell = Callable[[News], Awaitable[None]]
 
 Name = Literal["stdin", "stdout", "stderr"]
+
+# Options that several commands have.
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Limit = Annotated[int, typer.Option(min=1, max=100, help="How many at most.")]
+Cursor = Annotated[str | None, typer.Option(help="Go on where the last list ended.")]
 
 
 class Column(NamedTuple):

@@ -3,15 +3,15 @@
 The exit code tells how the run stands, as that of `task` does.
 """
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column, Cursor, Limit
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.cli.tasks import AsJson, Wait, code_of
+from vel_tutor_mcp.doors.cli.tasks import Wait, code_of
+from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.models import Page, TaskStatus
 from vel_tutor_mcp.workflows.model import How, Run
@@ -39,8 +39,8 @@ def get(run_id: RunId, wait: Wait = 0.0, as_json: AsJson = False) -> None:
 def list_runs(
     status: Annotated[TaskStatus | None, typer.Option(help="Only those of this status.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only those of this workflow, by name or id.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first: a table, or tab-separated lines in a pipe."""
@@ -112,7 +112,7 @@ def _tell_standing(told: "ToldRun", *, as_json: bool) -> None:
     if as_json:
         _document(told)
     elif told.status is TaskStatus.COMPLETED and given is not None:
-        output.result(given if isinstance(given, str) else json.dumps(given, indent=2, ensure_ascii=False))
+        output.result(answer_text(given))
     else:
         output.rows(
             _STEPS, ((row.step_id, row.status.value, row.error.message if row.error else "") for row in told.steps)

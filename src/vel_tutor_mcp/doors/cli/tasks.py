@@ -12,9 +12,9 @@ import typer
 
 from vel_tutor_mcp import errors
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column, Cursor, Limit
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.reply import EXIT_CODES
+from vel_tutor_mcp.doors.reply import EXIT_CODES, answer_text
 from vel_tutor_mcp.errors import InputError, Unavailable, VelError
 from vel_tutor_mcp.models import (
     MAX_PROMPT_CHARACTERS,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(no_args_is_help=True, help="Give tasks to agents, look at them, stop them.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the whole as one JSON document.")]
 Wait = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the end.")]
 
 CANCELLED = 79  # the first that sysexits.h leaves free
@@ -100,8 +99,8 @@ def list_tasks(
     status: Annotated[TaskStatus | None, typer.Option(help="Only those of this status.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only those of this agent, by name or id.")] = None,
     query: Annotated[str | None, typer.Option(help="Text in the prompt.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List tasks, newest first: a table, or tab-separated lines in a pipe."""
@@ -185,8 +184,7 @@ def _tell_standing(told: "Told", *, as_json: bool) -> None:
     if as_json:
         output.document(data)
     elif data["output"] is not None:
-        text = data["output"]
-        output.result(text if isinstance(text, str) else json.dumps(text, indent=2, ensure_ascii=False))
+        output.result(answer_text(data["output"]))
     if told.task.error:
         output.say(f"vel-tutor-mcp: {told.task.error.message}")
     output.say(summary(data))

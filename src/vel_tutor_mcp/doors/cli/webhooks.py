@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vel_tutor_mcp.doors.cli import output
-from vel_tutor_mcp.doors.cli.accounts import Cursor, Limit
-from vel_tutor_mcp.doors.cli.output import Column
+from vel_tutor_mcp.doors.cli.output import AsJson, Column, Cursor, Limit
 from vel_tutor_mcp.doors.cli.product import with_app
-from vel_tutor_mcp.doors.cli.tasks import AsJson
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
