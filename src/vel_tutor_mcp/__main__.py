@@ -5,6 +5,7 @@ import sys
 
 _STRAIGHT: tuple[list[str], ...] = ([], ["serve"], ["serve", "--transport", "stdio"])
 
+# As shells tell it: 128, and the number of SIGINT.
 _INTERRUPTED = 130
 _YOUNG_OBJECTS = 50_000
 

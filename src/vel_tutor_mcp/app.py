@@ -156,14 +156,17 @@ class App:
 
         Returns whether callers waited for tasks; each has its answer now, which may still be on its way to it.
         """
+        # Looked at before and after: who waited for what ends meanwhile has gone from the list by then.
         waited_for = self._hub.listened
         await self._answers.rest(self._parts.settings.drain_seconds)
+        # Not earlier: until their end, calls are cancelled by what the loop on the wire hears.
         for loop in self._loops:
             loop.cancel()
         # Not for ever: a round may wait for a database that is away.
         await asyncio.wait(self._loops, timeout=_LOOPS_END_SECONDS)
         await self._children.close()
         await self._answers.stop()
+        # Who waits for a task that was cut is told only by `dismiss`.
         waited_for |= self._hub.listened
         self._hub.dismiss()
         await self._parts.engine.stop()
@@ -198,6 +201,7 @@ class Prepared:
         changes, calls, webhooks = Changes(self.database), Calls(wire), parts.webhooks_of(self.database, self.settings)
         hub, benches = Hub(wire.tell_news, changes.cue, webhooks.sender.cue), Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
+        # Before anything is handed the catalog: it is replaced here, not changed.
         self.catalog = await with_local_models(self.catalog, self.providers)
         principal, configured = await self._first_rows(health), frozenset(self.providers)
         routes, router = self._routing(health, configured)
@@ -207,6 +211,7 @@ class Prepared:
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         workflows, following = Workflows(self.database, changes.cue), Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
+        # From here on the engine calls `answers`, first for what a crash left: all that it needs is made by now.
         await self._take_work(answers, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = parts.coming_in(self.database, self.settings, principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
@@ -275,6 +280,7 @@ class Prepared:
 
     def _own_lines(self, router: Router) -> tuple[Integrations, Lines]:
         integrations = parts.integrations_of(self.database, self.settings, self.catalog)
+        # Two for each task, one of them a hedge: a call that finds no connection takes its provider to be down.
         most_calls = 2 * self.settings.tasks_in_progress
         return integrations, Lines(integrations, self.catalog, router.forget, most_calls=most_calls)
 

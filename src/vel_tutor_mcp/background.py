@@ -16,6 +16,7 @@ async def in_thread(work: Callable[[], Result]) -> Result:
     done: asyncio.Future[Result] = loop.create_future()
 
     def settle(value: Result | None, problem: Exception | None) -> None:
+        # Whoever waited was cancelled meanwhile; a future takes no result then.
         if done.done():
             return
         if problem is None:

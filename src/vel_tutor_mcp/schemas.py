@@ -18,6 +18,7 @@ from vel_tutor_mcp.models import FailureKind
 
 _FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 _MAX_SCHEMA_CHARACTERS = 50_000
+# Of a place in a schema, whose keys are the caller's words.
 _MAX_SHOWN = 200
 # What is deeper could be read here, and not be written where it is part of something else.
 _MOST_LEVELS = 200
@@ -74,6 +75,7 @@ def mismatch(value: Any, schema: dict[str, Any]) -> str | None:
 def _check_form(schema: dict[str, Any], what: str) -> None:
     try:
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+        # JSON may hold half of a surrogate pair, which no database and no wire takes.
         text.encode()
     except (TypeError, ValueError):
         raise InputError(
@@ -145,6 +147,7 @@ def matched(text: str, schema: dict[str, Any]) -> str:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
+    # Level by level, not by recursion: how deep it goes is what a model has decided.
     layer = [value]
     for _ in range(levels):
         layer = [

@@ -19,6 +19,7 @@ PREFIX = "VEL_TUTOR_"
 TASK_MASTER = "task-master-mcp"
 TOOLSETS = ("agents", "tasks", "workflows", "routing", "audit", "taskmaster", "dashboard")
 _CATALOG = "catalog"
+# 32 bytes in base64: 43 characters and one that fills up.
 _KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _PRIVATE_WAY = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/\S*)?"
 _ROUTING_TABLES = frozenset({"providers", "models"})
@@ -288,6 +289,7 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a `VEL_TUTOR_*` name is unknown, a value is bad, or the TOML file cannot be read.
     """
+    # pydantic-settings reads names in any case, so what is refused as unknown is looked up likewise.
     environment = {name.upper(): value for name, value in os.environ.items()}
     _refuse_unknown_names(environment)
     try:

@@ -74,7 +74,9 @@ def _added(text: str, at: int, held: _Held, key: str, value: Any) -> str:
     line = f"{_line_end(text)}{indent}{json.dumps(key, ensure_ascii=False)}: {_written(text, value, indent)}"
     end = held.members[-1][3] if held.members else at + 1
     tail = max(end, len(text[: held.close].rstrip()))
+    # Where the closing brace stands on the last member's line, it moves to a line of its own.
     rest = text[tail:] if "\n" in text[tail : held.close] else f"{_line_end(text)}{outer}{text[held.close :]}"
+    # JSONC may have its comma behind the last member already: a second one would be a fault.
     followed = _without_comments(text)[end:].lstrip().startswith(",")
     comma = "," if held.members and not followed else ""
     return text[:end] + comma + text[end:tail] + line + rest

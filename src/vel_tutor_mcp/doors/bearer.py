@@ -66,6 +66,7 @@ class Bearer:
         except VelError as problem:
             await answer(503, "UNAVAILABLE", sentence(problem), {"retry-after": "5"})(scope, receive, send)
         else:
+            # For as long as the request is open: a token can be revoked in the middle of a stream.
             with self._watch.over(caller, scope):
                 await self._known({**scope, "user": SignedIn(caller, self._url)}, receive, send)
 

@@ -34,6 +34,7 @@ _MANY: Refusal = (
 )  # fmt: skip
 _NUL: Refusal = (400, "VALIDATION_ERROR", "The body is no UTF-8 text; it holds a NUL; send JSON in UTF-8.")
 
+# Possessive throughout, so that it never goes back: its time grows with the length alone.
 # To the end of the body where a string has none: else each quotation mark in it would be tried as a beginning.
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b"[]{},:"))
@@ -70,6 +71,7 @@ class Bounds:
     async def _read(self, headers: Headers, receive: Receive) -> bytes | Message | Refusal:
         told = headers.get("content-length", "0")
         if int(told) > MOST_BODY_BYTES:  # h11 lets no other than digits in
+            # Who asks first (RFC 9110, section 10.1.1) has sent nothing yet, and reading would tell them to go on.
             if "expect" not in headers:
                 await _linger(receive)
             return TOO_LARGE
@@ -78,6 +80,7 @@ class Bounds:
                 body = await _whole(receive)
         except TimeoutError:
             return _SLOW
+        # The client has gone: the app behind hears that in place of a body.
         if not isinstance(body, bytearray):
             return body
         if len(body) > MOST_BODY_BYTES:

@@ -77,6 +77,7 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.room.leave(self)
         self._expect_no_more()
+        # Ends the clock of what is not taken: `abort` would be called on what is gone.
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -88,6 +89,8 @@ class Connection(H11Protocol):
         super().data_received(data)
         if not self.is_idle:
             self.room.is_busy(self)
+        # A new cycle means that a whole head has come. Where only some of one has, uvicorn has just stopped the
+        # clock of the idle connection, the only one that ran, and ours begins.
         if self.cycle is not cycle:
             self._expect_no_more()
         elif self.is_idle and self._late is None:
@@ -99,6 +102,7 @@ class Connection(H11Protocol):
             self.room.leave(self)
         elif self.is_idle:
             self.room.is_idle(self)
+        # Answered early: the rest of the body, or the head of the next request, may still be on its way.
         if self.is_idle and (self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]):
             self._expect()
 
@@ -130,9 +134,11 @@ class Connection(H11Protocol):
         except OSError:  # it is no TLS, or the client is gone
             secured = None
         self._shaking_hands = None
+        # asyncio tells a protocol nothing of a handshake that fails: else its place in the room would stay taken.
         if secured is None or transport.is_closing():
             self.connection_lost(None)
             return
+        # Not our own: the place in the room is taken since the first byte.
         super().connection_made(secured)
         if self._early:
             self.data_received(self._early)
@@ -148,6 +154,7 @@ class Connection(H11Protocol):
             self._late = None
 
     def _end(self) -> None:
+        # Who has begun a request is told; who has sent nothing waits for no answer.
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
             self._refuse(*_SLOW)
         else:
@@ -157,6 +164,7 @@ class Connection(H11Protocol):
         if self.note:
             self.note(message, self.client[0] if self.client else "")
         is_heard = self.tls is None or self.scheme == "https"  # before the handshake an answer would be none
+        # Only where nothing of an answer has left: it would stand in the middle of that one.
         if is_heard and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             response = answer(status, code, message, {**ALWAYS, **CLOSE})
             head = h11.Response(status_code=status, headers=response.raw_headers)

@@ -212,5 +212,6 @@ def can_ask(ctx: Context[Any, Any]) -> bool:
 
 
 def asks_in_forms(capabilities: ClientCapabilities | None) -> bool:
+    # MCP 2025-11-25, client/elicitation: an empty capability means forms alone.
     asks = capabilities.elicitation if capabilities else None
     return asks is not None and (asks.form is not None or asks.url is None)

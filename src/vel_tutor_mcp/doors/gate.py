@@ -70,6 +70,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         barred = beyond(headers) or self._foreign(headers)
+        # Who comes while the server stops has done nothing that belongs on record.
         if barred and self._note:
             self._note(barred[2], address_of(scope))
         refused = barred or (_STOPPING if self._shut else None)
@@ -127,12 +128,14 @@ class _Visit:
             await asyncio.wait((coming, self._out), return_when=asyncio.FIRST_COMPLETED)
             message = coming.result() if coming.done() else await self._dismiss(self._out.result())
         finally:
+            # Nothing is lost by it: uvicorn takes out of its buffer only what it returns at once.
             coming.cancel()
         if message["type"] == "http.disconnect":
             self._is_over()
         return message
 
     async def send(self, message: Message) -> None:
+        # An app that has not noticed yet may go on sending; the answer has its end already.
         if not self._dismissed:
             self._begun = True
             await self._send(message)
@@ -142,6 +145,7 @@ class _Visit:
     async def _dismiss(self, why: Refusal) -> Message:
         if not self._dismissed and not self.over.done():
             self._dismissed = True
+            # A stream gets its last piece, so that its client sees an end and no broken connection.
             if self._begun:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             else:

@@ -145,6 +145,7 @@ def make_app(
         routes.append(Route(HEALTH, health_of(desk), methods=["GET"]))
         return Starlette(routes=routes, middleware=middleware)
     routes += [_streamable_http(server, idle_seconds), dashboard(), *filter(None, [told])]
+    # Within the bearer door: a stranger makes no room at the cost of somebody's session.
     middleware += [Middleware(Sessions, manager=server.session_manager, most=most_sessions), Middleware(Routed)]
     from vel_tutor_mcp.doors.rest.api import make_rest
 
@@ -189,6 +190,8 @@ class _Door:
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer, told=told)
         note = Notes(desk).take
         self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [], note)
+        # From the outside inwards: counted, traced, with headers, let in. So refusals of the gate are counted and have
+        # headers too, and the id for the log is there for all of it.
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})
         traced = Traced(covered, {HEALTH, METRICS}, trusted=not way.auth)
         self._uvicorn = _uvicorn(Counted(traced, traffic), settings, tls, note, room)
@@ -208,6 +211,7 @@ class _Door:
         if self._uvicorn.started:
             for port in self._uvicorn.servers:
                 port.close()
+        # In this order: the first answers who waits for a task, the second ends the streams that have no end.
         await self._opening.stop()
         await self._gate.empty(_STREAMS_END_SECONDS)
 
@@ -227,6 +231,7 @@ def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, n
         app,
         http=Own,
         ws="none",
+        # With `auto`, uvicorn would go on without the SDK's session manager where that cannot start.
         lifespan="on",
         log_config=None,
         access_log=False,

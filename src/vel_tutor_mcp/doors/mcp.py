@@ -72,6 +72,7 @@ _READS_STAY: Mapping[str, CacheHint] = {
     "ui": CacheHint(ttl_ms=3_600_000, scope="public"),
     "models": CacheHint(ttl_ms=60_000, scope="private"),
 }
+# The protocol's version that brought links to resources into results.
 _LINKS_SINCE = "2025-06-18"
 
 _log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class Server(MCPServer[Desk]):
 
     async def list_prompts(self) -> list[Prompt]:
         shipped = await super().list_prompts()
+        # A template never hides a shipped prompt, also not one that is not offered to this caller.
         taken = {prompt.name for prompt in shipped}
         found = await self._templates()
         offered = [prompt for prompt in shipped if self._offers_prompt(prompt.name)]
@@ -205,6 +207,7 @@ class Server(MCPServer[Desk]):
             return await super().call_tool(name, arguments)
         async with telling(context):
             try:
+                # A client may call what is not listed for it. Roles are checked by the services, settings here.
                 if name in self.cards:
                     self._surface.check(name, self.cards[name])
                 result = await super().call_tool(name, arguments, context)
@@ -289,6 +292,7 @@ def _behind(desk: Desk, leaf: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
     rest = list(signature.parameters.values())[1:]
     call.__name__ = leaf.__name__
     call.__doc__ = leaf.__doc__
+    # The SDK makes the schema of arguments from these, and asks for both.
     call.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]  # read by inspect.signature
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in rest}
     return call

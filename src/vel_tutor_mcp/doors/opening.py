@@ -39,6 +39,7 @@ class Opening:
     def begin(self) -> "asyncio.Task[None]":
         """Open the product in the background; the task ends when it is open, or when it can never be."""
         self._running = asyncio.create_task(self._run())
+        # Kept, as other tasks here are: the loop itself holds a task weakly, and it could be collected in the middle.
         self._tidying = asyncio.create_task(self._tidy())
         return self._running
 
@@ -74,6 +75,7 @@ class Opening:
             await asyncio.sleep(pause)
 
     async def _open(self) -> None:
+        # Done once: where only launching fails, the schema and the lease are as they should be.
         if self._prepared is None:
             self._prepared = await in_thread(lambda: _prepare(self._settings))
         self._app = await self._prepared.launch()

@@ -55,6 +55,7 @@ class Pipes:
 
         async with stdio_server() as (incoming, outgoing):
             await server.converse(Reading(incoming, flow, stuck), Writing(outgoing, flow))
+            # Leaving this block joins the SDK's writer, which may sit in a write that nobody takes.
             asyncio.get_running_loop().call_later(DEAF_SECONDS, self._deaf.set)
 
 
@@ -74,6 +75,7 @@ class Flow:
     def asked(self) -> None:
         self.under_way += 1
 
+    # A coroutine because the SDK awaits it: `on_request_unanswered`.
     async def settled(self) -> None:
         """A request is answered, or will never be: it was cancelled."""
         self.under_way -= 1
@@ -85,6 +87,7 @@ class Flow:
 
     async def moves(self, seconds: float) -> bool:
         """Whether anything leaves within so long."""
+        # Only what leaves from now on counts.
         self._left.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._left.wait(), seconds)
@@ -129,6 +132,7 @@ class Writing(ObjectSendStream[SessionMessage]):
         try:
             await self._inner.send(item)
         finally:
+            # Also where the send was cut: nothing waits then.
             self._flow.waiting -= 1
             self._flow.left()
             if isinstance(item.message, JSONRPCResponse | JSONRPCError):

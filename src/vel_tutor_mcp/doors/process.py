@@ -99,9 +99,11 @@ def run(settings: Settings, door: Coroutine[Any, Any, None]) -> NoReturn:
     log(settings)
     for name, level in _TALKATIVE.items():
         logging.getLogger(name).setLevel(level)
+    # Not `asyncio.run`: at its end it joins the executor's threads, any of which may wait for what never comes.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.run_until_complete(door)
+    # By hand: `leave` runs nothing that was registered for the end of a process.
     spans.end()
     leave()
 

@@ -56,6 +56,7 @@ class Progress:
         self._told_at = self._loop.time()
         least = self._told + (_WHOLE - self._told) * _SMALLEST_SHARE
         if least > self._told:  # else it has come to the whole
+            # A MUST of MCP (utilities/progress): each has more than the one before, whatever percentage the task tells.
             self._told = max(percent, least)
             await self._report(self._told, _WHOLE, message)
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
     from vel_tutor_mcp.services.project_reports import ToldProject
 
+# Of an answer: it all goes into a model's context.
 MAX_CHARACTERS = 20_000
 _MAX_OUTPUT_CHARACTERS = 12_000
 _ROOM_FOR_ENVELOPE = 500
+# Tried one after the other until an answer fits: as much as possible of each text stays.
 _LONGEST_TEXTS = (8000, 4000, 2000, 1000, 300, 50)
 _LONGEST_PLACE = 80
 _OUTPUT = "/output"
@@ -133,6 +135,7 @@ def _rows_that_fit(page: Page[Row], show: Callable[[Row], dict[str, Any]], taken
     for count, row in enumerate(page.rows):
         left -= size(show(row)) + 2
         if left < 0:
+            # At least one row: a page without any would have the cursor that it began with.
             return max(1, count)
     return len(page.rows)
 

@@ -37,6 +37,7 @@ class Room:
         theirs = self._of.get(subscriber) or _Crowd(self._most_of_address)
         if (subscriber and not theirs.finds_room()) or not self._all.finds_room():
             return False
+        # Only now: where their last guest has just given way, `leave` has taken their crowd out.
         if subscriber:
             self._of[subscriber] = theirs
         for crowd in self._crowds(guest):
@@ -51,6 +52,7 @@ class Room:
     def is_idle(self, guest: Guest) -> None:
         """From now on."""
         for crowd in self._crowds(guest):
+            # An answer may end after its connection has left; it would be counted as idle for ever.
             if guest in crowd.inside:
                 crowd.idle[guest] = None
                 crowd.idle.move_to_end(guest)

@@ -34,6 +34,7 @@ class Sessions:
         if len(kept) < self._most:
             return
         scopes = [session.idle_scope for session in kept.values() if session.idle_scope is not None]
+        # The SDK puts the deadline off for ever while a request or a stream of the session is open.
         idle = [scope for scope in scopes if scope.deadline < math.inf and not scope.cancel_called]
         if idle:
             min(idle, key=lambda scope: scope.deadline).cancel()

@@ -27,6 +27,7 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _says(name: str, value: Any) -> bool:
+    # A description of several lines is the docstring of a type of ours, written for who reads the code.
     generated = name in {"title", "description"} and isinstance(value, str) and (name == "title" or "\n" in value)
     return not generated and not (name == "default" and value is None)
 

@@ -80,6 +80,8 @@ class Subscriptions:
         """The stream of one client, until it goes."""
         outbox, meta = _Outbox(), {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         with ExitStack() as ends:
+            # Followed before it is acknowledged: what happens in between waits in the box, and the first message is the
+            # acknowledgement, as the protocol wants it.
             honored = await self._honored(ctx, params.notifications, outbox, ends)
             told = SubscriptionsAcknowledgedNotificationParams(notifications=honored, _meta=meta)
             await ctx.session.send_notification(
@@ -120,6 +122,7 @@ class Subscriptions:
 
     async def _subscribe(self, ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
         event = ResourceUpdated(params.uri)
+        # The new one begins before an earlier one ends, so that no change falls between.
         _Session.of(ctx).add(event, await self._follow(event, _Session.of(ctx).outbox))
         return EmptyResult()
 

@@ -112,6 +112,7 @@ class TasksExtension(Extension):
             return replied
         app, me = await self._desk.enter()
         told = await app.runs.look(me, replied.structured_content["id"])
+        # Work may have ended by now: then the call has its answer, and a handle would only cost a second question.
         if handle.rests(told, asks=_asks(ctx)):
             return handle.result(told)
         return {"resultType": "task"} | handle.state(told)
@@ -143,6 +144,7 @@ class TasksExtension(Extension):
     async def _cancel(self, ctx: Ctx, params: HandleParams) -> dict[str, Any]:  # noqa: ARG002 - the SDK's own signature
         self._surface.check("task_cancel", self._cards["task_cancel"])
         told, meant = await self._held(params.task_id)
+        # A handle of an earlier time names work that has ended; what goes on under a later one is not stopped by it.
         if meant == handle.turn(told):
             app, me = await self._desk.enter()
             with suppress(Conflict):  # it has ended, which is as good
@@ -156,6 +158,7 @@ class TasksExtension(Extension):
         answered = {key: place for key, place in asked.items() if key in params.input_responses}
         if answered and not _asks(ctx):
             raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, _CANNOT_ASK, _ELICITATION)
+        # All are read before the first is decided: with one that cannot be read, nothing is.
         words = [(*place, _word(params.input_responses[key])) for key, place in answered.items()]
         for run, step, word in words:
             if word is not None:

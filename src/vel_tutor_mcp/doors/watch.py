@@ -17,6 +17,7 @@ SHOW_OUT = "vel_tutor_mcp.show_out"
 _ENDED = (401, "AUTHENTICATION_REQUIRED", "The token ended meanwhile; it was revoked or has expired; sign in.")
 
 
+# Compared by identity: one caller may have several requests open.
 @dataclass(frozen=True, slots=True, eq=False)
 class _Guest:
     caller: Caller

@@ -175,6 +175,7 @@ def _told_of(option: str, place: str) -> Iterator[None]:
         yield
     except VelError as problem:
         sentence = str(problem)
+        # A sentence may begin with the place, then in upper case. Without a place it is about the URL itself.
         if place[1:] not in sentence:
             raise
         raise type(problem)(sentence.replace("VEL_TUTOR_DATABASE_URL", option)) from None

@@ -96,6 +96,7 @@ def _merge(file: Path, title: str, change: Callable[[str], str]) -> str:
         _check_writable(file)
         backup = file.with_name(f"{file.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}.bak")
         shutil.copy2(file, backup)
+        # As late as can be: clients write to their files while they run, and know of no lock.
         if _content(file) != before:
             raise Conflict(f"{file} was not written; {title} has changed it meanwhile; close it and try again.")
         key_files.write(file, after)

@@ -33,6 +33,7 @@ class Column(NamedTuple):
     wraps: bool = False
 
 
+# The control characters that stay in a text.
 _KEPT = "\n\t"
 _SPINNER = 3
 

@@ -27,6 +27,7 @@ class Page:
     def of(cls, html: str) -> Self:
         plain = html.encode()
         etag = f'W/"{hashlib.sha256(plain).hexdigest()[:20]}"'  # weak: it is of both spellings
+        # Without a time in it: the same page has the same bytes in every process.
         return cls(plain, gzip.compress(plain, mtime=0), _policy(html), etag)
 
 

@@ -35,9 +35,11 @@ _TOO_LARGE = (
 async def relayed(desk: Desk, path: str) -> CallToolResult:
     """What a GET of the path, with its query, answers to who is asking; the product's error object where it fails."""
     place, _, query = path.partition("?")
+    # First, as the routes will see it: what is written in another way is judged by what it means.
     place = unquote(place)
     if not _READ.fullmatch(place):
         return _failed(error_of(*_CLOSED))
+    # Two at once may both make it; the later one stays, and they are the same.
     if desk.rest is None:
         desk.rest = await in_thread(partial(_rest, desk))
     heard = _Heard()

@@ -21,6 +21,7 @@ async def _page(request: Request) -> Response:
     headers = {
         "content-security-policy": it.policy,
         "cross-origin-opener-policy": "same-origin",
+        # It may be kept, but is asked for each time: a new version of the product has a new page.
         "cache-control": "no-cache",
         "vary": "accept-encoding",
         "etag": it.etag,

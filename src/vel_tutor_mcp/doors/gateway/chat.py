@@ -103,6 +103,7 @@ class _Answer:
             has_ended = True
         finally:
             if not has_ended:
+                # The request is cancelled already, by which every await in here would be cut.
                 with anyio.CancelScope(shield=True), suppress(VelError):
                     await self.visit.app.tasks.cancel(self.visit.me, self.task.id)
 

@@ -39,6 +39,7 @@ async def serving(ask: Ask) -> AsyncIterator[str]:
     try:
         yield f"http://{_LOOPBACK}:{listener.getsockname()[1]}/{token}/v1"
     finally:
+        # Without waiting for open calls: the plan is over, and nobody reads their answers.
         server.should_exit = server.force_exit = True
         await asyncio.wait([running], timeout=_GOES_SECONDS)
         running.cancel()

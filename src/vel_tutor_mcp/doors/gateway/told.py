@@ -67,6 +67,7 @@ class Spoken:
 
     def hear(self, attempt_id: str, before: int, text: str) -> bool:
         """Whether the piece goes on where the last one ended."""
+        # Who listens too late has missed the beginning: then nothing is passed on, and the end brings the whole.
         if self.attempt is None and before == 0:
             self.attempt = attempt_id
         if attempt_id != self.attempt or before != len(self.text):

@@ -95,6 +95,7 @@ def route_of(scope: Scope) -> str:
         return str(scope["route"].path)
     if "endpoint" not in scope:
         return "none"
+    # Without the route there is only the path, with what a stranger has put into it.
     if scope.get("path_params"):
         return "other"
     return str(scope.get("root_path") or scope["path"])  # a mount, or a route that has its path by the letter

@@ -20,6 +20,7 @@ from vel_tutor_mcp.errors import OAuthRefused, TooManyTries, Unauthenticated, Ve
 if TYPE_CHECKING:
     from vel_tutor_mcp.services.oauth import OAuth
 
+# RFC 9700, section 4.12: with 307 the browser would send the form, password and all, on to the client.
 _SEE_OTHER = 303
 _STALE = "The form was not taken; it was open for too long, or in another window; fill it in once more."
 
@@ -101,6 +102,7 @@ class _Visit:
         told |= {"iss": self.url} | ({"state": self.asked.state} if self.asked.state is not None else {})
         uri = self.asked.redirect_uri
         to = f"{uri}{'&' if '?' in uri else '?'}{urlencode(told)}"
+        # Starlette's RedirectResponse would quote the address anew, which must be the one that the client named.
         response = Response(status_code=_SEE_OTHER, headers={"location": to, "cache-control": "no-store"})
         self.cookie.remove(response)
         return response

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from vel_tutor_mcp.auth.oauth import Asked
 
+# From the first look to the decision; who takes longer signs in again.
 _SECONDS = 600
 _SESSION = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -25,6 +26,7 @@ class Cookie:
 
     @property
     def name(self) -> str:
+        # Browsers keep this prefix to https, this host and the path / (RFC 6265bis, section 4.1.3.2).
         return "__Host-vel-session" if self._secure else "vel-session"
 
     def of(self, request: Request) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+# RFC 6749, section 5.1, asks for it wherever a token is told.
 _NEVER_KEPT = {"cache-control": "no-store"}
 
 
@@ -78,6 +79,7 @@ async def token(oauth: "OAuth", request: Request, address: str) -> Response:
 
 async def revoke(oauth: "OAuth", request: Request, _: str) -> Response:
     await oauth.revoke((await form_of(request)).values)
+    # Also for a token that nobody knows: RFC 7009, section 2.2.
     return Response(status_code=200, headers=_NEVER_KEPT)
 
 

@@ -29,6 +29,7 @@ def sent(text: str) -> Sent:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError:
         raise _unreadable() from None
+    # RFC 6749, section 3.1: each parameter once; RFC 8707, section 2, lets `resource` come several times.
     resources = [value for name, value in pairs if name == "resource"]
     values = [(name, value) for name, value in pairs if name != "resource"]
     if len(values) != len(dict(values)):

@@ -73,6 +73,7 @@ async def once(
         return Response(earlier[1], earlier[0], {"idempotent-replayed": "true"}, "application/json")
     try:
         response = await do()
+    # Not where it is cancelled: it may have been done, so its key is not free at once (`services.repeats`).
     except Exception:
         await visit.app.repeats.forget(visit.me, key)
         raise

@@ -62,6 +62,7 @@ async def _pieces(work: Callable[[Write], Awaitable[object]], stalled_seconds: f
             await writer.send(piece)
 
     def write(piece: str) -> None:
+        # Waits in the writer's thread until there is room: so little is held.
         asyncio.run_coroutine_threadsafe(put(piece), loop).result()
 
     async def run() -> None:
@@ -72,4 +73,5 @@ async def _pieces(work: Callable[[Write], Awaitable[object]], stalled_seconds: f
     with reader:
         async for piece in reader:
             yield piece
+    # What it has met, if anything: the reader sees only that no more comes.
     await working

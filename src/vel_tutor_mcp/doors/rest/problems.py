@@ -114,6 +114,7 @@ HANDLERS: dict[Any, Handler] = {
 
 def _detail(row: Mapping[str, Any]) -> dict[str, str]:
     """Which field is wrong and how; neither what was sent, nor names that are not ours, are repeated."""
+    # Its first part only says where it was sent: body, query, path or header.
     place = row["loc"][1:]
     match row["type"]:
         case "json_invalid":

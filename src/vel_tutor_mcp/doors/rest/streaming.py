@@ -12,6 +12,7 @@ from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services.streams import Chapter
 
 MAX_ID = 2**63 - 1
+# By the second nginx is told not to hold the stream back until its buffer is full.
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 # At most four a second are told.
 _PAUSE_SECONDS = 0.25
@@ -41,6 +42,7 @@ class TaskStream:
         yield f"retry: {_RETRY_MS}\n\n"
         heard: News | None = None
         try:
+            # Before the first look: what happens between the look and the wait is heard.
             with self.visit.app.streams.listen(self.task_id) as listener:
                 while True:
                     chapter = await self._read()
@@ -69,6 +71,7 @@ class TaskStream:
             told.append(_event("progress", data, number))
             self.seen = number
         if status.ended:
+            # The last line of the history is its end, which is told as that and not twice.
             told[-1:] = [await self._end(chapter)]
         return told
 
