@@ -1,6 +1,6 @@
 """The task as its users see it: one shape for tools, resources, REST and command line (pure)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -135,6 +135,12 @@ def shown_agent(agent: Agent) -> dict[str, Any]:
         "created_at": moment(agent.created_at),
         "updated_at": moment(agent.updated_at),
     }
+
+
+def full_agent(agent: Agent, versions: Mapping[int, datetime]) -> dict[str, Any]:
+    """The agent, and when each of its versions was made."""
+    made = [{"version": number, "created_at": moment(at)} for number, at in versions.items()]
+    return shown_agent(agent) | {"versions": made}
 
 
 def shown_entry(entry: AuditEntry) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Key, NameOrId, Part, Visit, listed, once
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.doors.rest.shown import shown_test, shown_versions
+from vel_tutor_mcp.doors.rest.shown import shown_test
 from vel_tutor_mcp.models import AgentStatus
 from vel_tutor_mcp.services.rates import Kind
-from vel_tutor_mcp.services.reports import shown_agent
+from vel_tutor_mcp.services.reports import full_agent, shown_agent
 
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented(400, 401, 403, 429, 503))
 _WITH_BODY = documented(409, 413, 415)
@@ -41,7 +41,7 @@ async def list_agents(visit: Visit, part: Part, status: AgentStatus | None = Non
 @router.get("/{agent}", response_model=answers.Agent, responses=_OF_ONE)
 async def get_agent(visit: Visit, agent: NameOrId) -> JSONResponse:
     """The agent with its configuration and its versions."""
-    return JSONResponse(shown_versions(*await visit.app.agents.get(visit.me, agent)))
+    return JSONResponse(full_agent(*await visit.app.agents.get(visit.me, agent)))
 
 
 @router.put("/{agent}", response_model=answers.Agent, responses=_OF_ONE | _WITH_BODY, dependencies=TAKES_JSON)

@@ -3,9 +3,8 @@
 from typing import Any
 
 from vel_tutor_mcp.doors.reply import answer_text
-from vel_tutor_mcp.models import Agent
 from vel_tutor_mcp.services.agents import AgentTest
-from vel_tutor_mcp.services.reports import Told, full_task, listed_task, moment, shown_agent, shown_decision, shown_usd
+from vel_tutor_mcp.services.reports import Told, full_task, listed_task, shown_decision, shown_usd
 from vel_tutor_mcp.services.run_reports import ToldRun, full_run
 from vel_tutor_mcp.task_lists import ListedTask
 
@@ -69,9 +68,3 @@ def shown_test(test: AgentTest, test_id: str, took_ms: int) -> dict[str, Any]:
         "decision": shown_decision(test.decision),
         "task": shown_task(told) if told else None,
     }
-
-
-def shown_versions(agent: Agent, versions: dict[int, Any]) -> dict[str, Any]:
-    """The agent, and when each of its versions was made."""
-    made = [{"version": number, "created_at": moment(at)} for number, at in versions.items()]
-    return shown_agent(agent) | {"versions": made}
