@@ -11,6 +11,7 @@ from typing import Any
 
 _DECODER = json.JSONDecoder()
 _STRING = r'"(?:[^"\\]|\\.)*"'
+# Strings are found first and given back (`_blank`): what looks like a comment in one is none.
 _COMMENT = re.compile(rf"({_STRING})|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _LAST_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])")
 _SPACE = re.compile(r"\s*")

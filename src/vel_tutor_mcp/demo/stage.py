@@ -163,6 +163,7 @@ class Stage:
 
         async def watch(provider: SimulatedProvider) -> None:
             await provider.until(lambda _: holds())
+            # One provider has seen it, and no other need wait on.
             watching.cancel_scope.cancel()
 
         async with anyio.create_task_group() as watching:

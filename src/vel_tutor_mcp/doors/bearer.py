@@ -64,6 +64,7 @@ class Bearer:
         except Unauthenticated as problem:
             await self._unknown(scope, sentence(problem))(scope, receive, send)
         except VelError as problem:
+            # Not 401, by which clients begin to sign in anew: the token may well be good.
             await answer(503, "UNAVAILABLE", sentence(problem), {"retry-after": "5"})(scope, receive, send)
         else:
             # For as long as the request is open: a token can be revoked in the middle of a stream.
@@ -132,4 +133,5 @@ def error_of(code: str, message: str, details: Sequence[Mapping[str, str]] = ())
 def token_of(scope: Scope) -> str:
     """The token that the request brings; empty where it brings none."""
     given = Headers(scope=scope).get("authorization", "")
+    # In upper or lower case: RFC 9110, section 11.1.
     return given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""

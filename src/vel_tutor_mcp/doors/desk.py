@@ -183,6 +183,7 @@ class Desk:
             ConfigurationError: it could not be opened; says why.
             Unavailable: it could not be opened yet; says why.
         """
+        # Set once and never cleared: after a first failure the newest problem is told at once.
         await self._settled.wait()
         if self.app is None:
             assert self.problem is not None

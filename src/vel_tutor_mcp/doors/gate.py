@@ -89,6 +89,7 @@ class Gate:
         if _PORT.sub("", headers.get("host", "").lower()) not in self._names:
             return _HOST
         origin = headers.get("origin", "").lower()
+        # Programs send none; browsers send one with whatever a page asks of another origin, or changes.
         if not origin or origin in self._origins:
             return None
         scheme, _, host = origin.partition("://")

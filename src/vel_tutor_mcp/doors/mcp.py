@@ -129,6 +129,7 @@ class Server(MCPServer[Desk]):
         toolsets = self._toolsets()
         return [row for row in await super().list_resource_templates() if toolset_of(row.uri_template) in toolsets]
 
+    # 2.3 has hints for a method as a whole alone, and resources differ.
     async def _handle_read_resource(
         self, ctx: ServerRequestContext[Desk], params: ReadResourceRequestParams
     ) -> ReadResourceResult | InputRequiredResult:

@@ -35,6 +35,7 @@ class Notes:
         app = self._desk.app
         if app is None or len(self._writing) >= _MOST_WRITING:
             return
+        # Not `desk.caller`, which refuses whom it does not know: strangers are refused as well.
         caller: Caller | None = getattr(auth_context_var.get(), "caller", None)
         writing = asyncio.get_running_loop().create_task(_put(app, reason, address, caller))
         self._writing.add(writing)

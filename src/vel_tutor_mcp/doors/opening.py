@@ -50,6 +50,7 @@ class Opening:
         """
         if self._running is not None:
             self._running.cancel()
+        # Taken out first: the end of stdin and a signal may both stop it, and the product is stopped once.
         app, self._app = self._app, None
         if app is None:
             self._desk.failed(Unavailable("The server is being stopped; it was not open yet; try when it is back."))

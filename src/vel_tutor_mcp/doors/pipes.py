@@ -147,5 +147,6 @@ def hung_up(stdin: int) -> bool:
     if sys.platform == "win32":
         return False
     poll = select.poll()
+    # POLLHUP, of pipes, is told unasked; POLLRDHUP, of sockets, is Linux' alone.
     poll.register(stdin, getattr(select, "POLLRDHUP", 0))
     return bool(poll.poll(0))

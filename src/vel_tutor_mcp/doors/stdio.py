@@ -67,5 +67,6 @@ class _Door:
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_ANYWAY_SECONDS):
                 await self._answered.wait()
+        # The SDK writes in a task and a thread of its own, a moment after the answer was made.
         await asyncio.sleep(_ANSWER_LEAVES_SECONDS)
         self._opening.begin()

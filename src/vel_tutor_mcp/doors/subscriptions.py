@@ -104,6 +104,7 @@ class Subscriptions:
             try:
                 ends.callback(await self._follow(event, outbox))
             except MCPError as problem:
+                # Of a database that is away: that says nothing of what they may see.
                 if problem.code != INVALID_PARAMS:
                     raise
                 refused = problem

@@ -100,6 +100,7 @@ def _merge(file: Path, title: str, change: Callable[[str], str]) -> str:
         if _content(file) != before:
             raise Conflict(f"{file} was not written; {title} has changed it meanwhile; close it and try again.")
         key_files.write(file, after)
+        # `write` makes a file that its owner alone may read, as keys are kept.
         shutil.copymode(backup, file)
     except OSError as problem:
         raise ConfigurationError(

@@ -70,6 +70,7 @@ def submit(
         max_cost_usd=max_cost,
         idempotency_key=idempotency_key,
     )
+    # Filled on the way: after Ctrl-C there is no result that could tell the id.
     submitted: list[str] = []
     try:
         told = with_app(lambda app: _submit(app, request, wait, submitted), only_look=wait == 0, guest=True)
@@ -245,6 +246,7 @@ def prompt_of(argument: str) -> str:
 
 def _piped_prompt() -> str:
     most = MAX_PROMPT_CHARACTERS * _MOST_BYTES_OF_A_CHARACTER
+    # One byte more tells that there is more; stdin may have no end.
     piped = typer.get_binary_stream("stdin").read(most + 1)
     if len(piped) > most:
         raise InputError(

@@ -36,6 +36,7 @@ async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Re
     request = await _request(visit, body, key)
     task = await visit.app.tasks.submit(visit.me, request)
     if body.stream:
+        # With a schema, an answer is checked and written anew at its end: its pieces are not what is given.
         answer = _Answer(visit, task, is_written_along=request.response_schema is None, with_usage=body.with_usage)
         return StreamingResponse(answer.lines(), media_type="text/event-stream", headers=HEADERS)
     told = await _ended(visit, task.id)

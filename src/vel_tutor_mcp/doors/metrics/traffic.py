@@ -52,6 +52,7 @@ class Counted:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # A list, for scopes are copied on their way in: what `Routed` puts into it is seen here.
         began, status, found = time.monotonic(), _GONE, ["none"]
 
         async def noting(message: Message) -> None:
@@ -60,6 +61,7 @@ class Counted:
                 status = message["status"]
             await send(message)
 
+        # Never given back: uvicorn has a task of its own for each request.
         take_up(request=uuid4().hex)
         self._traffic.open += 1
         try:

@@ -74,6 +74,7 @@ class _Visit:
     async def sent(self) -> Response:
         form = (await form_of(self.request)).values
         session = self.cookie.of(self.request)
+        # Before anything in it is looked at: a page of another site could sign its visitors in here as somebody else.
         if session is None or not is_form_of(form.get("form", ""), session, self.asked):
             await self.oauth.note_refusal(OAuthRefused("invalid_request", _STALE), self.address)
             return self._sign_in(400, _STALE)

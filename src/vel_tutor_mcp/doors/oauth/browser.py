@@ -58,4 +58,5 @@ def form_token(session: str, asked: Asked) -> str:
 
 
 def is_form_of(token: str, session: str, asked: Asked) -> bool:
+    # As bytes: of texts it compares ASCII alone, and this one is a stranger's.
     return secrets.compare_digest(token.encode(), form_token(session, asked).encode())

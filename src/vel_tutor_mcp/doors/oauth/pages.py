@@ -16,6 +16,7 @@ _FOLDER = Path(__file__).parent / "pages"
 def page(name: str, status: int, leads_to: str = "", **values: Any) -> HTMLResponse:
     """The page of this name; its form leads back here and, where that is named, on to `leads_to`."""
     style, digest = _style()
+    # Some browsers hold form-action against where the answer to a form redirects, too.
     targets = f"'self' {leads_to}".strip()
     content = _pages().get_template(f"{name}.html").render(style=style, **values)
     policy = (

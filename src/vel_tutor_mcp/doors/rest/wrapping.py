@@ -21,6 +21,7 @@ class Wrapping:
         if scope["type"] != "http" or not scope["path"].startswith(_OURS):
             await self._app(scope, receive, send)
         else:
+            # The mapping behind `request.state`, into which the route puts its allowance later.
             await self._app(scope, receive, _telling(scope.setdefault("state", {}), send))
 
 
