@@ -201,7 +201,6 @@ class Prepared:
         changes, calls, webhooks = Changes(self.database), Calls(wire), parts.webhooks_of(self.database, self.settings)
         hub, benches = Hub(wire.tell_news, changes.cue, webhooks.sender.cue), Benches(self.settings.home / "plans")
         conductor = Conductor(hub, calls, self.engine.executor, benches)
-        # Before anything is handed the catalog: it is replaced here, not changed.
         self.catalog = await with_local_models(self.catalog, self.providers)
         principal, configured = await self._first_rows(health), frozenset(self.providers)
         routes, router = self._routing(health, configured)
@@ -211,7 +210,6 @@ class Prepared:
         answers = Answers(tools, self.engine, routes, router, calls, conductor, admission, lines)
         workflows, following = Workflows(self.database, changes.cue), Following(hub, lambda: admission.closing)
         tasks = Tasks(self.database, self.engine, admission, calls, conductor, following)
-        # From here on the engine calls `answers`, first for what a crash left: all that it needs is made by now.
         await self._take_work(answers, 0 if guest else self.settings.concurrency)
         accounts, access, oauth = parts.coming_in(self.database, self.settings, principal)
         care = Care(self.database, self.engine, admission, calls, conductor, hub, self.settings)
@@ -285,6 +283,7 @@ class Prepared:
         return integrations, Lines(integrations, self.catalog, router.forget, most_calls=most_calls)
 
     async def _take_work(self, answers: Answers, room: int) -> None:
+        # From here on the engine calls `answers`, first for what a crash left: all that it needs must be made by now.
         with self.database.translated():
             await self.engine.launch(answers.run, room)
 

@@ -1,5 +1,6 @@
 """Commands before the product is opened, and what they say of what it returned."""
 
+import asyncio
 import dataclasses
 import re
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from vel_tutor_mcp.doors import cli
 from vel_tutor_mcp.doors.cli import app, output, tasks
+from vel_tutor_mcp.doors.cli.product import waited_for
 from vel_tutor_mcp.doors.reply import EXIT_CODES
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import Priority, Task, TaskError, TaskStatus
@@ -187,3 +189,27 @@ def test_every_exit_code_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
     codes = {*EXIT_CODES.values(), tasks.CANCELLED, tasks.INTERRUPTED, cli.NOT_WRITTEN, BAD_USAGE, 0, 1}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "seen", "looks"),
+    [
+        (60, "in_progress in_progress completed", 3),
+        (None, "pending in_progress failed", 3),
+        (60, "in_progress awaiting_approval in_progress", 2),
+        (0, "in_progress completed", 1),
+    ],
+)
+def test_a_command_waits_on_where_the_service_waits_no_longer(seconds: float | None, seen: str, looks: int) -> None:
+    states = iter(map(TaskStatus, seen.split()))
+    asked: list[float] = []
+
+    async def look(left: float) -> Told:
+        asked.append(left)
+        return Told(task=with_status(next(states)), attempts=(), decision=None, history=())
+
+    told = asyncio.run(waited_for(look, seconds))
+
+    assert len(asked) == looks
+    assert told.status is TaskStatus(seen.split()[looks - 1])
+    assert all(left <= (float("inf") if seconds is None else seconds) for left in asked)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vel_tutor_mcp.doors.cli import output
 from vel_tutor_mcp.doors.cli.output import AsJson, Column
-from vel_tutor_mcp.doors.cli.product import with_app
+from vel_tutor_mcp.doors.cli.product import waited_for, with_app
 from vel_tutor_mcp.doors.cli.tasks import INTERRUPTED, code_of, prompt_of
 from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.models import TaskType
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
     from vel_tutor_mcp.services.comparisons.told import ToldComparison
 
-# The service itself waits at most so long.
-_WAIT_SECONDS = 50
 _COLUMNS = (Column("answer"), Column("model", share=1), Column("status"), Column("cost"), Column("took"))
 
 
@@ -59,13 +58,8 @@ async def _compared(app: "App", request: "ComparisonRequest") -> "ToldComparison
     me = app.local_principal
     comparison = await app.comparisons.start(me, request)
     told = await app.comparisons.tell(me, comparison.id)
-    await asyncio.gather(*(_ended(app, task_id) for task_id in told.tasks))
+    await asyncio.gather(*(waited_for(partial(app.tasks.follow, me, task_id), None) for task_id in told.tasks))
     return await app.comparisons.tell(me, comparison.id)
-
-
-async def _ended(app: "App", task_id: str) -> None:
-    while not (await app.tasks.follow(app.local_principal, task_id, _WAIT_SECONDS)).status.ended:
-        pass
 
 
 def _print(entries: Iterable[dict[str, Any]]) -> None:

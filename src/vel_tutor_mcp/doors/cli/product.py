@@ -2,15 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vel_tutor_mcp.doors import process
+from vel_tutor_mcp.models import TaskStatus
 from vel_tutor_mcp.tracing import spans
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
 
 Result = TypeVar("Result")
+
+
+class Told(Protocol):
+    """How a task or a run stands."""
+
+    @property
+    def status(self) -> TaskStatus: ...
+
+
+Standing = TypeVar("Standing", bound=Told)
 
 
 def with_app(work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = False, guest: bool = False) -> Result:
@@ -37,3 +48,15 @@ def with_app(work: "Callable[[App], Awaitable[Result]]", *, only_look: bool = Fa
         return asyncio.run(opened())
     finally:
         spans.end()
+
+
+async def waited_for(look: Callable[[float], Awaitable[Standing]], seconds: float | None) -> Standing:
+    """How it stands at its end, when it asks for an approval, or after so many seconds (None: without limit), however
+    short the waits are that `look` makes.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + (float("inf") if seconds is None else seconds)
+    while True:
+        told = await look(max(0.0, deadline - loop.time()))
+        if told.status.ended or told.status is TaskStatus.AWAITING_APPROVAL or loop.time() >= deadline:
+            return told

@@ -9,7 +9,7 @@ import typer
 
 from vel_tutor_mcp.doors.cli import output
 from vel_tutor_mcp.doors.cli.output import AsJson, Column, Cursor, Limit
-from vel_tutor_mcp.doors.cli.product import with_app
+from vel_tutor_mcp.doors.cli.product import waited_for, with_app
 from vel_tutor_mcp.doors.cli.tasks import Wait, code_of
 from vel_tutor_mcp.doors.reply import answer_text
 from vel_tutor_mcp.errors import Conflict, InputError
@@ -76,7 +76,7 @@ def decide(
 async def _follow(app: "App", run_id: str, seconds: float, tell: "output.Tell | None") -> "ToldRun":
     if not seconds:
         return await app.runs.tell(app.local_principal, run_id)
-    return await app.runs.follow(app.local_principal, run_id, seconds, tell)
+    return await waited_for(lambda left: app.runs.follow(app.local_principal, run_id, left, tell), seconds)
 
 
 async def _decide(app: "App", run_id: str, step: str, approve: bool | None, comment: str | None) -> "ToldRun":

@@ -3,7 +3,6 @@
 The exit code tells how the task stands: 0 only where its answer is on stdout.
 """
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ import typer
 from vel_tutor_mcp import errors
 from vel_tutor_mcp.doors.cli import output
 from vel_tutor_mcp.doors.cli.output import AsJson, Column, Cursor, Limit
-from vel_tutor_mcp.doors.cli.product import with_app
+from vel_tutor_mcp.doors.cli.product import waited_for, with_app
 from vel_tutor_mcp.doors.reply import EXIT_CODES, answer_text
 from vel_tutor_mcp.errors import InputError, Unavailable, VelError
 from vel_tutor_mcp.models import (
@@ -138,14 +137,7 @@ async def _submit(app: "App", request: TaskRequest, wait: float | None, submitte
 
 
 async def _follow(app: "App", task_id: str, seconds: float | None, tell: "output.Tell | None") -> "Told":
-    """Wait for the end, at most `seconds` (None: without limit), however short the service's own waits are."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + (float("inf") if seconds is None else seconds)
-    while True:
-        left = max(0.0, deadline - loop.time())
-        told = await app.tasks.follow(app.local_principal, task_id, left, tell)
-        if told.task.status.ended or loop.time() >= deadline:
-            return told
+    return await waited_for(lambda left: app.tasks.follow(app.local_principal, task_id, left, tell), seconds)
 
 
 async def _cancel(app: "App", task_id: str) -> "Told":
