@@ -1,5 +1,6 @@
 """What conversations with the real server may ask for. A test of one place only names it, with `indirect=True`."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from deployment import PLACES, Deployment
 from node_programs import had, packages
 from playwright.async_api import Browser
 from stores import copy_into, copy_of
+
+# It needs the history, which `make soak` has.
+collect_ignore = [] if "VEL_TEST_OLDER" in os.environ else ["test_rolling_upgrade.py"]
 
 
 @pytest.fixture(params=PLACES, ids="-".join)

@@ -5,7 +5,6 @@ The older one is the last of this repository's history with an older schema, so 
 """
 
 import asyncio
-import os
 import subprocess
 import tarfile
 from collections import Counter
@@ -18,10 +17,7 @@ from server import Server, serving, soon
 from stores import DATABASES
 from world import Providers
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif("VEL_TEST_OLDER" not in os.environ, reason="`make soak` runs it: it needs the history"),
-]
+pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
 EACH = 6
