@@ -1,6 +1,5 @@
 """What a host of bundles does with ours: it unpacks it, fills in what its user said, and runs it."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -13,18 +12,14 @@ from typing import Any
 
 import pytest
 from bare import VALUES, bare, read_only
+from ci_scripts import script
 from node_programs import had
 from server import alone, serving
 from world import Providers
 
 pytestmark = pytest.mark.anyio
 
-PATH = Path(__file__).parents[2] / ".ci" / "bundle.py"
-_spec = importlib.util.spec_from_file_location("bundle", PATH)
-assert _spec is not None
-assert _spec.loader is not None
-bundle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(bundle)
+bundle = script("bundle")
 
 UV = Path(sys.executable).with_name("uv")
 # Where uv finds what it needs of this machine, as it does of a user's.

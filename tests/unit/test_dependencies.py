@@ -1,17 +1,12 @@
 """What the audit of our dependencies says of a report, and what the bill of materials says of us."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ci_scripts import script
 
-PATH = Path(__file__).parents[2] / ".ci" / "dependencies.py"
-_spec = importlib.util.spec_from_file_location("dependencies", PATH)
-assert _spec is not None
-assert _spec.loader is not None
-dependencies = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(dependencies)
+dependencies = script("dependencies")
 
 SOUND = {"name": "good", "version": "1", "vulns": []}
 FLAWED = {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.1", "3"], "aliases": []}]}

@@ -1,16 +1,11 @@
 """What is told of planted faults: how many the tests found, and where they are blind."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from ci_scripts import script
 
-PATH = Path(__file__).parents[2] / ".ci" / "mutants.py"
-_spec = importlib.util.spec_from_file_location("mutants", PATH)
-assert _spec is not None
-assert _spec.loader is not None
-mutants = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mutants)
+mutants = script("mutants")
 
 LEDGER = Path("vel_tutor_mcp/routing/ledger.py.meta")
 NOT_RUN, NO_TEST, SURVIVED, KILLED, BROKEN, OUT_OF_TIME = None, 33, 0, 1, 3, -24

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(no_args_is_help=True, help="Give tasks to agents, look at them, stop them.")
 
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="As `task submit` and `task list` tell.")]
 Wait = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the end.")]
 
 CANCELLED = 79  # the first that sysexits.h leaves free
@@ -84,7 +85,7 @@ def submit(
 
 @commands.command()
 def get(
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="As `task submit` and `task list` tell.")],
+    task_id: TaskId,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -117,7 +118,7 @@ def list_tasks(
 
 @commands.command()
 def cancel(
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="As `task submit` and `task list` tell.")],
+    task_id: TaskId,
     as_json: AsJson = False,
 ) -> None:
     """Stop a task now, also in the middle of an answer and in another process; the text that had arrived is kept."""
