@@ -36,6 +36,7 @@ def clock() -> Iterator[Traveller]:
 async def test_what_is_at_work_while_the_clock_is_set_back_ends_once_and_is_booked_once(
     app: App, me: Principal, providers: Providers, clock: Traveller
 ) -> None:
+    clock.move_to(datetime.now(UTC).replace(hour=12) + timedelta(days=1))  # an hour before noon is of the same day
     await app.budgets.set(me, Scope.ORGANISATION, None, Period.DAY, 1.0)
     providers.groq.tokens_per_second, providers.groq.answer = 20, lambda _: "word " * 800
     made = [await app.tasks.submit(me, TaskRequest(prompt=f"Say {number}")) for number in range(3)]

@@ -234,22 +234,22 @@ async def test_of_two_processes_one_raises_what_both_see(team: Team) -> None:
 
 async def test_a_budget_raises_each_mark_once_and_closes_once_there_is_more(team: Team, desk: Front) -> None:
     spender, other, viewer = [await team.join(role) for role in ("task_executor", "task_executor", "viewer")]
-    await team.app.budgets.set(team.chief, Scope.USER, spender.name, Period.DAY, 0.000_001, hard=False)
+    await team.app.budgets.set(team.chief, Scope.USER, spender.name, Period.MONTH, 0.000_001, hard=False)
     for _ in range(2):
         await asked(team.app, spender)
 
     warning, exceeded = await team.alerts()
     assert (warning.kind, warning.severity, warning.threshold) == ("budget", "warning", 0.8)
     assert (exceeded.severity, exceeded.threshold) == ("critical", 1)
-    assert warning.about == exceeded.about == f"budget of user {spender.name} per day"
+    assert warning.about == exceeded.about == f"budget of user {spender.name} per month"
     stranger = (await desk.join("org_admin")).principal
     seen = {who.user_id: len((await team.app.alerts.list(who)).rows) for who in (spender, viewer, other, stranger)}
     assert list(seen.values()) == [2, 2, 0, 0]
-    assert f"budget of user {spender.name} per day (budget)" in await team.app.alerts.line(spender)
-    team.now = record.now() + timedelta(minutes=3)
+    assert f"budget of user {spender.name} per month (budget)" in await team.app.alerts.line(spender)
+    team.now = record.now()
     await team.look()
     assert len(await team.alerts("open")) == 2
-    await team.app.budgets.set(team.chief, Scope.USER, spender.name, Period.DAY, 1)
+    await team.app.budgets.set(team.chief, Scope.USER, spender.name, Period.MONTH, 1)
     await team.look()
     assert await team.alerts("open") == []
     assert await team.app.alerts.line(spender) == ""
