@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from vel_tutor_mcp.errors import ConfigurationError, Unavailable, VelError
 from vel_tutor_mcp.store.database import LOCK_WAIT_SECONDS, POOL_WAIT_SECONDS, Database, Transaction, still_upgrading
+from vel_tutor_mcp.store.sqlite_connection import SqliteConnection
 
 # Small pools are faster on SQLite: it has one writer, and those that wait for it sleep.
 _CONNECTIONS = 2
@@ -107,6 +109,7 @@ class SqliteDatabase(Database):
     def _async_engine(self) -> AsyncEngine:
         engine = create_async_engine(
             sa.make_url(self.engine_url).set(drivername="sqlite+aiosqlite"),
+            async_creator=partial(SqliteConnection, self.path),
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
