@@ -33,8 +33,8 @@ _LEASE_SECONDS = 0.25
 # On SQLite DBOS asks for the name of a schema and makes none.
 _NO_SCHEMA = "dbos"
 _RESULT_POLL_SECONDS = 1.0
-# We use none of its notifications, and it would wake a hundred times a second to send them.
-_COALESCE_SECONDS = 1.0
+# We have none of its notifications: who sends and who looks for them wakes once, so late, and ends.
+_NOTIFYING_SECONDS = 0.02
 _OUTCOME_WAIT_SECONDS = 0.3
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
@@ -80,7 +80,8 @@ class DbosEngine:
             run_migrations=False,
             log_level="ERROR",
             max_executor_threads=_THREADS,
-            notification_coalesce_sec=_COALESCE_SECONDS,
+            notification_coalesce_sec=_NOTIFYING_SECONDS,
+            notification_listener_polling_interval_sec=_NOTIFYING_SECONDS,
         )
         await asyncio.to_thread(self._connect)
         look_names_up_apart(asyncio.get_running_loop())  # DBOS puts its own pool in the place of the loop's
@@ -92,6 +93,8 @@ class DbosEngine:
         instance._background_jobs_stop_event.set()  # noqa: SLF001
         try:
             DBOS.launch()
+            # Else the end would wait for the next time that they wake.
+            instance._sys_db._run_background_processes = False  # noqa: SLF001
             held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
         except BaseException:
             DBOS.destroy(destroy_registry=True)  # so that it can be launched again
