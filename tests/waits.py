@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from anyio.lowlevel import checkpoint
+
 Found = TypeVar("Found")
 
 _LOOK_SECONDS = 0.02
@@ -35,7 +37,7 @@ def block_until(so: Callable[[], bool], seconds: float = 20) -> None:
 async def turns(count: int = 1) -> None:
     """Let all others of this loop have their turn, so often."""
     for _ in range(count):
-        await asyncio.sleep(0)
+        await checkpoint()
 
 
 async def lapse(seconds: float) -> None:

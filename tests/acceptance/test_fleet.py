@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from processes import COMMAND
 from server import RequestRefused, Server, ServerGone, ToolRefused, serving, soon
-from waits import lapse
+from waits import found, lapse
 from world import Providers
 
 from vel_tutor_mcp.store import postgresql
@@ -73,11 +73,10 @@ class Observer:
         """The seconds until the query's one value is true."""
         began = time.monotonic()
 
-        async def look() -> None:
-            while not (await self.rows(sql, *parameters))[0][0]:
-                await self.rows("SELECT pg_sleep(0.02)")
+        async def look() -> bool | None:
+            return (await self.rows(sql, *parameters))[0][0] or None
 
-        await soon(look(), seconds)
+        await found(look, seconds)
         return time.monotonic() - began
 
     async def until_busy(self, worker: Server, tasks: int = 1) -> None:
