@@ -21,7 +21,7 @@ import forked_command
 import processes
 from code_blocks import ROOT, Block
 from planted import PASSWORD
-from server import COVERAGE, environment, soon
+from server import environment, soon, unmeasured
 
 PAGE_SECONDS = 100
 # What pages take for granted that speak to a server: its address in VEL, and an administrator's token in TOKEN.
@@ -123,7 +123,7 @@ async def sandbox(
             (folder / made).mkdir()
         (folder / "steps" / "typed").write_text(f"{PASSWORD}\n")
         (folder / "steps" / "at").write_text("0")
-        known = {**_unmeasured(environment(folder / "home", variables)), "PASSWORD": PASSWORD}
+        known = {**unmeasured(environment(folder / "home", variables)), "PASSWORD": PASSWORD}
         known["PATH"] = os.pathsep.join([str(folder / "bin"), known["PATH"]])
         _program(
             folder / "bin" / "make",
@@ -132,11 +132,6 @@ async def sandbox(
         )
         async with _product(folder, known):
             yield Sandbox(folder / "home", known, replaced, database)
-
-
-def _unmeasured(variables: Mapping[str, str]) -> dict[str, str]:
-    """Without coverage: what pages do, other tests measure, and processes that are measured cannot be forked."""
-    return {name: value for name, value in variables.items() if not name.startswith(COVERAGE)}
 
 
 def _program(file: Path, command: Sequence[str | Path], first: str = "") -> None:

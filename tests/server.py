@@ -70,6 +70,11 @@ def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
     return {**kept, **own, **values}
 
 
+def unmeasured(variables: Mapping[str, str]) -> dict[str, str]:
+    """Without coverage: a process that is measured cannot be forked, and writes a file as it ends."""
+    return {name: value for name, value in variables.items() if not name.startswith(COVERAGE)}
+
+
 def _measures(name: str, values: Mapping[str, str]) -> bool:
     """Whether it asks for coverage: half as much CPU again, for lines that are measured on SQLite already."""
     return name.startswith(COVERAGE) and "VEL_TUTOR_DATABASE_URL" not in values
@@ -223,7 +228,7 @@ class Server:
     async def ended(self) -> int:
         """The exit code, once the server has ended and all that it wrote has been read."""
         code = await soon(self._process.wait())
-        await soon(asyncio.gather(*self._readers))
+        await soon(asyncio.shield(asyncio.gather(*self._readers)))  # if it is too late, who closes waits for them again
         self.close_stdin()
         if self._wire is not None:
             await self._wire.close()

@@ -224,12 +224,14 @@ async def test_a_client_on_stdio_that_goes_without_reading_is_left(tmp_path: Pat
                 wire.ask()
             await wire.untaken()
             wire.stdin.abort()
-            assert await soon(server._process.wait(), DEAF_SECONDS + 5) == 0
+            assert await soon(server._process.wait(), DEAF_SECONDS + WAIT_SECONDS) == 0
             wire.listen()
         assert server.rubbish[1:] == []  # the last line may be cut
 
     # At the end of stdin, and where the server stopped reading before.
-    await asyncio.gather(goes(MOST_UNDER_WAY - 1), goes(2 * MOST_UNDER_WAY))
+    async with asyncio.TaskGroup() as both:
+        both.create_task(goes(MOST_UNDER_WAY - 1))
+        both.create_task(goes(2 * MOST_UNDER_WAY))
 
 
 class Deaf:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from commands import Command, Ended, run
 from processes import begin
-from server import environment, one_sentence
+from server import environment, one_sentence, unmeasured
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="limits of files are Linux's")]
 
@@ -19,7 +19,7 @@ ON_FULL_DISK = (
 
 async def run_on_full_disk(folder: Path, *arguments: str) -> Ended:
     program = (sys.executable, "-c", ON_FULL_DISK, *arguments)
-    return await Command(await begin(program, folder, environment(folder)), arguments).ended()
+    return await Command(await begin(program, folder, unmeasured(environment(folder))), arguments).ended()
 
 
 async def test_an_export_that_finds_no_room_is_told_as_not_written(tmp_path: Path) -> None:

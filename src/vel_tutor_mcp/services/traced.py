@@ -49,7 +49,9 @@ def decided(choose: Callable[[], Decision]) -> Decision:
 
 
 def attempt(made: Attempt, ending: Ending, ended: datetime) -> Past:
-    """A call of a provider; one that a crash cut lasts until it was found to be cut."""
+    """A call of a provider, from when it was booked for as long as it took, which is counted from when it was sent; one
+    that a crash cut lasts until it was found to be cut.
+    """
     attributes: Attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": made.provider,
