@@ -53,8 +53,8 @@ _SUBMITTED: Moment = ("submit", "begun")
 # Methods with a task's id somewhere in their arguments: whose, its name, what it is called here, where the id is.
 _WRAPPED: tuple[tuple[type, str, str, Callable[..., str]], ...] = (
     (DbosEngine, "start", "start", lambda _, work: work.task_id),
-    (Answers, "run", "run", lambda _, work: work.task_id),
-    (Answers, "_begin", "begin", lambda _, work: work.task_id),
+    (Answers, "run", "run", lambda _, work, *__: work.task_id),
+    (Answers, "_begin", "begin", lambda _, work, *__: work.task_id),
     (Booking, "_open", "open", lambda book, *_: book.subject.task.id),
     (Answers, "_conclude", "conclude", lambda _, job, __: job.subject.task.id),
     (Tasks, "follow", "follow", lambda _, __, task_id, *___: task_id),

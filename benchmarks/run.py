@@ -1,6 +1,6 @@
-"""Run the benchmarks and print one table: `python benchmarks/run.py [--only NAME] [--quick] [--json FILE]`.
+"""Run the benchmarks and print one table: `python benchmarks/run.py --help`.
 
-docs/performance.md says how to read it.
+docs/performance.md says how to read it. What was measured until Ctrl-C is printed too.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import alerts
@@ -68,15 +69,17 @@ BENCHMARKS = {
 }
 
 _QUICK = 0.3
+_HEAD = """# What was measured
+
+Written by `benchmarks/run.py --page` on {date}: {machine}. [performance.md](performance.md) says what each is, and how to read it.
+"""
 _COLUMNS = ("benchmark", "ours", "theirs", "more", "unit", "ratio [quartiles]", "A/A control", "goal", "")
 
 
-async def measured(names: list[str], share: float) -> list[Result]:
-    found: list[Result] = []
+async def measure(names: list[str], share: float, results: list[Result]) -> None:
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        found += await BENCHMARKS[name](share)
-    return found
+        results += await BENCHMARKS[name](share)
 
 
 def table(results: list[Result]) -> str:
@@ -85,6 +88,13 @@ def table(results: list[Result]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def page(results: list[Result], where: str) -> str:
+    """The table in Markdown."""
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(result.row() for result in results)]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([_HEAD.format(date=datetime.now(UTC).date(), machine=where), *lines, ""])
 
 
 def machine() -> str:
@@ -103,11 +113,16 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="may be given several times")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, no evidence")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file as well")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the table to this file as Markdown")
     arguments = parser.parse_args()
     forget_settings()
-    before = machine()
-    results = asyncio.run(measured(arguments.only or list(BENCHMARKS), _QUICK if arguments.quick else 1.0))
-    print(f"{before}\n\n{table(results)}")
+    before, results = machine(), list[Result]()
+    try:
+        asyncio.run(measure(arguments.only or list(BENCHMARKS), _QUICK if arguments.quick else 1.0, results))
+    finally:
+        print(f"{before}\n\n{table(results)}")
+    if arguments.page:
+        arguments.page.write_text(page(results, before), encoding="utf-8")
     if arguments.json:
         report = {"machine": before, "results": [result.shown() for result in results]}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
