@@ -37,6 +37,7 @@ Gateway = Callable[[Ask], AbstractAsyncContextManager[str]]
 # Each plan has a process of Task Master, of nearly 300 MB.
 _AT_ONCE = 2
 _FAULT = "The plan could not be made; a fault of the server's own, of which its log says more; nothing was written."
+# A bench may be another process's, which cues nobody here when it dies.
 _LOOK_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)

@@ -30,6 +30,7 @@ TOOLS = ("set_task_status", "update_task", "update_subtask")
 ASKING_TOOLS = ("parse_prd", "expand_task", "analyze_project_complexity")
 _START_SECONDS = 60.0
 _CALL_SECONDS = 30.0
+# Longer than the 270 s that an answer may take which it asks for (`services.plan_tasks`).
 _ASKING_SECONDS = 300.0
 _END_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
@@ -184,9 +185,11 @@ def _environment(home: Path, tools: tuple[str, ...]) -> Mapping[str, str]:
     return {
         "HOME": str(home),
         "USERPROFILE": str(home),
+        # None for http, by which a plan's child reaches our gateway.
         "https_proxy": _NOBODY,
         "HTTPS_PROXY": _NOBODY,
         "TASK_MASTER_TOOLS": ",".join(tools),
+        # Else it takes no `metadata`, in which our note of an item stands.
         "TASK_MASTER_ALLOW_METADATA_UPDATES": "true",
     }
 

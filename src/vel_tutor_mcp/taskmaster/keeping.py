@@ -73,6 +73,7 @@ def keep_output(project: Project, task_id: str, output: str) -> dict[str, str]:
     """The output of a task as it goes into an item's metadata: itself, or where it lies if it is long."""
     if len(output) <= MAX_OUTPUT_IN_FILE:
         return {"output": output}
+    # It becomes a part of a path.
     assert _TASK_ID.fullmatch(task_id)
     path = inside(project, FOLDER, "vel") / f"{task_id}.md"
     write(path, output.encode(errors="replace"))
