@@ -34,6 +34,8 @@ _CALL_SECONDS = 30.0
 _ASKING_SECONDS = 300.0
 _END_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
+# By then the pause is the longest; a float overflows at 1,024.
+_MOST_DOUBLINGS = 10
 _LONGEST_TEXT = 300
 # The port of the discard service, where nobody listens.
 _NOBODY = "http://127.0.0.1:9"
@@ -111,7 +113,7 @@ class Child:
 
     def _pause(self) -> float:
         """How long to wait before the next start: longer after each failure."""
-        pause = min(2.0**self._failures - 1, _LONGEST_PAUSE)
+        pause = min(2.0 ** min(self._failures, _MOST_DOUBLINGS) - 1, _LONGEST_PAUSE)
         return max(0.0, self._ended_at + pause - time.monotonic())
 
     async def _start(self) -> "Client":
