@@ -33,6 +33,7 @@ async def in_thread(work: Callable[[], Result]) -> Result:
         with suppress(RuntimeError):  # the loop is gone: so is whoever waited
             loop.call_soon_threadsafe(settle, value, problem)
 
+    # A new thread each time: what hangs keeps its own for ever, and would use up those of a pool.
     threading.Thread(target=run, name="background", daemon=True).start()
     return await done
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 import pytest
@@ -10,11 +10,15 @@ from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 from waits import until
 
+from vel_tutor_mcp.app import open_app
+from vel_tutor_mcp.doors import health
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.gate import Gate
 from vel_tutor_mcp.doors.http import make_app
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.errors import Unavailable
+from vel_tutor_mcp.settings import Settings
+from vel_tutor_mcp.store.database import INSTALLATION
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +57,26 @@ async def test_health_tells_how_the_opening_goes() -> None:
     assert (starting.status_code, starting.json()["status"]) == (503, "starting")
     assert (failed.status_code, failed.json()["status"]) == (503, "unavailable")
     assert failed.json()["reason"] == "The database is away."
+
+
+async def test_a_database_that_does_not_answer_is_told_in_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_PING_SECONDS", 0.1)
+    desk = Desk()
+    async with open_app(settings) as app, asking(make_app(make_server(desk), desk, "sse")) as client:
+        desk.opened(app)
+        well = await client.get("/api/health")
+        async with AsyncExitStack() as taken, asyncio.timeout(5):
+            for _ in range(app._parts.database._engine.pool.size()):  # type: ignore[attr-defined]  # the pool's kind
+                await taken.enter_async_context(app._parts.database.read(INSTALLATION))
+            hung = [await client.get("/api/health") for _ in range(3)]
+        again = await client.get("/api/health")
+
+    assert [answer.status_code for answer in (well, *hung, again)] == [200, 503, 503, 503, 200]
+    assert {answer.json()["reason"] for answer in hung} == {
+        "The database does not answer; it may be overloaded or out of reach; try again."
+    }
 
 
 async def test_a_session_that_nobody_uses_is_forgotten() -> None:

@@ -208,10 +208,12 @@ def test_a_prompt_tells_the_item_its_task_and_what_it_builds_on() -> None:
     )
 
 
-def test_prompts_are_bounded_however_much_there_is() -> None:
+def test_prompts_are_bounded_however_much_there_is_and_say_what_is_wanted() -> None:
     long = "x" * 200_000
     item = Item(id="1", title=long, description=long, details=long, test_strategy=long)
-    assert len(briefs.to_do(item, item, [briefs.Result(item, long)] * 50)) <= MAX_PROMPT_CHARACTERS
+    cut = briefs.to_do(item, item, [briefs.Result(item, long)] * 50)
+    assert len(cut) <= MAX_PROMPT_CHARACTERS
+    assert cut.endswith("complete and ready to be used by the tasks that build on it.")
     assert len(briefs.to_judge(long, long)) <= MAX_PROMPT_CHARACTERS
     few = Item(id="1", title="x")
     assert len(briefs.to_do(few, None, [briefs.Result(few, long)] * 10)) < 26_000

@@ -2,6 +2,7 @@
 
 import ipaddress
 
+# A subscriber has a /64 or more, and may ask from any address in it.
 _IPV6_OF_ONE = 64
 
 

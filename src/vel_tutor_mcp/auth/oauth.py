@@ -21,6 +21,7 @@ _APPS = frozenset({
     "warp", "windsurf", "zed",
 })  # fmt: skip
 _BACKWARDS = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+# RFC 7636: 43 characters are a SHA-256 in base64url, as S256 has it; `plain` is not taken.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _PRINTABLE = re.compile(r"[!-~]+")

@@ -24,6 +24,7 @@ _ALGORITHMS = frozenset(
 _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
 _CLAIMS = ("iss", "aud", "sub", "exp")
 _LONGEST_TOKEN = 8192
+# RFC 7518, section 3.3: shorter ones must not be used.
 _FEWEST_RSA_BITS = 2048
 _MOST_KEYS = 100
 
@@ -105,6 +106,7 @@ def _may_verify(row: Mapping[str, Any]) -> bool:
     operations = row.get("key_ops", ["verify"])
     for_signatures = row.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     # A private or shared key that anybody can read proves nothing.
+    # One may leave out its algorithm (RFC 7517, section 4.4): its kind says which, in `_key`.
     public = "d" not in row and "k" not in row and str(row.get("alg", "RS256")) in _ALGORITHMS
     return isinstance(row.get("kid"), str) and for_signatures and public
 

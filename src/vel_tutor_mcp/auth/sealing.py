@@ -159,6 +159,7 @@ def _derived(key: bytes, name: str, length: int) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+    # Without a salt, which would have to be kept: the secret key is random itself.
     return HKDF(SHA256(), length, salt=None, info=f"vel-tutor-mcp:{name}".encode()).derive(key)
 
 

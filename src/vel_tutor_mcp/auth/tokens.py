@@ -112,6 +112,7 @@ class Tokens:
                 audience=self.url,
                 issuer=self.url,
                 # Another machine of ours may have issued it whose clock is a little ahead.
+                # And ours name one audience, never a list of them.
                 options={"require": list(_CLAIMS), "verify_iat": False, "strict_aud": True},
             )
             return _claims(content)

@@ -13,6 +13,7 @@ from vel_tutor_mcp.doors.notes import Note
 from vel_tutor_mcp.doors.refusals import refusal
 
 MOST_HEADERS, MOST_HEADER_BYTES = 100, 16_384
+# Room for the longest prompt, each of whose characters may take 12 bytes in JSON.
 MOST_BODY_BYTES = 2_000_000
 MOST_LEVELS, MOST_VALUES = 64, 100_000
 BODY_SECONDS = 30.0

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from vel_tutor_mcp import __version__
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
-from vel_tutor_mcp.errors import Unavailable
+from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.services.reports import moment
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _PING_SECONDS = 5.0
 
 def health_of(desk: Desk) -> Answering:
     """Answers 200 where the database does, else 503 with the reason."""
-    began = time.monotonic()
+    began, pulse = time.monotonic(), _Pulse(desk)
 
     async def health(_: Request) -> JSONResponse:
-        status, reason = await _standing(desk)
+        status, reason = await pulse.standing()
         told = {
             "status": status,
             "version": __version__,
@@ -55,16 +55,31 @@ def _providers(app: "App | None") -> dict[str, Any]:
     }
 
 
-async def _standing(desk: Desk) -> tuple[str, str | None]:
-    if desk.problem is not None:
-        return "unavailable", sentence(desk.problem)
-    if desk.app is None:
-        return "starting", "The server is just being opened; calls wait for it; ask again in a second."
+class _Pulse:
+    """Asks the database one question at a time, however many ask for it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._asked: asyncio.Task[str | None] | None = None
+
+    async def standing(self) -> tuple[str, str | None]:
+        if self._desk.problem is not None:
+            return "unavailable", sentence(self._desk.problem)
+        if self._desk.app is None:
+            return "starting", "The server is just being opened; calls wait for it; ask again in a second."
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.create_task(_problem(self._desk.app))
+        # A statement is carried to its end, whoever gives it up: it is not cancelled here, and not begun twice.
+        await asyncio.wait({self._asked}, timeout=_PING_SECONDS)
+        if not self._asked.done():
+            return "unavailable", "The database does not answer; it may be overloaded or out of reach; try again."
+        reason = self._asked.result()
+        return ("ok", None) if reason is None else ("unavailable", reason)
+
+
+async def _problem(app: "App") -> str | None:
     try:
-        async with asyncio.timeout(_PING_SECONDS):
-            await desk.app.ping()
-    except Unavailable as problem:
-        return "unavailable", sentence(problem)
-    except TimeoutError:
-        return "unavailable", "The database does not answer; it may be overloaded or out of reach; try again."
-    return "ok", None
+        await app.ping()
+    except VelError as problem:
+        return sentence(problem)
+    return None

@@ -230,9 +230,11 @@ def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, n
     config = uvicorn.Config(
         app,
         http=Own,
+        # With `auto`, where a library for them is installed, web sockets would come in past the gate.
         ws="none",
         # With `auto`, uvicorn would go on without the SDK's session manager where that cannot start.
         lifespan="on",
+        # Its own would give uvicorn's loggers handlers beside those of `process.log`.
         log_config=None,
         access_log=False,
         proxy_headers=bool(settings.trusted_proxies),

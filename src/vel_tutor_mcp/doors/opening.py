@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PAUSES_SECONDS = (1, 2)
 _LONGEST_PAUSE_SECONDS = 5
+# The process ends soon after this, and answers leave in tasks and threads of their own.
 _REPLIES_LEAVE_SECONDS = 0.2
 # Connections that end leave cycles behind: with fewer collections a flood of them costs twice the memory.
 _YOUNG_OBJECTS = (5_000, 5, 5)
@@ -89,6 +90,7 @@ class Opening:
         await self._desk.settled()
         gc.freeze()
         gc.set_threshold(*_YOUNG_OBJECTS)
+        # For stdio `__main__` has switched it off, since loading makes no garbage.
         gc.enable()
 
     def _refuse(self, problem: VelError) -> None:

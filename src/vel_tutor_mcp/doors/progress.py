@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _WHOLE = 100
 # Of what is left: so each message is more than the one before, and none reaches the whole.
 _SMALLEST_SHARE = 0.001
+# docs/how-it-works.md promises a word within a second, and then at least every eight.
 _FIRST_SECONDS = 0.8
 _QUIET_SECONDS = 8.0
 

@@ -150,6 +150,7 @@ class FileLease(Lease):
         path = self._path(executor)
         if executor == self.executor:
             return False
+        # Who leaves in order removes its file, and so does whoever finds it dead.
         if not path.exists():
             return True
         try:
@@ -178,12 +179,14 @@ class PostgresLease(Lease):
         self._released = False
         self._missing: dict[str, float] = {}
         self._patience = ABSENT_SECONDS
+        # Before any time of the clock: the first beat is due at once.
         self._asked = -BEAT_SECONDS
 
     def take(self) -> None:
         connection = self._database.connect_blocking()
         try:
             connection.execute(_NAME, (f"{_NAMED}{_in_words(self.executor)}",))
+            # Waits where our last connection broke, and its session still has the lock: the server has not noticed yet.
             connection.execute("SELECT pg_advisory_lock(%s)", (_key(self.executor),))
         except psycopg.Error:
             connection.close()
@@ -243,6 +246,7 @@ class PostgresLease(Lease):
             self._renew()
         assert self._connection is not None
         try:
+            # As bytes: of texts psycopg's types take literals alone.
             rows = self._connection.execute(sql.encode(), parameters).fetchall()
         except psycopg.Error:
             self._connection.close()
@@ -272,4 +276,5 @@ def _in_words(executor: str) -> str:
 
 def _key(executor: str) -> int:
     """64 bits with a sign, as PostgreSQL's advisory locks want them."""
+    # Not by `hash`: by that a text has another number in each process.
     return int.from_bytes(hashlib.sha256(executor.encode()).digest()[:8], "big", signed=True)

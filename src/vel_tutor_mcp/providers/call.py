@@ -11,6 +11,7 @@ from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
 
+# Far more than a model writes. At its end an answer is held three times: in pieces, whole, and as what is stored.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_BEGINNING_BYTES = 4 * 1024 * 1024
 
@@ -207,6 +208,7 @@ class Call:
     def _finish(self, reason: str | None) -> None:
         if reason:
             self._finish_reason = reason
+            # It may end without a first token: thinking has used up all that it was given.
             self.watch.expect_no_more(_FIRST_TOKEN)
 
     def completion(self) -> Completion:

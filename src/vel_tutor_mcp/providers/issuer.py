@@ -21,6 +21,7 @@ async def published_keys(issuer: str, seconds: float) -> list[Any]:
         IssuerAway: they cannot be had; says why.
     """
     try:
+        # For all of it: the client's own limits are for each read, and a byte now and then would keep to them.
         async with asyncio.timeout(seconds), httpx2.AsyncClient(timeout=None) as client:
             said = await _document(client, f"{issuer.rstrip('/')}{_DOCUMENT}")
             address = said.get("jwks_uri")

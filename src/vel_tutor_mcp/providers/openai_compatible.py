@@ -186,6 +186,7 @@ class OpenAICompatible:
             self._limit_name: request.max_output_tokens,
         }
         if request.stream:
+            # Else OpenAI's streams say nothing of usage, by which the call is booked.
             body["stream_options"] = {"include_usage": True}
         if request.temperature is not None:
             body["temperature"] = request.temperature
@@ -233,6 +234,7 @@ class OpenAICompatible:
             return self._failure(model, FailureKind.MALFORMED, "its answer cannot be decompressed")
         why = str(error) or "the server broke it off"
         failure = self._failure(model, FailureKind.CONNECTION, f"the connection failed: {why}")
+        # Without a connection the vendor has heard nothing of it.
         failure.billable = not isinstance(error, httpx2.ConnectError)
         return failure
 

@@ -26,9 +26,11 @@ Carrier = Callable[[], httpx2.AsyncBaseTransport]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 LONGEST_URL = 300
+# They share the time for a connection (`connect_tcp`): of more, each would have too little.
 _MOST_ADDRESSES = 4
 _FREE_PORTS = range(1024, 65_536)
 _PORTS = {"https": 443, "http": 80}
+# Of IPv6, all that IANA gives out as global unicast.
 _UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 # Public to some versions of Python, and yet no stranger's server: kept for protocols, Teredo and 6to4, which have other
@@ -190,6 +192,7 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 def _written_in(host: str) -> Address | None:
     """The address that the host is, in any way of writing one; None where it is a name that must be looked up."""
     bare = host.rstrip(".")
+    # RFC 6761: whatever a resolver says of these names, they are this machine.
     if bare == "localhost" or bare.endswith(".localhost"):
         return IPv4Address("127.0.0.1")
     try:

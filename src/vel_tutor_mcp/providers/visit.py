@@ -70,6 +70,7 @@ async def _asked(
     method, begun = "POST" if sent else "GET", time.perf_counter()
     try:
         async with (
+            # For all of it: the client's own limits are for each read.
             asyncio.timeout(seconds),
             httpx2.AsyncClient(
                 follow_redirects=follow_redirects,

@@ -23,11 +23,14 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_QUOTE_CHARACTERS = 200
 
+# A refusal may be megabytes long, and is gone through sign by sign, to show 200 of them.
 _MAX_READ_CHARACTERS = 20_000
+# Far beyond any limit; it also keeps out infinity, of which no whole number can be made.
 _MAX_COUNT = 10**12
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+", re.ASCII)
 _PART = re.compile(r"([\d.]+)(ms|[smhd])", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+# So begin the keys of OpenAI, Groq and Perplexity; vendors repeat them in part, the rest as stars.
 _SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 # After an even number of backslashes: an odd one more is the text of an escape, as in an answer about JSON.
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -208,6 +211,7 @@ def decode_complaint(body: bytes) -> Complaint:
         found = _ANYTHING.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body.decode(errors="replace").strip()
+        # A page, such as a proxy sends, has no sentence to show.
         return Complaint("" if text.startswith("<") else text, "")
     return _complaint(found)
 

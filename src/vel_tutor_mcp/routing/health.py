@@ -100,6 +100,7 @@ class Breaker:
 
 
 def _within(seconds: float, then: float, now: float) -> bool:
+    # In either direction: where the clock was set back, what was seems yet to come.
     return abs(now - then) < seconds
 
 

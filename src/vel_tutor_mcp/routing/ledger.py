@@ -27,6 +27,7 @@ OVERHEAD_TOKENS = 256
 # Hidden reasoning is billed as output: reasoning models are expected to produce this many times the visible answer.
 REASONING_FACTOR = 2
 
+# Of English text, for what is expected; what is reserved takes each byte for a token.
 BYTES_PER_TOKEN = 4
 
 
@@ -236,6 +237,7 @@ def _rates(price: "ModelPrice") -> Rates | None:
         None if price.cache_read_mtok is None else _steps(price.cache_read_mtok),
         None if price.cache_write_mtok is None else _steps(price.cache_write_mtok),
         _steps(price.output_mtok),
+        # That price is of a thousand requests, and rates are per million: hence times a thousand.
         0 if price.requests_kcount is None else _steps(price.requests_kcount)[-1][1] * 1000,
     )
 

@@ -15,6 +15,7 @@ _LEAST_WAIT = 0.001
 
 # A vendor that counts in a bucket gives back all of it, evenly, in a minute (OpenAI) or a day (Groq's requests).
 _BUCKETS = (60.0, 86_400.0)
+# How far what a vendor says may be from what a bucket would say: a share of the time, and seconds, for it rounds.
 _TOLERANCE, _ROUNDING = 0.1, 0.05
 
 

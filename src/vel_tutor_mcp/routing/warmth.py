@@ -20,6 +20,7 @@ _MOST_BEGINNINGS = 20_000
 
 def beginnings(system: str, prompt: str) -> list[tuple[int, bytes]]:
     """The tokens and the hash of each beginning of what is sent that could be in a cache, the shortest first."""
+    # A NUL is in neither: else what moved from the end of the one to the beginning of the other would look the same.
     text = b"\0".join((system.encode(errors="replace"), prompt.encode(errors="replace")))
     block, hashed = _BLOCK_TOKENS * BYTES_PER_TOKEN, blake2b(digest_size=16)
     found = []
@@ -46,6 +47,7 @@ class Warmth:
     def cached(self, sent: Sequence[tuple[int, bytes]], now: float) -> dict[str, int]:
         """How many tokens of the prompt with these beginnings were read lately, by each model that did."""
         found: dict[str, int] = {}
+        # The shortest stand first, so that the longest beginning that is warm is what counts.
         for tokens, digest in sent:
             for model, at in self._read.get(digest, {}).items():
                 if abs(now - at) < SECONDS:

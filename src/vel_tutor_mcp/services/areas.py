@@ -17,6 +17,7 @@ MAX_WAIT_SECONDS = 25
 _LOOK_SECONDS = 1.0
 # At most four looks a second, whatever news there are.
 _PAUSE_SECONDS = 0.25
+# Of the hash of each area: stamps stand in URLs, and two states look alike by chance once in 2**48.
 _BYTES = 6
 
 

@@ -75,10 +75,10 @@ class Bridge:
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged, and what met it is tried again."""
         async with asyncio.TaskGroup() as group:
-            home = await in_thread(self._known.home)
             while True:
                 pause = _EVERY_SECONDS
-                for project, steps in (await self._waiting(home)).items():
+                home, waiting = await self._waiting()
+                for project, steps in waiting.items():
                     pause = _BUSY_SECONDS
                     if project not in self._busy:
                         self._busy.add(project)
@@ -88,13 +88,18 @@ class Bridge:
                         await self._conductor.bridged.wait()
                 self._conductor.bridged.clear()
 
-    async def _waiting(self, home: str) -> dict[str, list[Bridged]]:
-        """The steps that wait for something, by their projects; none while the database cannot be asked."""
+    async def _waiting(self) -> tuple[str, dict[str, list[Bridged]]]:
+        """The name of this home, and the steps that wait for something, by their projects; none while the home or the
+        database cannot be asked.
+        """
         try:
-            return _by_project(await self._store.places(("", home)))
-        except VelError as problem:
+            home = await in_thread(self._known.home)
+            return home, _by_project(await self._store.places(("", home)))
+        except (VelError, OSError) as problem:
             _log.debug("The bridge cannot look for work now; %s", problem)
-            return {}
+        except Exception:  # noqa: BLE001 - whatever it is, the bridge must look again
+            _log.exception("The bridge met a fault and goes on.")
+        return "", {}
 
     async def _serve(self, path: str, home: str, steps: Sequence[Bridged]) -> None:
         """All that there is to do for one project now."""

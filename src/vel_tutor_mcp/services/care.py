@@ -105,6 +105,7 @@ class Care:
             self._calls.cancel(task_id)
         for run_id, step_id in overdue:
             await self._time_out(run_id, step_id)
+        # The engine has connections of its own, whose failures have no sentence yet.
         with self._database.translated():
             dead = await self._dead_of(claimed)
             await self._start_forgotten(claimed, dead)

@@ -121,6 +121,7 @@ async def begun(tx: Transaction, account: Account, grant: Grant) -> Renewal:
 
 def hashed(secret: str) -> str:
     """As which a secret of 256 random bits is kept."""
+    # No slow hash, as passwords need one: so many random bits are guessed by nobody.
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 

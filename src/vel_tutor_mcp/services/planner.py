@@ -37,6 +37,7 @@ Gateway = Callable[[Ask], AbstractAsyncContextManager[str]]
 # Each plan has a process of Task Master, of nearly 300 MB.
 _AT_ONCE = 2
 _FAULT = "The plan could not be made; a fault of the server's own, of which its log says more; nothing was written."
+# A bench may be another process's, which cues nobody here when it dies.
 _LOOK_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Planner:
         begun: set[str] = set()
         async with asyncio.TaskGroup() as making:
             while True:
-                for run_id in set(await in_thread(self._benches.wanted)) - begun:
+                for run_id in await self._wanted() - begun:
                     begun.add(run_id)
                     plan = making.create_task(self._make(run_id, gateway))
                     plan.add_done_callback(partial(_forget, begun, run_id))
@@ -75,6 +76,13 @@ class Planner:
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await self._benches.called.wait()
                 self._benches.called.clear()
+
+    async def _wanted(self) -> set[str]:
+        try:
+            return set(await in_thread(self._benches.wanted))
+        except OSError as problem:
+            _log.debug("Plans cannot be looked for now; %s", problem)
+            return set()
 
     async def _make(self, run_id: str, gateway: Gateway) -> None:
         """Make the plan unless another process does; a fault must not keep others from being made."""

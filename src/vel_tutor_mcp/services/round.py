@@ -31,6 +31,7 @@ from vel_tutor_mcp.workflows.model import How, RunStep, StepStatus
 from vel_tutor_mcp.workflows.plan import next_moves
 from vel_tutor_mcp.workflows.text import lookup
 
+# As much as a definition may ask for at first (`definition.Retry`): doubled eight times that would be ten days.
 _LONGEST_BACKOFF_SECONDS = 3600.0
 
 

@@ -124,6 +124,8 @@ class ReadingWire:
                 known = await self._look(ears, known) if ears.elsewhere() else None
             except VelError as problem:
                 _log.debug("News of other processes could not be read; %s", problem)
+            except Exception:  # noqa: BLE001 - whatever it is, the others must be heard again
+                _log.exception("Listening to other processes met a fault and goes on.")
             await asyncio.sleep(_LOOK_SECONDS)
 
     @unbroken

@@ -19,6 +19,7 @@ from vel_tutor_mcp.store.database import Transaction
 Row = TypeVar("Row")
 Keys = tuple[sa.ColumnElement[Any], ...]
 
+# Whole numbers have 64 bits on both databases, one of them for the sign.
 _TOO_GREAT = 2**63
 _FEW = 1000
 _READS = {

@@ -94,6 +94,7 @@ class PostgresDatabase(Database):
             "postgresql+asyncpg://",
             async_creator=self._connect_obedient,
             pool_size=_CONNECTIONS,
+            # Never more: docs/deploy.md reckons by `MOST_CONNECTIONS` how many processes a server takes.
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
             hide_parameters=True,  # they are people's prompts, and errors are logged
@@ -119,6 +120,7 @@ class PostgresDatabase(Database):
         try:
             await connection.execute(isolation.OBEY)
         except BaseException:
+            # Not `close`, which waits for the server: we may be cancelled.
             connection.terminate()
             raise
         return connection
@@ -368,7 +370,9 @@ def _pooled(place: str) -> VelError:
 # By SQLSTATE (PostgreSQL's manual, appendix A); two characters stand for a class.
 _SENTENCES = {
     "22": _unfit,
+    # asyncpg keeps plans, and a migration has changed what one of them gives.
     "0A000": _changed,
+    # What was prepared is there twice, or not at all: it was on another connection.
     "42P05": _pooled,
     "26000": _pooled,
     _NO_CONNECTION_LEFT: _crowded,

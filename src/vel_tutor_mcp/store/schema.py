@@ -85,6 +85,7 @@ def tables(connection: sa.Connection) -> tuple[str, ...]:
 
 
 def _migrate(database: Database) -> None:
+    # For the installation: a migration may change rows of every organisation.
     engine = database.blocking_engine(INSTALLATION)
     try:
         with engine.connect() as connection:

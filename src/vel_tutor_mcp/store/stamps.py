@@ -10,6 +10,7 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.run_tables import run_events, workflows
 from vel_tutor_mcp.store.tables import task_events, tasks
 
+# As many as `tasks://recent` shows: a change of any other is no news of it.
 _RECENT = 20
 # Both databases take some 32,000 values in a statement.
 _AT_ONCE = 10_000

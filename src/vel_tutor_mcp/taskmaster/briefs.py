@@ -19,6 +19,8 @@ VERDICT: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+_CLOSING = "\n\nAnswer with the result itself, complete and ready to be used by the tasks that build on it."
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -32,8 +34,8 @@ def to_do(item: Item, parent: Item | None, results: Sequence[Result]) -> str:
     """The prompt for the work on an item."""
     within = [f"It is a part of the task {parent.id}: {parent.title}\n{_cut(parent.description)}"] if parent else []
     parts = [f"Do this task of a project: {item.title}", *within, *_fields(item), *_results(results)]
-    closing = "Answer with the result itself, complete and ready to be used by the tasks that build on it."
-    return "\n\n".join([*parts, closing])[:MAX_PROMPT_CHARACTERS]
+    # What is too long is cut at what it builds on, and not at what it asks for.
+    return "\n\n".join(parts)[: MAX_PROMPT_CHARACTERS - len(_CLOSING)] + _CLOSING
 
 
 def to_judge(prompt: str, output: str) -> str:

@@ -30,9 +30,12 @@ TOOLS = ("set_task_status", "update_task", "update_subtask")
 ASKING_TOOLS = ("parse_prd", "expand_task", "analyze_project_complexity")
 _START_SECONDS = 60.0
 _CALL_SECONDS = 30.0
+# Longer than the 270 s that an answer may take which it asks for (`services.plan_tasks`).
 _ASKING_SECONDS = 300.0
 _END_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
+# By then the pause is the longest; a float overflows at 1,024.
+_MOST_DOUBLINGS = 10
 _LONGEST_TEXT = 300
 # The port of the discard service, where nobody listens.
 _NOBODY = "http://127.0.0.1:9"
@@ -110,7 +113,7 @@ class Child:
 
     def _pause(self) -> float:
         """How long to wait before the next start: longer after each failure."""
-        pause = min(2.0**self._failures - 1, _LONGEST_PAUSE)
+        pause = min(2.0 ** min(self._failures, _MOST_DOUBLINGS) - 1, _LONGEST_PAUSE)
         return max(0.0, self._ended_at + pause - time.monotonic())
 
     async def _start(self) -> "Client":
@@ -184,9 +187,11 @@ def _environment(home: Path, tools: tuple[str, ...]) -> Mapping[str, str]:
     return {
         "HOME": str(home),
         "USERPROFILE": str(home),
+        # None for http, by which a plan's child reaches our gateway.
         "https_proxy": _NOBODY,
         "HTTPS_PROXY": _NOBODY,
         "TASK_MASTER_TOOLS": ",".join(tools),
+        # Else it takes no `metadata`, in which our note of an item stands.
         "TASK_MASTER_ALLOW_METADATA_UPDATES": "true",
     }
 

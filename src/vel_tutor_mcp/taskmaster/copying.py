@@ -73,6 +73,7 @@ def prd_in(project: Project, target: str | None) -> tuple[str, str]:
         path = (project.root / (target or usual[0])).resolve(strict=True)
         if not path.is_relative_to(project.root) or not stat.S_ISREG(path.stat().st_mode):
             raise _no_prd("it is no file in the project")
+        # Some editors begin a text with a byte order mark, which is no part of it.
         with path.open(encoding="utf-8-sig") as opened:
             text = opened.read(MOST_PRD_CHARACTERS + 1)
     except (OSError, ValueError, RuntimeError):

@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from vel_tutor_mcp.taskmaster.items import Importance, Item, Status, Tag, named, natural
 
+# Each is found by sorting the whole tag anew.
 _MOST_CYCLES = 10
 
 

@@ -6,6 +6,7 @@ loses. Ours is a lock that the operating system drops when its holder dies. All 
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import time
@@ -73,6 +74,7 @@ def keep_output(project: Project, task_id: str, output: str) -> dict[str, str]:
     """The output of a task as it goes into an item's metadata: itself, or where it lies if it is long."""
     if len(output) <= MAX_OUTPUT_IN_FILE:
         return {"output": output}
+    # It becomes a part of a path.
     assert _TASK_ID.fullmatch(task_id)
     path = inside(project, FOLDER, "vel") / f"{task_id}.md"
     write(path, output.encode(errors="replace"))
@@ -101,7 +103,11 @@ def write(path: Path, content: bytes) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            # Before it gets its name: a crash of the machine must leave no empty file under that.
+            os.fsync(stream.fileno())
         if path.exists():
             shutil.copymode(path, part)
         # Who reads it meanwhile finds the old file or the new one.

@@ -31,7 +31,7 @@ class Known:
         kept = self._folder / project_id
         if not kept.exists():
             self._made()
-            kept.write_text(str(project.root), encoding="utf-8")
+            _keep(kept, str(project.root))
         return project_id
 
     def has(self, project: Project) -> bool:
@@ -57,10 +57,7 @@ class Known:
         if not kept.exists():
             with FileLock(self._made() / "home.lock"):
                 if not kept.exists():
-                    # Under another name first: whoever looks without the lock finds it whole or not at all.
-                    part = kept.with_suffix(".part")
-                    part.write_text(secrets.token_hex(16), encoding="ascii")
-                    part.replace(kept)
+                    _keep(kept, secrets.token_hex(16))
         return kept.read_text(encoding="ascii")
 
     @contextmanager
@@ -72,6 +69,13 @@ class Known:
     def _made(self) -> Path:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._folder
+
+
+def _keep(file: Path, text: str) -> None:
+    """Under another name first: whoever looks finds it whole or not at all."""
+    part = file.with_suffix(f".{secrets.token_hex(4)}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
 
 
 def _id_of(project: Project) -> str:

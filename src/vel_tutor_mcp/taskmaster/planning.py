@@ -93,6 +93,7 @@ def merged(content: bytes | None, made: bytes, plan: Plan) -> tuple[bytes, tuple
     before = reading.read(content or _EMPTY)
     check(before, plan)
     text = (content or _EMPTY).decode()
+    # A model may have written half of a character, as an escape: UTF-8 has no bytes for it.
     changed = _spliced(text, _new(made, plan), plan).encode(errors="replace")
     after = reading.read(changed)
     _refuse_faults(before, after, plan)

@@ -56,6 +56,7 @@ class Project:
     def text_of(self, path: str, most: int) -> str:
         """The beginning of a file of the project, at most so many bytes; empty where it cannot be read."""
         try:
+            # The cut may be in the middle of a character.
             return _bytes_of(self.root, self.root / path, most)[:most].decode(errors="ignore")
         except (InputError, ValueError):
             return ""

@@ -43,6 +43,7 @@ class Otlp:
         own = {"service.name": "vel-tutor-mcp", "service.version": __version__, "service.instance.id": str(uuid4())}
         # What the environment calls it goes before what we do.
         resource = Resource.create(own).merge(OTELResourceDetector().detect())
+        # Its own way, at the exit of the process, would wait for a collector that is away; `end` waits two seconds.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._told = _Told(OTLPSpanExporter(), endpoint)
         self._batches = BatchSpanProcessor(self._told)
@@ -201,4 +202,5 @@ def _known(attributes: Attributes) -> dict[str, Any]:
 
 
 def _nanoseconds(moment: datetime) -> int:
+    # By way of microseconds, which is all that a datetime has: the digits behind them would be the float's own.
     return round(moment.timestamp() * 1_000_000) * 1000

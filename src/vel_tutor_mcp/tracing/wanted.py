@@ -13,6 +13,7 @@ _OWN = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _EXPORTER = "OTEL_TRACES_EXPORTER"
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PROTOCOL = "http/protobuf"
+# Where OpenTelemetry's own exporters send to by HTTP when nothing else is said.
 _DEFAULT = "http://localhost:4318"
 INSTALL = "pip install 'vel-tutor-mcp[otel]'"
 
@@ -37,6 +38,7 @@ def wanted(environment: Mapping[str, str]) -> Wanted:
     exporter = given.get(_EXPORTER, "otlp" if {_BASE, _OWN} & given.keys() else "")
     if exporter in {"", "none"}:
         return Wanted(None, f"{_EXPORTER} is none" if exporter else f"{_BASE} is not set")
+    # Such as console: stdout may belong to the protocol.
     if exporter != "otlp":
         return Wanted(None, f"{_EXPORTER} is {exporter!r}", f"set {_EXPORTER} to otlp, the one that is spoken here")
     variable = next((name for name in _PROTOCOLS if name in given), None)

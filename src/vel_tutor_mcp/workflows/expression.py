@@ -33,6 +33,7 @@ from vel_tutor_mcp.workflows.conditions import (
 from vel_tutor_mcp.workflows.text import KEYWORD, LITERAL, PATH, Path, Scope, unquoted
 
 MAX_CHARACTERS = 1000
+# Each level takes a few calls to read, and a few to decide: far from Python's limit of recursion.
 MAX_NESTING = 30
 # RE2's instructions, all patterns of an expression together: a search takes time in proportion to them.
 MAX_PATTERN_SIZE = 2500

@@ -15,6 +15,7 @@ Scope = Mapping[str, Any]
 KEYWORDS = ("or", "and", "not", "contains", "matches", "in", "true", "false", "null")
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 KEYWORD = rf"(?:{'|'.join(KEYWORDS)})(?![A-Za-z0-9_-])"
+# An index has at most 18 digits: `int` refuses texts of thousands of them, and a look-up never fails.
 PATH = rf"(?!{KEYWORD}){_NAME}(?:\.(?:{_NAME}|[0-9]{{1,18}}))*"
 LITERAL = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 

@@ -82,6 +82,7 @@ def _write(database: Database, draft: Path, there: Standing, due: Checkpoint) ->
     around = [row for row in there.checkpoints if row.sequence in {there.first - 1, due.sequence}]
     lines = json_lines(rows, Header(Part.ARCHIVE, there.first), around)
     with draft.open("wb") as stream:
+        # Else its head would have the draft's name and the time.
         with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
             write_lines(lines, lambda text: packed.write(text.encode()))
         stream.flush()
