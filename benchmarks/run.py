@@ -71,7 +71,8 @@ BENCHMARKS = {
 _QUICK = 0.3
 _HEAD = """# What was measured
 
-Written by `benchmarks/run.py --page` on {date}: {machine}. [performance.md](performance.md) says what each is, and how to read it.
+Written by `benchmarks/run.py --page` on {date}: {machine}. [performance.md](performance.md) says what each is, and how
+to read it.
 """
 _COLUMNS = ("benchmark", "ours", "theirs", "more", "unit", "ratio [quartiles]", "A/A control", "goal", "")
 

@@ -18,6 +18,7 @@ async def test_the_bridge_looks_again_once_its_folder_can_be_used(
 ) -> None:
     caplog.set_level(logging.DEBUG, "vel_tutor_mcp.services.bridge")
     in_the_way = settings.home / "projects"
+    settings.home.mkdir(exist_ok=True)
     in_the_way.write_text("no folder")
     async with open_app(settings):
         await until(lambda: "The bridge cannot look for work now" in caplog.text)

@@ -36,7 +36,7 @@ UNPROVEN = {
     "no-run: needs the clients' own programs": 1,
     "no-run: needs the package of npm": 1,
     "no-run: needs uv's own folder of tools": 2,
-    "no-run: takes half an hour": 1,
+    "no-run: takes three quarters of an hour": 1,
     "no-run: takes minutes, and make test has it": 1,
     "picture: a formula": 1,
     "picture: an option of docker run": 1,
