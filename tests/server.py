@@ -27,7 +27,9 @@ Transport = Literal["stdio", "sse", "http"]
 _PROTOCOL = "2025-11-25"
 # Windows starts no process without SYSTEMROOT, and knows the user by USERNAME.
 _INHERITED = ("PATH", "SYSTEMROOT", "USERNAME")
-COVERAGE = ("COVERAGE_", "COV_CORE_")
+_COVERAGE = ("COVERAGE_", "COV_CORE_")
+# By `make coverage`: processes then take longer, most of all to end.
+MEASURED = any(name.startswith(_COVERAGE) for name in os.environ)
 
 _ON_ANY_PORT = ("--port", "0", "--no-auth")
 OPTIONS: Mapping[Transport, Sequence[str]] = {
@@ -72,12 +74,12 @@ def environment(folder: Path, values: Mapping[str, str] = {}) -> dict[str, str]:
 
 def unmeasured(variables: Mapping[str, str]) -> dict[str, str]:
     """Without coverage: a process that is measured cannot be forked, and writes a file as it ends."""
-    return {name: value for name, value in variables.items() if not name.startswith(COVERAGE)}
+    return {name: value for name, value in variables.items() if not name.startswith(_COVERAGE)}
 
 
 def _measures(name: str, values: Mapping[str, str]) -> bool:
     """Whether it asks for coverage: half as much CPU again, for lines that are measured on SQLite already."""
-    return name.startswith(COVERAGE) and "VEL_TUTOR_DATABASE_URL" not in values
+    return name.startswith(_COVERAGE) and "VEL_TUTOR_DATABASE_URL" not in values
 
 
 def one_sentence(text: str) -> bool:

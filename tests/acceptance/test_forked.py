@@ -1,6 +1,5 @@
 """A process that is forked is as one that Python starts: what the tests here see of the one holds of the other."""
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from processes import COMMAND, Forked, begin
-from server import COVERAGE, Server, environment, serving, soon
+from server import MEASURED, Server, environment, serving, soon
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")]
 
@@ -24,7 +23,7 @@ async def test_a_command_ends_and_speaks_alike(tmp_path: Path, command: list[str
     assert await ended(command, tmp_path, anew=False) == await ended(command, tmp_path, anew=True)
 
 
-@pytest.mark.skipif(any(name.startswith(COVERAGE) for name in os.environ), reason="what is measured cannot be forked")
+@pytest.mark.skipif(MEASURED, reason="what is measured cannot be forked")
 async def test_a_forked_server_has_a_folder_and_streams_of_its_own_and_dies_alone(tmp_path: Path) -> None:
     async with serving(tmp_path) as other, serving(tmp_path) as server:
         assert isinstance(server._process, Forked)

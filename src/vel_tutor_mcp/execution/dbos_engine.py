@@ -93,7 +93,7 @@ class DbosEngine:
         instance._background_jobs_stop_event.set()  # noqa: SLF001
         try:
             DBOS.launch()
-            # Else the end would wait for the next time that they wake.
+            # Else closing would wait for the next time that these wake.
             instance._sys_db._run_background_processes = False  # noqa: SLF001
             held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
         except BaseException:

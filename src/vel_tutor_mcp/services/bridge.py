@@ -68,6 +68,7 @@ class Bridge:
         self._known = known
         self._shared = shared
         self._learned = learned
+        self._home = ""
         self._busy: set[str] = set()
         self._tries: dict[tuple[str, str, str], _Tries] = {}
         self._looked: dict[tuple[str, str], object] = {}
@@ -77,29 +78,26 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
             while True:
                 pause = _EVERY_SECONDS
-                home, waiting = await self._waiting()
-                for project, steps in waiting.items():
+                for project, steps in (await self._waiting()).items():
                     pause = _BUSY_SECONDS
                     if project not in self._busy:
                         self._busy.add(project)
-                        group.create_task(self._serve(project, home, steps))
+                        group.create_task(self._serve(project, self._home, steps))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._conductor.bridged.wait()
                 self._conductor.bridged.clear()
 
-    async def _waiting(self) -> tuple[str, dict[str, list[Bridged]]]:
-        """The name of this home, and the steps that wait for something, by their projects; none while the home or the
-        database cannot be asked.
-        """
+    async def _waiting(self) -> dict[str, list[Bridged]]:
+        """The steps that wait for something, by their projects; none while the home or the database cannot be asked."""
         try:
-            home = await in_thread(self._known.home)
-            return home, _by_project(await self._store.places(("", home)))
+            self._home = self._home or await in_thread(self._known.home)
+            return _by_project(await self._store.places(("", self._home)))
         except (VelError, OSError) as problem:
             _log.debug("The bridge cannot look for work now; %s", problem)
         except Exception:  # noqa: BLE001 - whatever it is, the bridge must look again
             _log.exception("The bridge met a fault and goes on.")
-        return "", {}
+        return {}
 
     async def _serve(self, path: str, home: str, steps: Sequence[Bridged]) -> None:
         """All that there is to do for one project now."""
