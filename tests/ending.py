@@ -9,7 +9,7 @@ from vel_tutor_mcp.models import Decision, Principal, Task, TaskRequest, TaskTyp
 from vel_tutor_mcp.providers.base import Completion
 from vel_tutor_mcp.routing.book import Answered, Ended
 from vel_tutor_mcp.services.answers import Job
-from vel_tutor_mcp.services.booking import Call
+from vel_tutor_mcp.services.settling import Call
 from vel_tutor_mcp.store import history
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 

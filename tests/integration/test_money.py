@@ -38,10 +38,11 @@ from vel_tutor_mcp.routing.ledger import Prices, nano_usd, prompt_bytes
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import insert
-from vel_tutor_mcp.services.booking import Booking, Call, Tools
+from vel_tutor_mcp.services.booking import Booking, Tools
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.reports import Told, full_task
+from vel_tutor_mcp.services.settling import Call
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import budgets, people, tasks
 from vel_tutor_mcp.store.budgets import Payer

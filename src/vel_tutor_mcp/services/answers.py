@@ -19,7 +19,7 @@ from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Router
 from vel_tutor_mcp.services import funds, record, traced
 from vel_tutor_mcp.services.admission import Admission
-from vel_tutor_mcp.services.booking import Booking, Call, Tools, close_open
+from vel_tutor_mcp.services.booking import Booking, Tools
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.inputs import merged
@@ -28,6 +28,7 @@ from vel_tutor_mcp.services.outputs import CUT
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
+from vel_tutor_mcp.services.settling import Call, close_open
 from vel_tutor_mcp.store import agents, attempts, history, integrations, people, tasks
 from vel_tutor_mcp.store.budgets import Payer
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction, unbroken
@@ -242,9 +243,8 @@ class Answers:
             why = no_candidate_sentence(decision) + funds.refused(decision, standings)
             await self._fail(tx, subject, TaskError(code=NoCandidate.code, message=why))
             return None
-        return Job(
-            subject, config, decision, tuple(earlier), tuple(own), Booking(self._tools, subject, config, request)
-        )
+        book = Booking(self._tools, subject, config, request)
+        return Job(subject, config, decision, tuple(earlier), tuple(own), book)
 
     async def _claim(self, tx: Transaction, task: Task, decision: Decision, recoveries: int) -> None:
         """Mark the task as running here."""

@@ -5,8 +5,7 @@ Each of its methods is one transaction. The answer itself is settled by `Answers
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -22,11 +21,12 @@ from vel_tutor_mcp.routing.ledger import Prices, estimated_tokens, prompt_bytes,
 from vel_tutor_mcp.routing.policy import RouteRequest, output_limit, shortest_output
 from vel_tutor_mcp.routing.retry import Failure, Wait
 from vel_tutor_mcp.schemas import matched
-from vel_tutor_mcp.services import funds, integrations, learning, record, traced
+from vel_tutor_mcp.services import funds, integrations, learning, record
 from vel_tutor_mcp.services.asking import chat_request, correction
 from vel_tutor_mcp.services.hub import Hub
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
+from vel_tutor_mcp.services.settling import Call, close, close_open
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import admission, attempts, breakers, tasks
 from vel_tutor_mcp.store.attempts import Ending
@@ -35,7 +35,6 @@ from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.evidence import Arm
 from vel_tutor_mcp.store.isolation import everywhere
 from vel_tutor_mcp.store.standing import Standing, available
-from vel_tutor_mcp.tracing import spans
 
 _PROGRESS_SECONDS = 0.25
 _CHARACTERS_PER_TOKEN = 4
@@ -53,23 +52,6 @@ class Tools:
     health: Health
     settings: Settings
     executor: str
-
-
-@dataclass(slots=True)
-class Call:
-    """One open call: its attempt, what is set aside for it, and the text that has arrived."""
-
-    attempt: Attempt
-    row: ModelRow
-    reserved: NanoUsd
-    started: float
-    heard: list[str] = field(default_factory=list)
-    characters: int = 0
-    first_token_ms: int | None = None
-    told_at: float = 0.0
-
-    def text(self) -> str | None:
-        return "".join(self.heard) or None
 
 
 class Booking:
@@ -132,7 +114,7 @@ class Booking:
                 told = _asking(candidate, repairs, beside) + (_UNPRICED if unpriced else "")
                 await record.note(tx, self.subject, "attempt", told, 15)
         self.subject.publish(self._tools.hub)
-        call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic())
+        call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic(), record.now())
         return call, max_output
 
     def _asked(self, repairs: Failure | None) -> RouteRequest:
@@ -214,7 +196,7 @@ class Booking:
         async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
-            await _close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost))
+            await close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost), call)
             message = f"{lost.winner.name} began to answer first; {call.row.name} is stopped"
             await record.note(tx, self.subject, "lost_race", message, 25)
         self._calls.pop(call.attempt.id, None)
@@ -241,7 +223,7 @@ class Booking:
     async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
         """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker; once."""
         ending = self._ending(call, ended, outcome)
-        if not await _close(tx, self.subject, self._tools.settings, call.attempt, ending):
+        if not await close(tx, self.subject, self._tools.settings, call.attempt, ending, call):
             return
         await self._learn(tx, call, ended)
         if ended.breaker is not None:
@@ -351,50 +333,3 @@ def _failed(failure: ProviderError, call: Call) -> str:
     if not call.heard or failure.kind is FailureKind.INVALID_OUTPUT:
         return str(failure)
     return f"{failure} What had arrived stays in the attempt; whoever is asked next begins anew."
-
-
-async def close_open(
-    tx: Transaction,
-    subject: Subject,
-    settings: Settings,
-    outcome: Outcome,
-    error: str | None = None,
-    calls: Mapping[str, Call] | None = None,
-) -> None:
-    """End every call of this run that is stored as open: its usage is unknown, so it costs what was set aside.
-
-    `calls` are those that were under way in this process, by the ids of their attempts.
-    """
-    for attempt in await attempts.of_run(tx, subject.work):
-        if attempt.outcome is not Outcome.OPEN:
-            continue
-        heard = calls.get(attempt.id) if calls else None
-        ending = Ending(
-            outcome=outcome,
-            cost_nanousd=await attempts.reserved(tx, attempt.id),
-            error=error,
-            total_ms=round((time.monotonic() - heard.started) * 1000) if heard else None,
-            partial=heard.text() if heard else None,
-            first_token_ms=heard.first_token_ms if heard else None,
-        )
-        await _close(tx, subject, settings, attempt, ending)
-
-
-async def _close(tx: Transaction, subject: Subject, settings: Settings, attempt: Attempt, ending: Ending) -> bool:
-    at = record.now()
-    if not await attempts.close(tx, attempt.id, ending, at):
-        return False
-    if spans.on():
-        subject.after.spans.append(traced.attempt(attempt, ending, at))
-    payload: dict[str, Any] = {
-        "provider": attempt.provider,
-        "model": attempt.model,
-        "outcome": ending.outcome.value,
-        "failure": ending.failure.value if ending.failure else None,
-        "tokens_in": ending.tokens_in,
-        "tokens_out": ending.tokens_out,
-        "cost_usd": usd(ending.cost_nanousd),
-    }
-    await record.audit_entry(tx, subject, "provider_called", payload)
-    await funds.warn(tx, subject, settings, ending.cost_nanousd, attempt.started_at)
-    return True

@@ -48,9 +48,9 @@ def decided(choose: Callable[[], Decision]) -> Decision:
         return decision
 
 
-def attempt(made: Attempt, ending: Ending, ended: datetime) -> Past:
-    """A call of a provider, from when it was booked for as long as it took, which is counted from when it was sent; one
-    that a crash cut lasts until it was found to be cut.
+def attempt(made: Attempt, ending: Ending, began: datetime, ended: datetime) -> Past:
+    """A call of a provider, from when it was sent for as long as it took; one that a crash cut lasts from when it was
+    booked until it was found to be cut.
     """
     attributes: Attributes = {
         "gen_ai.operation.name": "chat",
@@ -68,8 +68,8 @@ def attempt(made: Attempt, ending: Ending, ended: datetime) -> Past:
         "error.type": _error(ending),
     }
     if ending.total_ms is not None:
-        ended = made.started_at + timedelta(milliseconds=ending.total_ms)
-    return Past(f"chat {made.model}", "client", attributes, made.started_at, ended)
+        ended = began + timedelta(milliseconds=ending.total_ms)
+    return Past(f"chat {made.model}", "client", attributes, began, ended)
 
 
 def steps(of: Run, step: RunStep) -> Iterator[Past]:
