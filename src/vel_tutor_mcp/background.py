@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, TypeVar, cast
 
 Result = TypeVar("Result")
@@ -34,7 +35,7 @@ async def in_thread(work: Callable[[], Result]) -> Result:
             loop.call_soon_threadsafe(settle, value, problem)
 
     # A new thread each time: what hangs keeps its own for ever, and would use up those of a pool.
-    threading.Thread(target=run, name="background", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name="background", daemon=True).start()
     return await done
 
 

@@ -309,6 +309,26 @@ async def test_a_call_that_a_restart_cuts_is_booked_and_repeated(settings: Setti
     assert "recovered" not in {event.kind for event in told.history}
 
 
+async def test_a_chosen_model_that_is_gone_after_a_restart_is_passed_over(
+    settings: Settings, providers: Providers
+) -> None:
+    mine = {"provider": "local", "model": "mine", "tier": "frontier", "context_window": 8192}
+    with_it = {"local_base_url": providers.groq.base_url, "catalog": {"models": [mine]}}
+    config = AgentConfig.model_validate({"model_preferences": {"general": "local/mine"}})
+    providers.groq.faults = [Fault(kind="stall", after_chunks=3)]
+    async with open_app(settings.model_copy(update=with_it)) as app:
+        await app.agents.create(app.local_principal, "homely", AgentType.RESEARCHER, config)
+        task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello", agent="homely"))
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3)
+
+    async with open_app(settings.model_copy(update=with_it | {"catalog": {}})) as app:
+        told = await app.tasks.follow(app.local_principal, task.id, 20)
+
+    cut, completed = told.attempts
+    assert (cut.model, cut.outcome, completed.outcome) == ("mine", Outcome.CUT, Outcome.COMPLETED)
+
+
 async def test_closing_lets_a_call_end_where_it_may(settings: Settings, providers: Providers) -> None:
     providers.groq.latency = 0.3
     async with open_app(settings.model_copy(update={"drain_seconds": 10.0})) as app:

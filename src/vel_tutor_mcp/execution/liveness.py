@@ -154,7 +154,8 @@ class FileLease(Lease):
         if not path.exists():
             return True
         try:
-            with FileLock(path, timeout=0):
+            # Windows removes no open file; there the lock's release removes it.
+            with FileLock(path, timeout=0), suppress(PermissionError):
                 path.unlink(missing_ok=True)
         except Timeout:
             return False

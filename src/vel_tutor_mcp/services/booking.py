@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from vel_tutor_mcp.bearings import take_up
-from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.errors import InputError, ProviderError
 from vel_tutor_mcp.models import AgentConfig, Attempt, Candidate, FailureKind, NanoUsd, Outcome, Task
 from vel_tutor_mcp.news import News
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta
@@ -83,7 +83,7 @@ class Booking:
     async def _open(
         self, candidate: Candidate, attempt_id: str, repairs: Failure | None, beside: Candidate | None
     ) -> tuple[Call, int]:
-        row = self._tools.catalog.find(f"{candidate.provider}/{candidate.model}")
+        row = self._row(candidate)
         self.subject.after.clear()  # of an earlier try, as in the methods below
         async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             task = await tasks.get(tx, self.subject.task.id)
@@ -116,6 +116,13 @@ class Booking:
         self.subject.publish(self._tools.hub)
         call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic(), record.now())
         return call, max_output
+
+    def _row(self, candidate: Candidate) -> ModelRow:
+        """Of a decision that was made before a restart: a model on this machine may not be there since."""
+        try:
+            return self._tools.catalog.find(candidate.name)
+        except InputError as unknown:
+            raise ProviderError(str(unknown), kind=FailureKind.NOT_FOUND) from unknown
 
     def _asked(self, repairs: Failure | None) -> RouteRequest:
         """What is asked; a correction makes it longer."""
