@@ -2,11 +2,11 @@ from typing import Any
 
 from vel_tutor_mcp.doors.completion import runs
 from vel_tutor_mcp.doors.desk import Desk, resource
-from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.news import Followed
 from vel_tutor_mcp.services.run_reports import full_run
 
 
-@resource("run://{id}", "Run", follows=Kind.RUN, id=runs)
+@resource("run://{id}", "Run", follows=Followed.RUN, id=runs)
 async def run(desk: Desk, id: str) -> dict[str, Any]:
     """One run of a workflow with its steps, their outputs, its graph, cost and history."""
     app, me = await desk.enter()

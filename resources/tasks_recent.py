@@ -1,11 +1,11 @@
 from typing import Any
 
 from vel_tutor_mcp.doors.desk import Desk, resource
-from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.news import Followed
 from vel_tutor_mcp.services.reports import short_task
 
 
-@resource("tasks://recent", "Recent tasks", follows=Kind.RECENT)
+@resource("tasks://recent", "Recent tasks", follows=Followed.RECENT)
 async def tasks_recent(desk: Desk) -> dict[str, Any]:
     """Your 20 newest tasks in short form."""
     app, me = await desk.enter()

@@ -16,7 +16,7 @@ from waits import lapse
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.doors.desk import READS, Desk, prompt, resource, tool
 from vel_tutor_mcp.errors import Conflict
-from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.news import Followed
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGM4oKAAAAKkAQHjTKctAAAAAElFTkSuQmCC"
 WAV = "UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQgAAACAgICAgICAgA=="
@@ -143,7 +143,7 @@ async def template_data(desk: Desk, id: str) -> dict[str, Any]:
     return {"id": id, "templateTest": True, "data": f"Data for ID: {id}"}
 
 
-@resource("test://watched-resource", "Watched", "text/plain", follows=Kind.RECENT)
+@resource("test://watched-resource", "Watched", "text/plain", follows=Followed.RECENT)
 async def watched(desk: Desk) -> str:
     """What may be subscribed to."""
     return "Watched."

@@ -15,7 +15,7 @@ from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.models import AgentConfig, AgentType, Policy, Principal, TaskRequest
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.alerts import raising
-from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
+from vel_tutor_mcp.services.alerts.kinds import AlertKind, Key, Wrong
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.webhooks.hooks import Change
 from vel_tutor_mcp.store import alerts
@@ -187,7 +187,7 @@ async def owned(desk: Front, owner: Principal) -> Things:
 
 async def _alert(desk: Front, owner: Principal) -> str:
     """The id of an alert of a budget of theirs."""
-    key = Key(Kind.BUDGET, uuid4().hex)
+    key = Key(AlertKind.BUDGET, uuid4().hex)
     wrong = Wrong(key=key, about="a budget", message="A secret of theirs", value=1, threshold=0.8)
     async with desk.database.write(owner.organisation_id) as tx:
         await raising.report(tx, owner, owner.user_id, wrong, record.now())

@@ -28,7 +28,7 @@ class TaskEvent:
     at: datetime
 
 
-class Kind(StrEnum):
+class Followed(StrEnum):
     """What can be followed: a task, its output alone, a run, or somebody's newest tasks or templates."""
 
     TASK = "task"

@@ -16,7 +16,7 @@ from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.errors import TooManyTries
 from vel_tutor_mcp.models import Principal, TaskRequest
 from vel_tutor_mcp.services import throttle
-from vel_tutor_mcp.services.rates import Kind
+from vel_tutor_mcp.services.rates import Quota
 from vel_tutor_mcp.services.webhooks.course import Pace
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.standing import Period, Scope
@@ -88,8 +88,8 @@ async def test_who_asked_too_often_may_ask_again_when_their_time_is_over(
     with pytest.raises(TooManyTries):
         await tries(1)
     app.rates._defaults = type(app.rates._defaults)(1, 1)
-    await app.rates.admit(me, Kind.TASK)
+    await app.rates.admit(me, Quota.TASK)
     clock.shift(-HOUR)
     await app._care._heed_the_clock()
     await tries(1)
-    await app.rates.admit(me, Kind.TASK)
+    await app.rates.admit(me, Quota.TASK)

@@ -23,7 +23,7 @@ from vel_tutor_mcp.routing.reasons import OVER_BUDGET
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import attempts, budgets, history
-from vel_tutor_mcp.store.audit import Wanted, page
+from vel_tutor_mcp.store.audit import EntryQuery, page
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
 from vel_tutor_mcp.store.money_tables import budgets as limits
 from vel_tutor_mcp.store.money_tables import ledger, ledger_sums
@@ -205,7 +205,7 @@ async def check_warnings(tx: Transaction, schedule: Schedule, book: Book) -> Non
     """A mark that was passed is told once for each period of each budget."""
     entries: list[AuditEntry] = []
     for action in ("budget_warning", "budget_exceeded"):
-        entries += (await page(tx, schedule.people[0], 1000, None, Wanted(action=action))).rows
+        entries += (await page(tx, schedule.people[0], 1000, None, EntryQuery(action=action))).rows
     told = Counter(
         (entry.action, entry.payload["scope"], entry.payload["subject"], entry.payload["period"]) for entry in entries
     )

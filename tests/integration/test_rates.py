@@ -19,7 +19,7 @@ from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.errors import Conflict, Forbidden, InputError, NotFound, TooManyTries
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services import record
-from vel_tutor_mcp.services.rates import Kind, Rates, _begins, _first_of
+from vel_tutor_mcp.services.rates import Quota, Rates, _begins, _first_of
 from vel_tutor_mcp.services.repeats import Repeats
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +67,7 @@ def process(app: App, **limits: int) -> Rates:
     return Rates(app._parts.database, app._parts.settings.model_copy(update=limits))
 
 
-async def let_through(rates: Rates, who: Principal, kind: Kind, times: int) -> int:
+async def let_through(rates: Rates, who: Principal, kind: Quota, times: int) -> int:
     through = 0
     for _ in range(times):
         try:
@@ -78,9 +78,9 @@ async def let_through(rates: Rates, who: Principal, kind: Kind, times: int) -> i
     return through
 
 
-@pytest.mark.parametrize(("kind", "limit", "lost"), [(Kind.TASK, 7, 0), (Kind.REQUEST, 100, 3 * 20)])
+@pytest.mark.parametrize(("kind", "limit", "lost"), [(Quota.TASK, 7, 0), (Quota.REQUEST, 100, 3 * 20)])
 async def test_all_processes_together_let_through_no_more_than_the_limit(
-    desk: Front, me: Principal, clock: Clock, kind: Kind, limit: int, lost: int
+    desk: Front, me: Principal, clock: Clock, kind: Quota, limit: int, lost: int
 ) -> None:
     processes = [process(desk.app, tasks_per_hour=limit, requests_per_minute=limit) for _ in range(4)]
     through = await asyncio.gather(*(let_through(rates, me, kind, limit) for rates in processes for _ in range(3)))
@@ -92,19 +92,19 @@ async def test_all_processes_together_let_through_no_more_than_the_limit(
 
 async def test_who_is_refused_is_told_when_to_come_again(desk: Front, me: Principal, clock: Clock) -> None:
     rates = process(desk.app, tasks_per_hour=2)
-    first = await rates.admit(me, Kind.TASK)
+    first = await rates.admit(me, Quota.TASK)
     assert first is not None
     assert (first.limit, first.remaining, first.resets_at) == (2, 1, NOON.replace(hour=13, second=0))
-    await rates.admit(me, Kind.TASK)
+    await rates.admit(me, Quota.TASK)
     clock.at += timedelta(minutes=20)
     with pytest.raises(TooManyTries, match="2 tasks an hour are taken") as refused:
-        await rates.admit(me, Kind.TASK)
+        await rates.admit(me, Quota.TASK)
     assert (refused.value.retry_after, refused.value.limit) == (40 * 60 - 1, 2)
 
 
 async def test_nothing_is_counted_where_there_is_no_limit(desk: Front, me: Principal) -> None:
     rates = process(desk.app, tasks_per_hour=0)
-    assert [await rates.admit(me, Kind.TASK) for _ in range(3)] == [None] * 3
+    assert [await rates.admit(me, Quota.TASK) for _ in range(3)] == [None] * 3
 
 
 @pytest.mark.usefixtures("clock")
@@ -112,11 +112,11 @@ async def test_a_users_limit_goes_before_the_organisations_and_that_before_the_s
     desk: Front, me: Principal
 ) -> None:
     rates, admin = process(desk.app, tasks_per_hour=1), desk.app.local_principal
-    assert await let_through(rates, me, Kind.TASK, 9) == 1
+    assert await let_through(rates, me, Quota.TASK, 9) == 1
     await rates.set(admin, "organisation", me.organisation_id, RateLimits(3))
-    assert await let_through(rates, me, Kind.TASK, 9) == 2
+    assert await let_through(rates, me, Quota.TASK, 9) == 2
     await rates.set(admin, "user", me.user_id, RateLimits(5, 50))
-    assert await let_through(rates, me, Kind.TASK, 9) == 2
+    assert await let_through(rates, me, Quota.TASK, 9) == 2
     told = (await rates.get(me, "user", me.user_id)).shown()
     assert told == {
         "tasks_per_hour": 5, "requests_per_minute": 50,
@@ -131,11 +131,11 @@ async def test_another_process_hears_within_seconds_that_somebody_may_ask_more(
     desk: Front, me: Principal, clock: Clock
 ) -> None:
     here, there = process(desk.app, tasks_per_hour=1), process(desk.app, tasks_per_hour=1)
-    assert await let_through(here, me, Kind.TASK, 3) == 1
+    assert await let_through(here, me, Quota.TASK, 3) == 1
     await there.set(desk.app.local_principal, "user", me.user_id, RateLimits(2))
-    assert await let_through(here, me, Kind.TASK, 3) == 0
+    assert await let_through(here, me, Quota.TASK, 3) == 0
     clock.at += timedelta(seconds=5)
-    assert await let_through(here, me, Kind.TASK, 3) == 1
+    assert await let_through(here, me, Quota.TASK, 3) == 1
 
 
 async def test_limits_are_an_administrators_to_set_and_within_range(desk: Front, me: Principal) -> None:
@@ -151,7 +151,7 @@ async def test_limits_are_an_administrators_to_set_and_within_range(desk: Front,
 
 @given(st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_every_moment_is_in_the_window_that_begins_before_it(at: datetime) -> None:
-    for kind in Kind:
+    for kind in Quota:
         begins = _begins(kind, at)
         assert begins <= at < begins + kind.window
         assert _begins(kind, begins) == begins

@@ -25,7 +25,7 @@ from vel_tutor_mcp.store import people
 from vel_tutor_mcp.store.database import INSTALLATION, Transaction
 from vel_tutor_mcp.store.people_tables import organisations, users
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.store.spans import Period
+from vel_tutor_mcp.store.spans import ReportPeriod
 from vel_tutor_mcp.store.usage import Group, Only
 from vel_tutor_mcp.store.usage_tables import usage_rolled, usage_rollups
 
@@ -42,7 +42,7 @@ ENDS = st.sampled_from(
 # How many minutes before the end it was looked what is due, and how many spans were rolled up before a crash.
 LOOKS = st.lists(st.tuples(st.integers(0, 4000) | st.integers(0, 130), st.integers(0, 200)), max_size=3)
 GROUPS: tuple[Group, ...] = get_args(Group)
-ASKED = st.lists(st.sampled_from(list(product(get_args(Period), GROUPS))), min_size=2, max_size=2)
+ASKED = st.lists(st.sampled_from(list(product(get_args(ReportPeriod), GROUPS))), min_size=2, max_size=2)
 ONLY = st.builds(
     Only,
     st.none() | st.sampled_from(["groq", "openai"]),
@@ -186,7 +186,9 @@ def test_what_comes_to_stand_in_an_hour_that_is_rolled_up_is_found(place: Place)
     assert place.run(told()) == [1, 2, 2]
 
 
-async def check_report(place: Place, every: list[Made], period: Period, group_by: Group, owner: Principal) -> None:
+async def check_report(
+    place: Place, every: list[Made], period: ReportPeriod, group_by: Group, owner: Principal
+) -> None:
     report = (await place.usage.report(owner, period, group_by)).shown()
     since, seen = since_of(period, place.now), of_reader(place, every, owner)
     expected: dict[str, list[Made]] = {}
@@ -210,7 +212,7 @@ async def check_report(place: Place, every: list[Made], period: Period, group_by
 
 
 async def check_series(
-    place: Place, every: list[Made], period: Period, group_by: Group, owner: Principal, only: Only
+    place: Place, every: list[Made], period: ReportPeriod, group_by: Group, owner: Principal, only: Only
 ) -> None:
     series = (await place.usage.series(owner, period, group_by, only)).shown()
     step = timedelta(hours=1) if period == "day" else timedelta(days=1)
@@ -232,7 +234,7 @@ async def check_series(
     assert sum(sum(curve["attempts"]) for curve in series["groups"]) == len(seen)
 
 
-def since_of(period: Period, now: datetime) -> datetime:
+def since_of(period: ReportPeriod, now: datetime) -> datetime:
     begin = now - LENGTHS[period]
     return begin.replace(hour=begin.hour if period == "day" else 0, minute=0, second=0, microsecond=0)
 

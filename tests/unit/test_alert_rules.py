@@ -13,7 +13,7 @@ from times import examples
 
 from vel_tutor_mcp.services.alerts import judging, rules
 from vel_tutor_mcp.services.alerts.judging import Step, Usuals
-from vel_tutor_mcp.services.alerts.kinds import Kind
+from vel_tutor_mcp.services.alerts.kinds import AlertKind
 from vel_tutor_mcp.services.alerts.rules import Usual, Verdict
 from vel_tutor_mcp.store.alert_measures import Counts, History, Logs, Model, Recent, Unanswered
 
@@ -152,7 +152,9 @@ def test_an_alert_is_raised_kept_and_closed(verdict: Verdict, wrong_for: int | N
     assert judging.step(verdict, wrong_at, NOW) is step
 
 
-def raised(models: dict[Model, Recent], breakers: Sequence[Model] = (), dear: Logs = NOTHING) -> set[tuple[Kind, str]]:
+def raised(
+    models: dict[Model, Recent], breakers: Sequence[Model] = (), dear: Logs = NOTHING
+) -> set[tuple[AlertKind, str]]:
     usuals = dict.fromkeys(models, Usuals(rules.usual(steady(), NOW), rules.usual(steady(), NOW), dear))
     reported, _ = judging.steps(judging.findings(models, usuals, breakers), {}, NOW)
     return {(wrong.key.kind, wrong.key.subject) for wrong in reported}
@@ -175,13 +177,13 @@ def test_an_alert_names_the_provider_or_the_model(models: dict[Model, Recent], e
 
 
 def test_a_model_that_is_dear_is_told_though_it_was_not_called_just_now() -> None:
-    assert raised({MINI: Recent()}, dear=Logs(20, 20 * log(80))) == {(Kind.COST, "openai/mini")}
+    assert raised({MINI: Recent()}, dear=Logs(20, 20 * log(80))) == {(AlertKind.COST, "openai/mini")}
 
 
 def test_a_provider_is_down_once_the_breakers_of_all_its_models_are_open() -> None:
     models = {MINI: Recent(Counts(9, 5)), LARGE: Recent(Counts(9, 5))}
     assert raised(models, [MINI]) == set()
-    assert raised(models, [MINI, LARGE]) == {(Kind.PROVIDER_DOWN, "openai")}
+    assert raised(models, [MINI, LARGE]) == {(AlertKind.PROVIDER_DOWN, "openai")}
 
 
 values = st.floats(-20, 20)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.store.audit import Wanted, append, page
+from vel_tutor_mcp.store.audit import EntryQuery, append, page
 from vel_tutor_mcp.store.audit_chain import GENESIS, canonical, entry_hash
 from vel_tutor_mcp.store.audit_tables import audit_logs
 from vel_tutor_mcp.store.database import INSTALLATION
@@ -132,7 +132,7 @@ async def test_what_is_stored_is_a_chain(database: SqliteDatabase) -> None:
     ]
 
     async with database.read(INSTALLATION) as tx:
-        shown = (await page(tx, ME, 10, None, Wanted())).rows
+        shown = (await page(tx, ME, 10, None, EntryQuery())).rows
     engine.dispose()
     assert all(newer.previous_hash == older.hash for newer, older in itertools.pairwise(shown))
     assert shown[-1].previous_hash == GENESIS
@@ -145,7 +145,7 @@ async def test_entries_of_one_transaction_are_linked_and_the_next_ones_follow(da
             await append(tx, ME, "done", "task:1", {"n": number + 1}, NOW)
             await append(tx, ME, "done", "task:1", {"n": number + 2}, NOW)
     async with database.read(INSTALLATION) as tx:
-        shown = (await page(tx, ME, 10, None, Wanted())).rows
+        shown = (await page(tx, ME, 10, None, EntryQuery())).rows
     assert [(entry.sequence, entry.payload) for entry in shown] == [(n, {"n": n}) for n in (4, 3, 2, 1)]
     assert [entry.previous_hash for entry in shown] == [*(entry.hash for entry in shown[1:]), GENESIS]
 
@@ -155,7 +155,7 @@ async def test_an_entry_is_shown_as_it_was_written(database: SqliteDatabase) -> 
     async with database.write(INSTALLATION) as tx:
         await append(tx, ME, "done", "task:\0one", {"n": 1}, NOW)
     async with database.read(INSTALLATION) as tx:
-        (shown,) = (await page(tx, ME, 10, None, Wanted())).rows
+        (shown,) = (await page(tx, ME, 10, None, EntryQuery())).rows
     assert (shown.sequence, shown.at, shown.organisation_id) == (1, NOW, ME.organisation_id)
     assert (shown.principal, shown.action, shown.subject, shown.payload) == ("jo", "done", "task:one", {"n": 1})
 
@@ -169,7 +169,7 @@ async def test_a_page_has_what_the_reader_may_see_and_wants_from_where_it_begins
 
     async def shown(reader: Principal, start: int | None = None, **wanted: Any) -> list[int]:
         async with database.read(INSTALLATION) as tx:
-            return [entry.sequence for entry in (await page(tx, reader, 10, start, Wanted(**wanted))).rows]
+            return [entry.sequence for entry in (await page(tx, reader, 10, start, EntryQuery(**wanted))).rows]
 
     assert await shown(ME) == [3, 2, 1]
     assert await shown(viewer) == [2, 1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vel_tutor_mcp.store.spans import Period, Span, Step, Stretch, Window, cover, due
+from vel_tutor_mcp.store.spans import ReportPeriod, Span, Step, Stretch, Window, cover, due
 
 NOW = datetime(2026, 11, 26, 17, 42, 7, tzinfo=UTC)
 TODAY = datetime(2026, 11, 26, tzinfo=UTC)
@@ -30,7 +30,7 @@ def day(ago: int) -> Span:
         ("quarter", datetime(2026, 8, 28, tzinfo=UTC), 91),
     ],
 )
-def test_a_period_begins_with_a_whole_step(period: Period, since: datetime, steps: int) -> None:
+def test_a_period_begins_with_a_whole_step(period: ReportPeriod, since: datetime, steps: int) -> None:
     window = Window.of(period, NOW)
     assert (window.since, window.until, len(window.steps())) == (since, NOW, steps)
 
@@ -39,7 +39,7 @@ SPANS = [*(day(ago) for ago in range(9)), *(hour(number, TODAY - timedelta(days=
 
 
 @given(period=st.sampled_from(["day", "week"]), rolled=st.sets(st.sampled_from(SPANS)))
-def test_a_cover_has_each_moment_of_the_window_once(period: Period, rolled: set[Span]) -> None:
+def test_a_cover_has_each_moment_of_the_window_once(period: ReportPeriod, rolled: set[Span]) -> None:
     window = Window.of(period, NOW)
     made_of = cover(window, rolled)
 

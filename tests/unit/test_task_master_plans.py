@@ -9,7 +9,7 @@ import pytest
 from vel_tutor_mcp.errors import Conflict, InputError, VelError
 from vel_tutor_mcp.taskmaster import copying, merging
 from vel_tutor_mcp.taskmaster.benches import Benches
-from vel_tutor_mcp.taskmaster.merging import Wanted
+from vel_tutor_mcp.taskmaster.merging import PlanRequest
 from vel_tutor_mcp.taskmaster.planning import Action, Plan, check, marked, merged
 from vel_tutor_mcp.taskmaster.project import Project
 from vel_tutor_mcp.taskmaster.reading import read
@@ -123,7 +123,7 @@ def test_a_fault_that_was_there_before_keeps_nothing_out() -> None:
 )
 def test_a_plan_that_cannot_be_is_refused_before_it_begins(root: Path, wanted: dict[str, Any], why: str) -> None:
     with pytest.raises(InputError, match=why):
-        merging.checked(Wanted(project=str(root), **wanted))
+        merging.checked(PlanRequest(project=str(root), **wanted))
 
 
 @pytest.mark.parametrize("prd", ["", "x" * 80_001, "\udcff"], ids=["empty", "too long", "no text"])

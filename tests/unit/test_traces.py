@@ -7,30 +7,30 @@ import pytest
 from vel_tutor_mcp.services.doctor.probes import collector
 from vel_tutor_mcp.services.doctor.verdicts import Verdict, of_traces
 from vel_tutor_mcp.tracing import spans, starting, wanted
-from vel_tutor_mcp.tracing.wanted import INSTALL, Wanted
+from vel_tutor_mcp.tracing.wanted import INSTALL, Destination
 
 BASE, OWN, EXPORTER = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER"
 HERE = "http://here:4318"
-SENT = Wanted(f"{HERE}/v1/traces")
+SENT = Destination(f"{HERE}/v1/traces")
 
 
 @pytest.mark.parametrize(
     ("environment", "found"),
     [
-        ({}, Wanted(None, f"{BASE} is not set")),
-        ({BASE: ""}, Wanted(None, f"{BASE} is not set")),
+        ({}, Destination(None, f"{BASE} is not set")),
+        ({BASE: ""}, Destination(None, f"{BASE} is not set")),
         ({BASE: HERE}, SENT),
         ({BASE: f"{HERE}/"}, SENT),
-        ({OWN: f"{HERE}/elsewhere"}, Wanted(f"{HERE}/elsewhere")),
-        ({OWN: f"{HERE}/elsewhere", BASE: "http://other"}, Wanted(f"{HERE}/elsewhere")),
-        ({BASE: "https://me:secret@[::1]:4318/x?key=secret"}, Wanted("https://[::1]:4318/x")),
-        ({EXPORTER: "otlp"}, Wanted("http://localhost:4318/v1/traces")),
-        ({EXPORTER: "none", BASE: HERE}, Wanted(None, f"{EXPORTER} is none")),
-        ({"OTEL_SDK_DISABLED": "True", BASE: HERE}, Wanted(None, "OTEL_SDK_DISABLED is true")),
+        ({OWN: f"{HERE}/elsewhere"}, Destination(f"{HERE}/elsewhere")),
+        ({OWN: f"{HERE}/elsewhere", BASE: "http://other"}, Destination(f"{HERE}/elsewhere")),
+        ({BASE: "https://me:secret@[::1]:4318/x?key=secret"}, Destination("https://[::1]:4318/x")),
+        ({EXPORTER: "otlp"}, Destination("http://localhost:4318/v1/traces")),
+        ({EXPORTER: "none", BASE: HERE}, Destination(None, f"{EXPORTER} is none")),
+        ({"OTEL_SDK_DISABLED": "True", BASE: HERE}, Destination(None, "OTEL_SDK_DISABLED is true")),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", BASE: HERE}, SENT),
     ],
 )
-def test_where_traces_go(environment: dict[str, str], found: Wanted) -> None:
+def test_where_traces_go(environment: dict[str, str], found: Destination) -> None:
     assert wanted.wanted(environment) == found
 
 
@@ -84,13 +84,13 @@ def test_a_certificate_that_is_not_there_is_found_by_the_doctor(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("asked", "taken", "verdict", "found"),
     [
-        (Wanted(None, "it is not set"), False, Verdict.OK, "off: it is not set"),
-        (Wanted(None, "no packages", INSTALL), False, Verdict.WARNING, "cannot be exported: no packages"),
+        (Destination(None, "it is not set"), False, Verdict.OK, "off: it is not set"),
+        (Destination(None, "no packages", INSTALL), False, Verdict.WARNING, "cannot be exported: no packages"),
         (SENT, True, Verdict.OK, f"exported to {HERE}/v1/traces"),
         (SENT, False, Verdict.WARNING, f"exported to {HERE}/v1/traces, which does not take them"),
     ],
 )
-def test_the_doctor_tells_where_traces_go(asked: Wanted, taken: bool, verdict: Verdict, found: str) -> None:
+def test_the_doctor_tells_where_traces_go(asked: Destination, taken: bool, verdict: Verdict, found: str) -> None:
     finding = of_traces(asked, taken=taken)
     assert (finding.check, finding.verdict, finding.found) == ("traces", verdict, found)
     assert bool(finding.advice) == (verdict is not Verdict.OK)

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from vel_tutor_mcp.auth.roles import Operation, may
 from vel_tutor_mcp.errors import Unauthenticated, VelError
-from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.news import Followed
 from vel_tutor_mcp.policies import Policy
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ResourceCard:
     uri: str
     title: str
     mime_type: str
-    follows: Kind | None
+    follows: Followed | None
     completes: Mapping[str, Complete]
     ui: Mapping[str, Any] | None = None
 
@@ -111,7 +111,7 @@ def tool(
 
 
 def resource(
-    uri: str, title: str, mime_type: str = "application/json", follows: Kind | None = None, **completes: Complete
+    uri: str, title: str, mime_type: str = "application/json", follows: Followed | None = None, **completes: Complete
 ) -> Callable[[Leaf], Leaf]:
     """Publish the function as a resource, or a resource template where the URI has variables, completed by the
     functions given for them.

@@ -42,7 +42,7 @@ from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
 from vel_tutor_mcp.doors.tasks_extension import HandleChanged, TasksExtension, handles_in
 from vel_tutor_mcp.errors import NotFound, VelError
-from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.news import Followed
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.services.changes import Changes, End, Tell
@@ -59,9 +59,9 @@ class Subscriptions:
     def __init__(self, desk: Desk, handles: TasksExtension) -> None:
         self._desk = desk
         self._handles = handles
-        self._offered: list[tuple[UriTemplate, Kind]] = []
+        self._offered: list[tuple[UriTemplate, Followed]] = []
 
-    def offer(self, uri: str, kind: Kind) -> None:
+    def offer(self, uri: str, kind: Followed) -> None:
         """Let resources of this URI template be subscribed to; a variable `id` in it says which thing is followed."""
         self._offered.append((UriTemplate.parse(uri), kind))
 
@@ -163,7 +163,7 @@ class Subscriptions:
             data = {"uri": event.uri} if isinstance(event, ResourceUpdated) else None
             raise MCPError(code, sentence(problem), data) from None
 
-    def _thing(self, uri: str) -> tuple[Kind, str]:
+    def _thing(self, uri: str) -> tuple[Followed, str]:
         for template, kind in self._offered:
             if (found := template.match(uri)) is not None:
                 return kind, str(found.get("id", ""))
@@ -173,12 +173,12 @@ class Subscriptions:
         )
 
 
-def _ways(changes: "Changes") -> "dict[Kind, Callable[[Any, str, Tell], Awaitable[End]]]":
+def _ways(changes: "Changes") -> "dict[Followed, Callable[[Any, str, Tell], Awaitable[End]]]":
     return {
-        Kind.TASK: changes.task,
-        Kind.OUTPUT: changes.output,
-        Kind.RUN: changes.run,
-        Kind.RECENT: lambda me, _, tell: changes.recent(me, tell),
+        Followed.TASK: changes.task,
+        Followed.OUTPUT: changes.output,
+        Followed.RUN: changes.run,
+        Followed.RECENT: lambda me, _, tell: changes.recent(me, tell),
     }
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, VelError
 from vel_tutor_mcp.models import Principal
-from vel_tutor_mcp.news import Kind
+from vel_tutor_mcp.news import Followed
 from vel_tutor_mcp.services.areas import Areas, Changed
 from vel_tutor_mcp.services.lookup import run_of, task_of
 from vel_tutor_mcp.services.permission import allows
@@ -36,19 +36,19 @@ End = Callable[[], None]
 
 _log = logging.getLogger(__name__)
 
-_STAMPS: Mapping[Kind, Callable[[Transaction, Collection[str]], Awaitable[stamps.Stamps]]] = {
-    Kind.TASK: stamps.of_tasks,
-    Kind.OUTPUT: stamps.of_outputs,
-    Kind.RUN: stamps.of_runs,
-    Kind.RECENT: stamps.of_recent,
-    Kind.TEMPLATES: stamps.of_templates,
+_STAMPS: Mapping[Followed, Callable[[Transaction, Collection[str]], Awaitable[stamps.Stamps]]] = {
+    Followed.TASK: stamps.of_tasks,
+    Followed.OUTPUT: stamps.of_outputs,
+    Followed.RUN: stamps.of_runs,
+    Followed.RECENT: stamps.of_recent,
+    Followed.TEMPLATES: stamps.of_templates,
 }
 # Those of a person, whose id they have.
-_OWN = frozenset({Kind.RECENT, Kind.TEMPLATES})
+_OWN = frozenset({Followed.RECENT, Followed.TEMPLATES})
 
 
 class _Subject(NamedTuple):
-    kind: Kind
+    kind: Followed
     id: str
 
 
@@ -71,7 +71,7 @@ class Changes:
         self._database = database
         self._areas = Areas(database)
         self._followed: dict[_Subject, _Followed] = {}
-        self._counts: Counter[tuple[str, Kind]] = Counter()
+        self._counts: Counter[tuple[str, Followed]] = Counter()
         self._anybody = asyncio.Event()
         self._cued: set[_Subject] = set()
         self._wake = asyncio.Event()
@@ -85,7 +85,7 @@ class Changes:
     def cue(self, thing_id: str) -> None:
         """There may be something new of this task or run, or in this person's lists: look soon."""
         self._areas.cue()
-        cued = {subject for kind in Kind if (subject := _Subject(kind, thing_id)) in self._followed}
+        cued = {subject for kind in Followed if (subject := _Subject(kind, thing_id)) in self._followed}
         if cued:
             self._cued |= cued
             self._wake.set()
@@ -97,12 +97,12 @@ class Changes:
         Raises:
             NotFound: there is no such task that the principal may see. Conflict: they follow too much.
         """
-        return await self._follow(principal, Kind.TASK, task_id, tell)
+        return await self._follow(principal, Followed.TASK, task_id, tell)
 
     @allows(Operation.TASK_READ)
     async def output(self, principal: Principal, task_id: str, tell: Tell) -> End:
         """Follow the output of the task; raises as `task`."""
-        return await self._follow(principal, Kind.OUTPUT, task_id, tell)
+        return await self._follow(principal, Followed.OUTPUT, task_id, tell)
 
     @allows(Operation.RUN_READ)
     async def run(self, principal: Principal, run_id: str, tell: Tell) -> End:
@@ -111,7 +111,7 @@ class Changes:
         Raises:
             NotFound: there is no such run that the principal may see. Conflict: they follow too much.
         """
-        return await self._follow(principal, Kind.RUN, run_id, tell)
+        return await self._follow(principal, Followed.RUN, run_id, tell)
 
     @allows(Operation.TASK_READ)
     async def recent(self, principal: Principal, tell: Tell) -> End:
@@ -120,7 +120,7 @@ class Changes:
         Raises:
             Conflict: they follow too much.
         """
-        return await self._follow(principal, Kind.RECENT, principal.user_id, tell)
+        return await self._follow(principal, Followed.RECENT, principal.user_id, tell)
 
     @allows(Operation.WORKFLOW_READ)
     async def templates(self, principal: Principal, tell: Tell) -> End:
@@ -129,7 +129,7 @@ class Changes:
         Raises:
             Conflict: they follow too much.
         """
-        return await self._follow(principal, Kind.TEMPLATES, principal.user_id, tell)
+        return await self._follow(principal, Followed.TEMPLATES, principal.user_id, tell)
 
     @allows(Operation.PROFILE_READ)
     async def areas(self, principal: Principal, since: str, seconds: float) -> Changed:
@@ -161,15 +161,15 @@ class Changes:
                 async with asyncio.timeout(_LOOK_SECONDS - _PAUSE_SECONDS):
                     await self._wake.wait()
 
-    async def _follow(self, principal: Principal, kind: Kind, thing_id: str, tell: Tell) -> End:
+    async def _follow(self, principal: Principal, kind: Followed, thing_id: str, tell: Tell) -> End:
         subject, stamp = await self._found(principal, kind, thing_id)
         # Nothing is awaited from here on: whoever was cancelled before follows nothing, all others can end it.
         return self._begin(subject, stamp, _Follower(principal.user_id, tell))
 
     @unbroken
-    async def _found(self, principal: Principal, kind: Kind, thing_id: str) -> tuple[_Subject, Hashable]:
+    async def _found(self, principal: Principal, kind: Followed, thing_id: str) -> tuple[_Subject, Hashable]:
         async with self._database.read(principal.organisation_id) as tx:
-            if kind is Kind.RUN:
+            if kind is Followed.RUN:
                 thing_id = (await run_of(tx, principal, thing_id)).id
             elif kind not in _OWN:
                 thing_id = (await task_of(tx, principal, thing_id)).id
@@ -231,7 +231,7 @@ class Changes:
     async def _changed(self, tx: Transaction, due: set[_Subject]) -> dict[_Subject, Hashable]:
         """The new stamps of what has another one."""
         changed = {}
-        for kind in Kind:
+        for kind in Followed:
             ids = {subject.id for subject in due if subject.kind is kind}
             found = await _STAMPS[kind](tx, ids) if ids else {}
             for subject in (_Subject(kind, thing_id) for thing_id in ids):
@@ -255,5 +255,5 @@ class Changes:
 async def _sees(tx: Transaction, user_id: str, subject: _Subject) -> bool:
     if subject.kind in _OWN:
         return user_id == subject.id
-    find = runs.find if subject.kind is Kind.RUN else tasks.find
+    find = runs.find if subject.kind is Followed.RUN else tasks.find
     return await find(tx, await people.principal(tx, user_id), subject.id) is not None

@@ -7,7 +7,7 @@ from vel_tutor_mcp.services.inputs import is_text
 from vel_tutor_mcp.services.permission import allows
 from vel_tutor_mcp.store import completions
 from vel_tutor_mcp.store.database import Database, unbroken
-from vel_tutor_mcp.store.names import Kind
+from vel_tutor_mcp.store.names import Named
 from vel_tutor_mcp.taskmaster.known import Known
 
 
@@ -42,12 +42,12 @@ class Completions:
         return await in_thread(self._known.paths)
 
     @unbroken
-    async def _ids(self, principal: Principal, kind: Kind, begun: str, limit: int) -> list[str]:
+    async def _ids(self, principal: Principal, kind: Named, begun: str, limit: int) -> list[str]:
         async with self._database.read(principal.organisation_id) as tx:
             return await completions.ids(tx, principal, kind, begun, limit)
 
     @unbroken
-    async def _called(self, principal: Principal, kind: Kind, begun: str, limit: int) -> list[str]:
+    async def _called(self, principal: Principal, kind: Named, begun: str, limit: int) -> list[str]:
         if not is_text(begun):
             return []
         async with self._database.read(principal.organisation_id) as tx:

@@ -117,7 +117,7 @@ async def alert_of(tx: Transaction, principal: Principal, alert_id: str) -> Aler
 
 
 async def _called(
-    tx: Transaction, principal: Principal, kind: names.Kind, id_or_name: str, find: Find[Thing], sentence: str
+    tx: Transaction, principal: Principal, kind: names.Named, id_or_name: str, find: Find[Thing], sentence: str
 ) -> Thing:
     thing = await find(tx, principal, id_or_name) if is_text(id_or_name) else None
     if thing is None:
@@ -126,7 +126,7 @@ async def _called(
 
 
 async def _of_id(
-    tx: Transaction, principal: Principal, kind: names.Kind, called: str, find: Find[Thing], sentence: str
+    tx: Transaction, principal: Principal, kind: names.Named, called: str, find: Find[Thing], sentence: str
 ) -> Thing:
     thing_id = spelt(called)
     thing = await find(tx, principal, thing_id) if thing_id else None
@@ -136,7 +136,7 @@ async def _of_id(
 
 
 async def _not_found(
-    tx: Transaction, principal: Principal, kind: names.Kind, id_or_name: str, sentence: str
+    tx: Transaction, principal: Principal, kind: names.Named, id_or_name: str, sentence: str
 ) -> NotFound:
     thing_id = spelt(id_or_name)
     if not thing_id:

@@ -15,7 +15,7 @@ from vel_tutor_mcp.services.workflows import save
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.taskmaster import merging
 from vel_tutor_mcp.taskmaster.children import Children
-from vel_tutor_mcp.taskmaster.merging import Wanted
+from vel_tutor_mcp.taskmaster.merging import PlanRequest
 from vel_tutor_mcp.taskmaster.planning import Action, Plan
 from vel_tutor_mcp.workflows.graph import read
 from vel_tutor_mcp.workflows.model import Run, RunRequest
@@ -65,13 +65,13 @@ class Plans:
             InputError, NotFound, Conflict: see `merging.checked`. ConfigurationError: Task Master cannot be started.
             NoCandidate: no provider can be called at all.
         """
-        wanted = Wanted(project=path, action=Action(action), target=target, count=count, tag=tag)
+        wanted = PlanRequest(project=path, action=Action(action), target=target, count=count, tag=tag)
         plan = await in_thread(lambda: self._checked(wanted))
         inputs = {"project": path, "action": plan.action.value, "target": plan.target, "count": count, "tag": plan.tag}
         given = {name: value for name, value in inputs.items() if value is not None}
         return await self._runs.start(principal, RunRequest(workflow=await self._workflow(principal), inputs=given))
 
-    def _checked(self, wanted: Wanted) -> Plan:
+    def _checked(self, wanted: PlanRequest) -> Plan:
         plan = merging.checked(wanted)
         self._children.check()
         return plan
@@ -82,6 +82,6 @@ class Plans:
             return (await save(tx, principal, _NAME, _DEFINITION, read(_DEFINITION))).id
 
 
-def wanted_by(run: Run) -> Wanted:
+def wanted_by(run: Run) -> PlanRequest:
     """What a run of a plan is to make."""
-    return Wanted(**run.inputs | {"action": Action(run.inputs["action"])})
+    return PlanRequest(**run.inputs | {"action": Action(run.inputs["action"])})

@@ -25,7 +25,7 @@ from vel_tutor_mcp.store import audit, limits
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
 from vel_tutor_mcp.store.isolation import everywhere
 
-Scope = Literal["user", "organisation"]
+LimitScope = Literal["user", "organisation"]
 
 MAX_LIMIT = 1_000_000
 _LOT = 20
@@ -34,7 +34,7 @@ _MOST_LOTS = 10_000
 _LOOK_AGAIN = timedelta(seconds=5)
 
 
-class Kind(StrEnum):
+class Quota(StrEnum):
     """What is counted."""
 
     TASK = "task"
@@ -42,14 +42,14 @@ class Kind(StrEnum):
 
     @property
     def window(self) -> timedelta:
-        return timedelta(hours=1) if self is Kind.TASK else timedelta(minutes=1)
+        return timedelta(hours=1) if self is Quota.TASK else timedelta(minutes=1)
 
     @property
     def lot(self) -> int:
-        return 1 if self is Kind.TASK else _LOT
+        return 1 if self is Quota.TASK else _LOT
 
     def limit_in(self, given: RateLimits) -> int | None:
-        return given.tasks_per_hour if self is Kind.TASK else given.requests_per_minute
+        return given.tasks_per_hour if self is Quota.TASK else given.requests_per_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class Rates:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._defaults = RateLimits(settings.tasks_per_hour, settings.requests_per_minute)
-        self._lots: dict[tuple[str, Kind], _Lot] = {}
+        self._lots: dict[tuple[str, Quota], _Lot] = {}
         self._taking = asyncio.Lock()
 
-    async def admit(self, principal: Principal, kind: Kind, count: int = 1) -> Allowance | None:
+    async def admit(self, principal: Principal, kind: Quota, count: int = 1) -> Allowance | None:
         """Count so many, all or none; None where there is no limit.
 
         Raises:
@@ -124,7 +124,7 @@ class Rates:
 
     @allows(Operation.LIMIT_READ)
     @unbroken
-    async def get(self, principal: Principal, scope: Scope, subject: str) -> ToldLimits:
+    async def get(self, principal: Principal, scope: LimitScope, subject: str) -> ToldLimits:
         """The limits of a user or an organisation.
 
         Raises:
@@ -135,7 +135,7 @@ class Rates:
 
     @allows(Operation.LIMIT_WRITE)
     @unbroken
-    async def set(self, principal: Principal, scope: Scope, subject: str, given: RateLimits) -> ToldLimits:
+    async def set(self, principal: Principal, scope: LimitScope, subject: str, given: RateLimits) -> ToldLimits:
         """Set the limits of a user, or of each member of an organisation; None leaves one to whoever is above.
 
         Raises:
@@ -154,16 +154,16 @@ class Rates:
         self._lots.clear()
         return told
 
-    async def _told(self, tx: Transaction, scope: Scope, subject_id: str) -> ToldLimits:
+    async def _told(self, tx: Transaction, scope: LimitScope, subject_id: str) -> ToldLimits:
         if scope == "organisation":
             own = await limits.of_organisation(tx, subject_id)
             return ToldLimits(own=own, holding=_first_of(own, self._defaults), used=None)
         own, at = await limits.of_user(tx, subject_id), record.now()
         above = await limits.of_organisation(tx, await limits.organisation_of(tx, subject_id))
-        used = [await limits.taken(tx, subject_id, kind, _begins(kind, at)) for kind in (Kind.TASK, Kind.REQUEST)]
+        used = [await limits.taken(tx, subject_id, kind, _begins(kind, at)) for kind in (Quota.TASK, Quota.REQUEST)]
         return ToldLimits(own=own, holding=_first_of(own, above, self._defaults), used=RateLimits(*used))
 
-    def _lot(self, principal: Principal, kind: Kind, at: datetime, count: int) -> _Lot | None:
+    def _lot(self, principal: Principal, kind: Quota, at: datetime, count: int) -> _Lot | None:
         """What is taken for them already; None where more is to be taken."""
         lot = self._lots.get((principal.user_id, kind))
         if lot is None or not lot.begins_at <= at < lot.until:  # a clock may be set back
@@ -171,7 +171,7 @@ class Rates:
         is_empty = lot.left < count and (lot.remaining > 0 or at >= lot.looked_at + _LOOK_AGAIN)
         return None if is_empty else lot
 
-    async def _renewed(self, principal: Principal, kind: Kind, at: datetime, count: int) -> _Lot:
+    async def _renewed(self, principal: Principal, kind: Quota, at: datetime, count: int) -> _Lot:
         if len(self._lots) > _MOST_LOTS:
             self._lots = {key: lot for key, lot in self._lots.items() if at < lot.until}
         earlier = self._lots.get((principal.user_id, kind))
@@ -182,7 +182,7 @@ class Rates:
         return lot
 
     @unbroken
-    async def _take(self, principal: Principal, kind: Kind, at: datetime, wanted: int) -> _Lot:
+    async def _take(self, principal: Principal, kind: Quota, at: datetime, wanted: int) -> _Lot:
         begins_at = _begins(kind, at)
         async with self._database.write(principal.organisation_id) as tx:
             own = await limits.of_user(tx, principal.user_id)
@@ -195,10 +195,10 @@ class Rates:
         return _Lot(limit, granted, remaining, begins_at, begins_at + kind.window, at)
 
 
-_NAMES = {Kind.TASK: "tasks an hour", Kind.REQUEST: "requests a minute"}
+_NAMES = {Quota.TASK: "tasks an hour", Quota.REQUEST: "requests a minute"}
 
 
-def _begins(kind: Kind, at: datetime) -> datetime:
+def _begins(kind: Quota, at: datetime) -> datetime:
     """When the hour or minute began in which that is."""
     seconds = int(kind.window.total_seconds())
     return datetime.fromtimestamp(int(at.timestamp()) // seconds * seconds, UTC)
@@ -213,7 +213,7 @@ def _first_of(*given: RateLimits) -> RateLimits:
     return RateLimits(first("tasks_per_hour"), first("requests_per_minute"))
 
 
-async def _subject(tx: Transaction, principal: Principal, operation: Operation, scope: Scope, subject: str) -> str:
+async def _subject(tx: Transaction, principal: Principal, operation: Operation, scope: LimitScope, subject: str) -> str:
     if scope == "user":
         return (await account_of(tx, principal, operation, subject)).id
     sentence = "There is no such organisation; none that you look after has this id or name; see your own."

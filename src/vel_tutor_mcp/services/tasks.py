@@ -21,7 +21,7 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.task_export import Format, written
 from vel_tutor_mcp.store import attempts, audit, comparisons, history, task_lists, tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
-from vel_tutor_mcp.store.task_lists import Wanted
+from vel_tutor_mcp.store.task_lists import TaskQuery
 from vel_tutor_mcp.task_lists import EVERY, ListedTask, TaskFilter
 
 _EXPORTED_AT_ONCE = 500
@@ -240,13 +240,13 @@ class Tasks:
         return len(pending)
 
 
-async def _sought(tx: Transaction, principal: Principal, wanted: TaskFilter) -> Wanted | None:
+async def _sought(tx: Transaction, principal: Principal, wanted: TaskFilter) -> TaskQuery | None:
     """What is to be looked for; None where no task can be so."""
     agent_id = (await agent_of(tx, principal, wanted.agent)).id if wanted.agent else None
     since, until = moment_of("since", wanted.since), moment_of("until", wanted.until)
     if not all(is_text(text) for text in (wanted.query, wanted.provider, wanted.model) if text is not None):
         return None
-    return Wanted(
+    return TaskQuery(
         status=wanted.status,
         agent_id=agent_id,
         text=wanted.query or None,

@@ -28,7 +28,7 @@ from vel_tutor_mcp.services.usage_reports import (
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import usage
 from vel_tutor_mcp.store.database import Database, unbroken
-from vel_tutor_mcp.store.spans import Period, Step, Window
+from vel_tutor_mcp.store.spans import ReportPeriod, Step, Window
 from vel_tutor_mcp.store.usage import EVERYTHING, Group, Only
 from vel_tutor_mcp.store.usage_sums import Sums
 
@@ -47,7 +47,7 @@ class Usage:
 
     @allows(Operation.USAGE_READ)
     @unbroken
-    async def report(self, principal: Principal, period: Period, group_by: Group) -> Report:
+    async def report(self, principal: Principal, period: ReportPeriod, group_by: Group) -> Report:
         """What the principal may see of the last day, week, month (30 days) or quarter (90), dearest group first."""
         now = record.now()
         window = Window.of(period, now)
@@ -74,7 +74,7 @@ class Usage:
     async def series(
         self,
         principal: Principal,
-        period: Period,
+        period: ReportPeriod,
         group_by: Group,
         only: Only = EVERYTHING,
         most: int | None = MOST_GROUPS,

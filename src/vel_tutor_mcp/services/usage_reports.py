@@ -10,7 +10,7 @@ from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.services.budgets import ToldBudget
 from vel_tutor_mcp.services.reports import shown_usd
 from vel_tutor_mcp.store.latencies import percentile
-from vel_tutor_mcp.store.spans import Period, Step, Window
+from vel_tutor_mcp.store.spans import ReportPeriod, Step, Window
 from vel_tutor_mcp.store.usage import Group, Used
 from vel_tutor_mcp.store.usage_sums import Sums
 
@@ -88,7 +88,7 @@ class Report:
     `baseline` is that model, None where none has a price. `budgets` are those of the reader's calls.
     """
 
-    period: Period
+    period: ReportPeriod
     group_by: Group
     window: Window
     lines: Sequence[Line]
@@ -154,7 +154,7 @@ class Curve:
 class Series:
     """Usage step by step; of many groups the dearest stand alone, the others together."""
 
-    period: Period
+    period: ReportPeriod
     group_by: Group
     window: Window
     at: Sequence[datetime]

@@ -32,7 +32,7 @@ from vel_tutor_mcp.services.what_if_report import Course, WhatIfReport
 from vel_tutor_mcp.store import decisions, evidence
 from vel_tutor_mcp.store.database import Database, unbroken
 from vel_tutor_mcp.store.decisions import Made
-from vel_tutor_mcp.store.spans import Period, Window
+from vel_tutor_mcp.store.spans import ReportPeriod, Window
 
 MOST_DECISIONS = 2000
 _AT_ONCE = 100
@@ -64,7 +64,7 @@ class WhatIf:
         self._routes = routes
 
     @allows(Operation.USAGE_READ)
-    async def replay(self, principal: Principal, period: Period, policy: Policy) -> WhatIfReport:
+    async def replay(self, principal: Principal, period: ReportPeriod, policy: Policy) -> WhatIfReport:
         """The newest `MOST_DECISIONS` decisions of the period that the principal may see, by this policy instead.
 
         It takes about a millisecond for each, and lets others have their turn after each.

@@ -64,7 +64,7 @@ async def head(tx: Transaction) -> Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EntryQuery:
     """Which entries; None lets all through. `since` is inclusive, `until` exclusive."""
 
     action: str | None = None
@@ -95,7 +95,7 @@ def visible_to(reader: Principal) -> sa.ColumnElement[bool]:
     return paging.visible(audit_logs, reader)
 
 
-async def page(tx: Transaction, reader: Principal, limit: int, cursor: Start, wanted: Wanted) -> Page[AuditEntry]:
+async def page(tx: Transaction, reader: Principal, limit: int, cursor: Start, wanted: EntryQuery) -> Page[AuditEntry]:
     query = sa.select(audit_logs).where(visible_to(reader), *wanted.conditions)
     return await paging.newest_first(tx, query, (audit_logs.c.sequence,), limit, cursor, _entry)
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.store import paging
 from vel_tutor_mcp.store.database import Transaction
-from vel_tutor_mcp.store.names import TABLES, Kind
+from vel_tutor_mcp.store.names import TABLES, Named
 
 _FORM = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 _NEEDED = ("id", "organisation_id", "owner_id", "created_at", "deleted_at")
@@ -13,7 +13,7 @@ _NEEDED = ("id", "organisation_id", "owner_id", "created_at", "deleted_at")
 _MOST_LOOKED_AT = 2_000
 
 
-async def ids(tx: Transaction, principal: Principal, kind: Kind, begun: str, limit: int) -> list[str]:
+async def ids(tx: Transaction, principal: Principal, kind: Named, begun: str, limit: int) -> list[str]:
     """At most `limit` ids that begin so, newest first."""
     bounds = _bounds(begun.lower())
     if bounds is None:
@@ -23,7 +23,7 @@ async def ids(tx: Transaction, principal: Principal, kind: Kind, begun: str, lim
     return list(await tx.scalars(query.limit(limit)))
 
 
-async def names(tx: Transaction, principal: Principal, kind: Kind, begun: str, limit: int) -> list[str]:
+async def names(tx: Transaction, principal: Principal, kind: Named, begun: str, limit: int) -> list[str]:
     """At most `limit` names that begin so, in upper or lower case, in their order."""
     table = TABLES[kind]
     query = _visible(table, principal, table.c.name).where(table.c.name.istartswith(begun, autoescape=True))

@@ -15,8 +15,8 @@ from vel_tutor_mcp.store.run_tables import runs, workflows
 from vel_tutor_mcp.store.tables import agents, tasks
 from vel_tutor_mcp.store.webhook_tables import webhooks
 
-Kind = Literal["agent", "workflow", "task", "run", "webhook", "comparison", "alert"]
-TABLES: Mapping[Kind, sa.Table] = {
+Named = Literal["agent", "workflow", "task", "run", "webhook", "comparison", "alert"]
+TABLES: Mapping[Named, sa.Table] = {
     "agent": agents,
     "workflow": workflows,
     "task": tasks,
@@ -37,7 +37,7 @@ def called(query: sa.Select[Any], table: sa.Table, principal: Principal, id_or_n
     return query.where(matches, paging.visible(table, principal)).order_by(named, own_first).limit(1)
 
 
-async def is_hidden(tx: Transaction, kind: Kind, principal: Principal, thing_id: str) -> bool:
+async def is_hidden(tx: Transaction, kind: Named, principal: Principal, thing_id: str) -> bool:
     """Whether there is a thing of this id that the principal may not see."""
     table = TABLES[kind]
     query = sa.select(sa.true()).where(table.c.id == thing_id, sa.not_(paging.visible(table, principal)))

@@ -11,11 +11,11 @@ from vel_tutor_mcp.store.latencies import as_json
 from vel_tutor_mcp.store.spans import Span, Step, Stretch, days_since, hours_since
 from vel_tutor_mcp.store.tables import attempts
 from vel_tutor_mcp.store.usage_calls import ended, latencies_of
-from vel_tutor_mcp.store.usage_sums import DIMENSIONS, NUMBERS, Kind, Sums
+from vel_tutor_mcp.store.usage_sums import DIMENSIONS, NUMBERS, Grouping, Sums
 from vel_tutor_mcp.store.usage_tables import usage_rolled, usage_rollups
 
 # A kind of row, and what it is told apart by.
-Cell = tuple[Kind, tuple[str, ...]]
+Cell = tuple[Grouping, tuple[str, ...]]
 Cells = Mapping[Cell, Sums]
 
 
@@ -34,7 +34,7 @@ async def rolled(tx: Transaction, since: datetime) -> set[Span]:
 async def summed(tx: Transaction, span: Span) -> Cells:
     """What the attempts come to that ended in the span."""
     cells: defaultdict[Cell, Sums] = defaultdict(Sums)
-    for row in await ended(tx, Stretch(span.at, span.end), span.step, DIMENSIONS[Kind.OWN_CALLS]):
+    for row in await ended(tx, Stretch(span.at, span.end), span.step, DIMENSIONS[Grouping.OWN_CALLS]):
         latencies = latencies_of(row.times)
         for kind, names in DIMENSIONS.items():
             sums = cells[kind, tuple(getattr(row, name) for name in names)]
@@ -52,7 +52,7 @@ async def put(tx: Transaction, span: Span, cells: Cells) -> bool:
     if cells:
         await tx.execute(usage_rollups.insert(), [_row(span, cell, sums) for cell, sums in cells.items()])
     # Each attempt is in one sum of each kind.
-    counted = sum(sums.attempts for (kind, _), sums in cells.items() if kind is Kind.CALLS)
+    counted = sum(sums.attempts for (kind, _), sums in cells.items() if kind is Grouping.CALLS)
     await tx.execute(usage_rolled.insert(), {"step": span.step, "at": span.at, "attempts": counted})
     return True
 
@@ -92,5 +92,5 @@ def _is(table: sa.Table, span: Span) -> tuple[sa.ColumnElement[bool], sa.ColumnE
 def _row(span: Span, cell: Cell, sums: Sums) -> dict[str, object]:
     kind, values = cell
     numbers = {name: getattr(sums, name) for name in NUMBERS}
-    told_apart = dict.fromkeys(DIMENSIONS[Kind.OWN_CALLS]) | dict(zip(DIMENSIONS[kind], values, strict=True))
+    told_apart = dict.fromkeys(DIMENSIONS[Grouping.OWN_CALLS]) | dict(zip(DIMENSIONS[kind], values, strict=True))
     return told_apart | numbers | span._asdict() | {"kind": kind, "latencies": as_json(sums.latencies)}

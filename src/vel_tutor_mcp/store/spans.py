@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-Period = Literal["day", "week", "month", "quarter"]
+ReportPeriod = Literal["day", "week", "month", "quarter"]
 
 # Longer than a transaction takes, and than clocks of processes differ: what comes later still is found by its count.
 MARGIN = timedelta(minutes=5)
 # Reports by the hour look back a day; what is older is rolled up by the day alone, as far as reports look back.
 HOURS_KEPT, DAYS_KEPT = timedelta(days=2), timedelta(days=100)
 
-_LENGTHS: dict[Period, timedelta] = {
+_LENGTHS: dict[ReportPeriod, timedelta] = {
     "day": timedelta(days=1),
     "week": timedelta(days=7),
     "month": timedelta(days=30),
@@ -63,7 +63,7 @@ class Window:
     until: datetime
 
     @classmethod
-    def of(cls, period: Period, now: datetime) -> "Window":
+    def of(cls, period: ReportPeriod, now: datetime) -> "Window":
         """At least the last day, week (7 days), month (30) or quarter (90), from the step on in which that began."""
         step = Step.HOUR if period == "day" else Step.DAY
         return cls(step, step.begin(now - _LENGTHS[period]), now)

@@ -27,7 +27,7 @@ _COLUMNS = [_BEGINNING if name == "prompt" else tasks.c[name] for name in (*_SAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TaskQuery:
     """Which tasks are wanted: see `TaskFilter`. `conditions` are those that indexes can tell: all but `text`."""
 
     status: TaskStatus | None = None
@@ -54,7 +54,7 @@ class Wanted:
         return [condition() for value, condition in asked if value is not None]
 
 
-async def page(tx: Transaction, principal: Principal, limit: int, start: Start, wanted: Wanted) -> Page[ListedTask]:
+async def page(tx: Transaction, principal: Principal, limit: int, start: Start, wanted: TaskQuery) -> Page[ListedTask]:
     query = sa.select(*_COLUMNS).where(paging.visible(tasks, principal), *wanted.conditions)
     having = _having(tx, principal, wanted.text, wanted.conditions) if wanted.text else None
     keys = (tasks.c.created_at, tasks.c.id)

@@ -17,7 +17,7 @@ from vel_tutor_mcp.store.people_tables import organisations, users
 from vel_tutor_mcp.store.spans import Span, Step, Window, cover
 from vel_tutor_mcp.store.tables import attempts, tasks
 from vel_tutor_mcp.store.usage_calls import begun_at, ended, latencies_of
-from vel_tutor_mcp.store.usage_sums import NUMBERS, Kind, Sums
+from vel_tutor_mcp.store.usage_sums import NUMBERS, Grouping, Sums
 from vel_tutor_mcp.store.usage_tables import usage_rollups
 
 Group = Literal["provider", "model", "agent", "user", "task_type", "day"]
@@ -89,7 +89,7 @@ async def spent(tx: Transaction, principal: Principal, window: Window) -> Mappin
     for stretch in made_of.raw:
         for row in await ended(tx, stretch, window.step, (), paging.visible(attempts, principal)):
             found[begun_at(row)] += int(row.cost_nanousd)
-    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == Kind.OWNER
+    seen = paging.visible(usage_rollups, principal), usage_rollups.c.kind == Grouping.OWNER
     for row in await _rolled_up(tx, made_of.rolled, (), _cost, seen):
         found[window.step.begin(row.at)] += int(row.cost_nanousd)
     return found
@@ -123,11 +123,11 @@ async def _rolled_up(
     return rows
 
 
-def _kind(principal: Principal, group: Group, only: Only) -> Kind:
+def _kind(principal: Principal, group: Group, only: Only) -> Grouping:
     """The fewest rows that tell the groups apart, and whose they are."""
     if group in {"user", "day"} and only == EVERYTHING:
-        return Kind.OWNER
-    return Kind.OWN_CALLS if group == "user" or _sees_own_alone(principal) else Kind.CALLS
+        return Grouping.OWNER
+    return Grouping.OWN_CALLS if group == "user" or _sees_own_alone(principal) else Grouping.CALLS
 
 
 def _sees_own_alone(principal: Principal) -> bool:

@@ -12,7 +12,7 @@ NUMBERS = (
 )  # fmt: skip
 
 
-class Kind(StrEnum):
+class Grouping(StrEnum):
     """What one row of the roll-ups sums up.
 
     `CALLS`: the attempts of all owners by agent, model and type of task. `OWN_CALLS`: the same of one owner.
@@ -26,9 +26,9 @@ class Kind(StrEnum):
 
 # By what the rows of each kind are told apart.
 DIMENSIONS = {
-    Kind.CALLS: ("organisation_id", "agent", "provider", "model", "task_type"),
-    Kind.OWN_CALLS: ("organisation_id", "owner_id", "agent", "provider", "model", "task_type"),
-    Kind.OWNER: ("organisation_id", "owner_id"),
+    Grouping.CALLS: ("organisation_id", "agent", "provider", "model", "task_type"),
+    Grouping.OWN_CALLS: ("organisation_id", "owner_id", "agent", "provider", "model", "task_type"),
+    Grouping.OWNER: ("organisation_id", "owner_id"),
 }
 
 

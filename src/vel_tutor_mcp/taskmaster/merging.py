@@ -19,7 +19,7 @@ _MOST = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class PlanRequest:
     """What a caller asks for; see `tools/taskmaster_plan.py`."""
 
     project: str
@@ -29,7 +29,7 @@ class Wanted:
     tag: str | None = None
 
 
-def checked(wanted: Wanted) -> Plan:
+def checked(wanted: PlanRequest) -> Plan:
     """The plan in full, which may be begun.
 
     Raises:
@@ -40,7 +40,7 @@ def checked(wanted: Wanted) -> Plan:
     return plan
 
 
-def full(wanted: Wanted, mark: str) -> tuple[Project, Plan]:
+def full(wanted: PlanRequest, mark: str) -> tuple[Project, Plan]:
     """The project, and the plan with what was left open.
 
     Raises:
@@ -109,7 +109,7 @@ def _report(project: Project, copy: Project, plan: Plan) -> dict[str, Any]:
     return told | {"report": path.relative_to(project.root).as_posix()}
 
 
-def _tag(project: Project, wanted: Wanted) -> str:
+def _tag(project: Project, wanted: PlanRequest) -> str:
     """The tag's name; only a PRD makes a new one."""
     tag = wanted.tag or project.current_tag() or reading.LEGACY_TAG
     if wanted.action is Action.PARSE_PRD and not _TAG.fullmatch(tag):
@@ -117,7 +117,7 @@ def _tag(project: Project, wanted: Wanted) -> str:
     return tag
 
 
-def _target(project: Project, wanted: Wanted) -> str | None:
+def _target(project: Project, wanted: PlanRequest) -> str | None:
     match wanted.action:
         case Action.PARSE_PRD:
             return copying.prd_in(project, wanted.target)[0]

@@ -19,7 +19,7 @@ INSTALL = "pip install 'vel-tutor-mcp[otel]'"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Destination:
     """`endpoint`: where traces are to be sent, as it may be shown; None: nowhere, which `why` tells.
 
     `advice`: they are wanted, but cannot be sent unless this is done.
@@ -30,38 +30,40 @@ class Wanted:
     advice: str = ""
 
 
-def wanted(environment: Mapping[str, str]) -> Wanted:
+def wanted(environment: Mapping[str, str]) -> Destination:
     """What is wanted, and whether it can be had."""
     given = {name: value.strip() for name, value in environment.items() if name.startswith("OTEL_") and value.strip()}
     if given.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return Wanted(None, "OTEL_SDK_DISABLED is true")
+        return Destination(None, "OTEL_SDK_DISABLED is true")
     exporter = given.get(_EXPORTER, "otlp" if {_BASE, _OWN} & given.keys() else "")
     if exporter in {"", "none"}:
-        return Wanted(None, f"{_EXPORTER} is none" if exporter else f"{_BASE} is not set")
+        return Destination(None, f"{_EXPORTER} is none" if exporter else f"{_BASE} is not set")
     # Such as console: stdout may belong to the protocol.
     if exporter != "otlp":
-        return Wanted(None, f"{_EXPORTER} is {exporter!r}", f"set {_EXPORTER} to otlp, the one that is spoken here")
+        return Destination(
+            None, f"{_EXPORTER} is {exporter!r}", f"set {_EXPORTER} to otlp, the one that is spoken here"
+        )
     variable = next((name for name in _PROTOCOLS if name in given), None)
     if variable and given[variable] != _PROTOCOL:
-        return Wanted(None, f"{variable} is {given[variable]!r}", f"set {variable} to {_PROTOCOL}")
+        return Destination(None, f"{variable} is {given[variable]!r}", f"set {variable} to {_PROTOCOL}")
     # As OpenTelemetry has it: the address of traces is whole, the general one is only its beginning.
     address = given.get(_OWN) or given.get(_BASE, _DEFAULT).rstrip("/") + "/v1/traces"
     return _reachable(address, _OWN if _OWN in given else _BASE)
 
 
-def _reachable(address: str, variable: str) -> Wanted:
+def _reachable(address: str, variable: str) -> Destination:
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"}:
-        return Wanted(None, f"{variable} is no http:// or https:// address", f"correct {variable}")
+        return Destination(None, f"{variable} is no http:// or https:// address", f"correct {variable}")
     if not _is_installed():
-        return Wanted(None, "the packages for it are not installed", INSTALL)
+        return Destination(None, "the packages for it are not installed", INSTALL)
     # Without what may be secret in it: a name, a password, a query.
     named = f"[{host}]" if ":" in host else host
-    return Wanted(f"{parts.scheme}://{named}{f':{port}' if port else ''}{parts.path}")
+    return Destination(f"{parts.scheme}://{named}{f':{port}' if port else ''}{parts.path}")
 
 
 def _is_installed() -> bool:

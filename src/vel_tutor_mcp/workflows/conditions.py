@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vel_tutor_mcp.workflows.text import Path, Scope, lookup
+from vel_tutor_mcp.workflows.text import Path, Values, lookup
 
 # In this order: Python's booleans are whole numbers too, JSON's are not.
 _KINDS: tuple[Any, ...] = (bool, (int, float), str, list, Mapping)
@@ -15,7 +15,7 @@ _IN_ORDER = (1, 2)  # numbers and texts
 class Condition(Protocol):
     """What holds, or not, over a scope."""
 
-    def holds(self, scope: Scope) -> bool: ...
+    def holds(self, scope: Values) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Either:
 
     parts: tuple[Condition, ...]
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, scope: Values) -> bool:
         return any(part.holds(scope) for part in self.parts)
 
 
@@ -34,7 +34,7 @@ class Every:
 
     parts: tuple[Condition, ...]
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, scope: Values) -> bool:
         return all(part.holds(scope) for part in self.parts)
 
 
@@ -44,7 +44,7 @@ class Not:
 
     part: Condition
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, scope: Values) -> bool:
         return not self.part.holds(scope)
 
 
@@ -54,7 +54,7 @@ class Constant:
 
     value: Any
 
-    def over(self, _: Scope) -> Any:
+    def over(self, _: Values) -> Any:
         return self.value
 
 
@@ -64,7 +64,7 @@ class Variable:
 
     path: Path
 
-    def over(self, scope: Scope) -> Any:
+    def over(self, scope: Values) -> Any:
         return lookup(scope, self.path)
 
 
@@ -77,7 +77,7 @@ class Truth:
 
     operand: Operand
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, scope: Values) -> bool:
         return bool(self.operand.over(scope))
 
 
@@ -89,7 +89,7 @@ class Comparison:
     compare: Callable[[Any, Any], bool]
     right: Operand
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, scope: Values) -> bool:
         return self.compare(self.left.over(scope), self.right.over(scope))
 
 

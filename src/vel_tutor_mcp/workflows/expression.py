@@ -30,7 +30,7 @@ from vel_tutor_mcp.workflows.conditions import (
     Variable,
     matches,
 )
-from vel_tutor_mcp.workflows.text import KEYWORD, LITERAL, PATH, Path, Scope, unquoted
+from vel_tutor_mcp.workflows.text import KEYWORD, LITERAL, PATH, Path, Values, unquoted
 
 MAX_CHARACTERS = 1000
 # Each level takes a few calls to read, and a few to decide: far from Python's limit of recursion.
@@ -60,7 +60,7 @@ class Expression:
     condition: Condition
     variables: tuple[Path, ...]
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, scope: Values) -> bool:
         """Whether it is so; never fails, whatever the scope has or lacks."""
         return self.condition.holds(scope)
 

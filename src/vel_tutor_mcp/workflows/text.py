@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Path = tuple[str, ...]
-Scope = Mapping[str, Any]
+Values = Mapping[str, Any]
 
 KEYWORDS = ("or", "and", "not", "contains", "matches", "in", "true", "false", "null")
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
@@ -41,7 +41,7 @@ class Text:
         """Every path in it, once each, in the order of the text."""
         return tuple(dict.fromkeys(part for part in self.parts if not isinstance(part, str)))
 
-    def render(self, scope: Scope) -> str:
+    def render(self, scope: Values) -> str:
         """The text over a scope. What is missing or null is left out, what is no text is written as JSON."""
         return "".join(part if isinstance(part, str) else _written(lookup(scope, part)) for part in self.parts)
 
@@ -95,7 +95,7 @@ def parse_path(text: str) -> Path:
     return tuple(text.split("."))
 
 
-def lookup(scope: Scope, path: Path) -> Any:
+def lookup(scope: Values, path: Path) -> Any:
     """What stands at a path; None where nothing does. A whole number takes an element of a list, from 0."""
     value: Any = scope
     for name in path:

@@ -18,7 +18,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import Breaker
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.comparisons.told import full_comparison
-from vel_tutor_mcp.services.rates import Kind, Rates
+from vel_tutor_mcp.services.rates import Quota, Rates
 
 pytestmark = pytest.mark.anyio
 
@@ -190,10 +190,10 @@ async def test_each_model_counts_as_a_task_and_where_not_all_may_be_asked_nothin
     me = (await desk.join("task_executor", "of the limited")).principal
     await app.rates.set(app.local_principal, "user", me.user_id, RateLimits(5))
     rates = Rates(app._parts.database, app._parts.settings)
-    first = await rates.admit(me, Kind.TASK, 3)
+    first = await rates.admit(me, Quota.TASK, 3)
     assert (first and first.remaining) == 2
     with pytest.raises(TooManyTries, match="5 tasks an hour are taken"):
-        await rates.admit(me, Kind.TASK, 3)
-    assert [(await rates.admit(me, Kind.TASK)) is None for _ in range(2)] == [False, False]
+        await rates.admit(me, Quota.TASK, 3)
+    assert [(await rates.admit(me, Quota.TASK)) is None for _ in range(2)] == [False, False]
     with pytest.raises(TooManyTries):
-        await rates.admit(me, Kind.TASK)
+        await rates.admit(me, Quota.TASK)

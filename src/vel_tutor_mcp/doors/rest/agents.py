@@ -12,7 +12,7 @@ from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Key, NameOrId, Part, Vis
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import shown_test
 from vel_tutor_mcp.models import AgentStatus
-from vel_tutor_mcp.services.rates import Kind
+from vel_tutor_mcp.services.rates import Quota
 from vel_tutor_mcp.services.reports import full_agent, shown_agent
 
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented(400, 401, 403, 429, 503))
@@ -67,7 +67,7 @@ async def check_agent(visit: Visit, agent: NameOrId, body: bodies.AgentTest, key
 
     async def test() -> JSONResponse:
         if not body.dry_run:
-            await visit.count(Kind.TASK)
+            await visit.count(Quota.TASK)
         began, payload = time.monotonic(), body.test_payload
         prompt = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
         found = await visit.app.agents.test(visit.me, agent, prompt, live=not body.dry_run)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from vel_tutor_mcp.doors.bearer import address_of
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.models import Page
-from vel_tutor_mcp.services.rates import Allowance, Kind
+from vel_tutor_mcp.services.rates import Allowance, Quota
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -35,20 +35,20 @@ class Asked:
     caller: "Caller | None"
     address: str
 
-    async def count(self, kind: Kind, times: int = 1) -> Allowance | None:
+    async def count(self, kind: Quota, times: int = 1) -> Allowance | None:
         """Count this as one more, or so many, within the limits of who is asking."""
         return await self.app.rates.admit(self.me, kind, times) if self.caller else None
 
 
 async def _asked(request: Request, _: Annotated[Any, Security(_bearer)]) -> Asked:
-    return await _counted(request, Kind.REQUEST)
+    return await _counted(request, Quota.REQUEST)
 
 
 async def _submitting(request: Request, _: Annotated[Any, Security(_bearer)]) -> Asked:
-    return await _counted(request, Kind.TASK)
+    return await _counted(request, Quota.TASK)
 
 
-async def _counted(request: Request, kind: Kind) -> Asked:
+async def _counted(request: Request, kind: Quota) -> Asked:
     desk: Desk = request.app.state.desk
     app, me = await desk.enter()
     asked = Asked(app, me, desk.caller(), address_of(request.scope))

@@ -11,7 +11,7 @@ from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.comparisons.told import full_comparison, short_comparison
-from vel_tutor_mcp.services.rates import Kind
+from vel_tutor_mcp.services.rates import Quota
 
 router = APIRouter(prefix="/api/comparisons", tags=["comparisons"], responses=documented(400, 401, 403, 429, 503))
 _WITH_BODY = documented(404, 409, 413, 415)
@@ -23,7 +23,7 @@ async def start_comparison(visit: Visit, body: bodies.NewComparison, key: Key = 
     """Ask several models the same, a task each: all of them, or none. The same key with the same request: the same
     comparison.
     """
-    await visit.count(Kind.TASK, len(body.models))
+    await visit.count(Quota.TASK, len(body.models))
     request = ComparisonRequest(
         prompt=body.prompt,
         models=tuple(body.models),

@@ -7,7 +7,7 @@ from vel_tutor_mcp.auth.accounts import RateLimits
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, NameOrId, Visit
 from vel_tutor_mcp.doors.rest.problems import documented
-from vel_tutor_mcp.services.rates import Scope
+from vel_tutor_mcp.services.rates import LimitScope
 
 router = APIRouter(prefix="/api", tags=["rate limits"], responses=documented(400, 401, 403, 404, 429, 503))
 _OF_USER = "/users/{user}/rate-limits"
@@ -52,5 +52,5 @@ async def remove_limits_of_organisation(visit: Visit, organisation: NameOrId) ->
     return await _set(visit, "organisation", organisation, RateLimits())
 
 
-async def _set(visit: Visit, scope: Scope, subject: str, limits: RateLimits) -> JSONResponse:
+async def _set(visit: Visit, scope: LimitScope, subject: str, limits: RateLimits) -> JSONResponse:
     return JSONResponse((await visit.app.rates.set(visit.me, scope, subject, limits)).shown())

@@ -11,7 +11,7 @@ from vel_tutor_mcp.doors.rest.asking import Visit
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.services.sheets import sheet_line
 from vel_tutor_mcp.services.usage_reports import COLUMNS, Series
-from vel_tutor_mcp.store.spans import Period
+from vel_tutor_mcp.store.spans import ReportPeriod
 from vel_tutor_mcp.store.usage import Group, Only
 
 router = APIRouter(prefix="/api/usage", tags=["usage"], responses=documented(400, 401, 403, 429, 503))
@@ -32,14 +32,14 @@ Wanted = Annotated[Filter, Depends()]
 
 
 @router.get("", response_model=answers.Usage)
-async def report_usage(visit: Visit, period: Period = "day", group_by: Group = "provider") -> JSONResponse:
+async def report_usage(visit: Visit, period: ReportPeriod = "day", group_by: Group = "provider") -> JSONResponse:
     """Tasks, tokens, cost, latency and success of a period, what it saved, and what the month will come to."""
     return JSONResponse((await visit.app.usage.report(visit.me, period, group_by)).shown())
 
 
 @router.get("/series", response_model=answers.UsageSeries)
 async def list_usage(
-    visit: Visit, wanted: Wanted, period: Period = "day", group_by: Group = "provider"
+    visit: Visit, wanted: Wanted, period: ReportPeriod = "day", group_by: Group = "provider"
 ) -> JSONResponse:
     """The same by the hour (of a day) or by the day; of many groups the dearest alone, the others as `other`."""
     found = await visit.app.usage.series(visit.me, period, group_by, Only(**asdict(wanted)))
@@ -50,7 +50,7 @@ async def list_usage(
 async def export_usage(
     visit: Visit,
     wanted: Wanted,
-    period: Period = "month",
+    period: ReportPeriod = "month",
     group_by: Group = "provider",
     form: Annotated[Format, Query(alias="format")] = "csv",
 ) -> Response:

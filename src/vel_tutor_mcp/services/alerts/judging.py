@@ -7,7 +7,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from vel_tutor_mcp.services.alerts import rules
-from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
+from vel_tutor_mcp.services.alerts.kinds import AlertKind, Key, Wrong
 from vel_tutor_mcp.services.alerts.rules import Usual, Verdict
 from vel_tutor_mcp.store.alert_measures import Counts, Logs, Model, Recent, Unanswered
 
@@ -73,8 +73,8 @@ def findings(
         theirs = {model: recent for model, recent in models.items() if model.provider == provider}
         yield from _of_provider(provider, theirs, open_breakers)
     for model, usually in usuals.items():
-        yield from _compared(Kind.LATENCY, model, models.get(model, Recent()).pace, usually.pace)
-        yield from _compared(Kind.COST, model, usually.lately, usually.cost)
+        yield from _compared(AlertKind.LATENCY, model, models.get(model, Recent()).pace, usually.pace)
+        yield from _compared(AlertKind.COST, model, usually.lately, usually.cost)
 
 
 def _of_provider(provider: str, models: Mapping[Model, Recent], open_breakers: Container[Model]) -> Iterator[Finding]:
@@ -93,7 +93,7 @@ def _of_provider(provider: str, models: Mapping[Model, Recent], open_breakers: C
 
 def _down(provider: str, window: Counts, unanswered: Unanswered) -> Wrong:
     return Wrong(
-        key=Key(Kind.PROVIDER_DOWN, provider),
+        key=Key(AlertKind.PROVIDER_DOWN, provider),
         severity="critical",
         about=provider,
         message=(
@@ -107,7 +107,7 @@ def _down(provider: str, window: Counts, unanswered: Unanswered) -> Wrong:
 
 def _failing(subject: str, counts: Counts) -> Wrong:
     return Wrong(
-        key=Key(Kind.ERROR_RATE, subject),
+        key=Key(AlertKind.ERROR_RATE, subject),
         about=subject,
         message=(
             f"{subject} failed {counts.errors} of {counts.calls} calls in 30 minutes; more than 10 %, and more than "
@@ -118,7 +118,7 @@ def _failing(subject: str, counts: Counts) -> Wrong:
     )
 
 
-def _compared(kind: Kind, model: Model, recent: Logs, usually: Usual | None) -> Iterator[Finding]:
+def _compared(kind: AlertKind, model: Model, recent: Logs, usually: Usual | None) -> Iterator[Finding]:
     verdict = rules.compared(recent, usually)
     if usually is not None and verdict is not Verdict.UNKNOWN:
         times = rules.times_usual(recent, usually)
@@ -133,11 +133,11 @@ def _compared(kind: Kind, model: Model, recent: Logs, usually: Usual | None) -> 
 
 
 _SENTENCES = {
-    Kind.LATENCY: (
+    AlertKind.LATENCY: (
         "{model} takes {times:.1f} times as long as in the 7 days before for answers of their length, by {calls} calls "
         "in 30 minutes; look at the provider's status page, or prefer another model."
     ),
-    Kind.COST: (
+    AlertKind.COST: (
         "A call of {model} costs {times:.1f} times as much as in the 7 days before, by {calls} calls in 24 hours; see "
         "who asks for what with usage_report, or set a budget."
     ),

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 Severity = Literal["warning", "critical"]
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     BUDGET = "budget"
     ERROR_RATE = "error_rate"
     LATENCY = "latency"
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 class Key(NamedTuple):
     """Of each there is one open alert at most in an organisation."""
 
-    kind: Kind
+    kind: AlertKind
     subject: str
 
 

@@ -7,7 +7,7 @@ from vel_tutor_mcp.models import NanoUsd
 from vel_tutor_mcp.routing.ledger import usd
 from vel_tutor_mcp.routing.reasons import money
 from vel_tutor_mcp.services.alerts import raising
-from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
+from vel_tutor_mcp.services.alerts.kinds import AlertKind, Key, Wrong
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.store import budgets, people
 from vel_tutor_mcp.store.alerts import Alert
@@ -56,7 +56,7 @@ async def below(
 
 def key_of(budget: Budget, mark: int) -> Key:
     of = "settings" if budget.of_settings else budget.scope
-    return Key(Kind.BUDGET, f"{of}:{budget.subject_id}:{budget.period}:{mark}")
+    return Key(AlertKind.BUDGET, f"{of}:{budget.subject_id}:{budget.period}:{mark}")
 
 
 async def _name(tx: Transaction, subject: Subject, budget: Budget) -> str:

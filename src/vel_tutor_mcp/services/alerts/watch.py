@@ -9,7 +9,7 @@ from vel_tutor_mcp.models import NanoUsd, Principal
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.alerts import judging, marks, raising, rules
 from vel_tutor_mcp.services.alerts.judging import Usuals
-from vel_tutor_mcp.services.alerts.kinds import Key, Kind, Wrong
+from vel_tutor_mcp.services.alerts.kinds import AlertKind, Key, Wrong
 from vel_tutor_mcp.services.credentials import NOBODY
 from vel_tutor_mcp.services.repeating import Wording, repeated
 from vel_tutor_mcp.store import alert_measures, alerts, breakers
@@ -92,8 +92,8 @@ class Watch:
                 open_alerts.setdefault(alert.organisation_id, []).append(alert)
             seen = {}
             for organisation_id, theirs in open_alerts.items():
-                of_budgets = [alert for alert in theirs if alert.kind == Kind.BUDGET]
-                of_calls = [alert for alert in theirs if alert.kind != Kind.BUDGET]
+                of_budgets = [alert for alert in theirs if alert.kind == AlertKind.BUDGET]
+                of_calls = [alert for alert in theirs if alert.kind != AlertKind.BUDGET]
                 seen[organisation_id] = self._judge(organisation_id, recent, open_breakers, of_calls, now)
                 below = await marks.below(tx, organisation_id, of_budgets, self._of_day, now)
                 seen[organisation_id].well.extend((alert, "below its mark") for alert in below)
@@ -109,7 +109,7 @@ class Watch:
     ) -> _Seen:
         models, usuals = recent.get(organisation_id, {}), self._usuals.get(organisation_id, {})
         found = judging.findings(models, usuals, open_breakers)
-        open_by_key = {Key(Kind(alert.kind), alert.subject): alert for alert in open_alerts}
+        open_by_key = {Key(AlertKind(alert.kind), alert.subject): alert for alert in open_alerts}
         wrong_at = {key: alert.wrong_at for key, alert in open_by_key.items()}
         wrong, well = judging.steps(found, wrong_at, now)
         return _Seen(wrong, [(open_by_key[key], _CAUSES[verdict]) for key, verdict in well.items()])

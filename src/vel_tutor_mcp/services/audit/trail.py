@@ -24,7 +24,7 @@ from vel_tutor_mcp.services.inputs import check_text, is_text, moment_of
 from vel_tutor_mcp.services.permission import acts_for, allows
 from vel_tutor_mcp.store import audit as trail
 from vel_tutor_mcp.store import audit_reading
-from vel_tutor_mcp.store.audit import Wanted
+from vel_tutor_mcp.store.audit import EntryQuery
 from vel_tutor_mcp.store.audit_chain import Row
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
@@ -117,7 +117,7 @@ class Audit:
         with self._one_more_export():
             return await self._export(reader, form, write, wanted)
 
-    async def _export(self, reader: Principal, form: Format, write: Write, wanted: Wanted) -> Exported:
+    async def _export(self, reader: Principal, form: Format, write: Write, wanted: EntryQuery) -> Exported:
         whose = acts_for(reader, Operation.AUDIT_EXPORT)
         # What the reader may not see is left out as by a filter: the chain is not whole then, and the file says so.
         told = wanted.told if whose == INSTALLATION else wanted.told | {"visible to": reader.name}
@@ -167,8 +167,8 @@ class Audit:
 
 def _wanted(
     action: str | None, principal: str | None, subject: str | None, since: str | None, until: str | None
-) -> Wanted:
-    return Wanted(
+) -> EntryQuery:
+    return EntryQuery(
         action=action,
         principal=principal,
         subject=subject,

@@ -13,7 +13,7 @@ from vel_tutor_mcp.store.inspection import Contents
 from vel_tutor_mcp.store.isolation import ROLE
 from vel_tutor_mcp.store.schema import State, state_of
 from vel_tutor_mcp.taskmaster.child import INSTALL
-from vel_tutor_mcp.tracing.wanted import Wanted
+from vel_tutor_mcp.tracing.wanted import Destination
 
 OLDEST_NODE = 20
 OLDEST_POSTGRESQL = 14
@@ -291,7 +291,7 @@ def of_task_master(path: str | None) -> Finding:
     return ok("task master", path)
 
 
-def of_traces(asked: Wanted, *, taken: bool) -> Finding:
+def of_traces(asked: Destination, *, taken: bool) -> Finding:
     """`taken`: the collector takes what is sent, where something is sent at all."""
     check = "traces"
     if asked.advice:
