@@ -173,7 +173,7 @@ async def test_no_more_is_kept_of_a_body_without_a_length_than_is_taken() -> Non
 @pytest.mark.anyio
 async def test_who_sends_their_body_too_slowly_is_told_and_left() -> None:
     asked = Asked("/api/tasks", b"{", headers=CHUNKED, ends=False)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         status, answer = await asked.answer(body_seconds=0.05)
     assert (status, json.loads(answer)["error"]["code"]) == (408, "REQUEST_TIMEOUT")
     assert asked.noted == ["The body came too slowly; all of it must be here in 30 s; send it again."]

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from certificates import self_signed
+from waits import closed
 
 from vel_tutor_mcp.errors import Forbidden, InputError, ProviderError
 from vel_tutor_mcp.providers.base import ChatRequest, Timeouts
@@ -157,6 +158,7 @@ async def site(
     async with await asyncio.start_server(reply, addresses, port, ssl=tls) as server:
         here.port = server.sockets[0].getsockname()[1]
         yield here
+    await closed(server)
 
 
 @pytest.mark.anyio

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -339,9 +339,9 @@ def test_a_decision_takes_a_few_milliseconds_at_most() -> None:
     prompt = "Summarize why this function fails in 3 of 4 cases, please. " * 17
     seconds = []
     for _ in range(5):
-        started = perf_counter()
+        started = thread_time()  # without what others have of the processor
         decided(replace(REQUEST, features=features(prompt), prompt_bytes=prompt_bytes(prompt)))
-        seconds.append(perf_counter() - started)
+        seconds.append(thread_time() - started)
     assert min(seconds) < 0.01
 
 

@@ -9,7 +9,7 @@ from world import ERAS, Era
 
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import make_server
-from vel_tutor_mcp.doors.progress import Progress
+from vel_tutor_mcp.doors.progress import _FIRST_SECONDS, _QUIET_SECONDS, Progress
 from vel_tutor_mcp.errors import Unavailable
 from vel_tutor_mcp.news import News
 
@@ -28,10 +28,16 @@ class Caller:
         self._heard.set()
 
     async def has_heard(self, messages: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.told) < messages:
                 self._heard.clear()
                 await self._heard.wait()
+
+
+def said(message: str) -> tuple[str, int]:
+    """The words of a message that says that it goes on, and the seconds so far."""
+    words, _, so_far = message.partition(" (")
+    return words, int(so_far.removesuffix(" s so far)"))
 
 
 async def test_news_are_told_as_they_are_and_those_of_less_as_a_little_more() -> None:
@@ -66,8 +72,8 @@ async def test_who_hears_no_news_is_told_the_last_ones_again_and_that_it_goes_on
     await caller.has_heard(before + 2)
     beating.cancel()
 
-    assert caller.told[0][2] == "at work (0 s so far)"
-    assert {words for _, _, words in caller.told[before:]} == {"asking groq (0 s so far)"}
+    words = [said(message)[0] for _, _, message in (caller.told[0], *caller.told[before:])]
+    assert words == ["at work", *["asking groq"] * (len(caller.told) - before)]
     assert all(earlier[0] < later[0] for earlier, later in pairwise(caller.told))
 
 
@@ -94,5 +100,8 @@ async def test_any_call_is_heard_of_within_a_second_even_before_the_product_is_o
         desk.failed(Unavailable("The database is away."))
         assert (await call).is_error
 
-    assert heard >= 0.8
-    assert caller.told == [(0.1, 100, "at work (1 s so far)")]
+    assert _FIRST_SECONDS < 1
+    assert _FIRST_SECONDS <= heard < _QUIET_SECONDS  # a busy machine tells it later than it was due
+    ((progress, whole, message),) = caller.told
+    assert (progress, whole, said(message)[0]) == (0.1, 100, "at work")
+    assert 1 <= said(message)[1] <= round(heard)

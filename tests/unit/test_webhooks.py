@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from receivers import Receiver, Sent, receiving
 from standardwebhooks.webhooks import WebhookVerificationError
+from waits import closed
 
 from vel_tutor_mcp.models import Principal, Role
 from vel_tutor_mcp.providers.outbound import Outbound
@@ -214,9 +216,9 @@ async def test_no_redirect_is_followed_and_each_is_a_failure(receiver: Receiver,
 
 @pytest.mark.anyio
 async def test_what_else_goes_wrong_is_told_without_a_word_of_the_url_or_the_answer(receiver: Receiver) -> None:
-    receiver.silent.set()
-    assert (await post(Outbound(HERE), receiver.url, {}, b"{}", 0.2)).error == "no answer within 0.2 s"
-    receiver.silent.clear()
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        silent = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+        assert (await post(Outbound(HERE), silent, {}, b"{}", 0.2)).error == "no answer within 0.2 s"
     receiver.answers = ["500 Secret words", "410 Gone", "429 Slow down\r\nretry-after: 7"]
     assert (await post(Outbound(HERE), receiver.url, {}, b"{}", 5)).error == "it answered 500"
     assert (
@@ -247,5 +249,6 @@ async def test_of_an_answer_without_end_a_few_kilobytes_are_read() -> None:
     async with await asyncio.start_server(endless, "127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         seen = await post(Outbound(HERE), url, {}, b"{}", 5)
+    await closed(server)
     assert (seen.status, seen.error) == (200, None)
     assert written < 64 * 1024 * 1024
