@@ -22,6 +22,8 @@ pytestmark = pytest.mark.anyio
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+# What a test waits for is as short as it can be; what must not end it is so long that no busy machine takes it.
+SHORT, LONG, WAIT_SECONDS = 0.05, 30.0, 20.0
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ class Door:
         return (await self.wire(data))[0]
 
     async def asked(self, tls: ssl.SSLContext | None = None) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS):
             return await (await self.wire(ASK, tls))[0].readuntil(b"\r\n\r\nok")
 
     def close(self) -> None:
@@ -72,18 +74,29 @@ class Door:
 async def door(
     most: int = 99,
     most_of_address: int = 99,
-    head_seconds: float = 5,
+    head_seconds: float = LONG,
+    begun_seconds: float = LONG,
+    take_seconds: float = LONG,
+    goodbye_seconds: float = LONG,
     proxy: bool = False,
     secured: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Door]:
+    """`begun_seconds`: those for a head, once something of it has come."""
+
     class Bounded(Connection):
         tls = secured
         note = staticmethod(lambda reason, address: noted.append(f"{address}: {reason}"))
 
+        def data_received(self, data: bytes) -> None:
+            self.head_seconds = begun_seconds
+            super().data_received(data)
+            if self._late is not None:
+                self._expect()
+
     noted = list[str]()
 
     Bounded.room = Room(most, most_of_address)
-    Bounded.head_seconds = Bounded.take_seconds = Bounded.goodbye_seconds = head_seconds
+    Bounded.head_seconds, Bounded.take_seconds, Bounded.goodbye_seconds = head_seconds, take_seconds, goodbye_seconds
     config = uvicorn.Config(_app, http=Bounded, ws="none", log_config=None, access_log=False, proxy_headers=proxy)
     config.load()
     state, given_up = ServerState(), asyncio.Event()
@@ -101,18 +114,18 @@ async def door(
 
 async def told(reader: asyncio.StreamReader) -> bytes:
     """All that is said until the connection is closed."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         return await reader.read()
 
 
 async def test_who_asks_nothing_is_left_without_a_word() -> None:
-    async with door(head_seconds=0.05) as here:
+    async with door(head_seconds=SHORT) as here:
         assert await told(await here.open()) == b""
 
 
 @pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nHos", ASK + b"GET / HT"], ids=["first", "second"])
 async def test_who_asks_too_slowly_is_told_and_left(begun: bytes) -> None:
-    async with door(head_seconds=0.05) as here:
+    async with door(begun_seconds=SHORT) as here:
         said = await told(await here.open(begun))
         assert "127.0.0.1: The request came too slowly" in here.noted[0]
     assert b"HTTP/1.1 408" in said
@@ -120,22 +133,22 @@ async def test_who_asks_too_slowly_is_told_and_left(begun: bytes) -> None:
 
 
 async def test_who_asks_once_more_too_slowly_is_told_and_left() -> None:
-    async with door(head_seconds=0.05) as here:
+    async with door(begun_seconds=SHORT) as here:
         reader, writer = await here.wire(ASK)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS):
             await reader.readuntil(b"\r\n\r\nok")
         writer.write(b"GET")
         assert b"HTTP/1.1 408" in await told(reader)
 
 
 async def test_who_takes_no_answer_is_left() -> None:
-    async with door(head_seconds=0.05) as here, asyncio.timeout(5):
+    async with door(take_seconds=SHORT) as here, asyncio.timeout(WAIT_SECONDS):
         await here.open(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await here.given_up.wait()
 
 
 async def test_a_body_that_nobody_wants_is_not_waited_for() -> None:
-    async with door(head_seconds=0.05) as here:
+    async with door(begun_seconds=SHORT) as here:
         said = await told(await here.open(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"))
     assert said.endswith(b"\r\n\r\nok")
 
@@ -192,7 +205,7 @@ async def test_who_never_says_hello_is_counted_and_gives_way(own: ssl.SSLContext
 
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x00", ASK], ids=["nothing", "hello", "plain"])
 async def test_who_ends_no_handshake_is_left(own: ssl.SSLContext, begun: bytes) -> None:
-    async with door(head_seconds=0.05, secured=own) as here:
+    async with door(head_seconds=SHORT, secured=own) as here:
         assert b"HTTP" not in await told(await here.open(begun))
 
 
@@ -223,7 +236,9 @@ class Silent:
 
     async def _exchange(self) -> None:
         self._writer.write(self._said.read())
-        self._heard.write(await self._reader.read(4096))
+        heard = await self._reader.read(4096)
+        assert heard, "the server has left in the middle"
+        self._heard.write(heard)
 
     def _is_done(self) -> bool:
         try:
@@ -236,16 +251,17 @@ class Silent:
 async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
     own: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
-    async with door(secured=own) as here, asyncio.timeout(5):
+    async with door(secured=own) as here, asyncio.timeout(WAIT_SECONDS):
         client = Silent(await here.wire(), trusting)
         await client.shake_hands(asking=ASK)
         assert (await client.told()).startswith(b"HTTP/1.1 200")
 
 
 async def test_who_says_no_goodbye_is_left(own: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
-    async with door(head_seconds=0.05, secured=own) as here, asyncio.timeout(5):
+    async with door(most=1, goodbye_seconds=SHORT, secured=own) as here, asyncio.timeout(WAIT_SECONDS):
         client = Silent(await here.wire(), trusting)
         await client.shake_hands()
+        await here.wire()
         await client.left()
 
 
@@ -263,7 +279,7 @@ async def test_who_says_no_goodbye_is_left(own: ssl.SSLContext, trusting: ssl.SS
 async def test_what_is_no_request_is_told_in_our_words(data: bytes, status: bytes) -> None:
     async with door() as here:
         reader = await here.open(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
         assert len(here.noted) == 1
     assert head.startswith(b"HTTP/1.1 " + status)

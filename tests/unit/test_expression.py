@@ -229,7 +229,7 @@ def test_what_is_no_expression_is_refused_with_the_place(text: str, sentence: st
 
 def test_a_bad_pattern_is_told_to_nobody_else(capfd: pytest.CaptureFixture[str]) -> None:
     refusal("a matches 'secret('")
-    assert capfd.readouterr() == ("", "")
+    assert "secret" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from vel_tutor_mcp.models import TaskType
 from vel_tutor_mcp.routing.features import FLAGS, features
+from vel_tutor_mcp.routing.ngrams import HEAD_CHARACTERS, TAIL_CHARACTERS
 
 # Of our own making; a line is a task type and prompts of it, several languages and misleading ones among them.
 PROMPTS = {
@@ -287,7 +288,16 @@ def test_any_text_has_features_within_their_ranges(prompt: str) -> None:
 
 def test_the_longest_prompt_takes_no_longer_than_its_ends() -> None:
     prompt = "Please summarize why the function fails in 3 of 4 cases. " * 1750
-    features(prompt)
-    started = perf_counter()
-    features(prompt)
-    assert perf_counter() - started < 0.05
+    its_ends = prompt[:HEAD_CHARACTERS] + prompt[-TAIL_CHARACTERS:]
+    assert seconds(prompt) <= 5 * seconds(its_ends)  # all of it takes 25 times as long
+
+
+def seconds(prompt: str) -> float:
+    """The least of several: what else the machine does only adds to it."""
+
+    def once() -> float:
+        started = thread_time()
+        features(prompt)
+        return thread_time() - started
+
+    return min(once() for _ in range(9))

@@ -31,7 +31,8 @@ KEYS = keys_of(
 def token(
     key: Any = RSA_KEY, kid: str | None = "rsa", algorithm: str = "RS256", typ: Any = "at+jwt", **own: Any
 ) -> str:
-    return signed(claims(ISSUER, US, **own), key, kid, algorithm, typ=typ)
+    lasting = {"exp": datetime.now(UTC) + timedelta(days=1)}  # most are made long before their test runs
+    return signed(claims(ISSUER, US, **lasting | own), key, kid, algorithm, typ=typ)
 
 
 def asked(given: str) -> str:

@@ -94,6 +94,7 @@ async def test_requests_that_wait_hold_up_nobody_and_leave_room_once_they_are_ca
 async def test_answers_that_are_not_taken_hold_up_who_asks_for_more() -> None:
     async with greeted() as client:
         asking = asyncio.create_task(ask_often(client, 4 * MOST))
+        await until(lambda: client.flow.is_full)
         done, _ = await asyncio.wait((asking,), timeout=0.3)
         assert not done
         assert client.flow.under_way == MOST
