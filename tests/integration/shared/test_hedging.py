@@ -90,7 +90,11 @@ async def test_a_late_first_token_is_hedged_and_the_loser_is_stopped_and_booked(
     app: App, me: Principal, providers: Providers
 ) -> None:
     providers.groq.always = SLOW
-    told = await asked(app, me)
+    with held(providers.openai) as answer:
+        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
+        await until(providers.groq, 1)
+        answer()
+        told = await app.tasks.follow(me, task.id, 30)
 
     assert (told.task.status, told.task.provider) == (TaskStatus.COMPLETED, "openai")
     assert outcomes(told) == [("groq", Outcome.CANCELLED), ("openai", Outcome.COMPLETED)]
