@@ -1,7 +1,7 @@
 """A client's side of the Tasks extension, by the official SDK's own means."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -21,7 +21,6 @@ from mcp_types import (
 from pydantic import ConfigDict
 from server import soon
 from waits import found
-from world import Providers
 
 TASKS = "io.modelcontextprotocol/tasks"
 
@@ -97,31 +96,6 @@ async def listening(client: Client, *handles: str) -> AsyncIterator[None]:
     stream = asyncio.create_task(listen(client, {"taskIds": list(handles)}))
     yield
     stream.cancel()
-
-
-@asynccontextmanager
-async def held(providers: Providers) -> AsyncIterator[Callable[[], None]]:
-    """Meanwhile, or until it is called, no vendor answers: what has begun cannot have ended."""
-    released, vendors = asyncio.Event(), (providers.openai, providers.groq)
-
-    def waiting(answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        async def wait(*of_request: Any) -> None:
-            await released.wait()
-            await answer(*of_request)
-
-        return wait
-
-    def release() -> None:
-        for vendor in vendors:
-            vars(vendor).pop("_answer", None)
-        released.set()
-
-    for vendor in vendors:
-        vars(vendor)["_answer"] = waiting(vendor._answer)  # it cannot be told to wait for a word
-    try:
-        yield release
-    finally:
-        release()
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> Data:

@@ -1,8 +1,9 @@
 """What stands around the product in tests: two simulated vendors, and clients of both protocol eras."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,31 @@ class Providers:
 async def simulated_providers() -> AsyncIterator[Providers]:
     async with SimulatedProvider("openai") as openai, SimulatedProvider("groq") as groq:
         yield Providers(openai, groq)
+
+
+@contextmanager
+def held(*vendors: SimulatedProvider) -> Iterator[Callable[[], None]]:
+    """Meanwhile, or until it is called, none of these answers: what has begun cannot have ended."""
+    released = asyncio.Event()
+
+    def waiting(answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def wait(*of_request: Any) -> None:
+            await released.wait()
+            await answer(*of_request)
+
+        return wait
+
+    def release() -> None:
+        for vendor in vendors:
+            vars(vendor).pop("_answer", None)
+        released.set()
+
+    for vendor in vendors:
+        vars(vendor)["_answer"] = waiting(vendor._answer)  # it cannot be told to wait for a word
+    try:
+        yield release
+    finally:
+        release()
 
 
 def without_settings(patch: pytest.MonkeyPatch) -> None:

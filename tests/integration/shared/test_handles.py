@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from handles import TASKS, Data, Handles, ask, begun, call, get, held, listen, listening
+from handles import TASKS, Data, Handles, ask, begun, call, get, listen, listening
 from mcp import Client, MCPError
 from mcp.client import ClientRequestContext
 from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, ElicitRequestParams, ElicitResult
 from server import soon
-from world import Providers, connected
+from world import Providers, connected, held
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import Principal
@@ -55,7 +55,7 @@ async def run_of(client: Client, definition: Data) -> str:
 
 
 async def test_a_task_is_held_by_its_id_until_it_gives_its_answer(client: Client, providers: Providers) -> None:
-    async with held(providers):
+    with held(providers.openai, providers.groq):
         told = await call(client, "task_submit", prompt="Hello")
     ended = await get(client, told["taskId"])
     plain = await client.call_tool("task_get", {"id": told["taskId"]})
@@ -73,7 +73,7 @@ async def test_a_task_is_held_by_its_id_until_it_gives_its_answer(client: Client
 
 
 async def test_what_has_ended_already_is_answered_at_once(client: Client, providers: Providers) -> None:
-    async with held(providers):
+    with held(providers.openai, providers.groq):
         task = await begun(client, "task_submit", prompt="Hello", idempotency_key="once")
     await get(client, task)
     again = await call(client, "task_submit", prompt="Hello", idempotency_key="once")
@@ -96,11 +96,11 @@ async def test_a_failed_task_completes_its_call_with_an_error_and_is_another_whe
     client: Client, providers: Providers
 ) -> None:
     providers.groq.always = providers.openai.always = REFUSAL
-    async with held(providers):
+    with held(providers.openai, providers.groq):
         task = await begun(client, "task_submit", prompt="Hello")
     failed = await get(client, task)
     providers.reset()
-    async with held(providers):
+    with held(providers.openai, providers.groq):
         retried = await begun(client, "task_retry", id=task)
     answered = await get(client, retried)
     before = await get(client, task)
@@ -116,7 +116,7 @@ async def test_a_failed_task_completes_its_call_with_an_error_and_is_another_whe
 async def test_cancelling_stops_the_work_and_is_no_error_when_it_has_ended(
     client: Client, providers: Providers, app: App, me: Principal
 ) -> None:
-    async with held(providers):
+    with held(providers.openai, providers.groq):
         task = await begun(client, "task_submit", prompt="Hello")
         acknowledged = [await ask(client, "tasks/cancel", task) for _ in range(2)]
         told = await get(client, task, "cancelled")
@@ -210,7 +210,7 @@ async def test_a_client_that_asks_nobody_is_told_what_a_person_is_to_decide(
 
 async def test_a_step_that_fails_its_run_makes_the_result_an_error(client: Client, providers: Providers) -> None:
     providers.groq.always = providers.openai.always = REFUSAL
-    async with held(providers):
+    with held(providers.openai, providers.groq):
         run = await run_of(client, {"steps": [{"id": "write", "kind": "task", "prompt": "Write"}]})
     told: dict[str, Any] = (await get(client, run))["result"]
 
@@ -222,7 +222,7 @@ async def test_who_listens_is_told_what_looking_would_tell_until_the_end(
     client: Client, heard: Handles, providers: Providers
 ) -> None:
     run = await run_of(client, ASKS)
-    async with held(providers) as release:
+    with held(providers.openai, providers.groq) as release:
         task = await begun(client, "task_submit", prompt="Hello")
         async with listening(client, task, "917e6895-66c8-445f-b6d6-6f615c07879c"):
             of_task = await heard.until("working")

@@ -5,10 +5,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from world import Providers
+from waits import found
+from world import Providers, held
 
 from vel_tutor_mcp.app import App
-from vel_tutor_mcp.models import AgentConfig, AgentType, Candidate, NanoUsd, Outcome, Principal, TaskRequest, TaskStatus
+from vel_tutor_mcp.models import (
+    AgentConfig,
+    AgentType,
+    Attempt,
+    Candidate,
+    NanoUsd,
+    Outcome,
+    Principal,
+    TaskRequest,
+    TaskStatus,
+)
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 from vel_tutor_mcp.routing.hedge import LEAST_TIMES, Hedging
 from vel_tutor_mcp.services.reports import Told
@@ -62,7 +73,7 @@ async def asked(app: App, me: Principal, agent: str = "default", **wanted: Any) 
 
 
 async def until(sim: SimulatedProvider, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await sim.until(lambda sim: sim.open == count)
 
 
@@ -79,7 +90,11 @@ async def test_a_late_first_token_is_hedged_and_the_loser_is_stopped_and_booked(
     app: App, me: Principal, providers: Providers
 ) -> None:
     providers.groq.always = SLOW
-    told = await asked(app, me)
+    with held(providers.openai) as answer:
+        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
+        await until(providers.groq, 1)
+        answer()
+        told = await app.tasks.follow(me, task.id, 30)
 
     assert (told.task.status, told.task.provider) == (TaskStatus.COMPLETED, "openai")
     assert outcomes(told) == [("groq", Outcome.CANCELLED), ("openai", Outcome.COMPLETED)]
@@ -87,6 +102,7 @@ async def test_a_late_first_token_is_hedged_and_the_loser_is_stopped_and_booked(
     assert loser.error == f"lost the race: openai/{winner.model} began to answer first"
     assert loser.cost_nanousd == await reserved_for(app, loser.id)
     assert (loser.partial, loser.failure) == (None, None)
+    await until(providers.groq, 0)
     assert providers.groq.requests[0].closed_early
     messages = [event.message for event in told.history]
     assert f"asking openai/{winner.model} too, for groq/{FIRST} is late" in messages
@@ -96,21 +112,36 @@ async def test_a_late_first_token_is_hedged_and_the_loser_is_stopped_and_booked(
 async def test_a_first_call_that_wakes_up_before_the_second_goes_on_alone(
     app: App, me: Principal, providers: Providers
 ) -> None:
-    providers.groq.latency, providers.openai.always = 3.0, SLOW
-    told = await asked(app, me)
+    providers.openai.always = SLOW
+    with held(providers.groq) as wake_up:
+        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
+        await until(providers.openai, 1)
+        wake_up()
+        told = await app.tasks.follow(me, task.id, 30)
 
     assert (told.task.provider, told.task.model) == ("groq", FIRST)
     assert outcomes(told) == [("groq", Outcome.COMPLETED), ("openai", Outcome.CANCELLED)]
+    await until(providers.openai, 0)
     assert providers.openai.requests[0].closed_early
 
 
 async def test_where_the_first_fails_the_hedge_simply_goes_on(app: App, me: Principal, providers: Providers) -> None:
-    providers.groq.latency, providers.groq.always = 0.3, Fault(kind="status", status=500)
-    providers.openai.latency = 0.6
-    told = await asked(app, me)
+    providers.groq.always = Fault(kind="status", status=500)
+    with held(providers.groq) as fail, held(providers.openai) as answer:
+        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
+        await until(providers.openai, 1)
+        fail()
+        await found(lambda: failed(app, me, task.id))
+        answer()
+        told = await app.tasks.follow(me, task.id, 30)
 
     assert outcomes(told) == [("groq", Outcome.FAILED), ("openai", Outcome.COMPLETED)]
     assert len(providers.groq.requests) == len(providers.openai.requests) == 1
+
+
+async def failed(app: App, me: Principal, task_id: str) -> Attempt | None:
+    attempts = (await app.tasks.tell(me, task_id)).attempts
+    return next((attempt for attempt in attempts if attempt.outcome is Outcome.FAILED), None)
 
 
 async def test_where_both_fail_the_next_is_asked(app: App, me: Principal, providers: Providers) -> None:
@@ -163,7 +194,7 @@ async def test_cancelling_stops_both_calls_and_books_both(app: App, me: Principa
     await app.tasks.cancel(me, task.id)
     await until(providers.groq, 0)
     await until(providers.openai, 0)
-    told = await app.tasks.follow(me, task.id, 10)
+    told = await app.tasks.follow(me, task.id, 30)
 
     assert outcomes(told) == [("groq", Outcome.CANCELLED), ("openai", Outcome.CANCELLED)]
     for attempt in told.attempts:

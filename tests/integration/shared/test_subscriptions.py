@@ -210,6 +210,7 @@ async def test_who_may_no_longer_see_a_task_is_told_no_more_of_it(app: App, desk
 async def test_one_users_subscriptions_have_a_limit_that_leaves_others_theirs(
     app: App, desk: Front, me: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await nothing_is_followed(app)
     monkeypatch.setattr(changes, "MOST_OF_A_USER", 2)
     neighbour, task = (await desk.join()).principal, await submitted(app, me)
     first, second = [await app.changes.task(me, task.id, nothing) for _ in range(2)]
@@ -227,6 +228,7 @@ async def test_one_users_subscriptions_have_a_limit_that_leaves_others_theirs(
 
 
 async def test_streams_that_ask_for_nothing_are_counted_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    await nothing_is_followed(app)
     monkeypatch.setattr(changes, "MOST_OF_A_USER", 1)
     async with connected(app, "auto") as client, client.listen(tools_list_changed=True):
         with pytest.raises(MCPError, match="end some first"):
