@@ -155,7 +155,7 @@ async def test_a_listening_ends_with_its_token_and_follows_nothing_any_more(desk
     asked = {"jsonrpc": "2.0", "id": "listen", "method": "subscriptions/listen", "params": params}
     headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "subscriptions/listen"}
     async with house.open("/mcp", token, headers, json.dumps(asked).encode()) as stream:
-        await until(lambda: desk.app.changes.followed == 2)
+        assert desk.app.changes.followed == 2
         await desk.access.sign_out(caller)
         assert (await stream.end())["more_body"] is False
     assert b"notifications/subscriptions/acknowledged" in stream.said[1]["body"]
