@@ -62,7 +62,7 @@ async def started(app: App, me: Principal, *steps: Step, max_cost_usd: float | N
 
 
 async def ended(app: App, me: Principal, run_id: str) -> ToldRun:
-    told = await app.runs.follow(me, run_id, 20, past_approvals=True)
+    told = await app.runs.follow(me, run_id, 50, past_approvals=True)
     assert told.status.ended, told
     return told
 
