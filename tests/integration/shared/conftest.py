@@ -1,6 +1,6 @@
 """For the files whose tests share one product on each database: each test looks only at what it made."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx2
@@ -13,6 +13,7 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.http import make_app
 from vel_tutor_mcp.doors.mcp import make_server
+from vel_tutor_mcp.routing import health
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.people_tables import tries
 from vel_tutor_mcp.store.tables import evidence, integrations
@@ -40,6 +41,14 @@ async def app(
 ) -> AsyncIterator[App]:
     async with shared_app(providers, tmp_path_factory.mktemp("home"), new_database, **values) as app:
         yield app
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_speed_is_learned() -> Iterator[None]:
+    """Else a test's next task would go to another model where this machine was slow for a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(health, "_seen_speed", lambda known, *_: known)
+        yield
 
 
 @pytest.fixture(autouse=True)

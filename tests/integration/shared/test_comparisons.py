@@ -16,6 +16,7 @@ from vel_tutor_mcp.errors import InputError, NotFound, TooManyTries
 from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskType
 from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.routing.health import Breaker
+from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.comparisons.request import ComparisonRequest
 from vel_tutor_mcp.services.comparisons.told import full_comparison
 from vel_tutor_mcp.services.rates import Quota, Rates
@@ -185,9 +186,11 @@ async def test_ratings_decide_between_models_once_there_are_enough(app: App, des
 
 
 async def test_each_model_counts_as_a_task_and_where_not_all_may_be_asked_nothing_is_counted(
-    app: App, desk: Front
+    app: App, desk: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     me = (await desk.join("task_executor", "of the limited")).principal
+    at = record.now()
+    monkeypatch.setattr(record, "now", lambda: at)  # or another hour might begin meanwhile
     await app.rates.set(app.local_principal, "user", me.user_id, RateLimits(5))
     rates = Rates(app._parts.database, app._parts.settings)
     first = await rates.admit(me, Quota.TASK, 3)

@@ -1,12 +1,14 @@
 """What becomes of a task when a provider fails: every fault on the wire, and what its caller is told of it."""
 
 import asyncio
+import socket
 import time
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from patience import impatient
 from planted import key
 from world import Providers
 
@@ -33,12 +35,6 @@ pytestmark = pytest.mark.anyio
 
 FIRST = "openai/gpt-oss-20b"  # Groq's, which is chosen for a greeting
 HELLO = "Say hello"
-
-
-@pytest.fixture(scope="module")
-def values() -> dict[str, Any]:
-    """Patient enough for a busy machine, impatient enough for a test."""
-    return {f"{wait}_timeout_seconds": 1.0 for wait in ("first_token", "reasoning", "between_tokens")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,6 +86,13 @@ FAULTS = [
 ]
 
 
+def waits_for(fault: Fault) -> tuple[str, ...]:
+    """What never comes of a provider with this fault; of one that does not stall, nothing."""
+    if fault.kind not in {"stall", "heartbeats", "reasoning"}:
+        return ()
+    return ("between_tokens",) if fault.after_chunks else ("first_token", "reasoning")
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "words", "reservations"),
     FAULTS,
@@ -99,7 +102,11 @@ async def test_another_provider_answers_and_the_caller_is_told_why(
     app: App, me: Principal, providers: Providers, fault: Fault, kind: FailureKind, words: str, reservations: int
 ) -> None:
     providers.groq.always = fault
-    told = await asked(app, me)
+    with impatient(*waits_for(fault)):
+        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
+        async with asyncio.timeout(20):
+            await providers.groq.until(lambda groq: bool(groq.requests))
+    told = await app.tasks.follow(me, task.id, 30)
 
     failed, answered = told.attempts
     assert (told.task.status, told.task.provider) == (TaskStatus.COMPLETED, "openai")
@@ -120,7 +127,10 @@ async def test_another_provider_answers_and_the_caller_is_told_why(
 
 async def test_a_provider_that_is_not_there_costs_nothing(app: App, me: Principal, providers: Providers) -> None:
     await providers.groq.__aexit__(None, None, None)
-    told = await asked(app, me)
+    with socket.socket() as kept:  # or the port may be somebody else's when it is opened again
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", providers.groq.port))
+        told = await asked(app, me)
     await providers.groq.__aenter__()
 
     assert told.task.provider == "openai"
@@ -278,7 +288,8 @@ async def test_a_task_waits_where_its_only_models_breaker_opens_under_it(
 
     waits = await waited(app, me, task, 2)
 
-    assert waits[1].startswith(("waiting 28", "waiting 29", "waiting 30"))
+    seconds = float(waits[1].split()[1])
+    assert 10 < seconds <= OPEN_SECONDS
     assert len(providers.groq.requests) == 1
     await app.tasks.cancel(me, task.id)
 

@@ -159,7 +159,7 @@ async def test_a_listening_ends_with_its_token_and_follows_nothing_any_more(desk
         await desk.access.sign_out(caller)
         assert (await stream.end())["more_body"] is False
     assert b"notifications/subscriptions/acknowledged" in stream.said[1]["body"]
-    assert desk.app.changes.followed == 0
+    await until(lambda: desk.app.changes.followed == 0)
 
 
 async def test_what_a_session_has_subscribed_to_ends_with_it(desk: Front, house: House) -> None:

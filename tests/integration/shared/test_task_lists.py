@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from people import Front, front
 from times import examples
+from waits import until
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import InputError, NotFound
@@ -181,6 +182,8 @@ async def test_a_search_finds_what_has_the_text_without_case_in_any_script_and_n
 
 async def test_what_an_older_server_adds_is_found_once_care_has_seen_it(app: App, desk: Front) -> None:
     chief = (await desk.join("org_admin", f"upgrades {uuid4()}")).principal
+    # It looks for them by itself when it begins, then each hour.
+    await until(lambda: record.now() - app._care._tidied_at < timedelta(minutes=30))
     row = _row(Random(14), (await app.agents.list(chief)).rows[0])
     row |= {"prompt": "Ünïcode of an older server", "created_at": record.now()}
     async with app._parts.database.write(INSTALLATION) as tx:
