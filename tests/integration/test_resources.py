@@ -110,6 +110,7 @@ async def test_the_output_of_a_task_is_empty_until_there_is_one(
 
     before = await text_of(client, f"task://{task.id}/output", TEXT)
     await app.tasks.cancel(me, task.id)
+    await app.tasks.follow(me, task.id, 20)  # the cancelling waits for its end no longer than a second
     after = await text_of(client, f"task://{task.id}/output", TEXT)
 
     assert (before, after) == ("", "[simulated groq/openai/gpt-oss-20b]")
