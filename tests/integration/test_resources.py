@@ -16,6 +16,7 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.doors.dashboard.page import html
 from vel_tutor_mcp.models import AgentConfig, AgentType, FailureKind, Principal, TaskRequest
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.doctor import checkup
 from vel_tutor_mcp.services.doctor.checkup import check_up
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store.places import database_of
@@ -158,7 +159,8 @@ async def test_health_names_providers_and_open_circuits(client: Client, app: App
     assert ill["circuits_open"] == ["groq/openai/gpt-oss-20b"]
 
 
-async def test_health_tells_what_the_doctor_finds(client: Client, app: App) -> None:
+async def test_health_tells_what_the_doctor_finds(client: Client, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "_GLANCE_SECONDS", 20.0)  # long enough for both to see the whole file
     told = {check["check"]: check for check in (await read(client, "health://status"))["checks"]}
     found = {finding.check: asdict(finding) for finding in await check_up(lambda: app._parts.settings, database_of)}
 
