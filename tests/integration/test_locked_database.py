@@ -29,7 +29,7 @@ MORE = TaskRequest(prompt="Say more", idempotency_key="more")
 def got_hold(settings: Settings) -> Any:
     """A connection of another program, in a transaction after whose beginning nobody else writes a task."""
     if settings.database_url is None:
-        file = sqlite3.connect(settings.home / FILE_NAME, isolation_level=None, check_same_thread=False)
+        file = sqlite3.connect(settings.home / FILE_NAME, timeout=40, isolation_level=None, check_same_thread=False)
         file.execute("BEGIN EXCLUSIVE")
         return file
     connection = psycopg.connect(settings.database_url.get_secret_value())
@@ -50,7 +50,7 @@ async def running(app: App, providers: Providers) -> Task:
     """A task whose answer is on its way."""
     providers.groq.tokens_per_second, providers.groq.answer = 20, lambda _: "word " * 800
     task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await providers.groq.until(lambda groq: groq.open == 1)
     return task
 
@@ -58,7 +58,7 @@ async def running(app: App, providers: Providers) -> Task:
 async def answered(providers: Providers) -> None:
     """The answer is there at last."""
     providers.groq.tokens_per_second = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await providers.groq.until(lambda groq: groq.open == 0)
 
 

@@ -12,7 +12,7 @@ import pytest
 from ports import HOST
 from postgresql import PostgresServer, query
 
-MAX_SECONDS = 30
+MAX_SECONDS = 60
 TRUE_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 
 OWNER = """

@@ -16,6 +16,7 @@ from vel_tutor_mcp.app import App
 from vel_tutor_mcp.doors.dashboard.page import html
 from vel_tutor_mcp.models import AgentConfig, AgentType, FailureKind, Principal, TaskRequest
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.doctor import checkup
 from vel_tutor_mcp.services.doctor.checkup import check_up
 from vel_tutor_mcp.services.reports import Told, full_task
 from vel_tutor_mcp.store.places import database_of
@@ -110,6 +111,7 @@ async def test_the_output_of_a_task_is_empty_until_there_is_one(
 
     before = await text_of(client, f"task://{task.id}/output", TEXT)
     await app.tasks.cancel(me, task.id)
+    await app.tasks.follow(me, task.id, 20)  # the cancelling waits for its end no longer than a second
     after = await text_of(client, f"task://{task.id}/output", TEXT)
 
     assert (before, after) == ("", "[simulated groq/openai/gpt-oss-20b]")
@@ -157,7 +159,8 @@ async def test_health_names_providers_and_open_circuits(client: Client, app: App
     assert ill["circuits_open"] == ["groq/openai/gpt-oss-20b"]
 
 
-async def test_health_tells_what_the_doctor_finds(client: Client, app: App) -> None:
+async def test_health_tells_what_the_doctor_finds(client: Client, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "_GLANCE_SECONDS", 20.0)  # long enough for both to see the whole file
     told = {check["check"]: check for check in (await read(client, "health://status"))["checks"]}
     found = {finding.check: asdict(finding) for finding in await check_up(lambda: app._parts.settings, database_of)}
 
