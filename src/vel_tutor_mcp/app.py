@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _LOOPS_END_SECONDS = 2.0
+_LAST_LOOK_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class App:
         await self._answers.stop()
         # Who waits for a task that was cut is told only by `dismiss`.
         waited_for |= self._hub.listened
-        self._hub.dismiss()
+        await self._hub.dismiss(_LAST_LOOK_SECONDS)
         await self._parts.engine.stop()
         return bool(waited_for)
 

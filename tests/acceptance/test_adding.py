@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from people import asking
 from planted import key
-from server import Server, serving
+from server import WAIT_SECONDS, Server, serving
 
 from vel_tutor_mcp import leaves
 from vel_tutor_mcp.doors.desk import Desk
@@ -158,7 +158,7 @@ async def test_a_policy_is_one_row(server: Server) -> None:
 
 async def test_a_route_of_rest_is_one_function(server: Server) -> None:
     base = (await server.address()).removesuffix("/mcp")
-    async with httpx2.AsyncClient(base_url=base) as http:
+    async with httpx2.AsyncClient(base_url=base, timeout=WAIT_SECONDS) as http:
         reply = await http.post("/api/agents/default/copy", params={"name": "by REST"})
         paths = (await http.get("/api/openapi.json")).json()["paths"]
     assert (reply.status_code, reply.json()["name"]) == (201, "by REST")

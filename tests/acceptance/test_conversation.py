@@ -55,6 +55,11 @@ async def read(client: Client, uri: str) -> str:
     return content.text
 
 
+def paced(vendors: Providers, monkeypatch: pytest.MonkeyPatch, tokens_per_second: float) -> None:
+    for vendor in (vendors.groq, vendors.openai):
+        monkeypatch.setattr(vendor, "tokens_per_second", tokens_per_second)
+
+
 async def test_the_tools_are_listed(client: Client) -> None:
     names = {tool.name for tool in (await soon(client.list_tools())).tools}
 
@@ -90,12 +95,13 @@ async def test_a_task_is_answered_with_its_model_cost_and_route(client: Client) 
 
 
 async def test_progress_arrives_and_grows(client: Client, vendors: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vendors.groq, "tokens_per_second", 15.0)
-    monkeypatch.setattr(vendors.openai, "tokens_per_second", 15.0)
+    paced(vendors, monkeypatch, 3.0)
     told: list[tuple[float, float | None, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, total, message))
+        if "tokens so far" in (message or ""):
+            paced(vendors, monkeypatch, 0.0)
 
     await soon(client.call_tool("task_submit", {"prompt": "Say hello slowly"}, progress_callback=hear))
 
@@ -119,10 +125,10 @@ async def test_a_task_and_its_whole_text_are_resources(client: Client) -> None:
 async def test_who_subscribes_to_a_task_hears_of_its_end(
     client: Client, cues: Cues, vendors: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vendors.groq, "tokens_per_second", 50.0)
-    monkeypatch.setattr(vendors.openai, "tokens_per_second", 50.0)
+    paced(vendors, monkeypatch, 2.0)
     task = await called(client, "task_submit", prompt="Say hello to a listener", wait_seconds=0)
     async with cues.of(client, output := f"task://{task['id']}/output"):
+        paced(vendors, monkeypatch, 0.0)  # it ends now, and not before
         while await cues.next() != output:
             pass
     assert "hello" in await read(client, output)

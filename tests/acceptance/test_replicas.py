@@ -16,7 +16,8 @@ from balancer import balanced
 from mcp import Client, MCPError
 from ports import HOST, free_port
 from processes import COMMAND
-from server import Server, soon
+from server import WAIT_SECONDS, Server, soon
+from waits import until
 from world import ERAS, Era, Providers
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,7 @@ class Crowd:
     answered: Counter[Era] = field(default_factory=Counter)
     failed: Counter[Era] = field(default_factory=Counter)
     tasks: dict[str, str] = field(default_factory=dict)
+    over: bool = False
     _numbers: Iterator[int] = field(default_factory=count)
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,7 +64,8 @@ class Crowd:
 
     async def lane(self, era: Era) -> None:
         async with Client(self.url, mode=era) as client:
-            while self.answered.total() < CALLS:
+            # Of each era its share, however slow the other one is.
+            while self.answered[era] < CALLS // 2 or not self.over:
                 key = f"Say {next(self._numbers)}"
                 task = await self._call(client, era, "task_submit", prompt=key, idempotency_key=key, wait_seconds=20)
                 self.tasks[key] = task["id"]
@@ -103,11 +106,13 @@ async def test_no_call_is_lost_when_a_replica_is_killed_and_comes_back_and_older
             before = balancer.served[killed.origin]
             await crowd.until(CALLS // 2)
             await killed.start()
+            await until(lambda: balancer.served[killed.origin] > before, WAIT_SECONDS)
+            crowd.over = True
 
     with psycopg.connect(database_url, options="-c vel_tutor.organisation=installation") as connection:
         stored = connection.execute("SELECT count(*) FROM vel_tutor.tasks").fetchall()
     assert crowd.failed["auto"] == 0
     assert crowd.failed["legacy"] <= LANES  # what was in flight
-    assert all(crowd.answered[era] > CALLS // 4 for era in ERAS)
-    assert balancer.served[killed.origin] > before > 0
+    assert all(crowd.answered[era] >= CALLS // 2 for era in ERAS)
+    assert before > 0
     assert stored == [(len(set(crowd.tasks.values())),)] == [(len(crowd.tasks),)]

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from waits import turns
 
 from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services.hub import Hub, Listener
@@ -91,3 +92,26 @@ async def test_news_gather_again_after_a_look_that_was_not_the_last() -> None:
     listener.hear(ROUTED)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(listener.pause(60), 0.05)
+
+
+async def test_who_is_dismissed_looks_for_the_last_time_before_that_is_over() -> None:
+    hub, looked = Hub(lambda *_: None), list[News | None]()
+
+    async def follow() -> None:
+        with hub.listen("a") as listener:
+            await listener.wait(20)
+            await turns(5)
+            looked.append(listener.take())
+
+    following = asyncio.create_task(follow())
+    await turns()
+    await hub.dismiss(20)
+    assert [news is not None and news.ended for news in looked] == [True]
+    await following
+
+
+async def test_who_does_not_leave_is_not_waited_for_without_end() -> None:
+    hub = Hub(lambda *_: None)
+    with hub.listen("a"):
+        await asyncio.wait_for(hub.dismiss(0.01), 20)
+    await hub.dismiss(20)  # nobody is there

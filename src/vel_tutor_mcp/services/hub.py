@@ -4,6 +4,7 @@ Nothing depends on it being heard: what matters is stored. `wire` brings the new
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +76,7 @@ class Hub:
         self._cues = cues
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._readers: defaultdict[str, list[Hear]] = defaultdict(list)
+        self._left = asyncio.Event()
 
     @property
     def listened(self) -> set[str]:
@@ -85,13 +87,17 @@ class Hub:
         self.hear(task_id, news)
         self._relay(task_id, news)
 
-    def dismiss(self) -> None:
-        """Let nobody wait any longer."""
+    async def dismiss(self, seconds: float) -> None:
+        """Let nobody wait any longer, and give them so long to look for the last time."""
         for task_id in self.listened:
             # Heard here alone: other processes go on.
             self.hear(
                 task_id, News(0, "the server is being stopped; the task goes on after its next start", ended=True)
             )
+        deadline = time.monotonic() + seconds
+        while self._listeners and (left := deadline - time.monotonic()) > 0:
+            self._left.clear()
+            await _until(self._left, left)
 
     def hear(self, task_id: str, news: News) -> None:
         for cue in () if news.passing else self._cues:
@@ -124,3 +130,4 @@ class Hub:
             self._listeners[task_id].discard(listener)
             if not self._listeners[task_id]:
                 del self._listeners[task_id]
+            self._left.set()
