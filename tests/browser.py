@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 WAIT_MILLISECONDS = 30_000
 WIDER_THAN_THE_SCREEN = "document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth"
@@ -20,6 +20,7 @@ _OPTIONS = (
 @asynccontextmanager
 async def chromium(folder: Path) -> AsyncIterator[Browser]:
     """`folder` is that of `node_programs.packages`."""
+    expect.set_options(timeout=WAIT_MILLISECONDS)  # else it waits for 5 s, whatever a page waits for
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=folder / "chromium", args=_OPTIONS, env={"LD_LIBRARY_PATH": str(folder / "lib")}

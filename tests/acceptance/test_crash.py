@@ -63,7 +63,7 @@ async def submit(server: Server, prompt: str, **arguments: Any) -> Task:
 
 
 async def ended(server: Server, task: Task) -> Task:
-    return await server.call("task_get", id=task["id"], wait_seconds=15)
+    return await server.call("task_get", id=task["id"], wait_seconds=30)
 
 
 async def entries(server: Server, task: Task) -> Counter[str]:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -89,7 +90,8 @@ class Watch:
 async def harm(victim: str, server: Server, folder: Path) -> None:
     if victim != "server":
         for pid in children(folder):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
     if victim != "task master":
         await server.kill()
 

@@ -44,10 +44,11 @@ async def test_a_person_sees_tasks_and_decides_inside_a_client(place: Place, hos
     question = app.get_by_role("article").filter(has_text="Publish the news of the price list?")
     await question.get_by_role("button", name="Approve").click()
     await expect(question).to_contain_text("the run goes on")
+    # With it comes another task.
+    told = await place.desk.app.runs.follow(place.month.people["ada"].principal, place.month.waiting, 50)
     await app.get_by_role("link", name="Tasks").click()
     await expect(app.get_by_role("row")).to_have_count(1 + place.number("SELECT count(*) FROM tasks"))
 
-    told = await place.desk.app.runs.follow(place.month.people["ada"].principal, place.month.waiting, 50)
     assert told.run.status == "completed"
     calls = {call["name"] for call in await host.noted("calls")}
     assert calls == {"dashboard_data", "workflow_decide"}

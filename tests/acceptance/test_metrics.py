@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server import soon
 from stores import NewDatabase
 from team import UNLIMITED, Member, team
+from waits import found
 
 from vel_tutor_mcp.models import Role
 from vel_tutor_mcp.providers.simulated import Fault
@@ -52,6 +53,16 @@ async def scrape(member: Member) -> Scrape:
     return Scrape(reply.text)
 
 
+async def scrape_alone(member: Member) -> Scrape:
+    """As soon as no other request is open: a client that has left is not at once noticed."""
+
+    async def alone() -> Scrape | None:
+        told = await scrape(member)
+        return told if told.of("http_requests_open") == 1 else None
+
+    return await found(alone)
+
+
 async def call(member: Member, base: str, *tools: str) -> None:
     async with Client(streamable_http_client(f"{base}/mcp", http_client=member.http), mode="legacy") as client:
         for tool in tools:
@@ -75,36 +86,35 @@ async def test_a_scrape_tells_what_was_done(tmp_path: Path, new_database: NewDat
                 refused = await other.http.get("/metrics")
                 assert (refused.status_code, "insufficient_scope" in refused.headers["www-authenticate"]) == (403, True)
         await call(admin, place.base, "task_list", "task_get", WORDS)
-        found = await scrape(admin)
+        told_of = await scrape_alone(admin)
         head = (await place.desk.app.audit.search(place.desk.app.local_principal)).rows[0].sequence
 
-    assert found.of("http_requests_total", method="POST", route="/api/tasks", status="201") == 2
-    assert found.of("http_requests_total", method="GET", route="/api/tasks/{task}", status="404") == 1
-    assert found.of("http_requests_total", method="GET", route="none", status="404") == 1
-    assert found.of("http_requests_total", method="GET", route="none", status="401") == 1
-    assert found.of("http_requests_total", method="GET", route="/metrics", status="403") == 2
-    assert found.of("http_request_duration_seconds_count", method="POST", route="/api/tasks") == 2
-    assert found.of("mcp_requests_total", method="tools/call", tool="task_list", outcome="ok") == 1
-    assert found.of("mcp_requests_total", method="tools/call", tool="task_get", outcome="refused") == 1
-    assert found.of("mcp_requests_total", method="tools/call", tool="other", outcome="refused") == 1
-    assert found.of("mcp_requests_total", method="initialize", tool="", outcome="ok") == 1
-    assert found.of("tasks", status="completed") == 2
-    assert found.of("tasks", status="pending") == found.of("oldest_pending_task_seconds") == 0
+    assert told_of.of("http_requests_total", method="POST", route="/api/tasks", status="201") == 2
+    assert told_of.of("http_requests_total", method="GET", route="/api/tasks/{task}", status="404") == 1
+    assert told_of.of("http_requests_total", method="GET", route="none", status="404") == 1
+    assert told_of.of("http_requests_total", method="GET", route="none", status="401") == 1
+    assert told_of.of("http_requests_total", method="GET", route="/metrics", status="403") == 2
+    assert told_of.of("http_request_duration_seconds_count", method="POST", route="/api/tasks") == 2
+    assert told_of.of("mcp_requests_total", method="tools/call", tool="task_list", outcome="ok") == 1
+    assert told_of.of("mcp_requests_total", method="tools/call", tool="task_get", outcome="refused") == 1
+    assert told_of.of("mcp_requests_total", method="tools/call", tool="other", outcome="refused") == 1
+    assert told_of.of("mcp_requests_total", method="initialize", tool="", outcome="ok") == 1
+    assert told_of.of("tasks", status="completed") == 2
+    assert told_of.of("tasks", status="pending") == told_of.of("oldest_pending_task_seconds") == 0
     attempts = [attempt for task in told for attempt in task["attempts"]]
     ended = Counter((row["provider"], row["model"], row["outcome"]) for row in attempts)
-    assert found.all("attempts_total", "provider", "model", "outcome") == ended
-    assert set(found.all("attempts_total", "outcome", "failure")) == {("completed", ""), ("failed", "server_error")}
-    tokens = found.all("tokens_total", "direction")
+    assert told_of.all("attempts_total", "provider", "model", "outcome") == ended
+    assert set(told_of.all("attempts_total", "outcome", "failure")) == {("completed", ""), ("failed", "server_error")}
+    tokens = told_of.all("tokens_total", "direction")
     assert tokens["out",] == sum(row["tokens_out"] or 0 for row in attempts) > 0
-    assert found.all("cost_usd_total")[()] == pytest.approx(sum(row["cost_usd"] for row in attempts))
-    assert found.all("attempt_duration_seconds_count")[()] == len(attempts)
-    assert set(found.all("breaker_state", "provider")) == {("groq",), ("openai",)}
-    assert found.all("breaker_state")[()] == 0
-    assert found.of("audit_head_sequence") == head
-    assert found.of("database_up") == 1
-    assert found.of("http_requests_open") == 1
-    assert WORDS not in found.text
-    assert not any(thing in found.text for thing in (told[0]["id"], user.account.id, str(user.account.email)))
+    assert told_of.all("cost_usd_total")[()] == pytest.approx(sum(row["cost_usd"] for row in attempts))
+    assert told_of.all("attempt_duration_seconds_count")[()] == len(attempts)
+    assert set(told_of.all("breaker_state", "provider")) == {("groq",), ("openai",)}
+    assert told_of.all("breaker_state")[()] == 0
+    assert told_of.of("audit_head_sequence") == head
+    assert told_of.of("database_up") == 1
+    assert WORDS not in told_of.text
+    assert not any(thing in told_of.text for thing in (told[0]["id"], user.account.id, str(user.account.email)))
     logged = [json.loads(line) for line in place.server.stderr.splitlines()]
     assert any(line["message"].startswith("serving MCP at http://") for line in logged)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in logged)

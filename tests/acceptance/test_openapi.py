@@ -24,7 +24,7 @@ EXAMPLES = int(os.environ.get("VEL_TEST_EXAMPLES", "2"))
 IS_SHORT = EXAMPLES < 10
 PHASES = "examples,fuzzing" if IS_SHORT else "examples,coverage,fuzzing"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-SECONDS = 100 if IS_SHORT else 3000
+SECONDS = 300 if IS_SHORT else 3000
 
 
 # In `make test` who may do most and who least, each on one database.
@@ -42,6 +42,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatab
         yield made
 
 
+@pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize(("new_database", "role"), PLACES, indirect=["new_database"], scope="module")
 async def test_no_request_breaks_the_server_or_is_answered_in_a_way_that_is_not_documented(
     place: Team, role: Role, tmp_path: Path

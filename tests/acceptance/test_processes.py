@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
 
 DATABASES = {"sqlite": 2, "postgresql": 4}
 COUNTS = [50, 200] if "VEL_TEST_KILLS" in os.environ else [24]
-TAKEN_OVER_SECONDS = 5.0
-CANCELLED_SECONDS = 3.0
+# Of seconds (`benchmarks/run.py --only takeover`), on a machine with other things to do; less than the answers take.
+TAKEN_OVER_SECONDS = CANCELLED_SECONDS = 20.0
 TOLD_SECONDS = 20.0
 TEMPLATE = {"template": True, "steps": [{"id": "a", "kind": "approval", "prompt": "Go on?"}]}
 
@@ -84,7 +84,7 @@ async def test_servers_on_one_database_share_their_tasks_and_run_none_twice(
 async def test_a_server_finishes_the_tasks_of_one_that_was_killed(
     tmp_path: Path, providers: Providers, variables: dict[str, str]
 ) -> None:
-    providers.groq.tokens_per_second = 20
+    providers.groq.tokens_per_second = 0.5  # all five are under way when it is killed
     async with servers(2, tmp_path, variables) as (one, other):
         tasks = await submitted(one, "it", 5)
         await soon(providers.groq.until(lambda groq: groq.open == 5))
@@ -110,7 +110,7 @@ async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_r
     tmp_path: Path, providers: Providers, variables: dict[str, str]
 ) -> None:
     providers.groq.tokens_per_second = 20
-    providers.groq.answer = lambda _: "word " * 400
+    providers.groq.answer = lambda _: "word " * 2000
     async with servers(2, tmp_path, variables) as (one, other):
         (task,) = await submitted(one, "it", 1)
         output = {"uri": f"task://{task['id']}/output"}

