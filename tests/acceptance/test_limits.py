@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handles import held
 from processes import COMMAND
 from server import Server, alone, serving, soon
 from waits import found
-from world import Providers
+from world import Providers, held
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
 
@@ -77,7 +76,7 @@ async def test_no_more_calls_are_open_at_a_provider_than_its_limit_whoever_makes
     groq = providers.groq
     groq.latency = 0.2
     async with fleet(database, tmp_path, variables, "max_concurrent = 3") as servers:
-        async with held(providers):  # until all places are taken at once, however slowly
+        with held(providers.openai, providers.groq):  # until all places are taken at once, however slowly
             made = await submitted(servers, 40)
             await soon(groq.until(lambda groq: groq.open == 3))
         done = await asyncio.gather(*(ended(servers[n % 2], task) for n, task in enumerate(made)))
