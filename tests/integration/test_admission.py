@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from world import Providers
+from world import Providers, held
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Task, TaskRequest, TaskStatus
@@ -140,12 +140,16 @@ async def test_nobody_opens_a_transaction_to_write_for_a_task_that_is_not_due(ap
 async def test_no_more_calls_are_open_than_a_provider_takes(limited: App, providers: Providers) -> None:
     me = limited.local_principal
     providers.groq.latency = 0.3
-    told = await ended(limited, me, await submitted(limited, me, 8))
+    with held(providers.groq):
+        first = await submitted(limited, me, 2)
+        await open_at(providers.groq, 2)
+        others = await submitted(limited, me, 6)
+        await until_waiting(limited, me, others[-1])
+    told = await ended(limited, me, first + others)
 
     assert {each.task.status for each in told} == {TaskStatus.COMPLETED}
     assert {each.task.provider for each in told} == {"groq"}
     assert [len(each.attempts) for each in told] == [1] * 8
-    assert [received.prompt for received in providers.groq.requests[:2]] == [f"{me.name} 0", f"{me.name} 1"]
     assert peak(providers.groq) == 2
     waited = [[event.message for event in each.history if event.kind == "waiting"] for each in told]
     assert waited[-1] == ["waiting for a free place at groq (limit 2)"]
@@ -204,6 +208,7 @@ async def test_a_retry_begins_with_a_first_turn(limited: App, providers: Provide
     await limited.tasks.cancel(me, waiting.id)
     for task in busy:
         await limited.tasks.cancel(me, task.id)
+    await ended(limited, me, busy)
 
     await limited.tasks.retry(me, waiting.id)
     (told,) = await ended(limited, me, [waiting])
@@ -257,12 +262,13 @@ async def test_no_more_calls_begin_within_a_minute_than_a_provider_takes(
 ) -> None:
     async with opened(settings, {"groq": {"max_per_minute": 2}}) as app:
         me = app.local_principal
-        made = await submitted(app, me, 3)
-        assert {told.task.status for told in await ended(app, me, made[:2])} == {TaskStatus.COMPLETED}
-        await until_waiting(app, me, made[2])
+        made = await submitted(app, me, 2)
+        assert {told.task.status for told in await ended(app, me, made)} == {TaskStatus.COMPLETED}
+        (late,) = await submitted(app, me, 1)
+        await until_waiting(app, me, late)
 
         await a_minute_later(app)
-        (told,) = await ended(app, me, made[2:])
+        (told,) = await ended(app, me, [late])
 
     assert (told.task.status, len(providers.groq.requests)) == (TaskStatus.COMPLETED, 3)
     assert "waiting for a free place at groq (limit 2 a minute)" in [event.message for event in told.history]

@@ -40,6 +40,7 @@ async def a_whole_life(app: App, me: Principal, providers: Providers) -> tuple[s
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 1)
     await app.tasks.cancel(me, task.id)
+    await app.tasks.follow(me, task.id, 20)
     providers.groq.faults = [Fault(kind="cut", after_chunks=1)]
     await app.tasks.retry(me, task.id)
     await app.tasks.follow(me, task.id, 20)

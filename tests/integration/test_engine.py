@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from waits import found, lapse
-from world import Providers
+from world import Providers, held
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
@@ -278,7 +278,7 @@ async def test_a_cancellation_in_another_process_stops_the_call_here(
     async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(tx, task.id, record.now(), cancel_requested=True)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 0)
 
     assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.CANCELLED
@@ -433,12 +433,13 @@ async def until_given_up(app: App, task: Task) -> None:
 async def test_a_process_that_was_taken_over_stores_nothing_of_its_call_and_makes_no_other(
     app: App, me: Principal, providers: Providers, behaviour: Fault | None
 ) -> None:
-    providers.groq.latency, providers.groq.always = 0.3, behaviour
-    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
-    await taken_over(app, task)
-    before = await everything(app)
+    providers.groq.always = behaviour
+    with held(providers.groq):
+        task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda sim: sim.open == 1)
+        await taken_over(app, task)
+        before = await everything(app)
     await until_given_up(app, task)
 
     assert await everything(app) == before
@@ -454,7 +455,7 @@ async def test_the_call_of_a_task_that_another_process_has_is_stopped(
         await providers.groq.until(lambda sim: sim.open == 1)
     await taken_over(app, task)
     before = await everything(app)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 0)
     await until_given_up(app, task)
 
@@ -476,13 +477,13 @@ async def test_a_process_that_was_taken_over_before_it_began_leaves_the_task_to_
 async def test_an_earlier_run_of_a_task_that_was_retried_stores_nothing(
     app: App, me: Principal, providers: Providers
 ) -> None:
-    providers.groq.latency = 0.3
-    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
-    async with app._parts.database.write(INSTALLATION) as tx:
-        await tasks.change(tx, task.id, record.now(), attempt_set=2)
-    before = await everything(app)
+    with held(providers.groq):
+        task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda sim: sim.open == 1)
+        async with app._parts.database.write(INSTALLATION) as tx:
+            await tasks.change(tx, task.id, record.now(), attempt_set=2)
+        before = await everything(app)
     await until_given_up(app, task)
 
     assert await everything(app) == before

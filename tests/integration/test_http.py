@@ -62,14 +62,14 @@ async def test_health_tells_how_the_opening_goes() -> None:
 async def test_a_database_that_does_not_answer_is_told_in_time(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "_PING_SECONDS", 0.1)
     desk = Desk()
     async with open_app(settings) as app, asking(make_app(make_server(desk), desk, "sse")) as client:
         desk.opened(app)
         well = await client.get("/api/health")
-        async with AsyncExitStack() as taken, asyncio.timeout(5):
+        async with AsyncExitStack() as taken, asyncio.timeout(20):
             for _ in range(app._parts.database._engine.pool.size()):  # type: ignore[attr-defined]  # the pool's kind
                 await taken.enter_async_context(app._parts.database.read(INSTALLATION))
+            taken.enter_context(monkeypatch.context()).setattr(health, "_PING_SECONDS", 0.1)
             hung = [await client.get("/api/health") for _ in range(3)]
         again = await client.get("/api/health")
 
@@ -82,7 +82,7 @@ async def test_a_database_that_does_not_answer_is_told_in_time(
 async def test_a_session_that_nobody_uses_is_forgotten() -> None:
     desk = Desk()
     server = make_server(desk)
-    async with asking(make_app(server, desk, "http", idle_seconds=0.01)) as client, asyncio.timeout(5):
+    async with asking(make_app(server, desk, "http", idle_seconds=0.01)) as client, asyncio.timeout(20):
         session = (await client.post("/mcp", json=HELLO)).headers["mcp-session-id"]
         await until(lambda: not server.session_manager._server_instances)
         again = await client.post("/mcp", json=HELLO | {"method": "ping"}, headers={"mcp-session-id": session})
@@ -93,7 +93,7 @@ async def test_a_session_that_nobody_uses_is_forgotten() -> None:
 async def test_without_sessions_a_request_of_the_handshake_era_may_be_the_first_that_a_replica_hears() -> None:
     desk = Desk()
     of_another = {"mcp-session-id": "of another replica", "mcp-protocol-version": "2025-11-25"}
-    async with asking(make_app(make_server(desk, stateless=True), desk, "http")) as client, asyncio.timeout(5):
+    async with asking(make_app(make_server(desk, stateless=True), desk, "http")) as client, asyncio.timeout(20):
         greeted = await client.post("/mcp", json=HELLO)
         listed = await client.post("/mcp", json=LIST, headers=of_another)
         listening = await client.get("/mcp", headers=of_another)
@@ -108,7 +108,7 @@ async def test_without_sessions_a_request_of_the_handshake_era_may_be_the_first_
 async def test_of_many_sessions_the_longest_idle_one_gives_way_and_nobody_who_comes_is_refused() -> None:
     desk = Desk()
     server = make_server(desk)
-    async with asking(make_app(server, desk, "http", most_sessions=3)) as client, asyncio.timeout(5):
+    async with asking(make_app(server, desk, "http", most_sessions=3)) as client, asyncio.timeout(20):
         sessions = [(await client.post("/mcp", json=HELLO)).headers["mcp-session-id"] for _ in range(6)]
         await until(lambda: len(server.session_manager._server_instances) <= 3)
         ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}

@@ -20,6 +20,7 @@ from revisions import REVISIONS, connected, migrated
 from seeding import fill
 from server import soon
 from sqlalchemy import event
+from waits import block_until
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
@@ -43,6 +44,7 @@ MANY_OVER = 2 * _MOST_PRUNED + 1
 AT_MOST_TIMES = 1.3
 STEPS = 100
 ROWS_READ = "SELECT tup_returned + tup_fetched FROM pg_stat_database WHERE datname = current_database()"
+OTHERS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 class Work:
@@ -57,9 +59,9 @@ def counted(settings: Settings) -> Iterator[Work]:
     work = Work()
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
-        ((before,),) = query(url, ROWS_READ)
+        before = rows_read(url)
         yield work
-        work.amount = query(url, ROWS_READ)[0][0] - before
+        work.amount = rows_read(url) - before
         return
 
     def step() -> int:
@@ -75,6 +77,13 @@ def counted(settings: Settings) -> Iterator[Work]:
     event.listen(sa.Engine, "connect", watch)
     yield work
     event.remove(sa.Engine, "connect", watch)
+
+
+def rows_read(url: str) -> int:
+    """By all who were connected: each session adds what it has read to the sum as it ends, soon after it was closed."""
+    block_until(lambda: not query(url, OTHERS))
+    ((rows,),) = query(url, ROWS_READ)
+    return int(rows)
 
 
 async def leave_work(settings: Settings) -> list[str]:

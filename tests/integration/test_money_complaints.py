@@ -6,12 +6,16 @@ price is free), ruflo 2654 (background work without a limit for all of it).
 """
 
 import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from schedules import most_taken
-from world import Providers
+from time_machine import travel
+from waits import found
+from world import Providers, held
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import AgentConfig, AgentType, NanoUsd, Principal, TaskRequest, TaskStatus
@@ -22,12 +26,20 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.database import INSTALLATION
 from vel_tutor_mcp.store.money_tables import ledger
 from vel_tutor_mcp.store.standing import Period, Scope
+from vel_tutor_mcp.store.tables import task_events
 from vel_tutor_mcp.workflows.model import RunRequest
 
 pytestmark = pytest.mark.anyio
 
 HELLO = "Say hello"
 MODEL = "groq/openai/gpt-oss-20b"
+
+
+@pytest.fixture(autouse=True)
+def noon() -> Iterator[None]:
+    """No day or month ends in the middle of a test."""
+    with travel(datetime.now(UTC).replace(hour=12), tick=True):
+        yield
 
 
 @pytest.fixture
@@ -80,15 +92,20 @@ async def test_nothing_is_refused_as_over_budget_that_is_not(
     app: App, me: Principal, agent: str, providers: Providers
 ) -> None:
     """Each call sets aside nearly the whole budget and gives nearly all of it back: the others wait for it."""
-    providers.groq.latency = 1
     await app.budgets.set(me, Scope.AGENT, agent, Period.DAY, usd(NanoUsd(worst_case(app) + 100_000)))
-    told = await asked(app, me, agent, 3)
+    with held(providers.groq):
+        asking = asyncio.create_task(asked(app, me, agent, 3))
+        await found(lambda: waits_for_money(app))
+    told = await asking
 
     assert [one.task.status for one in told] == [TaskStatus.COMPLETED] * 3
-    assert any(
-        "waiting until other calls of its agent give money back" in row.message for one in told for row in one.history
-    )
     assert {received.body["max_completion_tokens"] for received in providers.groq.requests} == {4096}
+
+
+async def waits_for_money(app: App) -> str | None:
+    words = task_events.c.message.startswith("waiting until other calls of its agent give money back")
+    async with app._parts.database.read(INSTALLATION) as tx:
+        return await tx.scalar(sa.select(task_events.c.message).where(words))
 
 
 async def test_what_counts_against_a_budget_is_what_the_ledger_says_to_the_cent(

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from ports import HOST
 from postgresql import PostgresServer
+from waits import block_until
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import App, open_app
@@ -21,7 +22,6 @@ from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import (
     ABSENT_AFTER_RECONNECT_SECONDS,
     ABSENT_SECONDS,
-    BEAT_SECONDS,
     WATCHED_SECONDS,
     PostgresLease,
     lease_on,
@@ -37,6 +37,8 @@ pytestmark = pytest.mark.anyio
 
 WAIT_SECONDS = 30.0
 SOME_TASKS = 3
+# For who is nobody's administrator.
+ROOM = "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
 
 
 @pytest.fixture
@@ -71,12 +73,14 @@ def is_one_sentence(problem: VelError, url: str) -> bool:
 async def test_running_tasks_outlive_a_restart_of_the_database_without_a_second_call(
     app: App, me: Principal, providers: Providers, postgres: PostgresServer, lose: Callable[[PostgresServer], None]
 ) -> None:
-    providers.groq.tokens_per_second = 20
+    providers.groq.tokens_per_second, providers.groq.answer = 20, lambda _: "word " * 800
     tasks = [await app.tasks.submit(me, TaskRequest(prompt=f"Say {number}")) for number in range(SOME_TASKS)]
-    await providers.groq.until(lambda groq: groq.open == SOME_TASKS)
+    async with asyncio.timeout(WAIT_SECONDS):
+        await providers.groq.until(lambda groq: groq.open == SOME_TASKS)
     waiting = [asyncio.create_task(app.tasks.follow(me, task.id, WAIT_SECONDS)) for task in tasks]
 
     await asyncio.to_thread(lose, postgres)
+    providers.groq.tokens_per_second = 0
     await providers.groq.until(lambda groq: groq.open == 0)
     with pytest.raises(Unavailable, match="cannot be reached"):
         await app.tasks.submit(me, TaskRequest(prompt="Meanwhile"))
@@ -148,10 +152,16 @@ async def refused(url: str, kind: type[VelError], why: str) -> None:
 def crowded(url: str, left: int = 0) -> Iterator[None]:
     """While it lasts, the server has so few connections left."""
     with ExitStack() as stack:
-        taken = []
-        with suppress(psycopg.OperationalError):
-            while True:
-                taken.append(stack.enter_context(psycopg.connect(url)))
+        taken = [stack.enter_context(psycopg.connect(url))]
+        ((room,),) = taken[0].execute(ROOM).fetchall()
+
+        def is_full() -> bool:
+            with suppress(psycopg.OperationalError):
+                while len(taken) < room:
+                    taken.append(stack.enter_context(psycopg.connect(url)))
+            return len(taken) == int(room)
+
+        block_until(is_full)  # the server frees the place of who has left a little later
         for connection in taken[:left]:
             connection.close()
         yield
@@ -332,7 +342,7 @@ async def test_a_process_with_nothing_to_do_is_heard(providers: Providers, tmp_p
         own = app._parts.engine._lease
         assert isinstance(own, PostgresLease)
         asked = own._asked
-        async with asyncio.timeout(2 * BEAT_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while own._asked == asked:
                 await app.ping()
 
@@ -340,10 +350,13 @@ async def test_a_process_with_nothing_to_do_is_heard(providers: Providers, tmp_p
 async def test_a_transaction_that_sleeps_is_ended_and_its_process_goes_on(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "_SESSION", postgresql._SESSION | {"idle_in_transaction_session_timeout": "50ms"})  # type: ignore[operator]
+    impatient = {"idle_in_transaction_session_timeout": "50ms"}
     async with opened(postgres_url) as database, opened(postgres_url) as other:
-        with pytest.raises(Unavailable, match="cannot be reached") as problem:
-            await sleep_as_writer(database, other)
+        await other.ping()  # connects while it still has time
+        with monkeypatch.context() as patch:
+            patch.setattr(postgresql, "_SESSION", postgresql._SESSION | impatient)  # type: ignore[operator]
+            with pytest.raises(Unavailable, match="cannot be reached") as problem:
+                await sleep_as_writer(database, other)
         assert is_one_sentence(problem.value, postgres_url)
         async with database.write(INSTALLATION) as tx:
             assert await tx.scalar(sa.text("SELECT 1")) == 1
@@ -382,7 +395,8 @@ async def test_a_living_process_whose_lease_was_cut_is_not_taken_for_dead(
     assert isinstance(own, PostgresLease)
     assert own._connection is not None
     await asyncio.to_thread(other.take)
-    assert postgres.admin("SELECT pg_terminate_backend(%s)", own._connection.info.backend_pid) == [(True,)]
+    ended = postgres.admin("SELECT pg_terminate_backend(%s, 20000)", own._connection.info.backend_pid)
+    assert ended == [(True,)]
     assert other.dead({own.executor}) == set()
 
     async with asyncio.timeout(WAIT_SECONDS):
