@@ -286,8 +286,8 @@ async def test_a_rolling_restart_loses_no_task_and_cuts_none_that_is_given_time(
             await observer.until_alive(each)
         lanes = [asyncio.create_task(stream.flow()) for _ in range(LANES)]
         for each in old:
-            pace(providers, PACE if drain_seconds else SLOW)  # where there is something to cut, it is still there
             await observer.until_busy(each)
+            pace(providers, PACE if drain_seconds else SLOW)  # where there is something to cut, it is still there
             each.terminate()
             new = await worker()
             assert await each.ended() == 0
