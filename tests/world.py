@@ -16,7 +16,9 @@ from stores import NewDatabase
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.mcp import Server, make_server
+from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 
 Era = Literal["legacy", "auto"]
@@ -107,6 +109,26 @@ def start_afresh(app: App, providers: Providers) -> None:
     app.health.__init__()  # type: ignore[misc]
     app.routes._pace._paces.clear()
     app.routes._warmth._read.clear()
+
+
+async def asked_of_two(
+    app: App, me: Principal, prompt: str, *, slow: SimulatedProvider, held_back: SimulatedProvider
+) -> Told:
+    """A task of which the one vendor begins to answer only once the slow one has been asked too."""
+    with held(held_back) as answer:
+        task = await app.tasks.submit(me, TaskRequest(prompt=prompt))
+        async with asyncio.timeout(20):
+            await slow.until(lambda sim: sim.open == 1)
+        answer()
+        return await app.tasks.follow(me, task.id, 30)
+
+
+async def cancelled(app: App, me: Principal, task_id: str) -> Told:
+    """The task, once it has stopped: `cancel` itself waits no longer than a second."""
+    await app.tasks.cancel(me, task_id)
+    told = await app.tasks.follow(me, task_id, 20)
+    assert told.task.status is TaskStatus.CANCELLED
+    return told
 
 
 @asynccontextmanager

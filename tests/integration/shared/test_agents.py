@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from world import Providers
+from world import Providers, cancelled
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.errors import Conflict, InputError, NotFound
@@ -81,7 +81,7 @@ async def test_a_submitted_task_runs_with_the_version_it_was_given(
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", agent=made.id))
     await app.agents.update(me, made.id, config={"system_prompt": "Two"})
 
-    await stop(app, me, blocking)
+    await cancelled(app, me, blocking)
     told = await app.tasks.follow(me, task.id, 20)
     after = await app.tasks.submit(me, TaskRequest(prompt="Say hello", agent=made.id))
     await app.tasks.follow(me, after.id, 20)
@@ -97,12 +97,6 @@ async def stalled(app: App, me: Principal, providers: Providers) -> str:
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == 1)
     return task.id
-
-
-async def stop(app: App, me: Principal, task_id: str) -> None:
-    """Make room: `cancel` itself waits no longer than a second for the task to end."""
-    await app.tasks.cancel(me, task_id)
-    assert (await app.tasks.follow(me, task_id, 20)).task.status is TaskStatus.CANCELLED
 
 
 async def test_a_renamed_agent_is_found_by_its_new_name_only(app: App, me: Principal) -> None:
@@ -162,13 +156,13 @@ async def test_deleting_an_agent_cancels_its_pending_tasks_and_keeps_the_finishe
     blocking = await stalled(app, me, providers)
     pending = [await app.tasks.submit(me, TaskRequest(prompt=f"{n}", agent=made.id)) for n in range(2)]
 
-    _, cancelled = await app.agents.delete(me, made.id)
+    _, ended = await app.agents.delete(me, made.id)
 
-    assert cancelled == 2
+    assert ended == 2
     assert {(await app.tasks.get(me, task.id)).status for task in pending} == {TaskStatus.CANCELLED}
     told = await app.tasks.tell(me, finished.id)
     assert (told.task.status, told.task.agent_name) == (TaskStatus.COMPLETED, made.name)
-    await stop(app, me, blocking)
+    await cancelled(app, me, blocking)
 
 
 async def test_a_running_task_outlives_its_agent(app: App, me: Principal, providers: Providers) -> None:

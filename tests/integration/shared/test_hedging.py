@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from waits import found
-from world import Providers, held
+from world import Providers, asked_of_two, held
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.models import (
@@ -90,11 +90,7 @@ async def test_a_late_first_token_is_hedged_and_the_loser_is_stopped_and_booked(
     app: App, me: Principal, providers: Providers
 ) -> None:
     providers.groq.always = SLOW
-    with held(providers.openai) as answer:
-        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
-        await until(providers.groq, 1)
-        answer()
-        told = await app.tasks.follow(me, task.id, 30)
+    told = await asked_of_two(app, me, HELLO, slow=providers.groq, held_back=providers.openai)
 
     assert (told.task.status, told.task.provider) == (TaskStatus.COMPLETED, "openai")
     assert outcomes(told) == [("groq", Outcome.CANCELLED), ("openai", Outcome.COMPLETED)]
@@ -113,11 +109,7 @@ async def test_a_first_call_that_wakes_up_before_the_second_goes_on_alone(
     app: App, me: Principal, providers: Providers
 ) -> None:
     providers.openai.always = SLOW
-    with held(providers.groq) as wake_up:
-        task = await app.tasks.submit(me, TaskRequest(prompt=HELLO))
-        await until(providers.openai, 1)
-        wake_up()
-        told = await app.tasks.follow(me, task.id, 30)
+    told = await asked_of_two(app, me, HELLO, slow=providers.openai, held_back=providers.groq)
 
     assert (told.task.provider, told.task.model) == ("groq", FIRST)
     assert outcomes(told) == [("groq", Outcome.COMPLETED), ("openai", Outcome.CANCELLED)]

@@ -1,6 +1,5 @@
 """An owner's own key is what their tasks are answered with, and it is in nobody else's way."""
 
-import asyncio
 import base64
 import logging
 import secrets
@@ -13,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from planted import key
 from pydantic import SecretStr
-from world import Providers, held
+from world import Providers, asked_of_two
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.auth.sealing import SecretKeys
@@ -220,12 +219,7 @@ async def test_a_hedge_is_called_with_the_owners_key_too(app: App, me: Principal
         hedging.heard(decision.candidates[0]._replace(provider=first), 0.05)
         hedging.count()
     providers.groq.faults = [Fault(kind="stall", after_chunks=0)]
-    with held(providers.openai) as answer:
-        task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-        async with asyncio.timeout(20):
-            await providers.groq.until(lambda sim: sim.open == 1)
-        answer()
-        told = await app.tasks.follow(me, task.id, 30)
+    told = await asked_of_two(app, me, "Say hello", slow=providers.groq, held_back=providers.openai)
     assert [attempt.provider for attempt in told.attempts] == ["groq", "openai"]
     assert (keys_at(providers.groq), keys_at(providers.openai)) == ([KEY], [OTHER])
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from world import Providers
+from world import Providers, cancelled
 
 from vel_tutor_mcp.app import App
 from vel_tutor_mcp.bearings import take_up
@@ -76,12 +76,6 @@ async def stalled(app: App, me: Principal, providers: Providers, count: int = 1,
     async with asyncio.timeout(10):
         await providers.groq.until(lambda sim: sim.open == count)
     return [task.id for task in made]
-
-
-async def cancelled(app: App, me: Principal, task_id: str) -> Told:
-    """The task, once it has stopped: `cancel` itself waits no longer than a second."""
-    await app.tasks.cancel(me, task_id)
-    return await app.tasks.follow(me, task_id, 20)
 
 
 async def test_a_task_is_answered_by_a_model_and_recorded(app: App, me: Principal) -> None:
