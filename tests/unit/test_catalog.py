@@ -119,6 +119,10 @@ def test_a_found_model_with_a_name_that_cannot_be_stored_is_left_out(caplog: pyt
     ]
 
 
+def test_a_model_that_a_server_lists_twice_is_found_once() -> None:
+    assert CATALOG.with_found("local", ["llama", "gemma", "llama"]).find("local/llama").model == "llama"
+
+
 def test_an_unknown_provider_is_answered_with_those_there_are() -> None:
     with pytest.raises(InputError, match="openai, groq, perplexity, local"):
         CATALOG.provider("anthropic")

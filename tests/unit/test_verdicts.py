@@ -157,6 +157,7 @@ def test_the_clock(ahead: dict[str, float], verdict: Verdict, found: str) -> Non
         ("Mon, 23 Nov 2026 11:59:00 -0000", -60),
         ("Mon, 23 Nov 2026 13:00:00 +0100", 0),
         ("yesterday", None),
+        ("Mon, 23 Nov 2026 12:00:00 +99999999999999", None),
         ("", None),
     ],
 )

@@ -97,7 +97,7 @@ def seconds_ahead(date: str, now: datetime) -> float | None:
     """How far the clock that wrote this Date header is ahead of ours; None where it tells no time."""
     try:
         then = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
 

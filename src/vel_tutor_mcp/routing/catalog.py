@@ -157,7 +157,8 @@ class Catalog:
 
     def with_found(self, provider: str, models: Iterable[str]) -> "Catalog":
         """With rows for models that a server of one's own says it has, of which little is known and little assumed."""
-        found = [_found(provider, model) for model in models]
+        # Some list a model twice, and a name that two rows have can never be called.
+        found = [_found(provider, model) for model in dict.fromkeys(models)]
         return Catalog(self.providers, (*self.models, *(row for row in found if row)))
 
     def provider(self, name: str) -> ProviderRow:
