@@ -7,12 +7,13 @@ will run the work.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from vel_tutor_mcp import parts
+from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
 from vel_tutor_mcp.execution.liveness import lease_on
 from vel_tutor_mcp.models import Principal
@@ -146,7 +147,9 @@ class App:
     async def warm(self) -> None:
         """Load what the first call of a provider needs: for a process that stays, once it answers."""
         for provider in self._parts.providers.values():
-            await provider.connected()
+            # Its first call says what is wrong.
+            with suppress(ProviderError):
+                await provider.connected()
 
     def make_plans(self, gateway: Gateway) -> None:
         """From now on make what is wanted of Task Master, whose models are asked through the gateway."""

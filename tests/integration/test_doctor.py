@@ -1,12 +1,11 @@
 """The doctor looks at real folders, databases and providers, and changes nothing."""
 
-import asyncio
 import os
 import sqlite3
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from planted import key
 from pydantic import SecretStr
+from same import vendor
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import open_app
@@ -39,22 +39,6 @@ async def findings(settings: Settings) -> dict[str, Finding]:
 
 def everything_in(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@asynccontextmanager
-async def vendor(answer: str, **headers: str) -> AsyncIterator[str]:
-    """The base URL of a server that says the same to everyone."""
-
-    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        status, _, body = answer.partition("\n")
-        writer.write(f"HTTP/1.1 {status}\r\n{told}Connection: close\r\nX-Simulated: 1\r\n\r\n{body}".encode())
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(reply, "127.0.0.1") as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
 
 def one_vendor(home: Path, base_url: str) -> Settings:
@@ -208,6 +192,17 @@ async def test_a_provider_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     assert found["provider groq"].verdict is FAILED
     assert "cannot be reached" in found["provider groq"].found
+
+
+async def test_a_proxy_that_cannot_be_used_is_told_with_its_variable(
+    tmp_path: Path, providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"socks5://me:{SECRET}@127.0.0.1:1")
+    found = await findings(settings_for(providers, tmp_path))
+
+    assert found["provider groq"].verdict is FAILED
+    assert "cannot be reached: the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY" in found["provider groq"].found
+    assert SECRET not in str(found)
 
 
 async def test_a_clock_that_is_off_is_told(tmp_path: Path) -> None:

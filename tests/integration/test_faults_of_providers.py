@@ -107,6 +107,25 @@ async def test_a_provider_that_drips_is_left_in_time_and_booked_at_its_worst_cas
     assert (dripped.cost_nanousd or 0) > 100 * (answered.cost_nanousd or 0) > 0
 
 
+async def test_a_proxy_that_cannot_be_used_costs_nothing_and_keeps_nothing_from_opening(
+    serving: Serving, providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    async with serving(local_base_url=providers.groq.base_url) as app:
+        me = app.local_principal
+        await app.warm()
+        config = AgentConfig(max_retries=0, providers=("groq", "openai"))
+        await app.agents.create(me, "hasty", AgentType.RESEARCHER, config)
+        task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", agent="hasty"))
+        told = await soon(app.tasks.follow(me, task.id, 30))
+
+    assert told.task.error
+    assert told.task.error.code == "no_answer"
+    assert {attempt.provider for attempt in told.attempts} == {"groq", "openai"}
+    assert {(attempt.failure, attempt.cost_nanousd) for attempt in told.attempts} == {(FailureKind.CONNECTION, 0)}
+    assert "ALL_PROXY" in (told.attempts[0].error or "")
+
+
 class Names:
     """Looks names of `.test` up as a test says; `hanging.test` until it is released."""
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from planted import key
 from pydantic import SecretStr
+from same import vendor
 
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Timeouts
 from vel_tutor_mcp.providers.openai_compatible import OpenAICompatible
+from vel_tutor_mcp.providers.outbound import trusted_by_default
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.vendors import providers_of
@@ -257,6 +259,43 @@ async def test_an_address_where_nobody_listens_is_a_connection_failure() -> None
     await client.close()
 
     assert (failed.kind, failed.status) == (FailureKind.CONNECTION, None)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://me:secret@127.0.0.1:1"),
+        ("HTTPS_PROXY", "ftp://me:secret@127.0.0.1:1"),
+        ("HTTP_PROXY", "http://me:secret@[::bad"),
+        ("SSL_CERT_FILE", "/gone/with/secret.pem"),
+    ],
+)
+async def test_what_the_environment_names_and_cannot_be_used_is_told_and_says_nothing_of_the_vendor(
+    sim: SimulatedProvider, groq: OpenAICompatible, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    trusted_by_default.cache_clear()
+
+    told = [await failure(groq), await failure(groq)]
+
+    assert {(one.kind, one.billable, one.telling) for one in told} == {(FailureKind.CONNECTION, False, False)}
+    assert variable in str(told[0])
+    assert "secret" not in "".join(traceback.format_exception(told[0]))
+    assert sim.requests == []
+
+
+async def test_a_proxy_that_refuses_has_kept_the_call_from_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with vendor("407 Proxy Authentication Required") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        client = OpenAICompatible("groq", "https://groq.example/v1", KEY)
+
+        failed = await failure(client)
+        await client.close()
+
+    assert (failed.kind, failed.billable) == (FailureKind.CONNECTION, False)
+    assert "407 Proxy Authentication Required; check the network, the proxy" in str(failed)
 
 
 async def test_a_wrong_model_is_reported_as_served(sim: SimulatedProvider, groq: OpenAICompatible) -> None:

@@ -144,6 +144,15 @@ async def test_an_odd_answer_is_told_and_opens_nothing(
     assert why in told
 
 
+async def test_a_proxy_that_cannot_be_used_is_told_as_why_no_token_can_be_checked(
+    issuer: Issuer, door: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    told = await refused(door, issuer.token(US))
+    assert told.startswith("IssuerAway")
+    assert "the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names" in told
+
+
 async def test_an_issuer_that_says_nothing_is_not_waited_for(
     issuer: Issuer, door: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:

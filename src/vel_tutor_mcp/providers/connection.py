@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from vel_tutor_mcp.providers.environment import by_environment
 from vel_tutor_mcp.providers.outbound import Carrier, trusted_by_default
 from vel_tutor_mcp.providers.pools import CONNECTIONS, KEEP_ALIVE_SECONDS, Pools
 
@@ -23,21 +24,25 @@ def connect(
 ) -> Connection:
     """Blocks for as long as the SDK takes to load; nothing is sent. `own_account` is whether OPENAI_* variables may
     name the account; see `OpenAICompatible` for the rest.
+
+    Raises:
+        ConfigurationError: the environment names a proxy or certificates that cannot be used.
     """
     import openai  # half a second of CPU, which a process that calls no provider does not pay
 
     limits = httpx2.Limits(
         max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
     )
-    pools = Pools(
-        most_calls,
-        lambda: openai.DefaultAsyncHttpxClient(
+
+    def client_of_pool() -> httpx2.AsyncClient:
+        return openai.DefaultAsyncHttpxClient(
             limits=limits,
             verify=trusted_by_default(),
             transport=transport and transport(),
             follow_redirects=transport is None,
-        ),
-    )
+        )
+
+    pools = by_environment(lambda: Pools(most_calls, client_of_pool))
     # The SDK insists on a key, also where the server wants none.
     client = openai.AsyncOpenAI(api_key=key or _NO_KEY, base_url=base_url, http_client=pools.first)
     if not own_account:

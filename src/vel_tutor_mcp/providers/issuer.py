@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx2
 
-from vel_tutor_mcp.errors import IssuerAway
+from vel_tutor_mcp.errors import ConfigurationError, IssuerAway
 from vel_tutor_mcp.providers.call import beginning
+from vel_tutor_mcp.providers.environment import by_environment
 from vel_tutor_mcp.settings import is_private_way
 
 _DOCUMENT = "/.well-known/openid-configuration"
@@ -22,7 +23,10 @@ async def published_keys(issuer: str, seconds: float) -> list[Any]:
     """
     try:
         # For all of it: the client's own limits are for each read, and a byte now and then would keep to them.
-        async with asyncio.timeout(seconds), httpx2.AsyncClient(timeout=None) as client:
+        async with (
+            asyncio.timeout(seconds),
+            by_environment(lambda: httpx2.AsyncClient(timeout=None)) as client,
+        ):
             said = await _document(client, f"{issuer.rstrip('/')}{_DOCUMENT}")
             address = said.get("jwks_uri")
             # OpenID Connect Discovery 4.3: else the document of another could name its own keys.
@@ -33,6 +37,8 @@ async def published_keys(issuer: str, seconds: float) -> list[Any]:
             keys = (await _document(client, address)).get("keys")
     except TimeoutError:
         raise _away(f"it did not answer within {seconds:g} s") from None
+    except ConfigurationError as problem:
+        raise _away(str(problem).rstrip(".")) from None
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
         raise _away(f"it cannot be reached ({type(problem).__name__})") from None
     if not isinstance(keys, list):

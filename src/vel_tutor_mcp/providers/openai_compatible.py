@@ -32,7 +32,7 @@ _ADVICE = {
     FailureKind.BAD_REQUEST: "change the request",
     FailureKind.RATE_LIMITED: "wait, or use another model",
     FailureKind.SERVER_ERROR: "try later, or use another model",
-    FailureKind.CONNECTION: "check the network and the base URL, or use another model",
+    FailureKind.CONNECTION: "check the network, the proxy and the base URL, or use another model",
     FailureKind.TIMEOUT: "try later, use another model, or allow more time",
     FailureKind.MALFORMED: "try again, or use another model",
 }
@@ -90,11 +90,23 @@ class OpenAICompatible:
         self._connect = lambda: connect(base_url, self._key, max_connections, transport, own_account=own_account)
 
     async def connected(self) -> Connection:
-        """What calls go through. Made in a thread: the SDK takes half a second to import."""
+        """What calls go through. Made in a thread: the SDK takes half a second to import.
+
+        Raises:
+            ProviderError: CONNECTION, where the environment's proxy or certificates cannot be used.
+        """
         async with self._making:
             if self._connection is None:
-                self._connection = await in_thread(self._connect)
+                self._connection = await self._made()
             return self._connection
+
+    async def _made(self) -> Connection:
+        try:
+            return await in_thread(self._connect)
+        except ConfigurationError as problem:
+            # The vendor has heard nothing of it, and it says nothing of the vendor.
+            why = f"{self._name} was not called; {problem}"
+            raise ProviderError(why, kind=FailureKind.CONNECTION, billable=False, telling=False) from None
 
     async def complete(self, request: ChatRequest, on_delta: Delta, on_limits: Hear | None = None) -> Completion:
         """See `Provider.complete`.
@@ -234,8 +246,8 @@ class OpenAICompatible:
             return self._failure(model, FailureKind.MALFORMED, "its answer cannot be decompressed")
         why = str(error) or "the server broke it off"
         failure = self._failure(model, FailureKind.CONNECTION, f"the connection failed: {why}")
-        # Without a connection the vendor has heard nothing of it.
-        failure.billable = not isinstance(error, httpx2.ConnectError)
+        # Without a connection, or one by a proxy, the vendor has heard nothing of it.
+        failure.billable = not isinstance(error, (httpx2.ConnectError, httpx2.ProxyError))
         return failure
 
     def _failure(self, model: str, kind: FailureKind, why: str, advice: str = "") -> ProviderError:

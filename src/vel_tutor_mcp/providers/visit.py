@@ -13,9 +13,10 @@ from typing import Any
 
 import httpx2
 
-from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.call import beginning
+from vel_tutor_mcp.providers.environment import by_environment
 from vel_tutor_mcp.providers.outbound import Carrier, trusted_by_default
 
 _NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
@@ -72,18 +73,20 @@ async def _asked(
         async with (
             # For all of it: the client's own limits are for each read.
             asyncio.timeout(seconds),
-            httpx2.AsyncClient(
-                follow_redirects=follow_redirects,
-                timeout=None,
-                verify=trusted_by_default(),
-                transport=transport and transport(),
+            by_environment(
+                lambda: httpx2.AsyncClient(
+                    follow_redirects=follow_redirects,
+                    timeout=None,
+                    verify=trusted_by_default(),
+                    transport=transport and transport(),
+                )
             ) as client,
             client.stream(method, f"{base_url.rstrip('/')}{path}", headers=headers, json=sent) as response,
         ):
             body = await beginning(response)
     except TimeoutError:
         return Visit(problem=f"no answer within {seconds:g} s")
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as problem:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ConfigurationError) as problem:
         return Visit(problem=wire.quote(str(problem), key).rstrip(".") or type(problem).__name__)
     return Visit(
         status=response.status_code,

@@ -20,9 +20,9 @@ async def with_local_models(catalog: Catalog, providers: Mapping[str, OpenAIComp
     local = providers.get("local")
     if local is None or any(row.provider == "local" for row in catalog.models):
         return catalog
-    # Before the time runs: it imports the SDK, which takes a good part of it.
-    await local.connected()
     try:
+        # Before the time runs: it imports the SDK, which takes a good part of it.
+        await local.connected()
         async with asyncio.timeout(_SECONDS):
             names = await local.list_models()
     except (ProviderError, TimeoutError) as problem:
