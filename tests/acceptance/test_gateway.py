@@ -100,6 +100,17 @@ async def test_an_answer_comes_while_it_is_written(client: openai.AsyncOpenAI, v
     assert chunks[-1].usage.total_tokens > 0
 
 
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_an_answer_that_is_cut_says_so_in_the_clients_words(
+    client: openai.AsyncOpenAI, vendors: Any, reason: str
+) -> None:
+    vendors.openai.always = vendors.groq.always = Fault(kind="finish", code=reason, after_chunks=3)
+    answer = await client.chat.completions.create(model="auto", messages=HELLO)
+    stream = await client.chat.completions.create(model="auto", messages=HELLO, stream=True)
+    reasons = [chunk.choices[0].finish_reason async for chunk in stream if chunk.choices]
+    assert [answer.choices[0].finish_reason, reasons[-1]] == [reason, reason]
+
+
 async def test_who_leaves_a_stream_cancels_the_task(place: Team, client: openai.AsyncOpenAI, vendors: Any) -> None:
     for provider in (vendors.openai, vendors.groq):
         provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 5000

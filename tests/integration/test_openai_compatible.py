@@ -227,6 +227,17 @@ async def test_an_answer_that_goes_wrong_keeps_its_beginning(
     assert (failed.first_token_ms is not None) == broken_off
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_finishes_as_an_error_is_none(
+    sim: SimulatedProvider, groq: OpenAICompatible, stream: bool
+) -> None:
+    sim.always = Fault(kind="finish", code="error", after_chunks=2)
+
+    failed = await failure(groq, replace(ASK, stream=stream))
+
+    assert (failed.kind, failed.partial) == (FailureKind.SERVER_ERROR, "There are")
+
+
 @pytest.mark.parametrize("after_chunks", [None, 0])
 async def test_a_reset_before_the_first_token_is_a_connection_failure(
     sim: SimulatedProvider, groq: OpenAICompatible, after_chunks: int | None

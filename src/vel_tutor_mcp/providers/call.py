@@ -216,6 +216,9 @@ class Call:
         text = self.text
         if not self.finished:
             raise ProviderError("its answer broke off", kind=FailureKind.CONNECTION)
+        # So vendors that pass calls on, such as OpenRouter, end an answer that failed on the way.
+        if self._finish_reason == "error":
+            raise ProviderError("its answer ended in an error", kind=FailureKind.SERVER_ERROR)
         if not text and (self._refusal or self._finish_reason == "content_filter"):
             why = f"the model declined: {self._refusal}" if self._refusal else "its content filter removed the answer"
             raise ProviderError(why, kind=FailureKind.BAD_REQUEST)

@@ -25,7 +25,8 @@ class Fault:
     Kinds: `status` refuses with `status`, `message`, `code` and `retry_after` (seconds); `reset` (TCP RST), `stall`,
     `heartbeats` (a stall with comments), `reasoning` (thoughts without end), `malformed` (something that is no JSON),
     `error_event` and `cut` (an orderly end too early) break the answer at `after_chunks`; `wrong_model`, `empty`,
-    `bad_schema` and `not_streamed` (a whole answer to a request for a stream) change it.
+    `bad_schema` and `not_streamed` (a whole answer to a request for a stream) change it; `finish` ends it after
+    `after_chunks`, with `code` for its finish reason.
 
     `after_chunks`: None is before the headers (of `reset` and `stall`), 0 before the first token, n after n; one more
     than there are is after the finish reason. In a whole answer, 0 and more is half-way through the body.
@@ -33,7 +34,7 @@ class Fault:
 
     kind: Literal[
         "status", "reset", "stall", "heartbeats", "reasoning", "malformed", "error_event", "cut",
-        "wrong_model", "empty", "bad_schema", "not_streamed",
+        "wrong_model", "empty", "bad_schema", "not_streamed", "finish",
     ]  # fmt: skip
     status: int = 500
     after_chunks: int | None = None
@@ -246,11 +247,14 @@ def plan(identity: str, body: Body, text: str, fault: Fault | None) -> Plan:
     said = {"empty": "", "bad_schema": text_against(schema_of(body))}.get(kind or "", text)
     pieces = pieces_of(said)
     sent = pieces[: body.get("max_completion_tokens") or body.get("max_tokens")]
+    reason = "length" if len(sent) < len(pieces) else "stop"
+    if fault and fault.kind == "finish":
+        sent, reason = sent[: fault.after_chunks], fault.code or reason
     return Plan(
         identity=identity,
         model=f"not-{model}" if kind == "wrong_model" else model,
         pieces=sent,
-        finish_reason="length" if len(sent) < len(pieces) else "stop",
+        finish_reason=reason,
         usage=usage(body, len(sent)),
         stream=bool(body.get("stream")) and kind != "not_streamed",
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),

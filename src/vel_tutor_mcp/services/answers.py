@@ -24,7 +24,7 @@ from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
 from vel_tutor_mcp.services.inputs import merged
 from vel_tutor_mcp.services.lines import Lines
-from vel_tutor_mcp.services.outputs import CUT
+from vel_tutor_mcp.services.outputs import CUTS
 from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.services.record import Subject
 from vel_tutor_mcp.services.routes import Routes
@@ -309,7 +309,7 @@ class Answers:
         completion = answered.ended.completion
         assert completion is not None
         await job.book.settle(tx, answered.slot, Outcome.COMPLETED, answered.ended)
-        cut = CUT if completion.finish_reason == "length" else ""
+        cut = CUTS.get(completion.finish_reason or "", "")
         await self._conductor.end_task(
             tx,
             job.subject,

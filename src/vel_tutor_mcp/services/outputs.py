@@ -7,8 +7,8 @@ from typing import Any
 from vel_tutor_mcp.models import Task, TaskError, TaskStatus
 
 _NOT_BEGUN = TaskError(code="not_begun", message="It was not begun.")
-# Stands behind the last line of the history of a task whose answer is not whole.
-CUT = " (cut at max_output_tokens)"
+# By finish reason, what stands behind the last line of the history of a task whose answer is not whole.
+CUTS = {"length": " (cut at max_output_tokens)", "content_filter": " (cut by the provider's content filter)"}
 CANCELLED = TaskError(code="cancelled", message="Its task was cancelled.")
 
 

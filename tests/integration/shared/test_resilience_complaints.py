@@ -77,6 +77,29 @@ async def test_14_the_text_before_a_break_stays_in_its_attempt_and_the_caller_is
 
 
 @pytest.mark.parametrize(
+    ("reason", "mark"),
+    [("length", " (cut at max_output_tokens)"), ("content_filter", " (cut by the provider's content filter)")],
+)
+async def test_14_an_answer_that_the_provider_cut_says_by_what(
+    app: App, me: Principal, providers: Providers, reason: str, mark: str
+) -> None:
+    providers.groq.always = Fault(kind="finish", code=reason, after_chunks=3)
+    told = await asked(app, me)
+
+    assert (told.task.status, told.task.output) == (TaskStatus.COMPLETED, f"[simulated groq/{FIRST}] No")
+    assert told.history[-1].message == f"answered by groq/{FIRST}{mark}"
+
+
+async def test_14_an_answer_that_finishes_as_an_error_is_followed_by_a_fallback(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.always = Fault(kind="finish", code="error", after_chunks=3)
+    told = await asked(app, me)
+
+    assert asked_of(told) == FELL_BACK
+
+
+@pytest.mark.parametrize(
     ("status", "falls_back"),
     [(400, False), (422, False), (401, True), (403, True), (404, True), (408, True), (409, True)]
     + [(status, True) for status in (429, 500, 502, 503, 529)],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vel_tutor_mcp.models import Task, TaskStatus
-from vel_tutor_mcp.services.outputs import CUT
+from vel_tutor_mcp.services.outputs import CUTS
 from vel_tutor_mcp.services.reports import Told
 
 DONE = "data: [DONE]\n\n"
@@ -31,7 +31,8 @@ def failure(told: Told) -> tuple[int, str, str] | None:
 
 
 def finish_reason(told: Told) -> str:
-    return "length" if told.history and told.history[-1].message.endswith(CUT) else "stop"
+    last = told.history[-1].message if told.history else ""
+    return next((reason for reason, cut in CUTS.items() if last.endswith(cut)), "stop")
 
 
 def usage(told: Told) -> dict[str, int]:
