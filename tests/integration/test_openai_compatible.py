@@ -124,6 +124,17 @@ async def test_only_what_was_asked_for_is_sent(sim: SimulatedProvider, groq: Ope
     }
 
 
+async def test_a_vendor_that_refuses_to_be_asked_for_usage_is_not_asked(sim: SimulatedProvider, tmp_path: Path) -> None:
+    catalog = Catalog.load({"providers": {"groq": {"stream_usage": False}}})
+    settings = Settings(home=tmp_path, groq_api_key=SecretStr(KEY), groq_base_url=sim.base_url)
+    client = providers_of(settings, catalog)["groq"]
+
+    assert (await answer(client)).text == "There are four of them"
+    await client.close()
+
+    assert "stream_options" not in sim.requests[0].body
+
+
 async def test_system_temperature_and_schema_are_sent_when_set(sim: SimulatedProvider, groq: OpenAICompatible) -> None:
     schema = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
 

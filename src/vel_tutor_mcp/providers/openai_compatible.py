@@ -59,6 +59,7 @@ class OpenAICompatible:
         base_url: with the version, as in `https://api.openai.com/v1`.
         api_key: None for a server that asks for none.
         limit_name: what the vendor calls the most tokens that an answer may have.
+        stream_usage: whether streams are asked to tell their usage; some vendors refuse that, and tell it unasked.
         max_connections: calls at once; more wait for `Timeouts.connect` and then fail.
         transport: makes what carries requests instead of the network; nobody is sent on then.
         of_environment: whether the key is this process's own, whose account OPENAI_* variables may name.
@@ -74,12 +75,14 @@ class OpenAICompatible:
         api_key: str | None,
         *,
         limit_name: str = "max_tokens",
+        stream_usage: bool = True,
         max_connections: int = 100,
         transport: Carrier | None = None,
         of_environment: bool = True,
     ) -> None:
         self._name = name
         self._limit_name = limit_name
+        self._stream_usage = stream_usage
         self._key = (api_key or "").strip() or None
         if self._key and not (self._key.isascii() and self._key.isprintable()):
             raise ConfigurationError(f"The key of {name} holds a character that no key can hold; set it again.")
@@ -197,7 +200,7 @@ class OpenAICompatible:
             "messages": [*system, {"role": "user", "content": request.prompt}],
             self._limit_name: request.max_output_tokens,
         }
-        if request.stream:
+        if request.stream and self._stream_usage:
             # Else OpenAI's streams say nothing of usage, by which the call is booked.
             body["stream_options"] = {"include_usage": True}
         if request.temperature is not None:

@@ -221,10 +221,23 @@ def _complaint(found: object) -> Complaint:
         return Complaint(found if isinstance(found, str) else "", "")
     if found.get("error"):
         return _complaint(found["error"])
-    words = (found.get(name) for name in ("message", "detail", "error_description"))
+    words = (_words(found.get(name)) for name in ("message", "detail", "error_description"))
     code = found.get("code")
-    text = next((word for word in words if isinstance(word, str)), "")
-    return Complaint(text, code if isinstance(code, str) else "")
+    return Complaint(next(filter(None, words), ""), code if isinstance(code, str) else "")
+
+
+def _words(said: object) -> str:
+    """A sentence; or the first of a list of faults, with its place: so FastAPI tells them, Mistral one level deeper."""
+    if isinstance(said, str):
+        return said
+    faults = said.get("detail") if isinstance(said, dict) else said
+    first = faults[0] if isinstance(faults, list) and faults else None
+    if not isinstance(first, dict) or not isinstance(first.get("msg"), str):
+        return ""
+    place = first.get("loc")
+    steps = place if isinstance(place, list) else []
+    where = ".".join(str(step) for step in steps if isinstance(step, (str, int)))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def kind_of_status(status: int, code: str = "") -> FailureKind:

@@ -44,8 +44,9 @@ _log = logging.getLogger(__name__)
 
 class ProviderRow(BaseModel):
     """A vendor. `variable` is the environment variable that makes it usable; `price_provider` its id in genai-prices,
-    None where answers cost nothing unless a row prices them. `max_concurrent` calls are open at once and
-    `max_per_minute` begun in any 60 seconds, over all processes on the database; None: no limit.
+    None where answers cost nothing unless a row prices them. `stream_usage`: streams are asked for their usage, which
+    some vendors refuse, and tell it unasked. `max_concurrent` calls are open at once and `max_per_minute` begun in any
+    60 seconds, over all processes on the database; None: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class ProviderRow(BaseModel):
     variable: str
     price_provider: str | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    stream_usage: bool = True
     max_concurrent: Annotated[int | None, Field(ge=1)] = None
     max_per_minute: Annotated[int | None, Field(ge=1)] = None
 

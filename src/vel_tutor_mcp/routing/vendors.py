@@ -18,7 +18,12 @@ def providers_of(settings: Settings, catalog: Catalog) -> dict[str, OpenAICompat
     most_calls = 2 * max(settings.concurrency, _FEWEST_TASKS)
     return {
         row.name: OpenAICompatible(
-            row.name, base_url or row.base_url, key, limit_name=row.max_tokens_field, max_connections=most_calls
+            row.name,
+            base_url or row.base_url,
+            key,
+            limit_name=row.max_tokens_field,
+            stream_usage=row.stream_usage,
+            max_connections=most_calls,
         )
         for row, (base_url, key) in access.items()
         if key or (row.name == "local" and base_url)

@@ -107,6 +107,7 @@ class Lines:
                 base_url,
                 key,
                 limit_name=row.max_tokens_field,
+                stream_usage=row.stream_usage,
                 max_connections=self._most_calls,
                 transport=carrier,
                 of_environment=False,

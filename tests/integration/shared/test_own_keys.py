@@ -21,6 +21,7 @@ from vel_tutor_mcp.models import AgentConfig, AgentType, Principal, TaskRequest,
 from vel_tutor_mcp.providers.base import ChatRequest, Timeouts
 from vel_tutor_mcp.providers.outbound import Outbound
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+from vel_tutor_mcp.routing.catalog import Catalog
 from vel_tutor_mcp.routing.hedge import LEAST_TIMES, Hedging
 from vel_tutor_mcp.services import lines, record
 from vel_tutor_mcp.services.integrations import Integrations, line_of
@@ -82,6 +83,16 @@ async def test_an_owners_tasks_are_answered_with_their_own_key(
     await app.integrations.delete(me, "groq")
     await asked(app, me)
     assert keys_at(providers.groq)[3:] == [OURS]
+
+
+async def test_a_vendor_that_refuses_to_be_asked_for_usage_is_not_asked_with_an_owners_key_either(
+    app: App, me: Principal, providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"providers": {"groq": {"stream_usage": False}}}
+    monkeypatch.setattr(app._lines, "_catalog", Catalog.load(rows))
+    await active(app, me)
+    assert (await asked(app, me)).task.status is TaskStatus.COMPLETED
+    assert [keys_at(providers.groq), "stream_options" in providers.groq.requests[0].body] == [[KEY], False]
 
 
 async def test_a_key_makes_its_provider_a_candidate_for_its_owner_alone(
