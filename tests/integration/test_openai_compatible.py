@@ -260,7 +260,7 @@ async def test_a_reset_before_the_first_token_is_a_connection_failure(
     assert (failed.kind, failed.partial, failed.first_token_ms) == (FailureKind.CONNECTION, "", None)
 
 
-@pytest.mark.parametrize("fault", ["cut", "reset", "stall"])
+@pytest.mark.parametrize("fault", ["cut", "reset", "stall", "malformed", "error_event"])
 async def test_an_answer_that_is_finished_stands_whatever_follows(
     sim: SimulatedProvider, groq: OpenAICompatible, fault: str
 ) -> None:

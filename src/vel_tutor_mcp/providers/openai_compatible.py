@@ -117,7 +117,7 @@ class OpenAICompatible:
         A text cut at the token limit is an answer (`finish_reason` is `length`), even an empty one; any other empty
         answer is MALFORMED, and a refusal or a content filter without text is BAD_REQUEST: another vendor should not be
         asked for what one declined. `first_token_ms` is None where the answer came in one piece. An answer whose
-        `finish_reason` has arrived stands, whatever happens to the connection after it, unless that is `error`.
+        `finish_reason` has arrived stands, whatever comes or happens after it, unless that is `error`.
         """
         connection = await self.connected()
         call = Call(request, on_delta, on_limits)
@@ -147,7 +147,7 @@ class OpenAICompatible:
             # Where all of our connections are taken, the vendor has heard nothing of it.
             telling = not isinstance(error, httpx2.PoolTimeout)
             raise ProviderError(why, kind=FailureKind.TIMEOUT, billable=False, telling=telling) from None
-        except _BREAKS:
+        except (*_BREAKS, ProviderError):
             if not call.finished:
                 raise
 

@@ -26,6 +26,7 @@ async def with_local_models(catalog: Catalog, providers: Mapping[str, OpenAIComp
         async with asyncio.timeout(_SECONDS):
             names = await local.list_models()
     except (ProviderError, TimeoutError) as problem:
-        _log.warning("The local server's models are not known; %s; they are asked for at the next start.", problem)
+        why = str(problem).rstrip(".") or f"it took more than {_SECONDS:g} s to list them"
+        _log.warning("The local server's models are not known; %s; they are asked for at the next start.", why)
         return catalog
     return catalog.with_found("local", [name for name in names if _EMBEDS not in name])
