@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -52,6 +53,22 @@ def user_name() -> str:
 def _variable(name: str) -> Any:
     """A setting with a variable name of its own; the file has it in lower case."""
     return Field(default=None, validation_alias=AliasChoices(name, name.lower()))
+
+
+def base_url(url: str) -> str:
+    """A URL below which a provider is called.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname is not None and parts.port != 0
+    except ValueError:  # of a port above 65535, or of half an IPv6 address
+        whole = False
+    if not whole or re.search(r"[\s?#]", url):
+        raise ValueError("must be http:// or https:// with a host and a port that exists, without ? and #")
+    return url
 
 
 class Settings(BaseSettings):
@@ -219,9 +236,7 @@ class Settings(BaseSettings):
     @field_validator("openai_base_url", "groq_base_url", "perplexity_base_url", "local_base_url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
-            raise ValueError("must start with http:// or https://")
-        return url
+        return None if url is None else base_url(url)
 
     @field_validator("secret_key")
     @classmethod

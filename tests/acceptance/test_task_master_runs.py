@@ -32,6 +32,7 @@ TAGS: dict[str, list[Told]] = {
         {"id": 3},
     ],
     "judged": [{"id": 1, "title": "Fine"}, {"id": 2, "title": "Poor"}],
+    "cut": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "failing": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "stopped": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "theirs": [{"id": 1, "metadata": {"kept": 1}}],
@@ -166,6 +167,14 @@ async def test_a_reviewer_decides_what_is_done_and_what_a_person_looks_at(server
     assert items(root, "judged")["2"]["metadata"]["vel"]["output"] == "<Poor>"
     reviewed = await server.call("task_get", id=poor["review_task"])
     assert (reviewed["agent"], reviewed["output"]) == ("critic", {"approved": False, "why": "It is poor."})
+
+
+async def test_an_answer_that_was_cut_is_for_a_person(server: Server, root: Path, groq: SimulatedProvider) -> None:
+    groq.always = Fault(kind="finish", code="length", after_chunks=1)
+    told = await until_ended(server, await begun(server, root, tag="cut", all_ready=True))
+
+    assert statuses(root, "cut") == {"1": "review", "2": "pending"}
+    assert [row["error"]["code"] for row in told["output"]["items"]] == ["cut"]
 
 
 async def test_what_failed_stays_to_do_and_a_retry_goes_on(server: Server, root: Path, groq: SimulatedProvider) -> None:

@@ -272,6 +272,22 @@ async def test_an_answer_that_is_finished_stands_whatever_follows(
     assert completion.tokens_out is None
 
 
+@pytest.mark.parametrize(
+    "base_url",
+    [row.base_url for row in Catalog.load().providers.values()]
+    + ["http://127.0.0.1:7801", "http://127.0.0.1:7801/", "http://127.0.0.1:7801/v1/"],
+)
+async def test_calls_go_to_the_host_and_port_of_the_base_url_below_its_path(base_url: str) -> None:
+    client = OpenAICompatible("groq", base_url, KEY)
+
+    connection = await client.connected()
+    await client.close()
+
+    base = base_url.rstrip("/")
+    called = [str(connection.completions), str(connection.models)]
+    assert called == [f"{base}/chat/completions", f"{base}/models"]
+
+
 async def test_an_address_where_nobody_listens_is_a_connection_failure() -> None:
     async with SimulatedProvider("gone") as gone:
         url = gone.base_url

@@ -98,6 +98,11 @@ def test_a_user_adds_a_provider_whose_key_variable_follows_its_name() -> None:
         ({"models": ["gpt-4o"]}, "row 1", "table"),
         ({"models": {}}, "top level", "models"),
         ({"providers": {"x": {}}}, "providers.x", "base_url"),
+        (
+            {"providers": {"x": {"base_url": "nope"}}},
+            "providers.x",
+            "base_url: must be http:// or https:// with a host",
+        ),
         ({"prices": {}}, "top level", "prices"),
     ],
 )

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from vel_tutor_mcp.errors import ConfigurationError, InputError
 from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, MAX_USD, Limits, TaskType
+from vel_tutor_mcp.settings import base_url
 
 Tier = Literal["frontier", "strong", "standard", "small"]
 Capability = Literal["json_schema", "reasoning", "search"]
@@ -29,6 +30,13 @@ def _printable(name: str) -> str:
     if not name.isprintable():
         raise PydanticCustomError("unprintable", "only printable characters are taken")
     return name
+
+
+def _base_url(url: str) -> str:
+    try:
+        return base_url(url)
+    except ValueError as problem:
+        raise PydanticCustomError("base_url", str(problem)) from None
 
 
 ModelName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
@@ -52,7 +60,7 @@ class ProviderRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ProviderName
-    base_url: str
+    base_url: Annotated[str, AfterValidator(_base_url)]
     variable: str
     price_provider: str | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

@@ -310,17 +310,12 @@ class Answers:
         assert completion is not None
         await job.book.settle(tx, answered.slot, Outcome.COMPLETED, answered.ended)
         cut = CUTS.get(completion.finish_reason or "", "")
-        await self._conductor.end_task(
-            tx,
-            job.subject,
-            TaskStatus.COMPLETED,
-            f"answered by {answered.candidate.name}{cut}",
-            payload={"provider": answered.candidate.provider, "model": answered.candidate.model},
-            output=completion.text,
-            provider=answered.candidate.provider,
-            model=answered.candidate.model,
-            recoveries=0,
-        )
+        by: dict[str, Any] = {"provider": answered.candidate.provider, "model": answered.candidate.model}
+        # What fits a schema is whole.
+        partial = bool(cut) and job.subject.task.response_schema is None
+        kept = by | {"output": completion.text, "partial": partial, "recoveries": 0}
+        message = f"answered by {answered.candidate.name}{cut}"
+        await self._conductor.end_task(tx, job.subject, TaskStatus.COMPLETED, message, payload=by, **kept)
         return TaskStatus.COMPLETED
 
     async def _put_back(self, tx: Transaction, job: Job, refusal: MustWait) -> TaskStatus:

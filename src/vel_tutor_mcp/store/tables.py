@@ -78,7 +78,7 @@ tasks = Table(
     Column("executor", sa.String(120)),
     Column("running", sa.Boolean, nullable=False, doc="a process is at work on it, or died at it"),
     Column("output", sa.Text),
-    Column("partial", sa.Boolean, nullable=False, doc="the output is what had arrived when it ended"),
+    Column("partial", sa.Boolean, nullable=False, doc="the output is what had arrived when it was cut or stopped"),
     Column("provider", sa.String(LONGEST_PROVIDER), doc="that answered"),
     Column("model", sa.String(LONGEST_NAME), doc="that answered"),
     Column("error_code", sa.String(40)),

@@ -11,7 +11,7 @@ from vel_tutor_mcp.taskmaster.graph import FaultKind, Graph, Standing
 from vel_tutor_mcp.taskmaster.items import Status, named, natural
 
 _CANCELLED = TaskError(code="cancelled", message="Its task was cancelled.")
-_CUT = TaskError(code="cut", message="The answer was cut at max_output_tokens.")
+_CUT = TaskError(code="cut", message="The answer was cut; the history of its task says by what.")
 _NO_VERDICT = TaskError(code="no_verdict", message="The reviewer's answer was no verdict.")
 
 

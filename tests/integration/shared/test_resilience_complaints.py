@@ -87,6 +87,7 @@ async def test_14_an_answer_that_the_provider_cut_says_by_what(
     told = await asked(app, me)
 
     assert (told.task.status, told.task.output) == (TaskStatus.COMPLETED, f"[simulated groq/{FIRST}] No")
+    assert told.task.partial
     assert told.history[-1].message == f"answered by groq/{FIRST}{mark}"
 
 
