@@ -36,6 +36,22 @@ class Project:
         """
         return _bytes_of(self.root, self.tasks_file, reading.MAX_BYTES)
 
+    def has_no_tasks_file(self) -> bool:
+        """Whether there is no `tasks.json` yet, and one may be made.
+
+        Raises:
+            Corrupt: a link leads out of the project, or nowhere.
+        """
+        file = self.tasks_file
+        if file.exists():
+            return False
+        # Whatever is written there would be made where the link leads.
+        if any(path.is_symlink() and not path.exists() for path in (file, file.parent)):
+            raise reading.corrupt("a link on the way to it leads nowhere")
+        if not file.resolve().is_relative_to(self.root):
+            raise reading.corrupt("a link on the way to it leads out of the project")
+        return True
+
     def tags(self) -> Mapping[str, Tag]:
         """All tags, as the file has them at this moment.
 
