@@ -70,7 +70,7 @@ def content_of(project: Project, plan: Plan) -> bytes | None:
     """The project's `tasks.json`; None where there is none yet and a PRD is to be parsed.
 
     Raises:
-        NotFound, Corrupt: see `Project.content` and `Project.has_no_tasks_file`.
+        Missing, Corrupt: see `Project.content` and `Project.has_no_tasks_file`.
     """
     if plan.action is Action.PARSE_PRD and project.has_no_tasks_file():
         return None

@@ -18,6 +18,10 @@ FOLDER = ".taskmaster"
 _STATE_BYTES = 1_000_000
 
 
+class Missing(NotFound):
+    """The project has no tasks.json; it is expected in .taskmaster/tasks; add tasks with Task Master."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A folder with Task Master's files in it; `root` is absolute and without links."""
@@ -32,7 +36,7 @@ class Project:
         """What is in `tasks.json`.
 
         Raises:
-            NotFound: there is none. Corrupt: it is no file, leads out of the project, is too large, or cannot be read.
+            Missing: there is none. Corrupt: it is no file, leads out of the project, is too large, or cannot be read.
         """
         return _bytes_of(self.root, self.tasks_file, reading.MAX_BYTES)
 
@@ -56,7 +60,7 @@ class Project:
         """All tags, as the file has them at this moment.
 
         Raises:
-            NotFound, Corrupt: see `content` and `reading.read`.
+            Missing, Corrupt: see `content` and `reading.read`.
         """
         return reading.read(self.content())
 
@@ -128,9 +132,7 @@ def _bytes_of(root: Path, file: Path, most: int) -> bytes:
         with real.open("rb") as opened:
             return opened.read(most + 1)
     except FileNotFoundError:
-        raise NotFound(
-            "The project has no tasks.json; it is expected in .taskmaster/tasks; add tasks with Task Master."
-        ) from None
+        raise Missing from None
     except (OSError, RuntimeError) as problem:
         why = os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else "the system refuses"
         raise reading.corrupt(why.lower()) from None
