@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import Server, alone, serving, soon
+from server import Server, ToolRefused, alone, serving, soon
 from task_master import begun, command, connections, file_of, lock_left, new_project, until_ended
-from waits import until
+from waits import found, until
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
@@ -37,6 +37,7 @@ TAGS: dict[str, list[Told]] = {
     "locked": [{"id": 1}],
     "folder": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "file": [{"id": 1}, {"id": 2, "dependencies": [1]}],
+    "first": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "theirs": [{"id": 1, "metadata": {"kept": 1}}],
     "poor": [{"id": number} for number in range(1, 8)],
     "among": [{"id": 1, "title": "Write a Python function that adds two numbers"}],
@@ -186,6 +187,37 @@ async def test_what_failed_stays_to_do_and_a_retry_goes_on(server: Server, root:
     assert "refused the request" in after_failure["1"]["metadata"]["vel"]["error"]
     assert (told["status"], statuses(root, "failing")) == ("completed", {"1": "done", "2": "done"})
     assert "error" not in items(root, "failing")["1"]["metadata"]["vel"]
+
+
+async def retried(server: Server, run_id: str) -> Told | None:
+    """The run, once all of it has stopped."""
+    try:
+        return await server.call("workflow_retry", run=run_id)
+    except ToolRefused as refused:
+        if "is still stopping" in str(refused):
+            return None
+        raise
+
+
+async def test_a_retry_stays_with_the_tag_that_was_the_current_one(
+    server: Server, root: Path, groq: SimulatedProvider
+) -> None:
+    step = {"id": "go", "kind": "taskmaster", "project": str(root), "all_ready": True}
+    await server.call("workflow_save", name="current", definition={"inputs": {"type": "object"}, "steps": [step]})
+    current, before = root / ".taskmaster" / "state.json", others(root, "first")
+    current.write_text('{"currentTag": "first"}')
+    run = await server.call("workflow_run", workflow="current", wait_seconds=0)
+    await soon(groq.until(lambda groq: len(groq.requests) == 1), 60)
+    groq.faults = [Fault(kind="stall")]
+    await soon(groq.until(lambda groq: len(groq.requests) == 2), 60)
+    await server.call("task_cancel", id=run["id"])
+    await given_back(root, "first")
+    current.write_text('{"currentTag": "twelve"}')
+    await found(lambda: retried(server, run["id"]))
+    told = await until_ended(server, run["id"])
+
+    assert (told["status"], statuses(root, "first")) == ("completed", {"1": "done", "2": "done"})
+    assert others(root, "first") == before
 
 
 async def test_once_the_budget_is_spent_nothing_more_is_begun(server: Server, root: Path) -> None:
