@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,14 @@ async def until_ended(server: Server, run_id: str, seconds: float = 120) -> dict
             pass
     told: dict[str, Any] = json.loads(await server.read(f"run://{run_id}"))
     return told
+
+
+def lock_left(root: Path, seconds_ago: float) -> Path:
+    """The lock of a Task Master that was killed then: others take it for abandoned when it is ten seconds old."""
+    lock, then = file_of(root).with_name("tasks.json.lock"), time.time() - seconds_ago
+    lock.write_text(json.dumps({"pid": 1, "timestamp": int(then * 1000)}), encoding="utf-8")
+    os.utime(lock, (then, then))
+    return lock
 
 
 def file_of(root: Path) -> Path:

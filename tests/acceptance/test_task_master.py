@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ import pytest
 import task_master_server
 from mcp.shared.exceptions import MCPError
 from server import soon
-from task_master import command, connections, file_of, new_project
+from task_master import command, connections, file_of, lock_left, new_project
 from task_master_person import Person, at_work
 from task_master_server import TimedChild, Worked, work
 from waits import block_until
@@ -253,9 +252,7 @@ async def test_a_corrupt_file_is_left_as_it_is(root: Path, writer: Writer) -> No
 
 
 async def test_a_lock_that_another_task_master_left_is_waited_for(root: Path, writer: Writer) -> None:
-    lock = file_of(root).with_name("tasks.json.lock")
-    lock.write_text(json.dumps({"pid": 1, "timestamp": int(time.time() * 1000)}))
-    os.utime(lock, (time.time() - 8, time.time() - 8))  # taken for abandoned after ten seconds
+    lock_left(root, seconds_ago=8)
     await writer.claim("master", "5", "run-5")
     assert item(root, "5").status is Status.IN_PROGRESS
 

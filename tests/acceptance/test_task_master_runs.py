@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import Server, alone, serving, soon
-from task_master import begun, command, connections, file_of, new_project, until_ended
-from waits import until
+from server import Server, ToolRefused, alone, serving, soon
+from task_master import begun, command, connections, file_of, lock_left, new_project, until_ended
+from waits import found, until
 
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
@@ -35,6 +35,10 @@ TAGS: dict[str, list[Told]] = {
     "cut": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "failing": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "stopped": [{"id": 1}, {"id": 2, "dependencies": [1]}],
+    "locked": [{"id": 1}],
+    "folder": [{"id": 1}, {"id": 2, "dependencies": [1]}],
+    "file": [{"id": 1}, {"id": 2, "dependencies": [1]}],
+    "first": [{"id": 1}, {"id": 2, "dependencies": [1]}],
     "theirs": [{"id": 1, "metadata": {"kept": 1}}],
     "poor": [{"id": number} for number in range(1, 8)],
     "among": [{"id": 1, "title": "Write a Python function that adds two numbers"}],
@@ -194,6 +198,37 @@ async def test_what_failed_stays_to_do_and_a_retry_goes_on(server: Server, root:
     assert "error" not in items(root, "failing")["1"]["metadata"]["vel"]
 
 
+async def retried(server: Server, run_id: str) -> Told | None:
+    """The run, once all of it has stopped."""
+    try:
+        return await server.call("workflow_retry", run=run_id)
+    except ToolRefused as refused:
+        if "is still stopping" in str(refused):
+            return None
+        raise
+
+
+async def test_a_retry_stays_with_the_tag_that_was_the_current_one(
+    server: Server, root: Path, groq: SimulatedProvider
+) -> None:
+    step = {"id": "go", "kind": "taskmaster", "project": str(root), "all_ready": True}
+    await server.call("workflow_save", name="current", definition={"inputs": {"type": "object"}, "steps": [step]})
+    current, before = root / ".taskmaster" / "state.json", others(root, "first")
+    current.write_text('{"currentTag": "first"}')
+    run = await server.call("workflow_run", workflow="current", wait_seconds=0)
+    await soon(groq.until(lambda groq: len(groq.requests) == 1), 60)
+    groq.faults = [Fault(kind="stall")]
+    await soon(groq.until(lambda groq: len(groq.requests) == 2), 60)
+    await server.call("task_cancel", id=run["id"])
+    await given_back(root, "first")
+    current.write_text('{"currentTag": "twelve"}')
+    await found(lambda: retried(server, run["id"]))
+    told = await until_ended(server, run["id"])
+
+    assert (told["status"], statuses(root, "first")) == ("completed", {"1": "done", "2": "done"})
+    assert others(root, "first") == before
+
+
 async def test_once_the_budget_is_spent_nothing_more_is_begun(server: Server, root: Path) -> None:
     told = await until_ended(server, await begun(server, root, tag="poor", all_ready=True, max_cost_usd=1e-9))
 
@@ -222,6 +257,42 @@ async def test_a_run_that_is_cancelled_gives_back_what_it_has_claimed(
     assert items(root, "stopped")["1"]["metadata"]["vel"]["error"] == "The run ended before it was done."
     with pytest.raises(Exception, match="is cancelled already"):
         await server.call("task_cancel", id=run_id)
+
+
+async def in_vain(server: Server, since: int) -> None:
+    """Once the server has told that it could not get at the project and tries again."""
+    await until(lambda: b"try 1;" in server.stderr[since:])
+
+
+async def test_what_cannot_be_given_back_for_a_lock_that_another_left_is_given_back_later(
+    server: Server, root: Path, groq: SimulatedProvider
+) -> None:
+    groq.faults, since = [Fault(kind="stall")], len(server.stderr)
+    run_id = await begun(server, root, tag="locked")
+    await soon(groq.until(lambda groq: groq.open == 1), 60)
+    lock = lock_left(root, seconds_ago=-60)
+    await server.call("task_cancel", id=run_id)
+    await in_vain(server, since)
+    claimed = statuses(root, "locked")
+    lock.unlink()
+    await given_back(root, "locked")
+
+    assert (claimed, statuses(root, "locked")) == ({"1": "in-progress"}, {"1": "pending"})
+
+
+@pytest.mark.parametrize(("tag", "away"), [("folder", "."), ("file", ".taskmaster/tasks/tasks.json")])
+async def test_a_project_that_is_away_for_a_moment_is_gone_on_with(
+    server: Server, root: Path, folder: Path, groq: SimulatedProvider, tag: str, away: str
+) -> None:
+    groq.latency, since = 1.0, len(server.stderr)
+    run_id = await begun(server, root, tag=tag, all_ready=True)
+    await soon(groq.until(lambda groq: groq.open == 1), 60)
+    (root / away).rename(folder / "away")
+    await in_vain(server, since)
+    (folder / "away").rename(root / away)
+    told = await until_ended(server, run_id)
+
+    assert (told["status"], statuses(root, tag)) == ("completed", {"1": "done", "2": "done"})
 
 
 async def test_what_a_person_changed_meanwhile_stays_as_they_have_it(

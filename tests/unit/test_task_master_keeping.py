@@ -98,6 +98,14 @@ def test_nothing_is_written_through_a_link_out_of_the_project(made: Project, tmp
         keeping.keep_output(made, "run-1", "long" * 1000)
 
 
+def test_a_part_that_somebody_left_is_not_written_through(made: Project, tmp_path_factory: Any) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "theirs"
+    outside.write_text("theirs")
+    (made.root / ".taskmaster" / "tasks" / ".tasks.json.part").symlink_to(outside)
+    keeping.write(made.tasks_file, b"{}")
+    assert (outside.read_text(), made.tasks_file.read_bytes(), made.tasks_file.is_symlink()) == ("theirs", b"{}", False)
+
+
 @pytest.mark.parametrize(
     ("after", "lost"),
     [

@@ -12,7 +12,7 @@ from vel_tutor_mcp.taskmaster.benches import Benches
 from vel_tutor_mcp.taskmaster.merging import PlanRequest
 from vel_tutor_mcp.taskmaster.planning import Action, Plan, check, marked, merged
 from vel_tutor_mcp.taskmaster.project import Project
-from vel_tutor_mcp.taskmaster.reading import read
+from vel_tutor_mcp.taskmaster.reading import Corrupt, read
 
 RUN = "917e6895-66c8-445f-b6d6-6f615c07879c"
 PLANS = {
@@ -42,15 +42,20 @@ def root(tmp_path: Path) -> Path:
     ("plan", "content", "why"),
     [
         ("parse", file(sky=TWO), "has tasks already"),
+        ("parse", b'{"tasks": [], "metadata": {}}', "of before there were tags"),
+        ("parse", b'{"sky": "mine", "sea": {"tasks": []}}', "sky is no tag"),
+        ("parse", b'{"sky": null, "sea": {"tasks": []}}', "sky is no tag"),
+        ("parse", b'{"sky": [], "sea": {"tasks": []}}', "sky is no tag"),
         ("expand", file(sky=[{"id": 2, "subtasks": [{"id": 1}]}]), "has subtasks already"),
         ("expand", file(sky=[{"id": 1}]), "no such task"),
+        ("expand", file(sky=[*TWO, {"id": "2"}]), "more than one item has the id 2"),
         ("expand", file(sea=TWO), "has no tasks"),
         ("analyze", file(sky=[]), "has no tasks"),
     ],
 )
 def test_what_would_destroy_or_comes_to_nothing_is_refused(plan: str, content: bytes, why: str) -> None:
     with pytest.raises(InputError, match=why):
-        check(read(content), PLANS[plan])
+        check(content, PLANS[plan])
 
 
 @pytest.mark.parametrize(
@@ -59,10 +64,11 @@ def test_what_would_destroy_or_comes_to_nothing_is_refused(plan: str, content: b
         ("parse", None, file(sky=TWO), ("1", "2")),
         ("parse", file(sea=TWO), file(sky=TWO, sea=[]), ("1", "2")),
         ("parse", file(sea=TWO, sky=[]), file(sky=TWO), ("1", "2")),
+        ("parse", b'{"sea": {"tasks": []}, "sky": {}}', file(sky=TWO), ("1", "2")),
         ("expand", file(sky=TWO), file(sky=[{"id": 2, "subtasks": [{"id": 1}]}, {"id": 1}]), ("2.1",)),
         ("bare", json.dumps({"tasks": TWO}).encode(), file(master=[{"id": 2, "subtasks": [{"id": 1}]}]), ("2.1",)),
     ],
-    ids=["no file", "a new tag", "an empty tag", "a task", "before tags"],
+    ids=["no file", "a new tag", "an empty tag", "an empty object", "a task", "before tags"],
 )
 def test_what_was_made_goes_where_it_belongs(plan: str, now: bytes | None, made: bytes, ids: tuple[str, ...]) -> None:
     wanted = PLANS[plan]
@@ -124,6 +130,32 @@ def test_a_fault_that_was_there_before_keeps_nothing_out() -> None:
 def test_a_plan_that_cannot_be_is_refused_before_it_begins(root: Path, wanted: dict[str, Any], why: str) -> None:
     with pytest.raises(InputError, match=why):
         merging.checked(PlanRequest(project=str(root), **wanted))
+
+
+@pytest.mark.parametrize("link", ["tasks/tasks.json", "tasks"])
+@pytest.mark.parametrize("leads", ["nowhere", "out"])
+def test_a_plan_is_not_made_where_a_link_leads_out_of_the_project_or_nowhere(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, link: str, leads: str
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    place = root / ".taskmaster" / link
+    place.rename(root / "before")
+    place.symlink_to(outside if leads == "out" else outside / "new")
+    with pytest.raises(Corrupt, match="a link"):
+        merging.checked(PlanRequest(project=str(root), action=Action.PARSE_PRD, target="prd.txt", tag="new"))
+    with pytest.raises(Corrupt, match="a link"):
+        merging.merge(Project(root), Project(root), PLANS["parse"])
+    assert list(outside.iterdir()) == []
+
+
+def test_a_plan_goes_where_a_link_leads_within_the_project(root: Path, tmp_path: Path) -> None:
+    (root / ".taskmaster" / "tasks").rename(root / "kept")
+    (root / ".taskmaster" / "tasks").symlink_to(root / "kept")
+    (root / "kept" / "tasks.json").unlink()
+    copy = merging.copied(tmp_path / "copy", Project(root), PLANS["parse"], "http://127.0.0.1:1")
+    copy.tasks_file.write_bytes(file(sky=TWO))
+    assert merging.merge(Project(root), copy, PLANS["parse"])["made"] == ["1", "2"]
+    assert set(read((root / "kept" / "tasks.json").read_bytes())) == {"sky"}
 
 
 @pytest.mark.parametrize("prd", ["", "x" * 80_001, "\udcff"], ids=["empty", "too long", "no text"])

@@ -25,13 +25,13 @@ from vel_tutor_mcp.taskmaster.errands import Errand, State, check, due, vel_of
 from vel_tutor_mcp.taskmaster.graph import Graph
 from vel_tutor_mcp.taskmaster.items import Item, Status, Tag
 from vel_tutor_mcp.taskmaster.known import Known
-from vel_tutor_mcp.taskmaster.project import Project
+from vel_tutor_mcp.taskmaster.project import Missing, Project
 from vel_tutor_mcp.taskmaster.reading import Corrupt
 from vel_tutor_mcp.taskmaster.writing import KEY, NotArrived, Written
 
 _EVERY_SECONDS = 1.0
 _BUSY_SECONDS = 0.25
-# A write of a result is tried for minutes, for a person may be mending the file; a claim is given up sooner.
+# A write is tried for minutes, for a person may be mending the file or moving the folder; a claim is given up sooner.
 _MOST_CLAIMS, _MOST_WRITES = 5, 10
 _LONGEST_PAUSE = 30.0
 _CANCELLED = TaskError(code="cancelled", message="The run ended before it was done.")
@@ -71,7 +71,7 @@ class Bridge:
         self._home = ""
         self._busy: set[str] = set()
         self._tries: dict[tuple[str, str, str], _Tries] = {}
-        self._looked: dict[tuple[str, str], object] = {}
+        self._looked: dict[tuple[str, str, str], object] = {}
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged, and what met it is tried again."""
@@ -123,10 +123,25 @@ class Bridge:
             for bridged in steps:
                 # On a shared database the path may be another machine's, where there is such a project.
                 if bridged.step.home == home or not self._shared:
-                    await self._give_up(bridged, problem)
+                    await self._away(bridged, problem)
             return None
+        for bridged in steps:
+            self._tries.pop(_place(bridged), None)
         known = not self._shared or self._known.has(project)
         return project if known or any(bridged.step.home == home for bridged in steps) else None
+
+    async def _away(self, bridged: Bridged, problem: VelError) -> None:
+        """Look again a little later where something was begun there, but not for ever."""
+        place = _place(bridged)
+        if bridged.open:
+            if self._rests(place):
+                return
+            times = self._failed_again(place)
+            _log.warning("The project of the run %s is away, try %s; %s", bridged.run.id, times, problem)
+            if times < _MOST_WRITES:
+                return
+        self._tries.pop(place, None)
+        await self._give_up(bridged, problem)
 
     async def _give_up(self, bridged: Bridged, problem: VelError) -> None:
         """There is no such project any more: nothing can be written there."""
@@ -156,11 +171,11 @@ class Bridge:
 
     async def _further(self, project: Project, bridged: Bridged, errand: Errand) -> bool:
         """Do what is due for an errand; whether it has changed by it."""
-        if time.monotonic() < self._tries.get(_key(errand), _NEVER).at:
+        if self._rests(_key(errand)):
             return False
         try:
             moved = await self._move(project, bridged, errand)
-        except (NotArrived, Unavailable, ConfigurationError, Corrupt, OSError) as problem:
+        except (NotArrived, Missing, Unavailable, ConfigurationError, Corrupt, OSError) as problem:
             return await self._failed(bridged, errand, problem)
         except InputError as problem:  # it is somebody else's now, or gone
             # What failed anyway keeps its own error.
@@ -173,8 +188,7 @@ class Bridge:
 
     async def _failed(self, bridged: Bridged, errand: Errand, problem: Exception) -> bool:
         """Try again a little later, but not for ever; whether the errand has changed."""
-        times = self._tries.get(_key(errand), _NEVER).times + 1
-        self._tries[_key(errand)] = _Tries(times, time.monotonic() + min(0.25 * 2**times, _LONGEST_PAUSE))
+        times = self._failed_again(_key(errand))
         _log.warning("The item %s could not be written, try %s; %s", errand.item_id, times, problem)
         if errand.state is State.CLAIMING and not bridged.halted:
             if times >= _MOST_CLAIMS:
@@ -184,6 +198,15 @@ class Bridge:
             return False
         await self._store.close(bridged, replace(errand, outcome=None, error=_error(problem)))
         return True
+
+    def _failed_again(self, key: tuple[str, str, str]) -> int:
+        """How often it failed by now; it rests for a while, longer each time."""
+        times = self._tries.get(key, _NEVER).times + 1
+        self._tries[key] = _Tries(times, time.monotonic() + min(0.25 * 2**times, _LONGEST_PAUSE))
+        return times
+
+    def _rests(self, key: tuple[str, str, str]) -> bool:
+        return time.monotonic() < self._tries.get(key, _NEVER).at
 
     async def _move(self, project: Project, bridged: Bridged, errand: Errand) -> bool:
         if errand.state is State.WRITING:
@@ -223,10 +246,12 @@ class Bridge:
     async def _release(self, project: Project, bridged: Bridged, errand: Errand) -> None:
         """Give an item back that was begun; one that is not ours any more is left as it is."""
         given_back = replace(errand, outcome=Status.PENDING, error=bridged.step.error or _CANCELLED)
-        with suppress(Conflict, NotFound):
+        try:
             await self._finish(project, bridged, given_back, {})
-            return
-        await self._store.close(bridged, given_back)
+        except (NotArrived, Missing):  # which say nothing of whose it is
+            raise
+        except (Conflict, NotFound):
+            await self._store.close(bridged, given_back)
 
     async def _finish(
         self, project: Project, bridged: Bridged, errand: Errand, result: dict[str, str | int | None]
@@ -240,7 +265,7 @@ class Bridge:
 
     async def _look(self, project: Project, bridged: Bridged) -> bool:
         """Take on what is ready now, or end the step where nothing is left; whether anything was taken on."""
-        place = (bridged.run.id, bridged.step.step_id)
+        place = _place(bridged)
         state = frozenset((errand.number, errand.state) for errand in bridged.errands.values())
         # While something is open, the file is read only when an errand has moved: this comes four times a second.
         if bridged.open and self._looked.get(place) == state:
@@ -255,6 +280,10 @@ class Bridge:
             if found.take:
                 self._children.check()
         except (InputError, ConfigurationError) as problem:
+            if bridged.open and isinstance(problem, Missing | Corrupt):
+                # What is open is written by and by, or given up: until then the file may be mended.
+                del self._looked[place]
+                return False
             await self._store.halt(bridged, _error(problem))
             return True
         if found.take:
@@ -265,7 +294,7 @@ class Bridge:
         return bool(found.take)
 
     async def _end(self, bridged: Bridged, left: Sequence[str]) -> None:
-        self._looked.pop((bridged.run.id, bridged.step.step_id), None)
+        self._looked.pop(_place(bridged), None)
         await self._store.finish(bridged, left)
 
 
@@ -274,6 +303,11 @@ def _by_project(steps: Sequence[Bridged]) -> dict[str, list[Bridged]]:
     for bridged in steps:
         found.setdefault(bridged.project, []).append(bridged)
     return found
+
+
+def _place(bridged: Bridged) -> tuple[str, str, str]:
+    """Stands for the whole step where `_key` does for an item of it."""
+    return bridged.run.id, bridged.step.step_id, ""
 
 
 def _key(errand: Errand) -> tuple[str, str, str]:

@@ -39,7 +39,9 @@ async def begin(stage: Stage, asked: TaskMasterStep) -> None:
         Forbidden: the run's owner may not. InputError: what the texts give is no project, or no list of items.
     """
     permit(stage.owner, Operation.TASKMASTER_RUN)
-    seen = (stage.steps[asked.id].seen or {}) | _given(stage.graph, asked, stage.scope)
+    before = stage.steps[asked.id].seen or {}
+    seen = before | _given(stage.graph, asked, stage.scope)
+    seen["tag"] = seen["tag"] or before.get("tag")  # what it has done is of that tag
     earlier = await errands.of_step(stage.tx, stage.run.id, asked.id)
     await errands.forget(stage.tx, [errand for errand in earlier.values() if not errand.succeeded])
     # Begun again, it is for the home that had it: its path may lead elsewhere on another machine.

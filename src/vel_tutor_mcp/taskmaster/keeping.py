@@ -103,7 +103,9 @@ def write(path: Path, content: bytes) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as stream:
+        # What lies there may be a link, which would be written through.
+        part.unlink(missing_ok=True)
+        with part.open("xb") as stream:
             stream.write(content)
             stream.flush()
             # Before it gets its name: a crash of the machine must leave no empty file under that.

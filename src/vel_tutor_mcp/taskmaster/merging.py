@@ -36,7 +36,7 @@ def checked(wanted: PlanRequest) -> Plan:
         InputError, NotFound, Conflict: it cannot be done as it stands; says why.
     """
     project, plan = full(wanted, mark="")
-    check(reading.read(content_of(project, plan) or b"{}"), plan)
+    check(content_of(project, plan), plan)
     return plan
 
 
@@ -56,7 +56,7 @@ def full(wanted: PlanRequest, mark: str) -> tuple[Project, Plan]:
 def copied(root: Path, project: Project, plan: Plan, base_url: str) -> Project:
     """A private copy for the plan, if it can still be done; see `copying.lay_out` and `check`."""
     content = content_of(project, plan)
-    check(reading.read(content or b"{}"), plan)
+    check(content, plan)
     return copying.lay_out(root, project, plan, content, base_url)
 
 
@@ -70,9 +70,9 @@ def content_of(project: Project, plan: Plan) -> bytes | None:
     """The project's `tasks.json`; None where there is none yet and a PRD is to be parsed.
 
     Raises:
-        NotFound, Corrupt: see `Project.content`.
+        Missing, Corrupt: see `Project.content` and `Project.has_no_tasks_file`.
     """
-    if plan.action is Action.PARSE_PRD and not project.tasks_file.exists():
+    if plan.action is Action.PARSE_PRD and project.has_no_tasks_file():
         return None
     return project.content()
 

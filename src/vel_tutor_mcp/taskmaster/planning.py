@@ -38,20 +38,38 @@ class Plan:
     mark: str
 
 
-def check(tags: Mapping[str, Tag], plan: Plan) -> None:
-    """Raises:
-    Conflict: there is already what the plan would make, or nothing to make it from. InputError: there is no such task.
+def check(content: bytes | None, plan: Plan) -> None:
+    """Refuse what could never be merged into this `tasks.json`, before a model is paid for it.
+
+    Raises:
+        Conflict: there is already what the plan would make, no room for it, or nothing to make it from. InputError:
+            there is no such task. Corrupt: see `reading.read`.
     """
+    tags = reading.read(content or _EMPTY)
     if plan.action is Action.PARSE_PRD:
-        if plan.tag in tags and tags[plan.tag].items:
-            raise Conflict(
-                f"The tag {plan.tag} has tasks already; a PRD is parsed into an empty tag, so that nothing is lost; "
-                "name another tag, which is then made."
-            )
+        _check_room(tags, reading.parsed(content or _EMPTY), plan.tag)
         return
     found = tag_of(tags, plan.tag)
     if plan.action is Action.EXPAND:
         _check_expandable(found, plan.target)
+
+
+def _check_room(tags: Mapping[str, Tag], raw: Mapping[str, Any], name: str) -> None:
+    if isinstance(raw.get("tasks"), list):
+        raise Conflict(
+            "The project's tasks.json is of before there were tags; a PRD is parsed into a tag; let Task Master open "
+            "it once, which brings it up to date."
+        )
+    if name in tags and tags[name].items:
+        raise Conflict(
+            f"The tag {name} has tasks already; a PRD is parsed into an empty tag, so that nothing is lost; name "
+            "another tag, which is then made."
+        )
+    if not isinstance(raw.get(name, {}), dict):
+        raise Conflict(
+            f"The tag {name} cannot be made; in the project's tasks.json {name} is no tag but something else, which is "
+            "not replaced; name another tag."
+        )
 
 
 def tag_of(tags: Mapping[str, Tag], name: str) -> Tag:
@@ -72,6 +90,11 @@ def _check_expandable(tag: Tag, target: str | None) -> None:
             "There is no such task in this tag; a task with subtasks yet to come is expanded, by an id such as 3; see "
             "taskmaster_list."
         )
+    if item.id in tag.twice:
+        raise Conflict(
+            f"The task {item.id} cannot be expanded; more than one item has the id {item.id}; give each an id of its "
+            "own in the project's tasks.json."
+        )
     if item.subtasks:
         raise Conflict(
             f"The task {item.id} has subtasks already; they are not replaced; remove them with Task Master first."
@@ -90,8 +113,8 @@ def merged(content: bytes | None, made: bytes, plan: Plan) -> tuple[bytes, tuple
     Raises:
         InputError, Conflict: see `check`; or what was made is not sound: nothing of it is to be written.
     """
+    check(content, plan)
     before = reading.read(content or _EMPTY)
-    check(before, plan)
     text = (content or _EMPTY).decode()
     # A model may have written half of a character, as an escape: UTF-8 has no bytes for it.
     changed = _spliced(text, _new(made, plan), plan).encode(errors="replace")
@@ -133,16 +156,11 @@ def _places(tasks: list[Any], target: str | None) -> list[int]:
 def _spliced(text: str, new: list[dict[str, Any]], plan: Plan) -> str:
     # Some editors begin a file with a byte order mark, which is no JSON.
     raw = json.loads(text.removeprefix("\ufeff"))
-    is_bare = isinstance(raw.get("tasks"), list)  # a file of before there were tags
     if plan.action is Action.EXPAND:
+        is_bare = isinstance(raw.get("tasks"), list)  # a file of before there were tags
         where = ["tasks"] if is_bare and plan.tag == reading.LEGACY_TAG else [plan.tag, "tasks"]
         (place,) = _places(reading.lists(text.encode())[plan.tag], plan.target)
         return replaced(text, [*where, place, "subtasks"], new)
-    if is_bare:
-        raise Conflict(
-            "The project's tasks.json is of before there were tags; a PRD is parsed into a tag; let Task Master open "
-            "it once, which brings it up to date."
-        )
     if plan.tag in raw:
         return replaced(text, [plan.tag, "tasks"], new)
     return replaced(text, [plan.tag], {"tasks": new, "metadata": {"description": "From a PRD"}})

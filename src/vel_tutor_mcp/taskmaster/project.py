@@ -18,6 +18,10 @@ FOLDER = ".taskmaster"
 _STATE_BYTES = 1_000_000
 
 
+class Missing(NotFound):
+    """The project has no tasks.json; it is expected in .taskmaster/tasks; add tasks with Task Master."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A folder with Task Master's files in it; `root` is absolute and without links."""
@@ -32,15 +36,31 @@ class Project:
         """What is in `tasks.json`.
 
         Raises:
-            NotFound: there is none. Corrupt: it is no file, leads out of the project, is too large, or cannot be read.
+            Missing: there is none. Corrupt: it is no file, leads out of the project, is too large, or cannot be read.
         """
         return _bytes_of(self.root, self.tasks_file, reading.MAX_BYTES)
+
+    def has_no_tasks_file(self) -> bool:
+        """Whether there is no `tasks.json` yet, and one may be made.
+
+        Raises:
+            Corrupt: a link leads out of the project, or nowhere.
+        """
+        file = self.tasks_file
+        if file.exists():
+            return False
+        # Whatever is written there would be made where the link leads.
+        if any(path.is_symlink() and not path.exists() for path in (file, file.parent)):
+            raise reading.corrupt("a link on the way to it leads nowhere")
+        if not file.resolve().is_relative_to(self.root):
+            raise reading.corrupt("a link on the way to it leads out of the project")
+        return True
 
     def tags(self) -> Mapping[str, Tag]:
         """All tags, as the file has them at this moment.
 
         Raises:
-            NotFound, Corrupt: see `content` and `reading.read`.
+            Missing, Corrupt: see `content` and `reading.read`.
         """
         return reading.read(self.content())
 
@@ -112,9 +132,7 @@ def _bytes_of(root: Path, file: Path, most: int) -> bytes:
         with real.open("rb") as opened:
             return opened.read(most + 1)
     except FileNotFoundError:
-        raise NotFound(
-            "The project has no tasks.json; it is expected in .taskmaster/tasks; add tasks with Task Master."
-        ) from None
+        raise Missing from None
     except (OSError, RuntimeError) as problem:
         why = os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else "the system refuses"
         raise reading.corrupt(why.lower()) from None

@@ -46,10 +46,15 @@ def lists(content: bytes) -> dict[str, list[Any]]:
     Raises:
         Corrupt: see `read`.
     """
-    return _lists(_parsed(content))
+    return _lists(parsed(content))
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def parsed(content: bytes) -> dict[str, Any]:
+    """The file's object, as it has it, but for numbers with a fraction, which are texts.
+
+    Raises:
+        Corrupt: it is none, or too large.
+    """
     if len(content) > MAX_BYTES:
         raise corrupt(f"it is larger than {MAX_BYTES:,} bytes")
     try:
