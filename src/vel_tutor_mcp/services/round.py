@@ -18,6 +18,7 @@ from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.services.stage import Stage
 from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, step_tasks
+from vel_tutor_mcp.taskmaster.benches import bench_of
 from vel_tutor_mcp.workflows.definition import (
     MOST_ITEMS,
     ApprovalStep,
@@ -152,7 +153,8 @@ class Round(Stage):
 
     async def _begin(self, step_id: str) -> None:
         asked = self.graph.steps[step_id]
-        self.change(step_id, status=StepStatus.RUNNING, started_at=record.now(), due_at=self.due(asked))
+        at = record.now()
+        self.change(step_id, status=StepStatus.RUNNING, started_at=at, due_at=self.due(asked))
         try:
             match asked:
                 case ApprovalStep():
@@ -163,7 +165,7 @@ class Round(Stage):
                     await errands.begin(self, asked)
                 case PlanStep():
                     self.note(step_id, "started", f"{step_id} begins")
-                    self.after.plans.append(self.run.id)
+                    self.after.plans.append(bench_of(self.run.id, at))
                 case _:
                     await self._begin_task(asked)
         except InputError as problem:
