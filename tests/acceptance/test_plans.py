@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from server import Server, alone, serving, soon
 from task_master import command, connections, file_of, new_project
+from waits import found
 from world import Providers, settings_for, simulated_providers, start_afresh, without_settings
 
 from vel_tutor_mcp.app import App, open_app
@@ -117,6 +118,10 @@ def task(number: int, **other: Any) -> dict[str, Any]:
     return {"id": number, **texts, "priority": "high", "dependencies": after, "status": "done", **other}
 
 
+def unsound(_: Any) -> str:
+    return json.dumps({"subtasks": [subtask(1), subtask(2) | {"dependencies": [99]}]})
+
+
 def subtask(number: int) -> dict[str, Any]:
     texts = {"title": f"Part {number}", "description": "A part of it", "details": "Build this part of the thing"}
     after = [number - 1] if number > 1 else []
@@ -137,6 +142,14 @@ async def followed(app: App, run: Run) -> ToldRun:
         while not (told := await app.runs.follow(app.local_principal, run.id, 50)).status.ended:
             pass
     return told
+
+
+async def retried(app: App, run_id: str) -> Run | None:
+    """None while it still ends."""
+    try:
+        return await app.runs.retry(app.local_principal, run_id)
+    except Conflict:
+        return None
 
 
 async def ended(server: Server, tool: str, thing_id: str) -> dict[str, Any]:
@@ -217,8 +230,7 @@ async def test_a_prd_becomes_tasks_one_of_them_is_expanded_all_are_analysed_and_
 async def test_what_is_not_sound_is_not_taken(app: App, models: Providers, folder: Path) -> None:
     root = new_project(folder / "unsound", sky=[{"id": 1}])
     before = file_of(root).read_bytes()
-    lost = [subtask(1), subtask(2) | {"dependencies": [99]}]
-    models.openai.answer = models.groq.answer = lambda _: json.dumps({"subtasks": lost})
+    models.openai.answer = models.groq.answer = unsound
     told = await planned(app, root, "expand", target="1", tag="sky")
 
     assert told.run.error is not None
@@ -245,6 +257,27 @@ async def test_a_plan_that_nobody_answers_fails_and_when_it_is_tried_again_can_b
     assert (told.status, told.steps[0].error) == (TaskStatus.FAILED, failure)
     assert (cancelled.status, stopped.status) == (TaskStatus.CANCELLED, TaskStatus.CANCELLED)
     assert file_of(root).read_bytes() == before
+
+
+async def test_a_plan_that_is_tried_again_at_once_is_made_whatever_its_last_try_still_does(
+    app: App, models: Providers, folder: Path
+) -> None:
+    root = new_project(folder / "impatient", sky=[{"id": 1}])
+    models.openai.latency = models.groq.latency = 60
+    run = await app.plans.start(app.local_principal, str(root), "expand", target="1", count=3, tag="sky")
+    await anyone_is_asked(models)
+    await app.runs.cancel(app.local_principal, run.id)
+    start_afresh(app, models)
+    models.openai.answer = models.groq.answer = unsound
+    await found(lambda: retried(app, run.id))
+    failed = await followed(app, run)  # the cancelled one has not ended it in words of its own
+    models.openai.answer = models.groq.answer = answer
+    await app.runs.retry(app.local_principal, run.id)
+    told = await followed(app, run)
+
+    assert failed.run.error is not None
+    assert "1.2 depends on 99" in failed.run.error.message
+    assert (told.status, told.steps[0].output["made"]) == (TaskStatus.COMPLETED, ["1.1", "1.2", "1.3"])
 
 
 async def test_a_plan_whose_server_is_killed_is_made_by_the_next_one(

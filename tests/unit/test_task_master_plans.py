@@ -1,6 +1,7 @@
 """What is asked of Task Master, and what of its outcome is put into a project: decisions, as tables."""
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import pytest
 
 from vel_tutor_mcp.errors import Conflict, InputError, VelError
 from vel_tutor_mcp.taskmaster import copying, merging
-from vel_tutor_mcp.taskmaster.benches import Benches
+from vel_tutor_mcp.taskmaster.benches import Benches, bench_of, run_of
 from vel_tutor_mcp.taskmaster.merging import PlanRequest
 from vel_tutor_mcp.taskmaster.planning import Action, Plan, check, marked, merged
 from vel_tutor_mcp.taskmaster.project import Project
 from vel_tutor_mcp.taskmaster.reading import Corrupt, read
 
 RUN = "917e6895-66c8-445f-b6d6-6f615c07879c"
+BEGUN = datetime(2026, 11, 27, 7, 30, 0, 123457, tzinfo=UTC)
+BENCH = bench_of(RUN, BEGUN)
 PLANS = {
     "parse": Plan(action=Action.PARSE_PRD, tag="sky", target="prd.txt", count=3, mark=RUN),
     "expand": Plan(action=Action.EXPAND, tag="sky", target="2", count=3, mark=RUN),
@@ -215,12 +218,22 @@ def test_a_report_is_one_of_these_tasks(root: Path, tmp_path: Path, reports: dic
 def test_a_bench_is_held_by_one_alone_until_its_plan_is_made(tmp_path: Path) -> None:
     mine, theirs = Benches(tmp_path / "plans"), Benches(tmp_path / "plans")
     assert mine.wanted() == []
-    mine.want(RUN)
-    with mine.held(RUN) as bench, theirs.held(RUN) as other:
-        assert bench == tmp_path / "plans" / RUN
+    mine.want(BENCH)
+    with mine.held(BENCH) as folder, theirs.held(BENCH) as other:
+        assert folder == tmp_path / "plans" / BENCH
         assert other is None
-    assert theirs.wanted() == [RUN]
-    mine.done(RUN)
-    with theirs.held(RUN) as gone:
+    assert theirs.wanted() == [BENCH]
+    mine.done(BENCH)
+    with theirs.held(BENCH) as gone:
         assert gone is None
     assert theirs.wanted() == []
+
+
+def test_a_later_try_has_a_bench_of_its_own_that_the_earlier_one_leaves(tmp_path: Path) -> None:
+    benches, later = Benches(tmp_path / "plans"), bench_of(RUN, BEGUN + timedelta(microseconds=1))
+    benches.want(BENCH)
+    benches.want(later)
+    benches.done(BENCH)
+    assert benches.wanted() == [later]
+    assert run_of(BENCH) == run_of(later) == RUN
+    assert bench_of(RUN, BEGUN.astimezone(timezone(timedelta(hours=2)))) == BENCH  # as a database may tell the time

@@ -1,11 +1,12 @@
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vel_tutor_mcp.workflows.text import KEYWORDS, Path, TextError, lookup, parse, parse_path, unquoted
+from vel_tutor_mcp.workflows.text import KEYWORDS, Path, TextError, TooLong, lookup, parse, parse_path, unquoted
 
 SCOPE: dict[str, Any] = {
     "inputs": {"topic": "owls", "files": ["a.py", {"name": "b.py"}], "no-one": None, "0": "zero", "in": "within"},
@@ -185,3 +186,20 @@ def test_a_long_text_is_read_in_no_time() -> None:
     assert len(parse("{{ a }} ' " * 100_000).variables) == 1
     with pytest.raises(TextError, match="at character 800001: the placeholder is no path"):
         parse("{{ a }} " * 100_000 + "{{ '" + "\\'" * 100_000 + "}}")
+
+
+def test_a_text_has_as_many_characters_as_are_taken() -> None:
+    assert len(parse("{{ a }}" * 1000).render({"a": "x" * 100})) == 100_000
+    with pytest.raises(TooLong, match="it has more than 100,000 characters; put in less") as refused:
+        parse("{{ a }}" * 1000 + "!").render({"a": "x" * 100})
+    assert refused.value.beginning == "x" * 100_000
+
+
+def test_a_text_that_is_too_long_is_given_up_before_it_is_written() -> None:
+    text, scope = parse("{{ a }}" * 1000), {"a": ["x" * 100_000]}
+    tracemalloc.start()
+    with pytest.raises(TooLong):
+        text.render(scope)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000

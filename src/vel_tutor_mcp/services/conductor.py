@@ -42,8 +42,8 @@ class Conductor:
         for task_id in after.stop:
             self._calls.stop(task_id)
         after.stop.clear()
-        for run_id in after.plans:
-            self._benches.want(run_id)
+        for bench in after.plans:
+            self._benches.want(bench)
         after.plans.clear()
         if after.bridged:
             self.bridged.set()

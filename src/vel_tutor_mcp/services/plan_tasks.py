@@ -19,6 +19,7 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.store import people, runs, step_tasks
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
+from vel_tutor_mcp.taskmaster.benches import bench_of
 from vel_tutor_mcp.workflows.model import Run, RunStep, StepStatus
 
 Make = Callable[[Agent], TaskRequest]
@@ -32,18 +33,21 @@ _MOST_TASKS = 6
 
 
 class PlanTasks:
-    """The tasks of a run.
+    """The tasks of a run's try, whose bench this is.
 
     Attributes:
         problem: why one was refused, None where none was.
     """
 
-    def __init__(self, database: Database, conductor: Conductor, admission: Admission, tasks: Tasks, run: Run) -> None:
+    def __init__(
+        self, database: Database, conductor: Conductor, admission: Admission, tasks: Tasks, run: Run, bench: str
+    ) -> None:
         self._database = database
         self._conductor = conductor
         self._admission = admission
         self._tasks = tasks
         self._run = run
+        self._bench = bench
         self.problem: VelError | None = None
 
     @unbroken
@@ -54,7 +58,7 @@ class PlanTasks:
             Conflict: it is not. Forbidden: the run's owner may not have it made.
         """
         async with self._database.read(self._run.organisation_id) as tx:
-            await running(tx, self._run)
+            await running(tx, self._run, self._bench)
             permit(await people.principal(tx, self._run.owner_id), Operation.TASKMASTER_PLAN)
 
     async def ask(self, make: Make) -> Told:
@@ -78,7 +82,7 @@ class PlanTasks:
         """The task's owner and id."""
         run = self._run
         async with going_on(self._database, self._admission, self._conductor, run.organisation_id) as (tx, after):
-            step = await running(tx, run)
+            step = await running(tx, run, self._bench)
             owner = await people.principal(tx, run.owner_id)
             agent = await usable_agent(tx, owner, DEFAULT_AGENT)
             asked = make(agent)
@@ -96,14 +100,15 @@ class PlanTasks:
         return owner, task.id
 
 
-async def running(tx: Transaction, run: Run) -> RunStep:
-    """The step of the run, whose plan is still to be made.
+async def running(tx: Transaction, run: Run, bench: str) -> RunStep:
+    """The step of the run, whose plan is still to be made on this bench.
 
     Raises:
-        Conflict: it is not.
+        Conflict: it is not; what a later try wants is made on a bench of its own.
     """
     for step in await runs.steps(tx, run.id):
-        if step.step_id == STEP and step.status is StepStatus.RUNNING and step.error is None:
+        wanted = step.step_id == STEP and step.status is StepStatus.RUNNING and step.error is None
+        if wanted and step.started_at and bench_of(run.id, step.started_at) == bench:
             return step
     raise Conflict("The plan is not wanted any more; its run has ended; begin another one with taskmaster_plan.")
 

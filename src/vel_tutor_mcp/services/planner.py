@@ -25,7 +25,7 @@ from vel_tutor_mcp.services.tasks import Tasks
 from vel_tutor_mcp.store import audit, runs
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
 from vel_tutor_mcp.taskmaster import copying, keeping, merging
-from vel_tutor_mcp.taskmaster.benches import Benches
+from vel_tutor_mcp.taskmaster.benches import Benches, run_of
 from vel_tutor_mcp.taskmaster.child import Child, Unsure
 from vel_tutor_mcp.taskmaster.planning import Plan
 from vel_tutor_mcp.taskmaster.project import Project
@@ -68,10 +68,10 @@ class Planner:
         begun: set[str] = set()
         async with asyncio.TaskGroup() as making:
             while True:
-                for run_id in await self._wanted() - begun:
-                    begun.add(run_id)
-                    plan = making.create_task(self._make(run_id, gateway))
-                    plan.add_done_callback(partial(_forget, begun, run_id))
+                for bench in await self._wanted() - begun:
+                    begun.add(bench)
+                    plan = making.create_task(self._make(bench, gateway))
+                    plan.add_done_callback(partial(_forget, begun, bench))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await self._benches.called.wait()
@@ -84,37 +84,37 @@ class Planner:
             _log.debug("Plans cannot be looked for now; %s", problem)
             return set()
 
-    async def _make(self, run_id: str, gateway: Gateway) -> None:
+    async def _make(self, bench: str, gateway: Gateway) -> None:
         """Make the plan unless another process does; a fault must not keep others from being made."""
         try:
             async with self._room:
-                with self._benches.held(run_id) as bench:
-                    if bench is None:
+                with self._benches.held(bench) as folder:
+                    if folder is None:
                         return
-                    if (run := await self._stored(run_id)) is not None:
-                        await self._end(run, await self._outcome(run, bench, gateway))
+                    if (run := await self._stored(run_of(bench))) is not None:
+                        await self._end(run, bench, await self._outcome(run, bench, folder, gateway))
                 # Only now that the end is stored: whoever finds the bench makes the plan again.
-                await in_thread(lambda: self._benches.done(run_id))
+                await in_thread(lambda: self._benches.done(bench))
         except Unavailable as problem:
-            _log.warning("The plan of run %s waits; %s", run_id, problem)
+            _log.warning("The plan of run %s waits; %s", run_of(bench), problem)
         except Exception:  # noqa: BLE001 - it is looked at again in a few seconds
-            _log.exception("The plan of run %s waits; a fault keeps its outcome from being stored.", run_id)
+            _log.exception("The plan of run %s waits; a fault keeps its outcome from being stored.", run_of(bench))
 
     @unbroken
     async def _stored(self, run_id: str) -> Run | None:
         async with self._database.read(INSTALLATION) as tx:  # a bench does not say whose it is
             return await runs.stored(tx, run_id)
 
-    async def _outcome(self, run: Run, bench: Path, gateway: Gateway) -> dict[str, Any] | TaskError:
+    async def _outcome(self, run: Run, bench: str, folder: Path, gateway: Gateway) -> dict[str, Any] | TaskError:
         """What the plan gives, or why nothing.
 
         Raises:
             Unavailable: that cannot be known now.
         """
-        tasks = PlanTasks(self._database, self._conductor, self._admission, self._tasks, run)
+        tasks = PlanTasks(self._database, self._conductor, self._admission, self._tasks, run, bench)
         try:
             await tasks.check_wanted()
-            return await self._made(run, bench, gateway, tasks)
+            return await self._made(run, folder, gateway, tasks)
         # Before `Unavailable`, of which it is one: what may have been written is not tried again.
         except Unsure as problem:
             return TaskError(code=problem.code, message=str(problem))
@@ -127,14 +127,14 @@ class Planner:
             _log.exception("A fault keeps the plan of run %s from being made.", run.id)
             return TaskError(code=VelError.code, message=_FAULT)
 
-    async def _made(self, run: Run, bench: Path, gateway: Gateway, tasks: PlanTasks) -> dict[str, Any]:
+    async def _made(self, run: Run, folder: Path, gateway: Gateway, tasks: PlanTasks) -> dict[str, Any]:
         project, plan = await in_thread(lambda: merging.full(wanted_by(run), run.id))
         # A process may have died between its write and the end of the step.
         if (earlier := await in_thread(lambda: merging.merged_before(project, plan))) is not None:
             return earlier
         async with gateway(tasks.ask) as base_url:
-            copy = await in_thread(lambda: merging.copied(bench / "copy", project, plan, base_url))
-            child = Child(self._command, copy, bench / "home", asks=True)
+            copy = await in_thread(lambda: merging.copied(folder / "copy", project, plan, base_url))
+            child = Child(self._command, copy, folder / "home", asks=True)
             try:
                 tool, arguments = copying.call_of(copy, plan)
                 await child.call(tool, **arguments)
@@ -146,12 +146,12 @@ class Planner:
             return await _merged(project, copy, plan)
 
     @unbroken
-    async def _end(self, run: Run, outcome: dict[str, Any] | TaskError) -> None:
-        """End the step, unless it has ended: its task failed, it was cancelled, or its time was over."""
+    async def _end(self, run: Run, bench: str, outcome: dict[str, Any] | TaskError) -> None:
+        """End the step, unless this try of it has ended: its task failed, it was cancelled, or its time was over."""
         after = Aftermath()
         with suppress(Conflict):
             async with self._database.write(run.organisation_id) as tx:
-                await running(tx, run)
+                await running(tx, run, bench)
                 round_ = await self._conductor.round(tx, await runs.get(tx, run.id), after)
                 if isinstance(outcome, TaskError):
                     await round_.fail(STEP, outcome)
@@ -168,5 +168,5 @@ async def _merged(project: Project, copy: Project, plan: Plan) -> dict[str, Any]
     return await in_thread(lambda: merging.merge(project, copy, plan))
 
 
-def _forget(begun: set[str], run_id: str, _: "asyncio.Task[None]") -> None:
-    begun.discard(run_id)
+def _forget(begun: set[str], bench: str, _: "asyncio.Task[None]") -> None:
+    begun.discard(bench)

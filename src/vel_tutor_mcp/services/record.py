@@ -28,7 +28,7 @@ def now() -> datetime:
 @dataclass(frozen=True, slots=True)
 class Aftermath:
     """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, spans of what is over,
-    calls to stop, the runs whose plans are wanted, and the steps that the bridge to Task Master has to do with.
+    calls to stop, the benches of plans that are wanted, and the steps that the bridge to Task Master has to do with.
     """
 
     news: list[tuple[str, News]] = field(default_factory=list)

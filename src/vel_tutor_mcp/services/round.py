@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from vel_tutor_mcp.errors import InputError
-from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, Principal, Task, TaskError, TaskRequest, TaskStatus
+from vel_tutor_mcp.models import Principal, Task, TaskError, TaskRequest, TaskStatus
 from vel_tutor_mcp.services import errands, intake, record
 from vel_tutor_mcp.services.inputs import storable
 from vel_tutor_mcp.services.outputs import CANCELLED, given_by, none_succeeded, of_map
@@ -18,6 +18,7 @@ from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.services.stage import Stage
 from vel_tutor_mcp.services.webhooks.outbox import Event
 from vel_tutor_mcp.store import audit, step_tasks
+from vel_tutor_mcp.taskmaster.benches import bench_of
 from vel_tutor_mcp.workflows.definition import (
     MOST_ITEMS,
     ApprovalStep,
@@ -29,7 +30,7 @@ from vel_tutor_mcp.workflows.definition import (
 )
 from vel_tutor_mcp.workflows.model import How, RunStep, StepStatus
 from vel_tutor_mcp.workflows.plan import next_moves
-from vel_tutor_mcp.workflows.text import lookup
+from vel_tutor_mcp.workflows.text import Text, TooLong, lookup
 
 # As much as a definition may ask for at first (`definition.Retry`): doubled eight times that would be ten days.
 _LONGEST_BACKOFF_SECONDS = 3600.0
@@ -152,7 +153,8 @@ class Round(Stage):
 
     async def _begin(self, step_id: str) -> None:
         asked = self.graph.steps[step_id]
-        self.change(step_id, status=StepStatus.RUNNING, started_at=record.now(), due_at=self.due(asked))
+        at = record.now()
+        self.change(step_id, status=StepStatus.RUNNING, started_at=at, due_at=self.due(asked))
         try:
             match asked:
                 case ApprovalStep():
@@ -163,7 +165,7 @@ class Round(Stage):
                     await errands.begin(self, asked)
                 case PlanStep():
                     self.note(step_id, "started", f"{step_id} begins")
-                    self.after.plans.append(self.run.id)
+                    self.after.plans.append(bench_of(self.run.id, at))
                 case _:
                     await self._begin_task(asked)
         except InputError as problem:
@@ -175,9 +177,11 @@ class Round(Stage):
         await self.fail(step_id, TaskError(code=problem.code, message=str(problem)))
 
     async def _ask_person(self, asked: ApprovalStep) -> None:
-        question = self.graph.texts[asked.id].render(self.scope)
-        if len(question) > MAX_PROMPT_CHARACTERS:
-            raise InputError("What is to be approved is too long; it holds outputs of other steps; ask with less.")
+        try:
+            question = self.graph.texts[asked.id].render(self.scope)
+        except TooLong:
+            problem = "What is to be approved is too long; it holds outputs of other steps; ask with less."
+            raise InputError(problem) from None
         human = asked.human or self.steps[asked.id].insists
         self.change(asked.id, status=StepStatus.AWAITING_APPROVAL, seen={"prompt": question, "human": human})
         self.note(asked.id, StepStatus.AWAITING_APPROVAL, f"{asked.id} waits for a decision", look=True)
@@ -247,20 +251,21 @@ class Round(Stage):
 
     async def _make(self, asked: TaskStep | MapStep, item: int, scope: Mapping[str, Any]) -> bool:
         """Store the task of an item; returns whether it waits for its turn: one that cannot be asked has failed."""
+        prompt, too_long = _prompt(self.graph.texts[asked.id], scope)
         request = TaskRequest(
-            prompt=self.graph.texts[asked.id].render(scope),
+            prompt=prompt,
             agent=asked.agent,
             task_type=asked.task_type,
             priority=asked.priority,
             response_schema=asked.response_schema,
             max_cost_usd=asked.max_cost_usd,
         )
-        problem = _refusal(request)
+        problem = too_long or _refusal(request)
         if problem is not None and isinstance(asked, TaskStep):
             raise problem
         if problem is not None:
             # It is stored as a task that failed, beside the others of the map: so it needs a prompt that can be stored.
-            request = replace(request, prompt=storable(request.prompt)[:MAX_PROMPT_CHARACTERS].strip() or "(empty)")
+            request = replace(request, prompt=storable(request.prompt).strip() or "(empty)")
         subject = await self.ask(asked, item, request)
         if problem is not None:
             error = TaskError(code=problem.code, message=str(problem))
@@ -299,6 +304,14 @@ def _is_retried(asked: Step, step: RunStep, task: Task) -> bool:
 def _was_refused(task: Task) -> bool:
     """Whether the item could not even be asked; it is the same item still, and what is kept of its prompt is not."""
     return task.error is not None and task.error.code == InputError.code
+
+
+def _prompt(text: Text, scope: Mapping[str, Any]) -> tuple[str, InputError | None]:
+    """The text over a scope, cut where it is too long, and then why it cannot be asked."""
+    try:
+        return text.render(scope), None
+    except TooLong as problem:
+        return problem.beginning, problem
 
 
 def _refusal(request: TaskRequest) -> InputError | None:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vel_tutor_mcp.errors import InputError
+from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS
+
 Path = tuple[str, ...]
 Values = Mapping[str, Any]
 
@@ -30,6 +33,21 @@ class TextError(ValueError):
     """A text or path that cannot be read; the message says at which character, and what to write instead."""
 
 
+class TooLong(InputError):
+    """A text became longer than is taken.
+
+    Attributes:
+        beginning: as much of it as is taken.
+    """
+
+    def __init__(self, beginning: str) -> None:
+        super().__init__(
+            f"A text of the step is too long; with what is put into it, it has more than {MAX_PROMPT_CHARACTERS:,} "
+            "characters; put in less, or split the step."
+        )
+        self.beginning = beginning
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text that was read: as it is a `str`, what is to be looked up a path."""
@@ -42,8 +60,19 @@ class Text:
         return tuple(dict.fromkeys(part for part in self.parts if not isinstance(part, str)))
 
     def render(self, scope: Values) -> str:
-        """The text over a scope. What is missing or null is left out, what is no text is written as JSON."""
-        return "".join(part if isinstance(part, str) else _written(lookup(scope, part)) for part in self.parts)
+        """The text over a scope. What is missing or null is left out, what is no text is written as JSON.
+
+        Raises:
+            TooLong: it would be; found at the first value too many, for all of them may be gigabytes.
+        """
+        pieces: list[str] = []
+        length = 0
+        for part in self.parts:
+            pieces.append(part if isinstance(part, str) else _written(lookup(scope, part)))
+            length += len(pieces[-1])
+            if length > MAX_PROMPT_CHARACTERS:
+                raise TooLong("".join(pieces)[:MAX_PROMPT_CHARACTERS])
+        return "".join(pieces)
 
 
 def parse(text: str) -> Text:

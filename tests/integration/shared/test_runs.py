@@ -461,6 +461,21 @@ async def test_a_run_never_costs_more_than_its_limit(app: App, me: Principal) ->
     assert errors
 
 
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        (task("s"), "A text of the step is too long; with what is put into it, it has more than 100,000 characters; "),
+        (over("s"), "None of 1 items succeeded; the first says: A text of the step is too long; "),
+        (approval("s"), "What is to be approved is too long; it holds outputs of other steps; ask with less."),
+    ],
+    ids=["task", "map", "approval"],
+)
+async def test_a_step_whose_text_becomes_too_long_fails(app: App, me: Principal, step: Step, sentence: str) -> None:
+    told = await run(app, me, step | {"prompt": "{{ inputs.x }}" * 100}, x="y" * 100_000, items=[1])
+    assert told.steps[0].error is not None
+    assert told.steps[0].error.message.startswith(sentence)
+
+
 @pytest.mark.parametrize("depth", [200, 201, 938])
 async def test_an_answer_of_endless_depth_does_not_hang_a_map(
     app: App, me: Principal, providers: Providers, depth: int

@@ -74,6 +74,12 @@ async def test_what_is_no_item_fails_the_step(
     assert told.run.error.message.startswith(sentence)
 
 
+async def test_a_project_whose_path_becomes_too_long_fails_the_step(app: App, me: Principal) -> None:
+    told = await ended(app, me, await begun(app, me, "x" * 100_001))
+    assert told.run.error is not None
+    assert told.run.error.message.startswith("Step go: A text of the step is too long; ")
+
+
 async def test_on_a_shared_database_a_project_waits_for_a_home_that_knows_it(
     app: App, me: Principal, tmp_path: Path
 ) -> None:
