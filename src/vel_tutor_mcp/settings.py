@@ -23,6 +23,9 @@ _CATALOG = "catalog"
 # 32 bytes in base64: 43 characters and one that fills up.
 _KEY_FORM = r"[A-Za-z0-9+/_-]{43}="
 _PRIVATE_WAY = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/\S*)?"
+# In days. Dates much further back do not exist: what reckons with them would fail.
+_A_CENTURY = 36_500
+_NOT_ASCII = "must have hosts as they are sent, in ASCII, such as xn--e1afmkfd.example"
 _ROUTING_TABLES = frozenset({"providers", "models"})
 
 
@@ -157,7 +160,7 @@ class Settings(BaseSettings):
     `taskmaster`, `dashboard`; left out: all (docs/settings.md#what-is-offered-over-mcp)."""
     read_only: bool = False
     """Offer over MCP only the tools that change nothing."""
-    history_days: Annotated[int, Field(ge=1)] = 30
+    history_days: Annotated[int, Field(ge=1, le=_A_CENTURY)] = 30
     """How long the engine's own records of ended work are kept; tasks are kept always."""
     secret_key: SecretStr | None = None
     """What seals stored keys, secrets of webhooks, and the state of a question while a client has it: 32 random bytes
@@ -166,11 +169,11 @@ class Settings(BaseSettings):
     task_master_command: str = TASK_MASTER
     """How Task Master's MCP server is started: a command on the PATH, or an absolute path, with its arguments
     (docs/task-master.md)."""
-    audit_days: Annotated[int, Field(ge=1)] = 90
+    audit_days: Annotated[int, Field(ge=1, le=_A_CENTURY)] = 90
     """How long audit entries stay in the database; older ones go to the archives (docs/audit.md#retention)."""
     audit_archive: Path | None = None
-    """The folder for those archives, one that lasts; left out: `audit` in the home, with PostgreSQL none, and nothing
-    is archived."""
+    """The folder for those archives, one that lasts, by its absolute path; left out: `audit` in the home, with
+    PostgreSQL none, and nothing is archived."""
     audit_key: SecretStr | None = None
     """64 hexadecimal digits: the key that signs the audit trail; processes on one PostgreSQL must all have the same;
     left out: `audit.key` in the home (docs/audit.md#keys)."""
@@ -198,7 +201,11 @@ class Settings(BaseSettings):
     def _is_origin(cls, url: str) -> str:
         if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
             raise ValueError("must be http:// or https:// and a host, without a path")
-        return url.rstrip("/").lower()
+        if not url.isascii():
+            raise ValueError(_NOT_ASCII)
+        url = url.rstrip("/").lower()
+        # Browsers leave it out of the origin that they name.
+        return url.removesuffix(":443" if url.startswith("https:") else ":80")
 
     @field_validator("oidc_issuer")
     @classmethod
@@ -214,6 +221,8 @@ class Settings(BaseSettings):
     def _are_hosts(cls, names: str) -> str:
         if not all(re.fullmatch(r"[^\s/:*]+|\[[0-9a-fA-F:.]+\]", name) for name in parts_of(names)):
             raise ValueError("must be names of hosts with commas between, without scheme, port and path")
+        if not names.isascii():
+            raise ValueError(_NOT_ASCII)
         return names.lower()
 
     @field_validator("toolsets")
@@ -256,10 +265,18 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _is_absolute(cls, home: Path) -> Path:
-        try:
-            return home.expanduser().absolute()
-        except RuntimeError:
-            raise ValueError("names a user that does not exist") from None
+        return _expanded(home).absolute()
+
+    @field_validator("audit_archive")
+    @classmethod
+    def _is_one_folder(cls, folder: Path | None) -> Path | None:
+        if folder is None:
+            return None
+        folder = _expanded(folder)
+        # A relative one would be another one wherever a process is started: the trail would be scattered.
+        if not folder.is_absolute():
+            raise ValueError("must be an absolute path, or begin with ~")
+        return folder
 
     @classmethod
     def settings_customise_sources(
@@ -286,6 +303,16 @@ class Settings(BaseSettings):
         """The base URL set for the provider, None where its own is to be used."""
         url: str | None = getattr(self, f"{provider}_base_url", None)
         return url
+
+
+def _expanded(path: Path) -> Path:
+    name = str(path)
+    if "\0" in name or name != name.encode(errors="replace").decode():
+        raise ValueError("must be a path in UTF-8")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("names a user that does not exist") from None
 
 
 def is_private_way(url: str) -> bool:

@@ -1,6 +1,7 @@
 """The trail from the shell: exported, proven with nothing but the file, and found out where it was changed."""
 
 from pathlib import Path
+from stat import S_IMODE
 
 import pytest
 from commands import run
@@ -31,6 +32,28 @@ async def test_an_export_is_proven_by_its_file_and_a_change_of_it_is_told(tmp_pa
 
     refused = await run(tmp_path, here, "audit", "verify", str(tmp_path / "none"), "--key", "of nobody")
     assert (refused.code != 0, one_sentence(refused.stderr.strip())) == (True, True)
+
+
+async def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
+    file = tmp_path / "trail.jsonl"
+    file.write_text("of yesterday")
+    refused = await run(tmp_path, {}, "audit", "export", "--since", "yesterday", "--output", str(file))
+    assert (refused.code, file.read_text()) == (USAGE, "of yesterday"), refused
+    assert list(tmp_path.glob("trail*")) == [file]
+
+    nowhere = await run(tmp_path, {}, "audit", "export", "--output", str(tmp_path / "nowhere" / "trail.jsonl"))
+    assert (nowhere.code, one_sentence(nowhere.stderr.strip())) == (USAGE, True), nowhere
+    assert "No such file or directory; name another file with --output" in nowhere.stderr
+
+
+async def test_an_export_takes_the_place_of_the_earlier_one_with_its_mode_and_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "trail.jsonl", tmp_path / "newest"
+    file.write_text("of yesterday")
+    file.chmod(0o600)
+    link.symlink_to(file)
+    made = await run(tmp_path, {}, "audit", "export", "--output", str(link))
+    assert (made.code, link.is_symlink(), S_IMODE(file.stat().st_mode)) == (0, True, 0o600), made
+    assert file.read_text().startswith('{"vel_tutor_audit"')
 
 
 async def test_the_database_is_proven_from_the_shell_and_handed_out_as_a_table(

@@ -1,6 +1,7 @@
 """OpenAI's own client, talking to the gateway of a running server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import openai
@@ -123,6 +124,38 @@ async def test_who_leaves_a_stream_cancels_the_task(place: Team, client: openai.
     me = place.desk.app.local_principal
     told = await place.desk.app.tasks.follow(me, task_id, 30)
     assert (told.status, bool(told.task.output)) == ("cancelled", True)
+
+
+async def test_who_gave_a_key_comes_back_to_the_answer_and_is_told_of_a_cancelled_one(
+    place: Team, client: openai.AsyncOpenAI, vendors: Any
+) -> None:
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 400
+    tasks, me = place.desk.app.tasks, place.desk.app.local_principal
+    ask = partial(client.chat.completions.create, model="auto", messages=HELLO)
+
+    task_id = await left_stream(ask, "kept")
+    assert not (await tasks.follow(me, task_id, 1)).status.ended
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second = 0
+    again = await ask(extra_headers={"Idempotency-Key": "kept"})
+    assert (again.id, again.choices[0].message.content) == (f"chatcmpl-{task_id}", "word " * 400)
+
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second = 20
+    await tasks.cancel(me, await left_stream(ask, "cancelled"))
+    with pytest.raises(openai.ConflictError, match="with another Idempotency-Key"):
+        await ask(extra_headers={"Idempotency-Key": "cancelled"})
+
+
+async def left_stream(ask: Callable[..., Awaitable[Any]], key: str) -> str:
+    """The task of a stream that was left after its first words."""
+    stream = await ask(stream=True, extra_headers={"Idempotency-Key": key})
+    async for chunk in stream:
+        if chunk.choices[0].delta.content:
+            break
+    await stream.close()
+    return str(chunk.id.removeprefix("chatcmpl-"))
 
 
 async def test_an_answer_that_is_begun_anew_is_not_sent_as_one(client: openai.AsyncOpenAI, vendors: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings, load_settings
+from vel_tutor_mcp.store.places import database_at
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-not-to-be-shown",
@@ -102,6 +103,9 @@ def test_the_file_may_set_the_address_and_key_of_a_provider(load: Load) -> None:
         ("VEL_TUTOR_CONNECT_TIMEOUT_SECONDS", "nan", "Input should be less than or equal to 600"),
         ("VEL_TUTOR_DRAIN_SECONDS", "inf", "Input should be less than or equal to 600"),
         ("VEL_TUTOR_HISTORY_DAYS", "0", "Input should be greater than or equal to 1"),
+        ("VEL_TUTOR_HISTORY_DAYS", "36501", "Input should be less than or equal to 36500"),
+        ("VEL_TUTOR_AUDIT_DAYS", "99999999999", "Input should be less than or equal to 36500"),
+        ("VEL_TUTOR_AUDIT_ARCHIVE", "archives", "must be an absolute path, or begin with ~"),
         ("VEL_TUTOR_LOG_LEVEL", "loud", "Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
         ("VEL_TUTOR_SQLITE_SYNCHRONOUS", "OFF", "Input should be 'NORMAL' or 'FULL'"),
         ("VEL_TUTOR_ALLOW_UNPRICED", "maybe", "Input should be a valid boolean"),
@@ -121,6 +125,8 @@ def test_the_file_may_set_the_address_and_key_of_a_provider(load: Load) -> None:
         ),
         ("VEL_TUTOR_PUBLIC_URL", "tutor.example", "must be http:// or https:// and a host, without a path"),
         ("VEL_TUTOR_PUBLIC_URL", "https://tutor.example/mcp", "must be http:// or https:// and a host, without a path"),
+        ("VEL_TUTOR_PUBLIC_URL", "https://пример.рф", "must have hosts as they are sent, in ASCII"),
+        ("VEL_TUTOR_ALLOWED_HOSTS", "пример.рф", "must have hosts as they are sent, in ASCII"),
         ("VEL_TUTOR_ALLOWED_HOSTS", "a.example, https://b.example", "must be names of hosts with commas between"),
         ("VEL_TUTOR_ALLOWED_HOSTS", "a.example:4000", "must be names of hosts with commas between"),
         ("VEL_TUTOR_ALLOWED_HOSTS", "*", "must be names of hosts with commas between"),
@@ -173,7 +179,7 @@ def test_a_file_with_a_byte_order_mark_is_read(load: Load) -> None:
     assert load("\ufeffdrain_seconds = 5").drain_seconds == 5
 
 
-@pytest.mark.parametrize("name", ["VEL_TUTOR_CONFIG", "VEL_TUTOR_HOME"])
+@pytest.mark.parametrize("name", ["VEL_TUTOR_CONFIG", "VEL_TUTOR_HOME", "VEL_TUTOR_AUDIT_ARCHIVE"])
 def test_a_path_of_an_unknown_user_is_refused_with_a_sentence(load: Load, name: str) -> None:
     assert name in refusal(load, **{name: "~no-such-user-here/x"})
 
@@ -218,6 +224,38 @@ def test_a_user_without_a_home_is_asked_for_a_folder(load: Load, monkeypatch: py
 def test_a_home_is_made_absolute(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.chdir(tmp_path)
     assert load(VEL_TUTOR_HOME=home, HOME=str(tmp_path), USERPROFILE=str(tmp_path)).home == tmp_path / "data"
+
+
+def test_audit_archives_go_to_the_users_folder(load: Load, tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    assert load(VEL_TUTOR_AUDIT_ARCHIVE="~/archives", **environment).audit_archive == tmp_path / "archives"
+    assert load(VEL_TUTOR_AUDIT_ARCHIVE=str(tmp_path)).audit_archive == tmp_path
+
+
+@pytest.mark.parametrize("name", ["home", "audit_archive"])
+def test_a_path_that_no_file_can_have_is_refused(load: Load, name: str) -> None:
+    assert "must be a path in UTF-8" in refusal(load, f'{name} = "/a\\u0000b"')
+    assert "must be a path in UTF-8" in refusal(load, "", **{f"VEL_TUTOR_{name.upper()}": "/\udcff"})
+
+
+@pytest.mark.parametrize("path", ["/a\0b", "/\udcff", "~no-such-user-here/x"])
+def test_a_database_file_that_cannot_be_is_refused_with_a_sentence(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="no file here can have its name; write VEL_TUTOR_DATABASE_URL"):
+        database_at(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://tutor.example:443", "https://tutor.example"),
+        ("http://tutor.example:80/", "http://tutor.example"),
+        ("https://tutor.example:80", "https://tutor.example:80"),
+        ("http://Tutor.example:4000", "http://tutor.example:4000"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_the_public_url_is_kept_as_browsers_name_it(load: Load, url: str, kept: str) -> None:
+    assert load(VEL_TUTOR_PUBLIC_URL=url).public_url == kept
 
 
 @pytest.mark.parametrize("show", [repr, str, Settings.model_dump_json, Settings.model_dump])

@@ -20,6 +20,7 @@ from vel_tutor_mcp.doors.watch import SHOW_OUT
 GONE = (ClientDisconnect, BrokenResourceError, ClosedResourceError)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_PAGES = ("http", "https")
 _PORT = re.compile(r":\d{1,5}\Z")
 _STOPPING: Refusal = (
     503,
@@ -39,15 +40,11 @@ class Gate:
 
     Args:
         hosts: its names beside this machine's own, with brackets where one is an IPv6 address.
-        origins: of pages that may send requests beside those of http:// at these names.
         note: is told what is refused; None: nobody is.
     """
 
-    def __init__(
-        self, app: ASGIApp, hosts: Collection[str], origins: Collection[str] = (), note: Note | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], note: Note | None = None) -> None:
         self._names = frozenset({*_LOOPBACK, *hosts})
-        self._origins = frozenset(origins)
         self._app = app
         self._note = note
         self._shut = False
@@ -90,10 +87,11 @@ class Gate:
             return _HOST
         origin = headers.get("origin", "").lower()
         # Programs send none; browsers send one with whatever a page asks of another origin, or changes.
-        if not origin or origin in self._origins:
+        if not origin:
             return None
         scheme, _, host = origin.partition("://")
-        return None if scheme == "http" and _PORT.sub("", host) in self._names else _ORIGIN
+        # With its own TLS or a proxy's, its own pages are of https.
+        return None if scheme in _PAGES and _PORT.sub("", host) in self._names else _ORIGIN
 
 
 class _Visit:

@@ -189,7 +189,7 @@ class _Door:
         public_url = settings.public_url if way.auth else None
         app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer, told=told)
         note = Notes(desk).take
-        self._gate = Gate(app, _hosts(settings, way), [settings.public_url] if way.auth else [], note)
+        self._gate = Gate(app, _hosts(settings, way), note)
         # From the outside inwards: counted, traced, with headers, let in. So refusals of the gate are counted and have
         # headers too, and the id for the log is there for all of it.
         covered = Headers(self._gate, https="https" in {way.scheme, urlsplit(settings.public_url).scheme})

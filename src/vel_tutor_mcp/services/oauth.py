@@ -135,6 +135,8 @@ class OAuth:
                 expires_at=at + CODE_LIVES,
             )
             await grants.allow(tx, grant_id, client.id, client.name)
+            # A new password ends only what has not run out: the grant must live for as long as the code.
+            await grants.prolong(tx, grant_id, at + CODE_LIVES)
             await audit.append(tx, principal, "client_allowed", f"grant:{grant_id}", _facts(asked, address), at)
         return code
 

@@ -37,7 +37,10 @@ def database_at(url_text: str, sqlite_synchronous: str = "NORMAL") -> Database:
         raise _bad_url("it is no database URL") from None
     match url.drivername.partition("+")[0]:
         case "sqlite" if url.database:
-            return SqliteDatabase(Path(url.database).expanduser().resolve(), sqlite_synchronous)
+            try:
+                return SqliteDatabase(Path(url.database).expanduser().resolve(), sqlite_synchronous)
+            except (RuntimeError, ValueError):  # of an unknown user; with a NUL, or not in UTF-8
+                raise _bad_url("no file here can have its name") from None
         case "postgresql" | "postgres":
             if problem := unfit(url):
                 raise _bad_url(problem)

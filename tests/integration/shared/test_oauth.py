@@ -17,9 +17,10 @@ from planted import PASSWORD
 from vel_tutor_mcp.auth.accounts import Account
 from vel_tutor_mcp.errors import OAuthRefused, TooManyTries, Unauthenticated
 from vel_tutor_mcp.services import oauth_clients, record
+from vel_tutor_mcp.services.oauth import SESSION_LIVES
 from vel_tutor_mcp.services.pairs import SignedIn
 from vel_tutor_mcp.store.database import INSTALLATION
-from vel_tutor_mcp.store.people_tables import authorizations
+from vel_tutor_mcp.store.people_tables import authorizations, grants
 from vel_tutor_mcp.store.people_tables import oauth_clients as client_rows
 from vel_tutor_mcp.store.places import database_of
 
@@ -74,6 +75,16 @@ async def refused(desk: Front, form: dict[str, str], *resources: str) -> OAuthRe
     with pytest.raises(OAuthRefused) as refusal:
         await desk.oauth.redeem(form, resources, new_address())
     return refusal.value
+
+
+async def pass_time(desk: Front, account: Account, time: timedelta) -> None:
+    """Their one sign-in ends so much sooner."""
+    async with desk.database.write(INSTALLATION) as tx:
+        for table in (grants, authorizations):
+            theirs = table.c.owner_id == account.id
+            ends = await tx.scalar(sa.select(table.c.expires_at).where(theirs))
+            assert ends is not None
+            await tx.execute(table.update().where(theirs).values(expires_at=ends - time))
 
 
 async def test_who_allows_a_client_lets_it_in_as_themselves(desk: Front) -> None:
@@ -196,6 +207,19 @@ async def test_a_new_password_and_a_disabled_account_end_sessions_codes_and_clie
     session = await desk.oauth.sign_in(flow.account.name, later, new_address())
     await desk.accounts.disable(desk.app.local_principal, flow.account.id)
     assert await desk.oauth.visitor(session) is None
+
+
+async def test_a_new_password_ends_a_code_of_somebody_who_decided_at_the_last_moment(desk: Front) -> None:
+    account, query = await desk.join(), await query_of(desk)
+    asked = await desk.oauth.asked(query, [], "")
+    session = await session_of(desk, account)
+    await pass_time(desk, account, SESSION_LIVES - timedelta(seconds=10))
+    code = await desk.oauth.allow(session, asked, "")
+    await pass_time(desk, account, timedelta(seconds=20))
+    await desk.accounts.change(account.principal, PASSWORD, password="Another-Passw0rd-2", address=new_address())
+
+    form = {"code": code, "client_id": query["client_id"], "code_verifier": VERIFIER}
+    assert (await refused(desk, form)).error == "invalid_grant"
 
 
 async def test_a_person_takes_back_what_a_client_has_and_the_client_gives_it_back(desk: Front) -> None:

@@ -1,5 +1,7 @@
 """`audit`: the trail of what was done, proven and handed out, from the shell."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import typer
 from vel_tutor_mcp.doors.cli import output
 from vel_tutor_mcp.doors.cli.output import AsJson
 from vel_tutor_mcp.doors.cli.product import with_app
+from vel_tutor_mcp.errors import InputError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.app import App
@@ -86,8 +89,45 @@ def _written_to(file: Path | None) -> "Iterator[Write]":
     if file is None:
         yield lambda text: output.result(text.removesuffix("\n"))
         return
-    with file.open("w", encoding="utf-8", newline="\n") as stream:
+    try:
+        draft = _draft_for(file)
+        stream = (draft or file).open("w", encoding="utf-8", newline="\n")
+    except OSError as problem:
+        raise InputError(
+            f"Nothing was exported; {file}: {problem.strerror}; name another file with --output."
+        ) from None
+    with _put_in_place(draft, file), stream:
         yield stream.write
+
+
+def _draft_for(file: Path) -> Path | None:
+    """What is written in the place of the file, which an export that fails would else have emptied. None for what is no
+    file, such as a device: it keeps nothing that could be lost.
+
+    Raises:
+        OSError: the file may not be changed.
+    """
+    if file.exists() and not file.is_file():
+        return None
+    real = Path(os.path.realpath(file))  # a link of the user's stays one
+    draft = real.with_name(f"{real.name}.draft")
+    if file.exists():
+        file.open("r+").close()  # renaming another over it would succeed, against what its owner wants
+        draft.touch()
+        shutil.copymode(file, draft)
+    return draft
+
+
+@contextmanager
+def _put_in_place(draft: Path | None, file: Path) -> Iterator[None]:
+    if draft is None:
+        yield
+        return
+    try:
+        yield
+        draft.replace(os.path.realpath(file))
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @commands.command()

@@ -37,7 +37,13 @@ async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Re
     task = await visit.app.tasks.submit(visit.me, request)
     if body.stream:
         # With a schema, an answer is checked and written anew at its end: its pieces are not what is given.
-        answer = _Answer(visit, task, is_written_along=request.response_schema is None, with_usage=body.with_usage)
+        answer = _Answer(
+            visit,
+            task,
+            is_written_along=request.response_schema is None,
+            with_usage=body.with_usage,
+            may_be_left=key is not None,
+        )
         return StreamingResponse(answer.lines(), media_type="text/event-stream", headers=HEADERS)
     told = await _ended(visit, task.id)
     if (failed := shown.failure(told)) is not None:
@@ -88,12 +94,16 @@ async def _ended(visit: Asked, task_id: str) -> Told:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One streamed answer; whoever leaves before its end cancels the task."""
+    """One streamed answer; whoever leaves before its end cancels the task, unless it may be left.
+
+    With a key it may: by that its owner comes back, maybe before it is noticed that they were gone.
+    """
 
     visit: Asked
     task: Task
     is_written_along: bool
     with_usage: bool
+    may_be_left: bool
 
     async def lines(self) -> AsyncIterator[str]:
         has_ended = False
@@ -103,7 +113,7 @@ class _Answer:
                 yield text
             has_ended = True
         finally:
-            if not has_ended:
+            if not has_ended and not self.may_be_left:
                 # The request is cancelled already, by which every await in here would be cut.
                 with anyio.CancelScope(shield=True), suppress(VelError):
                     await self.visit.app.tasks.cancel(self.visit.me, self.task.id)

@@ -25,9 +25,13 @@ def failure(told: Told) -> tuple[int, str, str] | None:
     if told.status is TaskStatus.COMPLETED:
         return None
     error = told.task.error
-    code = error.code if error else told.status.value
-    sentence = error.message if error else f"The task {told.task.id} was {told.status.value}; ask again."
-    return _STATUSES.get(code, _FAILED), sentence, code
+    if error is not None:
+        return _STATUSES.get(error.code, _FAILED), error.message, error.code
+    code = told.status.value
+    # Under its key a request is answered by the same task for ever.
+    again = "ask again, with another Idempotency-Key where it had one, or retry the task"
+    way = again if told.status is TaskStatus.CANCELLED else "ask again"
+    return _STATUSES.get(code, _FAILED), f"The task {told.task.id} was {code}; {way}.", code
 
 
 def finish_reason(told: Told) -> str:
