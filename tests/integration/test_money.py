@@ -1,6 +1,8 @@
 """Money: what a task may cost, what is set aside, what is booked, and that no sum passes a limit."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +16,7 @@ from times import examples
 from world import Providers
 
 from vel_tutor_mcp.app import App, open_app
-from vel_tutor_mcp.errors import ProviderError
+from vel_tutor_mcp.errors import ProviderError, Unavailable
 from vel_tutor_mcp.models import (
     AgentConfig,
     AgentType,
@@ -64,12 +66,12 @@ async def agent_with(app: App, me: Principal, **config: Any) -> str:
     return (await app.agents.create(me, "tester", AgentType.RESEARCHER, AgentConfig(**config))).id
 
 
-def worst_case(app: App, max_output_tokens: int) -> int | None:
-    return app.prices.worst_case(app.catalog.find(f"groq/{FIRST}"), prompt_bytes(HELLO), max_output_tokens)
+def worst_case(app: App, max_output_tokens: int, model: str = FIRST) -> int | None:
+    return app.prices.worst_case(app.catalog.find(f"groq/{model}"), prompt_bytes(HELLO), max_output_tokens)
 
 
-def affordable(app: App, available: int) -> int:
-    row = app.catalog.find(f"groq/{FIRST}")
+def affordable(app: App, available: int, model: str = FIRST) -> int:
+    row = app.catalog.find(f"groq/{model}")
     return app.prices.affordable_output_tokens(row, prompt_bytes(HELLO), 4096, NanoUsd(available))
 
 
@@ -188,6 +190,43 @@ async def test_a_retry_with_nothing_left_makes_no_call(app: App, me: Principal, 
     assert told.task.error
     assert told.task.error.code == "no_candidate"
     assert (len(told.attempts), len(providers.groq.requests)) == (1, 1)
+
+
+@pytest.fixture
+def broken_opening(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection breaks in the very commit that opens the first call: it is made, and nobody hears of it."""
+    database = app._parts.database
+    write, heard = database.write, [""]
+
+    @asynccontextmanager
+    async def breaking(acts_for: str) -> AsyncIterator[Transaction]:
+        async with write(acts_for) as tx:
+            yield tx
+            opened = await tx.scalar(sa.select(sa.func.count()).select_from(ledger))
+        if opened and heard:
+            heard.clear()
+            raise Unavailable("The connection broke.")
+
+    monkeypatch.setattr(database, "write", breaking)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("broken_opening")
+@pytest.mark.parametrize(("model", "limit"), [(FIRST, 0.0003), (FIRST, 0.002), ("openai/gpt-oss-120b", 0.00265)])
+async def test_a_call_whose_opening_nobody_heard_of_is_made_once_with_what_was_set_aside_for_it(
+    app: App, me: Principal, providers: Providers, model: str, limit: float
+) -> None:
+    agent = await agent_with(app, me, model_preferences={"general": f"groq/{model}"})
+    told = await asked(app, me, agent, max_cost_usd=limit)
+
+    assert [(attempt.model, attempt.outcome) for attempt in told.attempts] == [(model, Outcome.COMPLETED)]
+    (received,) = providers.groq.requests
+    longest = affordable(app, nano_usd(limit), model)
+    assert received.body["max_completion_tokens"] == longest
+    async with app._parts.database.read(INSTALLATION) as tx:
+        (row,) = (await tx.execute(sa.select(ledger))).all()
+    assert row.reserved_nanousd == worst_case(app, longest, model)
+    assert row.settled_nanousd == told.attempts[0].cost_nanousd
 
 
 MYSTERY = {"models": [{"provider": "groq", "model": "mystery", "tier": "frontier", "context_window": 8192}]}

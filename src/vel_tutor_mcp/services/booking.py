@@ -6,7 +6,8 @@ Each of its methods is one transaction. The answer itself is settled by `Answers
 import asyncio
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from vel_tutor_mcp.bearings import take_up
@@ -54,6 +55,13 @@ class Tools:
     executor: str
 
 
+class _Terms(NamedTuple):
+    """How long the answer of a call may be, and what is set aside for it."""
+
+    max_output: int
+    reserved: NanoUsd
+
+
 class Booking:
     """See `routing.book.Book`. `shortage` says which budget kept a call from being made, where one did."""
 
@@ -61,6 +69,7 @@ class Booking:
         self.subject = subject
         self.shortage = ""
         self._calls: dict[str, Call] = {}
+        self._terms: dict[str, _Terms] = {}
         self._tools = tools
         self._config = config
         self._request = request
@@ -91,10 +100,6 @@ class Booking:
                 # Asked for after this run began, before it could be reached; or another process took the task over.
                 raise asyncio.CancelledError
             at = record.now()
-            standings = await funds.standings(tx, Payer.of(task), self._tools.settings, at)
-            asked = self._asked(repairs)
-            max_output = self._affordable(task, row, asked, standings)
-            reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output) or NanoUsd(0)
             made = {attempt.id: attempt for attempt in await attempts.of_run(tx, self.subject.work)}
             # It is there already where an earlier try was committed and only its answer got lost: see `persisted`.
             attempt = made.get(attempt_id) or Attempt(
@@ -108,14 +113,17 @@ class Booking:
                 started_at=at,
             )
             if attempt_id not in made:
+                # What is there already keeps its terms: asked again, its own money would count as taken by another.
+                self._terms[attempt_id] = await self._terms_of(tx, task, row, self._asked(repairs), at)
                 await self._take_place(tx, task, candidate.provider)
-                await attempts.open_attempt(tx, task, attempt, reserved)
+                await attempts.open_attempt(tx, task, attempt, self._terms[attempt_id].reserved)
                 unpriced = self._tools.prices.cost(row, 0, 0) is None
                 told = _asking(candidate, repairs, beside) + (_UNPRICED if unpriced else "")
                 await record.note(tx, self.subject, "attempt", told, 15)
         self.subject.publish(self._tools.hub)
-        call = self._calls[attempt_id] = Call(attempt, row, reserved, time.monotonic(), record.now())
-        return call, max_output
+        terms = self._terms[attempt_id]
+        call = self._calls[attempt_id] = Call(attempt, row, terms.reserved, time.monotonic(), record.now())
+        return call, terms.max_output
 
     def _row(self, candidate: Candidate) -> ModelRow:
         """Of a decision that was made before a restart: a model on this machine may not be there since."""
@@ -129,6 +137,13 @@ class Booking:
         if repairs is None:
             return self._request
         return replace(self._request, prompt_bytes=self._request.prompt_bytes + prompt_bytes(correction(repairs)))
+
+    async def _terms_of(self, tx: Transaction, task: Task, row: ModelRow, asked: RouteRequest, at: datetime) -> _Terms:
+        """Raises: as `_affordable`."""
+        standings = await funds.standings(tx, Payer.of(task), self._tools.settings, at)
+        max_output = self._affordable(task, row, asked, standings)
+        reserved = self._tools.prices.worst_case(row, asked.prompt_bytes, max_output)
+        return _Terms(max_output, reserved or NanoUsd(0))
 
     def _affordable(self, task: Task, row: ModelRow, asked: RouteRequest, standings: list[Standing]) -> int:
         """How long the answer may be.

@@ -59,7 +59,7 @@ async def release(tx: Transaction, run_id: str, step_id: str, count: int) -> int
     """Let so many of the parked items wait for their turn, the first ones first; returns how many there were."""
     query = (
         sa.select(tasks.c.id)
-        .where(tasks.c.run_id == run_id, tasks.c.step_id == step_id, tasks.c.not_before == PARKED)
+        .where(tasks.c.run_id == run_id, tasks.c.step_id == step_id, has_not_ended, tasks.c.not_before == PARKED)
         .order_by(tasks.c.item)
         .limit(count)
     )

@@ -261,6 +261,23 @@ class TestMap:
         assert output(told, "m")["items"] == ["<Do a>", "<Do b>", "<Do c>", "<Do d>"]
         assert len(providers.groq.requests) == 4
 
+    async def test_a_retried_map_passes_over_an_item_that_was_cancelled_before_its_turn(
+        self, app: App, me: Principal, providers: Providers
+    ) -> None:
+        providers.groq.faults = [REFUSAL] * 3
+        run_id = await started(app, me, over("m", parallel=1), items=["a", "b", "c"])
+        assert (await ended(app, me, run_id)).status is TaskStatus.FAILED
+        providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+        await app.runs.retry(me, run_id)
+        async with asyncio.timeout(10):
+            await providers.groq.until(lambda groq: groq.open == 1)
+
+        first, second, _ = (await app.runs.tell(me, run_id)).tasks["m"].ids
+        await app.tasks.cancel(me, second)
+        await app.tasks.cancel(me, first)
+        told = await ended(app, me, run_id)
+        assert output(told, "m")["items"] == [None, None, "<Do c>"]
+
     async def test_the_time_of_a_map_may_end_with_some_items_done(
         self, app: App, me: Principal, providers: Providers
     ) -> None:
