@@ -101,6 +101,7 @@ class FailureKind(StrEnum):
     MALFORMED = "malformed"
     INVALID_OUTPUT = "invalid_output"
     OVER_BUDGET = "over_budget"
+    NO_KEY = "no_key"
 
 
 Role = Literal["admin", "org_admin", "agent_manager", "task_executor", "viewer"]

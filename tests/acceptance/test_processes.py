@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import Server, serving, soon
+from server import Server, ToolRefused, serving, soon
 from world import Providers
 
-from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +21,7 @@ COUNTS = [50, 200] if "VEL_TEST_KILLS" in os.environ else [24]
 # Of seconds (`benchmarks/run.py --only takeover`), on a machine with other things to do; less than the answers take.
 TAKEN_OVER_SECONDS = CANCELLED_SECONDS = 20.0
 TOLD_SECONDS = 20.0
+AGAIN = {"steps": [{"id": "a", "kind": "task", "prompt": "Say it", "retry": {"attempts": 2, "backoff_seconds": 1}}]}
 TEMPLATE = {"template": True, "steps": [{"id": "a", "kind": "approval", "prompt": "Go on?"}]}
 
 Task = dict[str, Any]
@@ -133,3 +134,48 @@ async def test_a_task_is_followed_and_cancelled_through_a_server_that_does_not_r
     assert cancelled["status"] in {"cancelled", "in_progress"}
     assert seen["partial"]
     assert "word word" in seen["output"]
+
+
+def without_keys(variables: dict[str, str]) -> dict[str, str]:
+    """As `install` without `--keys` leaves a client's server."""
+    return {name: value for name, value in variables.items() if not name.endswith("_API_KEY")}
+
+
+async def until_left(server: Server, task: Task) -> None:
+    """Wait until the task is told to wait for a server that has a key."""
+    async with asyncio.timeout(TAKEN_OVER_SECONDS):
+        while not task["history"][-1]["message"].startswith("waiting for a server"):
+            task = await server.call("task_get", id=task["id"], wait_seconds=1)
+
+
+@pytest.mark.parametrize("one_is", ["killed", "closed"])
+async def test_a_server_without_a_key_leaves_the_tasks_of_one_that_is_gone_to_the_next_that_has_a_key(
+    tmp_path: Path, providers: Providers, variables: dict[str, str], one_is: str
+) -> None:
+    providers.groq.tokens_per_second = 0.5
+    async with serving(tmp_path, without_keys(variables)) as keyless:
+        async with serving(tmp_path, variables) as one:
+            (task,) = await submitted(one, "it", 1)
+            await soon(providers.groq.until(lambda groq: groq.open == 1))
+            if one_is == "killed":
+                await one.kill()
+        providers.groq.tokens_per_second = 0
+        await until_left(keyless, task)
+        with pytest.raises(ToolRefused, match="no provider has a key; set OPENAI_API_KEY"):
+            await submitted(keyless, "more", 1)
+        async with serving(tmp_path, variables):
+            done = await soon(ended(keyless, task))
+
+    assert done["status"] == "completed", done["error"]
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["cut", "completed"]
+
+
+async def test_a_step_is_tried_again_by_the_server_that_has_a_key(
+    tmp_path: Path, providers: Providers, variables: dict[str, str]
+) -> None:
+    async with serving(tmp_path, without_keys(variables)), serving(tmp_path, variables) as one:
+        await one.call("workflow_save", name="again", definition=AGAIN)
+        for _ in range(3):
+            providers.groq.faults = [Fault(kind="status", status=400)]
+            run = await one.call("workflow_run", workflow="again", wait_seconds=30)
+            assert run["status"] == "completed", run["error"]

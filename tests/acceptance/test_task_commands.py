@@ -138,6 +138,9 @@ async def test_without_waiting_the_id_is_printed_and_whoever_comes_next_does_the
     task_id = submitted.stdout.strip()
     looked = await run(tmp_path, alone(providers.groq), "task", "get", task_id, "--json")
     assert providers.groq.requests == []
+    left = await run(tmp_path, {}, "task", "get", task_id, "--wait", "1.5")
+    assert (left.code, left.stdout) == (TRY_AGAIN, "")
+    assert left.stderr.startswith("vel-tutor-mcp: waiting for a server or worker that has a provider's key; where none")
     got = await run(tmp_path, alone(providers.groq), "task", "get", task_id, "--wait", "20")
 
     assert submitted.code == 0

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from planted import key
+from pydantic import SecretStr
 from world import Providers, held
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.models import AgentConfig, AgentType, Outcome, Principal, Task, TaskRequest, TaskStatus
 from vel_tutor_mcp.providers.simulated import Fault, SimulatedProvider
+from vel_tutor_mcp.routing.book import NoKey
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.agents import ensure_default
 from vel_tutor_mcp.services.reports import Told
@@ -97,6 +100,36 @@ async def test_a_user_with_few_tasks_does_not_wait_for_one_with_many(settings: S
     # By age theirs would be the last five of 65; in turn the last is the tenth, on a slow machine one soon after it.
     order = [received.prompt.split()[0] for received in providers.groq.requests]
     assert order[:40].count("few") == 5
+
+
+async def left_behind(app: App, task: Task) -> None:
+    """As by a process that died while it ran the task."""
+    async with app._parts.database.write(INSTALLATION) as tx:
+        values = {"status": TaskStatus.IN_PROGRESS, "executor": "dead", "running": True}
+        await tasks.change(tx, task.id, record.now(), **values)
+
+
+async def test_a_process_without_a_key_works_for_those_alone_who_have_stored_one(settings: Settings) -> None:
+    async with opened(settings, concurrency=0) as app:
+        keyed, other = await user(app, "keyed"), await user(app, "other")
+        theirs = await submitted(app, other, 2)
+        mine = await submitted(app, keyed, 2)
+        await app.integrations.put(keyed, "groq", SecretStr(key("gsk-own")))
+        await app.integrations.test(keyed, "groq")
+        await left_behind(app, mine[0])
+        await left_behind(app, theirs[0])
+
+    async with opened(settings, openai_api_key=None, groq_api_key=None) as keyless:
+        assert {told.status for told in await ended(keyless, keyed, mine)} == {TaskStatus.COMPLETED}
+        await until_waiting(keyless, other, theirs[0], NoKey.waits_for)
+        seen = await keyless.tasks.tell(other, theirs[1].id)
+        assert (seen.status, seen.waits) == (TaskStatus.PENDING, NoKey.told)
+        assert [event.kind for event in seen.history] == ["submitted"]
+
+    async with opened(settings) as app:
+        first, second = await ended(app, other, theirs)
+        assert {first.status, second.status} == {TaskStatus.COMPLETED}
+    assert "recovered after a crash (1)" in {event.message for event in first.history}
 
 
 async def test_a_task_begins_when_its_time_has_come_and_not_before(app: App, me: Principal) -> None:

@@ -116,6 +116,11 @@ def test_a_task_under_way_tells_its_last_news() -> None:
     assert text_of(answer(1, status=TaskStatus.IN_PROGRESS)).startswith(f"in_progress: {EVENT.message}. Follow")
 
 
+def test_a_task_tells_what_it_waits_for_where_its_news_do_not() -> None:
+    told = Told(task=answered(status=TaskStatus.PENDING), attempts=[], decision=None, history=[EVENT], waits="waiting")
+    assert text_of(task_replied(told)).startswith("pending: waiting. Follow")
+
+
 @pytest.mark.parametrize("length", [0, 11_999, 12_000])
 def test_an_answer_that_fits_is_whole(length: int) -> None:
     result = answer(output="x" * length)

@@ -58,6 +58,7 @@ def told(step: Step) -> str:
         ("o/a g/b", ["o/a cut"], "try o/a"),
         ("o/a g/b", ["o/a bad_request"], "give up: the provider refused the request itself"),
         ("o/a o/c", ["o/a authentication"], "give up: no other model is left"),
+        ("o/a o/c g/b", ["o/a no_key"], "try g/b"),
         ("o/a", ["o/a not_found"], "give up: no other model is left"),
         ("o/a", ["o/a malformed"], "give up: no other model is left"),
         ("o/a", ["o/a invalid_output", "o/a invalid_output"], "give up: no other model is left"),
@@ -130,7 +131,8 @@ def test_it_ends_within_the_retries_and_never_asks_again_where_that_is_no_use(ru
         assert invalid <= 2
         for later in calls[place + 1 :]:
             assert call.failure is not FailureKind.BAD_REQUEST
-            assert call.failure is not FailureKind.AUTHENTICATION or later.provider != call.provider
+            of_key = call.failure in {FailureKind.AUTHENTICATION, FailureKind.NO_KEY}
+            assert not of_key or later.provider != call.provider
             repaired = call.failure is FailureKind.INVALID_OUTPUT and later is calls[place + 1]
             assert call.failure in PASSING or repaired or not same(later, call)
 
@@ -149,6 +151,10 @@ def test_a_wait_is_never_longer_than_a_minute(calls: list[Call]) -> None:
         (
             ["o/a rate_limited", "g/b authentication", "o/a rate_limited"],
             "No model answered; g/b refused the API key, o/a (2 times) is rate limited; check the provider's API key.",
+        ),
+        (
+            ["o/a no_key"],
+            "No model answered; o/a could not be called for want of a key here; set it in this server's environment.",
         ),
         (
             ["o/a server_error", "g/b server_error"],

@@ -175,7 +175,7 @@ def _standing(told: Told, data: Mapping[str, Any]) -> str:
             kept = "; the text above is what had arrived" if task.output else ""
             return f"Cancelled{kept} [{cost}, {where}]"
         case _:
-            last = told.history[-1].message if told.history else "submitted"
+            last = told.waits or (told.history[-1].message if told.history else "submitted")
             return f"{task.status.value}: {last}. Follow it with task_get(id={task.id}, wait_seconds=50)."
 
 

@@ -68,6 +68,16 @@ class Paced(MustWait):
         self.pause = max(timedelta(seconds=seconds), _LEAST_PAUSE)
 
 
+class NoKey(MustWait):
+    """This process has nothing to call a model with for the task's owner; another one may have."""
+
+    waits_for = "a server with a key"
+    told = (
+        "waiting for a server or worker that has a provider's key; where none has, set OPENAI_API_KEY, GROQ_API_KEY or "
+        "PERPLEXITY_API_KEY in a server's environment and start it again"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """A candidate that did not answer; see `retry.Failure`."""

@@ -102,7 +102,7 @@ class Caller:
         if candidate.provider not in self.lines and candidate.provider not in self.providers:
             # The decision is of another process, or from before a key was deleted.
             sentence = f"{candidate.name} was not called; there is no key of {candidate.provider} here; set it."
-            return ProviderError(sentence, kind=FailureKind.AUTHENTICATION)
+            return ProviderError(sentence, kind=FailureKind.NO_KEY)
         return self._circuit(line)
 
     def _circuit(self, line: Candidate) -> ProviderError | None:

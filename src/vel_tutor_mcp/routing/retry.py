@@ -12,6 +12,8 @@ LONGEST_WAIT_SECONDS = 60.0
 
 # Worth asking the same model again; after MALFORMED only another one is asked, after INVALID_OUTPUT it may repair it.
 PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.CONNECTION, FailureKind.TIMEOUT})
+# A key is for all models of its provider.
+_OF_KEYS = frozenset({FailureKind.AUTHENTICATION, FailureKind.NO_KEY})
 
 
 class Failure(Protocol):
@@ -110,9 +112,8 @@ def _retries(failures: Sequence[Failure]) -> int:
 
 
 def _taken_out(candidate: Candidate, failures: Sequence[Failure]) -> bool:
-    # A key is for all models of its provider.
-    refused = any(f.provider == candidate.provider and f.failure is FailureKind.AUTHENTICATION for f in failures)
-    return refused or any(f.failure not in PASSING for f in _of(candidate, failures))
+    unusable = any(f.provider == candidate.provider and f.failure in _OF_KEYS for f in failures)
+    return unusable or any(f.failure not in PASSING for f in _of(candidate, failures))
 
 
 def _of(candidate: Candidate, failures: Iterable[Failure]) -> list[Failure]:
@@ -156,6 +157,7 @@ _WORDS = {
     FailureKind.BAD_REQUEST: _Words("refused the request", "change the prompt or the agent's settings"),
     FailureKind.OVER_BUDGET: _Words("could have cost more than the budget allows", "raise the budget"),
     FailureKind.AUTHENTICATION: _Words("refused the API key", "check the provider's API key"),
+    FailureKind.NO_KEY: _Words("could not be called for want of a key here", "set it in this server's environment"),
     FailureKind.NOT_FOUND: _Words("does not exist or is not open to this key", "choose another model"),
     FailureKind.INVALID_OUTPUT: _Words("gave an answer that does not match the schema", "simplify the schema"),
     FailureKind.RATE_LIMITED: _Words("is rate limited", "wait a minute and retry the task"),

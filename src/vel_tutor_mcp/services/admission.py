@@ -40,6 +40,7 @@ class Admission:
         self._bounds = Bounds(
             of_owner=tools.settings.tasks_in_progress,
             of_executor=tools.settings.concurrency,
+            own_keys=not configured,
             providers=tools.catalog.limits,
         )
 
@@ -47,11 +48,15 @@ class Admission:
         """Raises:
         NoCandidate: no provider can be called at all, not even with a key of the owner's own.
         """
-        if not self._configured and not await integrations.of_owner(tx, owner_id):
+        if not await self.can_ask(tx, owner_id):
             raise NoCandidate(
                 "No model can be asked; no provider has a key; set OPENAI_API_KEY, GROQ_API_KEY or PERPLEXITY_API_KEY, "
                 "or VEL_TUTOR_LOCAL_BASE_URL, in this server's environment and start it again."
             )
+
+    async def can_ask(self, tx: Transaction, owner_id: str) -> bool:
+        """Whether there is anything here to call a model with for this owner's tasks."""
+        return bool(self._configured) or await integrations.calls_models(tx, owner_id)
 
     def own(self, task_id: str) -> None:
         """The task was submitted here: a guest takes up such tasks only."""

@@ -5,15 +5,14 @@ failed attempt stays failed, a call that a crash cut is booked and repeated.
 """
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vel_tutor_mcp.errors import NoCandidate, VelError
+from vel_tutor_mcp.errors import NoCandidate
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import AgentConfig, Attempt, Decision, Outcome, Task, TaskError, TaskStatus, Work
-from vel_tutor_mcp.routing.book import Answered, MustWait, Order
+from vel_tutor_mcp.routing.book import Answered, MustWait, NoKey, Order
 from vel_tutor_mcp.routing.policy import RouteRequest
 from vel_tutor_mcp.routing.reasons import no_candidate_sentence
 from vel_tutor_mcp.routing.router import Router
@@ -22,6 +21,7 @@ from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.booking import Booking, Tools
 from vel_tutor_mcp.services.calls import Calls
 from vel_tutor_mcp.services.conductor import Conductor
+from vel_tutor_mcp.services.faults import told, too_often
 from vel_tutor_mcp.services.inputs import merged
 from vel_tutor_mcp.services.lines import Lines
 from vel_tutor_mcp.services.outputs import CUTS
@@ -39,8 +39,6 @@ MOST_RECOVERIES = 5
 # Enough for a hundred calls to be booked on a busy machine; else they would count as cut by a crash.
 _RELEASE_SECONDS = 5.0
 _TAKEN_OVER = "taken over"
-
-_log = logging.getLogger(__name__)
 
 
 class _OfAnotherError(Exception):
@@ -131,13 +129,13 @@ class Answers:
         except _OfAnotherError:
             return _TAKEN_OVER
         except Exception as problem:  # noqa: BLE001 - a fault of ours must end the task, not leave it hanging for ever
-            reason = _told(problem)
+            reason = told(problem)
         try:
             return await persisted(lambda: self._give_up(work, reason, mine))
         except _OfAnotherError:
             return _TAKEN_OVER
         except Exception as problem:  # noqa: BLE001 - of its run: it cannot go on from this, and must not hang either
-            fault = _told(problem)
+            fault = told(problem)
         return await persisted(lambda: self._give_up(work, fault, mine, breaks_run=True))
 
     async def _begun(self, work: Work, mine: set[str]) -> Job | None:
@@ -220,10 +218,15 @@ class Answers:
         if task.cancel_requested:
             await self._conductor.end_task(tx, subject, TaskStatus.CANCELLED, "cancelled")
             return None
+        if not await self._admission.can_ask(tx, task.owner_id):
+            await self._wait(tx, subject, NoKey())
+            # The mark of a crash stays: who takes the task up counts it.
+            await tasks.change(tx, task.id, record.now(), running=task.running)
+            return None
         # Who closes in good order takes the mark away (`_release`): still there, it tells of a crash.
         recoveries = task.recoveries + task.running
         if recoveries > MOST_RECOVERIES:
-            await self._fail(tx, subject, _too_often(recoveries))
+            await self._fail(tx, subject, too_often(recoveries))
             return None
         if task.running:
             await record.note(tx, subject, "recovered", f"recovered after a crash ({recoveries})", 5)
@@ -297,7 +300,7 @@ class Answers:
                 state = await self._put_back(tx, job, problem)
             elif problem:
                 await job.book.close_open(tx, Outcome.FAILED)
-                state = await self._fail(tx, job.subject, _told(problem, job.book.shortage))
+                state = await self._fail(tx, job.subject, told(problem, job.book.shortage))
             else:
                 state = await self._completed(tx, job, call.result())
             admitted = await self._admission.admit(tx)
@@ -373,23 +376,3 @@ class Answers:
             await job.book.close_open(tx, Outcome.CUT, "cut by the server's closing; repeated at its next start")
             await tasks.change(tx, job.subject.task.id, record.now(), running=False)
         job.subject.publish(self._tools.hub)
-
-
-def _told(problem: BaseException, shortage: str = "") -> TaskError:
-    if isinstance(problem, VelError):
-        return TaskError(code=problem.code, message=f"{problem} {shortage}".rstrip())
-    _log.error("A task met an unexpected fault.", exc_info=problem)
-    return TaskError(
-        code="internal",
-        message=f"The server met an unexpected fault ({type(problem).__name__}); its log says more; retry the task.",
-    )
-
-
-def _too_often(recoveries: int) -> TaskError:
-    return TaskError(
-        code="recovered_too_often",
-        message=(
-            f"The server died {recoveries} times while it ran this task, without an attempt ending; something in the "
-            "task or the machine may be the cause; look at the server's log, then retry the task."
-        ),
-    )

@@ -26,10 +26,8 @@ from vel_tutor_mcp.services.reports import moment
 from vel_tutor_mcp.services.resealing import Rotation, reseal_all
 from vel_tutor_mcp.store import audit, integrations
 from vel_tutor_mcp.store.database import Database, Transaction, unbroken
-from vel_tutor_mcp.store.integrations import PURPOSE, Integration, Status
+from vel_tutor_mcp.store.integrations import PURPOSE, TASK_MASTER, Integration, Status
 
-# Task Master is a program, no vendor: its key is kept for it, and nobody can be asked whether it is good.
-TASK_MASTER = "taskmaster"
 TEST_SECONDS = 10.0
 LONGEST_KEY = 500
 

@@ -23,12 +23,13 @@ from vel_tutor_mcp.task_lists import PROMPT_SHOWN, ListedTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A task with all that is known of it."""
+    """A task with all that is known of it; `waits`: what for, where its history does not say."""
 
     task: Task
     attempts: Sequence[Attempt]
     decision: Decision | None
     history: Sequence[TaskEvent]
+    waits: str | None = None
 
     @property
     def status(self) -> TaskStatus:

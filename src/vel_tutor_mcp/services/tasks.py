@@ -6,6 +6,7 @@ from vel_tutor_mcp.auth.roles import Operation
 from vel_tutor_mcp.errors import Conflict, InputError
 from vel_tutor_mcp.execution.engine import Engine
 from vel_tutor_mcp.models import Agent, Page, Principal, Start, Task, TaskRequest, TaskStatus
+from vel_tutor_mcp.routing.book import NoKey
 from vel_tutor_mcp.services import intake, learning, record
 from vel_tutor_mcp.services.admission import Admission
 from vel_tutor_mcp.services.calls import Calls
@@ -90,11 +91,13 @@ class Tasks:
         """
         async with self._database.read(principal.organisation_id) as tx:
             task = await task_of(tx, principal, task_id)
+            left = task.status is TaskStatus.PENDING and not await self._admission.can_ask(tx, task.owner_id)
             return Told(
                 task=task,
                 attempts=await attempts.of_task(tx, task.id),
                 decision=await history.decision(tx, task.id, task.attempt_set),
                 history=await history.events(tx, task.id),
+                waits=NoKey.told if left else None,
             )
 
     @allows(Operation.TASK_READ)

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vel_tutor_mcp.models import Limits, Outcome, TaskStatus, Work
+from vel_tutor_mcp.store import integrations
 from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import attempts, tasks
 from vel_tutor_mcp.store.tasks import PRIORITIES
@@ -29,10 +30,14 @@ _in_progress = tasks.c.status == TaskStatus.IN_PROGRESS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How many tasks may be in progress: of one owner everywhere, of one process, and at each limited provider."""
+    """How many tasks may be in progress: of one owner everywhere, of one process, and at each limited provider.
+
+    `own_keys`: the process has no key itself, and may have the tasks of those alone who have stored one.
+    """
 
     of_owner: int
     of_executor: int
+    own_keys: bool = False
     providers: Mapping[str, Limits] = field(default_factory=dict)
 
 
@@ -70,7 +75,7 @@ async def next_in_turn(
     tx: Transaction, executor: str, now: datetime, bounds: Bounds, only: Collection[str] | None = None
 ) -> list[Waiting]:
     """What `admit` would claim."""
-    heads = (await tx.execute(_heads())).all()
+    heads = (await tx.execute(_heads(own_keys=bounds.own_keys))).all()
     # Mostly nobody waits: then nothing else is read.
     if not heads:
         return []
@@ -163,7 +168,7 @@ def _count(table: sa.Table) -> sa.Select[Any]:
 
 
 @cache
-def _heads() -> sa.Select[Any]:
+def _heads(*, own_keys: bool) -> sa.Select[Any]:
     """Each owner of a waiting task, with the rank and age of the first; jumps from owner to owner in the index."""
     owner_id = tasks.c.owner_id
     first = sa.select(owner_id).where(_pending).order_by(owner_id).limit(1).scalar_subquery()
@@ -172,7 +177,8 @@ def _heads() -> sa.Select[Any]:
     owners = owners.union_all(sa.select(following.scalar_subquery()).where(owners.c.id.is_not(None)))
     rank = sa.select(sa.func.max(tasks.c.priority)).where(_pending, owner_id == owners.c.id).scalar_subquery()
     ranked = sa.select(owners.c.id, rank.label("rank"))
-    heads = ranked.where(owners.c.id.is_not(None)).subquery()
+    served = integrations.call_models(owners.c.id) if own_keys else sa.true()
+    heads = ranked.where(owners.c.id.is_not(None), served).subquery()
     theirs = (_pending, owner_id == heads.c.id, tasks.c.priority == heads.c.rank)
     since = sa.select(sa.func.min(tasks.c.created_at)).where(*theirs).scalar_subquery()
     return sa.select(heads.c.id, heads.c.rank, since.label("since"))

@@ -16,6 +16,8 @@ from vel_tutor_mcp.store.database import Transaction
 from vel_tutor_mcp.store.tables import integrations
 
 PURPOSE = "integration"
+# A program, no vendor: its key is kept for it, no task is asked of it, and nobody can say whether the key is good.
+TASK_MASTER = "taskmaster"
 
 _HAS_KEY = integrations.c.sealed_key.is_not(None)
 
@@ -73,6 +75,15 @@ def new(principal: Principal, provider: str, at: datetime) -> Integration:
 async def of_owner(tx: Transaction, owner_id: str) -> list[Integration]:
     """By the names of their providers."""
     return await _found(tx, integrations.c.owner_id == owner_id)
+
+
+def call_models(owner_id: Any) -> sa.Exists:
+    """Whether the owner has stored any of what models can be called with; usable or not, it is for them to hear of."""
+    return sa.exists().where(integrations.c.owner_id == owner_id, integrations.c.provider != TASK_MASTER)
+
+
+async def calls_models(tx: Transaction, owner_id: str) -> bool:
+    return bool(await tx.scalar(sa.select(call_models(owner_id))))
 
 
 async def page(tx: Transaction, reader: Principal, limit: int, cursor: Start) -> Page[Integration]:

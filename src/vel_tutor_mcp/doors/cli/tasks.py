@@ -181,6 +181,8 @@ def _tell_standing(told: "Told", *, as_json: bool) -> None:
         output.result(answer_text(data["output"]))
     if told.task.error:
         output.say(f"vel-tutor-mcp: {told.task.error.message}")
+    if told.waits:
+        output.say(f"vel-tutor-mcp: {told.waits}.")
     output.say(summary(data))
     if code := code_of(told.status, told.task.error):
         raise typer.Exit(code)
