@@ -41,6 +41,7 @@ from vel_tutor_mcp.models import (
 )
 from vel_tutor_mcp.news import TaskEvent
 from vel_tutor_mcp.services.reports import Told, short_task
+from vel_tutor_mcp.workflows.text import TooLong
 
 EVENT = TaskEvent(kind="waiting", message="waiting 1.0 s before asking groq/small again", percent=20, at=NOW)
 DECISION = Decision(
@@ -277,7 +278,7 @@ def test_every_error_has_an_exit_code_and_a_sentence() -> None:
         *InputError.__subclasses__(),
         *ConfigurationError.__subclasses__(),
     ]
-    for kind in set(kinds) - {OAuthRefused, ProviderError}:  # these are never raised without a word
+    for kind in set(kinds) - {OAuthRefused, ProviderError, TooLong}:  # these are never raised without a word
         assert exit_code(kind()) in range(64, 79)
         assert str(kind()).endswith(".")
 
