@@ -53,6 +53,6 @@ def connect(
     headers = pools.first.headers.copy()
     # Those that the SDK leaves out have an object of its own for a value.
     headers.update({name: value for name, value in told.items() if isinstance(value, str)})
-    return Connection(
-        pools, headers, httpx2.URL(f"{client.base_url}chat/completions"), httpx2.URL(f"{client.base_url}models")
-    )
+    # The SDK ends it with a slash, but for one that has no path.
+    root = str(client.base_url).rstrip("/")
+    return Connection(pools, headers, httpx2.URL(f"{root}/chat/completions"), httpx2.URL(f"{root}/models"))
