@@ -29,6 +29,11 @@ SOURCES = str(Path(vel_tutor_mcp.__file__).parents[1])
 _OF_PYTHON = ("PYTHON", "COVERAGE_", "COV_CORE_")
 
 
+def without(streams: str, *arguments: str) -> tuple[str, ...]:
+    """A command whose streams are closed as a shell does it, such as `>&-`."""
+    return ("sh", "-c", f'exec "$@" {streams}', "sh", *COMMAND, *arguments)
+
+
 class _Forker:
     """This worker's; it is started for the first process that is asked for."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from deployment import Deployment
+from ports import free_port
 from processes import COMMAND
 from server import Server, ToolRefused, alone, environment, one_sentence, serving
 from world import Providers
@@ -88,6 +89,21 @@ async def test_without_any_key_a_task_is_refused_with_the_variables_to_set(deplo
     assert one_sentence(sentence)
     assert all(name in sentence for name in ("OPENAI_API_KEY", "GROQ_API_KEY", "PERPLEXITY_API_KEY"))
     assert decision["candidates"] == []
+
+
+@pytest.mark.parametrize("end", ["it does not run", "its address lacks /v1"])
+async def test_where_the_local_server_told_no_models_a_task_fails_with_what_to_do(
+    tmp_path: Path, providers: Providers, end: str
+) -> None:
+    lacking = providers.groq.base_url.removesuffix("/v1")
+    address = lacking if "lacks" in end else f"http://127.0.0.1:{free_port()}/v1"
+    async with serving(tmp_path, {"VEL_TUTOR_LOCAL_BASE_URL": address}) as server:
+        task = await server.call("task_submit", prompt="Say hello", wait_seconds=15)
+
+    sentence = task["error"]["message"]
+    assert one_sentence(sentence), sentence
+    assert "local: its models are not known: it did not answer" in sentence
+    assert sentence.endswith("VEL_TUTOR_LOCAL_BASE_URL ends in /v1, then start this process again.")
 
 
 async def refusal(server: Server) -> str:

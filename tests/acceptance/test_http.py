@@ -136,7 +136,10 @@ async def test_the_older_pair_is_served_on_the_same_port(server: Server) -> None
         (["--transport", "sse", "--no-auth", "--host", "example.org"], BAD_USAGE, "127.0.0.1"),
         (["--transport", "http", "--certfile", "nowhere.pem"], BAD_CONFIGURATION, "No such file"),
         (["--transport", "http", "--keyfile", "nowhere.pem"], BAD_USAGE, "--certfile"),
-        (["--transport", "http", "--port", "{taken}"], BAD_CONFIGURATION, "another program"),
+        (["--transport", "http", "--port", "{taken}"], BAD_CONFIGURATION, "set VEL_TUTOR_PUBLIC_URL"),
+        (["--transport", "http", "--host", "nowhere.invalid"], BAD_CONFIGURATION, "no address of it is known"),
+        (["--transport", "http", "--host", "no..where"], BAD_CONFIGURATION, "no address of it is known"),
+        (["--transport", "http", "--host", "192.0.2.1"], BAD_CONFIGURATION, "no such address; name an address"),
     ],
 )
 async def test_what_cannot_be_served_is_refused_with_a_sentence(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import without
 from server import Server, ServerGone, ToolRefused, alone, serving, soon
 from world import Providers
 
@@ -15,6 +16,7 @@ from vel_tutor_mcp.providers.simulated import Fault
 pytestmark = pytest.mark.anyio
 
 LEVELS = ("DEBUG", "CRITICAL")  # what says most and least
+BAD_USAGE = 64  # of sysexits.h
 # "At once", on a machine with other things to do: less than any call or task here would take.
 LEAVING_SECONDS = 20
 WAYS_OUT: dict[str, Callable[[Server], None]] = {"end of stdin": Server.close_stdin}
@@ -116,3 +118,24 @@ async def test_a_waiting_call_does_not_hold_the_server_up(
         assert heard["result"]["structuredContent"]["status"] == "in_progress"
     else:  # the end of stdin ends the conversation before the server can answer
         assert isinstance(heard, ServerGone) or (isinstance(heard, dict) and "error" in heard)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes the streams")
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "stdout"),
+    [
+        ("2>&-", ("task", "submit", "Say hello"), 0, b"hello\n"),
+        (">&-", ("task", "submit", "Say hello"), 0, b""),
+        ("<&-", ("task", "submit", "-"), BAD_USAGE, b""),
+        ("<&-", (), 0, b""),
+    ],
+)
+async def test_a_stream_that_is_closed_is_one_that_nobody_reads_or_writes(
+    tmp_path: Path, providers: Providers, closed: str, arguments: tuple[str, ...], code: int, stdout: bytes
+) -> None:
+    providers.groq.answer = lambda _: "hello"
+    async with Server(tmp_path, alone(providers.groq), without(closed, *arguments)) as command:
+        assert await command.ended() == code
+
+    assert command.stdout == stdout
+    assert b"Traceback" not in command.stderr

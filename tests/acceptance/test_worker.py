@@ -1,9 +1,10 @@
 """The worker: a process without a door that finishes what servers leave."""
 
+import sys
 from pathlib import Path
 
 import pytest
-from processes import COMMAND
+from processes import COMMAND, without
 from server import Server, alone, one_sentence, serving, soon
 from world import Providers
 
@@ -40,3 +41,20 @@ async def test_a_worker_that_cannot_open_ends_with_the_reason(tmp_path: Path) ->
     (said,) = worker.stderr.decode().splitlines()
     assert one_sentence(said)
     assert "VEL_TUTOR_HOME" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes the streams")
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+async def test_a_worker_without_streams_works_and_ends_as_it_is_told(
+    tmp_path: Path, providers: Providers, closed: str
+) -> None:
+    groq = providers.groq
+    async with serving(tmp_path, alone(groq) | NO_WORK) as server:
+        task = await server.call("task_submit", prompt="Be done", wait_seconds=0)
+        async with Server(tmp_path, alone(groq), without(closed, "worker")) as worker:
+            task = await server.call("task_get", id=task["id"], wait_seconds=30)
+            worker.terminate()
+            assert await soon(worker.ended(), 15) == 0
+
+    assert task["status"] == "completed"
+    assert not worker.stdout + worker.stderr

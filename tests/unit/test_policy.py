@@ -295,8 +295,15 @@ def test_a_decision_is_explained_with_numbers() -> None:
             {"configured": frozenset({"local"}), "providers": ("local",)},
             (
                 "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 14 more: the agent allows: "
-                "local only; local: the catalog has no model of it: add a [[models]] row to the configuration file; "
-                "add the row."
+                "local only; local: its models are not known: it did not answer, or listed none, when this process "
+                "started; start it, check that VEL_TUTOR_LOCAL_BASE_URL ends in /v1, then start this process again."
+            ),
+        ),
+        (
+            {"configured": frozenset({"local"}), "providers": ("groq",)},
+            (
+                "No model can take this task; openai/gpt-6.1-terra, openai/gpt-6.1-sol and 11 more: the agent allows: "
+                "groq only; groq: no key: set GROQ_API_KEY; set the key or allow another provider."
             ),
         ),
     ],

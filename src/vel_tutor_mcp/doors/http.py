@@ -58,7 +58,6 @@ _PATHS: dict[Transport, str] = {"sse": "/sse", "http": "/mcp"}
 _NO_PORT = {
     errno.EADDRINUSE: "another program listens there",
     errno.EACCES: "the system keeps it for administrators",
-    errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 # What needs no token beside the metadata and OAuth.
 OPEN_TO_ALL = frozenset({HEALTH, DASHBOARD, "/api/auth/login", "/api/auth/refresh"})
@@ -288,14 +287,33 @@ def _is_loopback(host: str) -> bool:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        # Of a name that is not known `create_server` would tell as of any other fault.
+        socket.getaddrinfo(host or None, port, family)
         listener = socket.create_server((host, port), family=family)
+    except (socket.gaierror, UnicodeError):
+        raise _no_address(host, "no address of it is known") from None
     except OSError as problem:
-        reason = _NO_PORT.get(problem.errno or 0) or os.strerror(problem.errno or 0).lower()
-        raise ConfigurationError(
-            f"Port {port} of {host} cannot be listened to; {reason}; choose another one with --port, or --port 0 for "
-            "any that is free."
-        ) from None
+        raise _no_listener(host, port, problem) from None
     # Connections take it from here: asyncio, which sets it for them, does not see that these are of TCP. Without it the
     # body of a short answer waits 40 ms, until the client has acknowledged the head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _no_listener(host: str, port: int, problem: OSError) -> ConfigurationError:
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return _no_address(host, "this machine has no such address")
+    if problem.errno not in _NO_PORT:
+        return _no_address(host, os.strerror(problem.errno or 0).lower())
+    # Clients are sent to the public URL to sign in, which does not follow the port: tokens are bound to it.
+    return ConfigurationError(
+        f"Port {port} of {host} cannot be listened to; {_NO_PORT[problem.errno]}; choose another one with --port and, "
+        "where clients sign in, set VEL_TUTOR_PUBLIC_URL to the address with that port."
+    )
+
+
+def _no_address(host: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The host {process.seen(host)} cannot be listened at; {reason}; name an address of this machine with --host, "
+        "such as 127.0.0.1."
+    )

@@ -110,11 +110,13 @@ def run(settings: Settings, door: Coroutine[Any, Any, None]) -> NoReturn:
 
 def leave(code: int = 0) -> NoReturn:
     """End the process now: everything that matters is committed, and pools would only be joined."""
-    logging.shutdown()
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    try:
+        logging.shutdown()
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+    finally:
+        os._exit(code)
 
 
 def take_files(most: int) -> None:

@@ -257,8 +257,13 @@ def shortest_output(row: ModelRow, request: RouteRequest) -> int:
 
 
 def _without_models(view: _View) -> list[Excluded]:
-    configured = view.request.configured
-    return [Excluded(name, "", reasons.NO_MODELS) for name in view.catalog.without_models if name in configured]
+    """The providers that could be asked if the catalog had a model of them; the local one says itself which it has."""
+    configured, allowed = view.request.configured, view.request.providers or view.catalog.providers
+    return [
+        Excluded(name, "", reasons.NOT_KNOWN if name == "local" else reasons.NO_MODELS)
+        for name in view.catalog.without_models
+        if name in configured and name in allowed
+    ]
 
 
 def _candidates(rows: Sequence[ModelRow], view: _View) -> list[Candidate]:

@@ -12,6 +12,7 @@ from vel_tutor_mcp.routing.ledger import usd
 NO_KEY = "no key: set "
 OWN_KEY = "your own key of it is not active"
 NO_MODELS = "the catalog has no model of it: add a [[models]] row to the configuration file"
+NOT_KNOWN = "its models are not known: it did not answer, or listed none, when this process started"
 NO_SUCH_MODEL = "the agent prefers a model that is not in the catalog"
 RETIRED = "retired by its provider: used only where an agent names it"
 NOT_ALLOWED = "the agent allows"
@@ -32,6 +33,7 @@ _ADVICE = (
     (NO_SCHEMA, "allow another model, or drop response_schema"),
     (TOO_LONG, "shorten the prompt"),
     (OWN_KEY, "test your key, store another one, or delete it"),
+    (NOT_KNOWN, "start it, check that VEL_TUTOR_LOCAL_BASE_URL ends in /v1, then start this process again"),
     (NO_KEY, "set the key or allow another provider"),
     (NO_MODELS, "add the row"),
     (NOT_THE_ONE, "allow fallback, or name another model"),
