@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from people import Front
 from starlette.types import Message
-from waits import until
+from waits import turns, until
 
 from vel_tutor_mcp.auth.accounts import Account, Caller
 from vel_tutor_mcp.doors.desk import Desk
@@ -201,7 +201,7 @@ async def test_when_all_have_left_no_token_is_looked_at_any_more(desk: Front) ->
     caller = await desk.access.verify((await desk.enter(await desk.join())).token)
     watch = Watch(Desk(), 0.01)  # who asks it for the product waits for ever
     with watch.over(caller, {SHOW_OUT: lambda _: None}):
-        pass
+        await turns()
     assert watch._looking is not None
     await asyncio.wait_for(watch._looking, WAIT_SECONDS)
 
