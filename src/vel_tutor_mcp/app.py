@@ -180,10 +180,8 @@ class App:
         """`stop`, then free every connection and thread: for a process that lives on."""
         await self.stop()
         await self._parts.engine.dispose()
-        for provider in self._parts.providers.values():
-            await provider.close()
         await self._lines.close()
-        await self._parts.database.close()
+        await self._parts.close()
 
 
 @dataclass(slots=True)
@@ -259,6 +257,12 @@ class Prepared:
             _children=children,
             _loops=_begun(care.loop(), hearing, changes.loop(), *self._kept(guest, keeping, bridge, webhooks)),
         )
+
+    async def close(self) -> None:
+        """Free the connections to providers and the database, once nothing runs that needs them."""
+        for provider in self.providers.values():
+            await provider.close()
+        await self.database.close()
 
     def _routing(self, health: Health, configured: frozenset[str]) -> tuple[Routes, Router]:
         pace, warmth = Pace(), Warmth()
@@ -367,7 +371,12 @@ async def open_app(settings: Settings, *, guest: bool = False) -> AsyncIterator[
         ConfigurationError: see `prepare`.
     """
     prepared = await asyncio.to_thread(prepare, settings)
-    app = await prepared.launch(guest=guest)
+    try:
+        app = await prepared.launch(guest=guest)
+    except BaseException:
+        await asyncio.to_thread(prepared.engine.abandon)
+        await prepared.close()
+        raise
     try:
         yield app
     finally:

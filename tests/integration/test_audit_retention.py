@@ -114,6 +114,16 @@ def test_what_is_old_is_moved_and_all_of_it_stays_proven(database: Database, key
     assert verdict(database, keys, folder).proof.endswith("Entries 1 to 3 are in archives that were not read.")
 
 
+def test_the_trail_is_signed_again_where_it_was_last_signed_by_a_clock_that_was_ahead(
+    database: Database, keys: Keys
+) -> None:
+    checkpoint(database, keys, 7, NOW + timedelta(days=365))
+    kept(database, Keeping(database, keys))
+    kept(database, Keeping(database, keys))
+    assert [made.sequence for made in standing(database).checkpoints] == [3, 6, 7, 9]
+    assert verdict(database, keys).ok
+
+
 def test_the_newest_entry_always_stays(database: Database, keys: Keys, folder: Path) -> None:
     checkpoint(database, keys, 9, OLD)
     while archive_next(database, keys, folder, NOW):

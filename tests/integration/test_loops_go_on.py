@@ -41,5 +41,6 @@ async def test_a_process_hears_the_others_again_after_a_fault(
         hearing = asyncio.create_task(ReadingWire(app._parts.database, "here").listen(ears))
         await until(lambda: len(looks) > 2)
         hearing.cancel()
+        await asyncio.wait({hearing}, timeout=10)
 
     assert caplog.text.count("Listening to other processes met a fault and goes on.") == 1

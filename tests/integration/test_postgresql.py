@@ -167,8 +167,8 @@ def crowded(url: str, left: int = 0) -> Iterator[None]:
         yield
 
 
-async def test_too_few_connections_to_open_with_are_told_soon(
-    providers: Providers, tmp_path: Path, postgres_url: str
+async def test_too_few_connections_to_open_with_are_told_soon_and_none_is_kept(
+    providers: Providers, tmp_path: Path, postgres: PostgresServer, postgres_url: str
 ) -> None:
     settings = settings_for(providers, tmp_path, database_url=postgres_url)
     async with open_app(settings):
@@ -176,6 +176,8 @@ async def test_too_few_connections_to_open_with_are_told_soon(
     with crowded(postgres_url, left=3), pytest.raises(Unavailable, match="takes no more connections"):
         async with asyncio.timeout(WAIT_SECONDS), open_app(settings):
             pass
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+    block_until(lambda: postgres.admin(ours, urlsplit(postgres_url).path[1:]) == [(0,)])
 
 
 async def test_a_full_pool_is_told(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,23 +167,49 @@ def test_what_comes_to_stand_in_an_hour_that_is_rolled_up_is_found(place: Place)
     end = datetime(2026, 11, 26, 17, 42, tzinfo=UTC)
     early, late = Set(0, "writer", None, 120, (ANSWER,)), Set(0, "writer", None, 121, (ANSWER,))
 
-    async def tasks() -> int:
-        report = await place.usage.report(place.owners[0], "day", "provider")
-        return report.total.sums.tasks
-
     async def told() -> list[int]:
         await place.begin()
         await place.be_at([early], end, end)
         await place.rollups.once()
         await place.be_at([early, late], end, end)  # by a process whose clock was set back
-        found = [await tasks()]
+        found = [await tasks_of(place)]
         place.now = end + timedelta(hours=1)
         await place.rollups.once()
-        found.append(await tasks())
+        found.append(await tasks_of(place))
         await place.rollups.once()
-        return [*found, await tasks()]
+        return [*found, await tasks_of(place)]
 
     assert place.run(told()) == [1, 2, 2]
+
+
+async def tasks_of(place: Place) -> int:
+    """Of the last day."""
+    report = await place.usage.report(place.owners[0], "day", "provider")
+    return report.total.sums.tasks
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_hours_that_were_rolled_up_by_a_clock_that_was_ahead_are_rolled_up_anew(place: Place, restarted: bool) -> None:
+    then = datetime(2026, 11, 26, 17, 42, tzinfo=UTC)
+    end = then + timedelta(hours=2)
+    history = [Set(0, "writer", None, ago, (ANSWER,)) for ago in (150, 61)]
+
+    async def told() -> list[int]:
+        await place.begin()
+        await place.be_at(history, end, then)
+        place.now = then + timedelta(hours=8)
+        await place.rollups.once()
+        place.now = then
+        if not restarted:
+            await place.rollups.once()
+        await place.be_at(history, end, end)
+        server = Rollups(place.database) if restarted else place.rollups
+        await server.once()
+        found = [await tasks_of(place)]
+        await server.once()
+        return [*found, await tasks_of(place)]
+
+    assert place.run(told()) == [2, 2]
 
 
 async def check_report(

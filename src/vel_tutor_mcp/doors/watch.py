@@ -47,10 +47,11 @@ class Watch:
 
     async def _look(self) -> None:
         """Until nobody is there."""
+        await asyncio.sleep(self._seconds)
         while self._guests:
-            await asyncio.sleep(self._seconds)
             with suppress(VelError):  # the database is away: at the next look
                 await self._look_once()
+            await asyncio.sleep(self._seconds)
 
     async def _look_once(self) -> None:
         access = (await self._desk.product()).access

@@ -163,6 +163,11 @@ class DbosEngine:
         self._keeping.cancel()
         self._lease.release()
 
+    def abandon(self) -> None:
+        """Free what it has where it could not be launched, the lease too. Blocks."""
+        self._lease.release()
+        self._system.dispose()
+
     async def dispose(self) -> None:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
         # DBOS had put its own pool in this place, which it has shut down.

@@ -11,7 +11,7 @@ from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.repeating import repeated
 from vel_tutor_mcp.store import rollups
 from vel_tutor_mcp.store.database import INSTALLATION, Database, unbroken
-from vel_tutor_mcp.store.spans import Span, days_since, due, hours_since
+from vel_tutor_mcp.store.spans import Span, Step, days_since, due, hours_since
 
 # Later than what a start has to do, and short of the margin that a span is given.
 _LOOK_SECONDS = 60.0
@@ -24,6 +24,7 @@ class Rollups:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tidied = False
 
     async def loop(self) -> None:
         """Run until cancelled; a fault is logged and tried again."""
@@ -36,11 +37,14 @@ class Rollups:
             Unavailable: the database cannot be used now.
         """
         now = record.now()
+        await self._forget_coming(now)
         done = 0
         for span in await self._due(now):
             done += await self._roll(span)
-        if done:
+        # The first time too: what came to be over while no server ran may have been rolled up before it was.
+        if done or not self._tidied:
             await self._tidy(now)
+            self._tidied = True
         return done
 
     async def backlog(self) -> int:
@@ -59,6 +63,17 @@ class Rollups:
         """
         await self._forget_all()
         return await self.once()
+
+    @unbroken
+    async def _forget_coming(self, now: datetime) -> None:
+        """Let go of spans that are not over: they were rolled up while a clock was ahead."""
+        async with self._database.read(INSTALLATION) as tx:
+            coming = [span for span in await rollups.rolled(tx, now - Step.DAY.length) if span.end > now]
+        if not coming:
+            return
+        async with self._database.write(INSTALLATION) as tx:
+            for span in coming:
+                await rollups.forget(tx, span)
 
     @unbroken
     async def _due(self, now: datetime) -> list[Span]:

@@ -23,6 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from vel_tutor_mcp.errors import Unavailable, VelError
 from vel_tutor_mcp.tracing import spans
@@ -37,6 +38,8 @@ INSTALLATION = "installation"
 
 LOCK_WAIT_SECONDS = 30
 POOL_WAIT_SECONDS = 30
+# Longer than a transaction takes, unless it waits for another program or for a server that is away.
+_CLOSING_SECONDS = 2.0
 
 
 def unbroken(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -94,6 +97,9 @@ class Database(ABC):
         self._writer = writer
         # Writers of this process wait here, not with a connection in hand that readers could use.
         self._writing = asyncio.Lock()
+        self._under_way = 0
+        self._at_rest = asyncio.Event()
+        self._closed = False
 
     def read(self, acts_for: str) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that changes nothing, for the organisation of this id, or for the `INSTALLATION`.
@@ -124,21 +130,29 @@ class Database(ABC):
             async with transaction as tx:
                 yield tx
 
-    @asynccontextmanager
-    async def _read(self, acts_for: str) -> AsyncIterator[Transaction]:
-        with self.translated():
-            async with self._engine.begin() as connection:
-                self._begins_for(connection, acts_for)
-                yield connection
+    def _read(self, acts_for: str) -> AbstractAsyncContextManager[Transaction]:
+        return self._begun(self._engine, acts_for)
 
     @asynccontextmanager
     async def _write(self, acts_for: str) -> AsyncIterator[Transaction]:
-        async with self._writing:
+        async with self._writing, self._begun(self._writer, acts_for) as connection:
+            await self._lock(connection)
+            yield connection
+
+    @asynccontextmanager
+    async def _begun(self, engine: AsyncEngine, acts_for: str) -> AsyncIterator[Transaction]:
+        self._under_way += 1
+        try:
             with self.translated():
-                async with self._writer.begin() as connection:
+                async with engine.begin() as connection:
                     self._begins_for(connection, acts_for)
-                    await self._lock(connection)
                     yield connection
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._at_rest.set()
+                if self._closed:
+                    await self._let_go()
 
     @unbroken
     async def ping(self) -> None:
@@ -149,8 +163,25 @@ class Database(ABC):
             await tx.execute(sa.text("SELECT 1"))
 
     async def close(self) -> None:
+        """Free every connection once what is under way has ended, which is waited for, but not for long.
+
+        What goes on longer, or begins later because its caller has left, frees its own as it ends.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                while self._under_way:
+                    self._at_rest.clear()
+                    await self._at_rest.wait()
+        self._closed = True
+        if not self._under_way:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Close the connections, none of which is in use: one that came back to a closed pool would stay open."""
         # The writer is a view of the same engine: it has no pool of its own.
-        await self._engine.dispose()
+        pool = self._engine.pool
+        await self._engine.dispose(close=False)  # gives it a new pool, for who begins while these are being closed
+        await greenlet_spawn(pool.dispose)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from people import Front
 from starlette.types import Message
-from waits import until
+from waits import turns, until
 
 from vel_tutor_mcp.auth.accounts import Account, Caller
 from vel_tutor_mcp.doors.desk import Desk
@@ -21,6 +21,7 @@ from vel_tutor_mcp.doors.http import make_app
 from vel_tutor_mcp.doors.mcp import make_server
 from vel_tutor_mcp.doors.rest.asking import Asked
 from vel_tutor_mcp.doors.rest.streaming import TaskStream
+from vel_tutor_mcp.doors.watch import SHOW_OUT, Watch
 from vel_tutor_mcp.models import TaskRequest
 from vel_tutor_mcp.services import record
 
@@ -194,6 +195,15 @@ async def test_a_token_has_ended_once_it_expires(desk: Front) -> None:
     caller = await desk.access.verify((await desk.enter(await desk.join())).token)
     over: Caller = replace(caller, expires_at=record.now() - timedelta(seconds=1))
     assert await desk.access.ended({caller, over}) == {over}
+
+
+async def test_when_all_have_left_no_token_is_looked_at_any_more(desk: Front) -> None:
+    caller = await desk.access.verify((await desk.enter(await desk.join())).token)
+    watch = Watch(Desk(), 0.01)  # who asks it for the product waits for ever
+    with watch.over(caller, {SHOW_OUT: lambda _: None}):
+        await turns()
+    assert watch._looking is not None
+    await asyncio.wait_for(watch._looking, WAIT_SECONDS)
 
 
 async def test_a_stream_with_nothing_to_tell_says_that_it_is_alive(desk: Front) -> None:

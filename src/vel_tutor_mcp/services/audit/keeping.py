@@ -15,6 +15,7 @@ from vel_tutor_mcp.services.repeating import repeated
 from vel_tutor_mcp.store import audit, audit_checkpoints
 from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction, unbroken
+from vel_tutor_mcp.store.set_back import SLACK
 
 # Later than all that a start has to do; those who open the product for a moment leave it to others.
 _FIRST_LOOK_SECONDS = 60.0
@@ -55,7 +56,11 @@ class Keeping:
     async def _is_due(self) -> bool:
         async with self._database.read(INSTALLATION) as tx:
             newest = await tx.run_sync(audit_checkpoints.newest)
-        return newest is None or record.now() - datetime.fromisoformat(newest.at) >= _SIGN_EVERY
+        if newest is None:
+            return True
+        age = record.now() - datetime.fromisoformat(newest.at)
+        # What was signed while a clock was ahead would put off the next signature until that time has come.
+        return age >= _SIGN_EVERY or age < -SLACK
 
     @unbroken
     async def sign(self) -> Checkpoint | None:
