@@ -54,7 +54,7 @@ REFUSED = [
     ("https://example.com:25/", ["task.failed"], "", "The URL cannot be used"),
     ("ftp://example.com/", ["task.failed"], "", "The URL cannot be used"),
     ("https://example.com/\n", ["task.failed"], "", "The URL cannot be used"),
-    ("https://example.com/" + "x" * 300, ["task.failed"], "", "The URL cannot be used"),
+    ("https://example.com/" + "x" * 300, ["task.failed"], "", "The URL is too long"),
     ("https://example.com/#part", ["task.failed"], "", "The URL has a #"),
     ("https://example.com/", [], "", "The events are none"),
     ("https://example.com/", ["task.failed", "task.begun"], "", "The events are none"),
