@@ -38,6 +38,7 @@ class Receiver:
     sent: list[Sent] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     silent: asyncio.Event = field(default_factory=asyncio.Event)
+    _talks: list[asyncio.StreamWriter] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def heard(self, count: int, about: Callable[[Sent], bool] = lambda _: True) -> list[Sent]:
@@ -50,7 +51,13 @@ class Receiver:
 
         return await soon(wait())
 
+    def hang_up(self) -> None:
+        """On all who still wait for an answer."""
+        for writer in self._talks:
+            writer.transport.abort()
+
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._talks.append(writer)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
@@ -65,10 +72,9 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    receiver, talks = Receiver(), list[asyncio.StreamWriter]()
+    receiver = Receiver()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(writer)
         try:
             await receiver.take(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):  # the sender was killed
@@ -77,5 +83,4 @@ async def receiving() -> AsyncIterator[Receiver]:
     async with await asyncio.start_server(talk, "127.0.0.1") as server:
         receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
         yield receiver
-        for writer in talks:
-            writer.transport.abort()
+        receiver.hang_up()

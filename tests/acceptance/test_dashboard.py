@@ -17,6 +17,8 @@ from browser import WIDER_THAN_THE_SCREEN, faults, page_of
 from dashboard import NARROW, TASKS, WIDE, Place, dashboard, settled, sign_in
 from playwright.async_api import Browser, Page, expect
 
+from vel_tutor_mcp.models import AgentConfig, AgentType
+
 # The first of all may have to fetch the programs of npm.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -255,6 +257,29 @@ async def test_words_of_a_task_are_words_on_the_page(place: Place, browser: Brow
         await expect(page.get_by_role("main").get_by_text(markup).first).to_be_visible()
         assert "taken" not in await page.title()
         assert await page.get_by_role("main").locator("img, script").count() == 0
+
+
+async def test_of_more_agents_than_are_listed_the_default_one_is_chosen_and_any_can_be_typed(
+    place: Place, browser: Browser
+) -> None:
+    app, ada = place.desk.app, place.month.people["ada"].principal
+    oldest = await app.agents.create(ada, "the oldest of many", AgentType.RESEARCHER, AgentConfig())
+    for number in range(100):
+        await app.agents.create(ada, f"one of many {number}", AgentType.RESEARCHER, AgentConfig())
+    async with place.seen_by(browser, "ada") as page:
+        for agent in ("default", oldest.name):
+            await page.get_by_role("navigation", name="Views").get_by_role("link", name="Tasks").click()
+            await page.get_by_role("button", name="New task").click()
+            form = page.get_by_role("dialog", name="New task")
+            chosen = form.get_by_role("combobox", name="Agent")
+            await expect(chosen).to_have_value("default")
+            await expect(chosen).to_have_js_property("tagName", "INPUT")
+            await form.get_by_role("textbox", name="Prompt").fill(f"Say hello, {agent}.")
+            await chosen.fill(agent)
+            await form.get_by_role("button", name="Submit task").click()
+            await expect(form).to_have_count(0)
+            await expect(page.get_by_role("heading", level=1)).to_contain_text(f"Say hello, {agent}.")
+            await expect(page.get_by_role("main").get_by_text(f"by agent {agent}")).to_be_visible()
 
 
 async def test_no_other_page_shows_the_dashboard_in_a_frame(place: Place, browser: Browser) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from commands import run
+from commands import run, started
 from processes import COMMAND
 from receivers import Receiver, receiving
 from server import Server, soon
@@ -103,8 +103,16 @@ async def test_webhooks_from_the_shell(tmp_path: Path, providers: Providers) -> 
         assert [(row["id"], row["active"]) for row in listed.json["webhooks"]] == [(webhook_id, True)]
         log = await run(tmp_path, here, "webhook", "deliveries", webhook_id)
         assert [line.split("\t")[3] for line in log.stdout.splitlines()] == ["delivered", "failed"]
-        removed = await run(tmp_path, here, "webhook", "remove", webhook_id)
-        assert (removed.code, removed.stderr.strip()) == (0, "The webhook is told nothing more.")
+        receiver.silent.set()
+        async with started(tmp_path, here, "webhook", "test", webhook_id) as testing:
+            await receiver.heard(3)
+            removed = await run(tmp_path, here, "webhook", "remove", webhook_id)
+            assert (removed.code, removed.stderr.strip()) == (0, "The webhook is told nothing more.")
+            receiver.hang_up()
+            told = await testing.ended()
+        assert told.code == 64
+        assert "What came of the test is not known; its webhook was removed" in told.stderr
+        assert "Traceback" not in told.stderr
 
 
 @pytest.mark.kills

@@ -77,6 +77,7 @@ def unanswered(calls: int, minutes: float) -> Unanswered:
         (Counts(40, 5), unanswered(5, 0.1), [True, True], Verdict.OVER),
         (Counts(40, 5), unanswered(5, 0.1), [True, False], Verdict.BETWEEN),
         (Counts(40, 0), Unanswered(), [True], Verdict.CALM),
+        (Counts(300, 1), Unanswered(), [True], Verdict.CALM),
     ],
 )
 def test_a_provider_is_down_where_no_call_was_answered_for_a_while(
@@ -181,7 +182,7 @@ def test_a_model_that_is_dear_is_told_though_it_was_not_called_just_now() -> Non
 
 
 def test_a_provider_is_down_once_the_breakers_of_all_its_models_are_open() -> None:
-    models = {MINI: Recent(Counts(9, 5)), LARGE: Recent(Counts(9, 5))}
+    models = dict.fromkeys((MINI, LARGE), Recent(Counts(9, 5), unanswered(5, 0.1)))
     assert raised(models, [MINI]) == set()
     assert raised(models, [MINI, LARGE]) == {(AlertKind.PROVIDER_DOWN, "openai")}
 

@@ -105,6 +105,19 @@ def test_what_a_user_may_name(url: str, refusal: type[InputError] | None) -> Non
     assert told.type is refusal
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (f"https://example.com/{'x' * 300}", "it has at most 300 characters"),
+        ("https://bücher.example/v1", "it has characters beyond ASCII; write its host in the form that begins with xn"),
+        ("http://example.com/", "only https:// is called"),
+    ],
+)
+def test_a_url_is_refused_by_the_rule_that_it_breaks(url: str, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        Outbound().check(url)
+
+
 def test_an_allowed_network_is_named_in_any_way_also_without_tls() -> None:
     out = Outbound((ip_network("10.1.0.0/16"),))
     for url in ("http://10.1.0.9:11434/v1", "https://10.1.0.9/v1", "http://167837705/v1", "http://model.internal/v1"):

@@ -127,6 +127,12 @@ async def test_prompts_come_with_the_tools_that_they_speak_of(shown: Surface, pr
             await made.get_prompt(name, {})
 
 
+async def test_an_argument_that_a_prompt_does_not_have_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(MCPError) as told:
+        await server(EVERYTHING).get_prompt("review_audit", {"days": "7", "since": "x"})
+    assert "The prompt review_audit has no such argument; it takes since alone" in told.value.message
+
+
 @pytest.mark.parametrize("leaf", list(leaves.load("prompts")), ids=lambda leaf: leaf.__name__)
 async def test_a_prompt_names_all_tools_that_it_speaks_of(leaf: Any) -> None:
     arguments = dict.fromkeys(leaf.__annotations__.keys() - {"return"}, "x")

@@ -5,6 +5,8 @@ import { ofTab } from "./storage";
 
 const TOKEN = "vel-tutor.token";
 const REFRESH = "vel-tutor.refresh";
+/** What is answered where the refresh token is not good. */
+const REFUSED = new Set([400, 401]);
 const NO_WORD: Record<number, string> = {
   413: "What was sent is too large for the server; send less.",
   429: "That was asked too often; the server takes so much in a minute; wait a little and try again.",
@@ -76,7 +78,7 @@ export class BrowserBackend implements Backend {
     return token ? { authorization: `Bearer ${token}` } : {};
   }
 
-  /** A new pair of tokens, if there is a refresh token that is good. Asked for once by all who need it. */
+  /** A new pair of tokens, if there is a refresh token that is good. Asked for once by all who need it. Raises Refusal. */
   private refreshed(): Promise<boolean> {
     this.refreshing ??= this.refresh().finally(() => (this.refreshing = null));
     return this.refreshing;
@@ -86,8 +88,10 @@ export class BrowserBackend implements Backend {
     const refresh_token = ofTab.read(REFRESH);
     if (!refresh_token) return false;
     const response = await reached("/api/auth/refresh", { method: "POST", ...sent({ refresh_token }) });
-    if (response.ok) this.keep(await response.json());
-    return response.ok;
+    if (REFUSED.has(response.status)) return false;
+    // Whatever else is answered, such as that the server is away, says nothing against the token.
+    this.keep(await answered(response));
+    return true;
   }
 
   private keep(pair: { token?: string; refresh_token?: string }): void {

@@ -43,7 +43,7 @@ from vel_tutor_mcp.doors.slim import slim
 from vel_tutor_mcp.doors.subscriptions import Subscriptions
 from vel_tutor_mcp.doors.surface import EVERYTHING, Surface, toolset_of
 from vel_tutor_mcp.doors.tasks_extension import TasksExtension
-from vel_tutor_mcp.errors import Forbidden, NotFound, VelError
+from vel_tutor_mcp.errors import Forbidden, InputError, NotFound, VelError
 
 if TYPE_CHECKING:
     from vel_tutor_mcp.workflows.graph import Graph
@@ -152,8 +152,7 @@ class Server(MCPServer[Desk]):
         try:
             for prompt in await super().list_prompts():
                 if prompt.name == name and self._offers_prompt(name):
-                    required = [argument.name for argument in prompt.arguments or () if argument.required]
-                    templates.check_given(f"prompt {name}", required, given)
+                    _check_arguments(prompt, given)
                     return await super().get_prompt(name, given, context)
             graph = (await self._templates()).get(name)
             if graph is None:
@@ -277,6 +276,16 @@ def _add_prompt(server: Server, leaf: Callable[..., Awaitable[Any]], card: Promp
     server.tools_of_prompts[leaf.__name__] = card.tools
     server.completes[leaf.__name__] = card.completes
     server.prompt(name=leaf.__name__, title=card.title, description=leaf.__doc__)(leaf)
+
+
+def _check_arguments(prompt: Prompt, given: Mapping[str, Any]) -> None:
+    arguments = prompt.arguments or ()
+    templates.check_given(f"prompt {prompt.name}", [row.name for row in arguments if row.required], given)
+    known = [row.name for row in arguments]
+    if not given.keys() <= set(known):
+        raise InputError(
+            f"The prompt {prompt.name} has no such argument; it takes {', '.join(known)} alone; leave the others out."
+        )
 
 
 def _of_apps(card: ToolCard | ResourceCard) -> dict[str, Any] | None:

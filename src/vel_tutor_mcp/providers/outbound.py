@@ -161,6 +161,11 @@ _NO_URL = (
     "The URL cannot be used; only https:// is called, at port 443 or one above 1023, without user and password; write "
     "it like https://host/v1."
 )
+_TOO_LONG = f"The URL is too long; it has at most {LONGEST_URL} characters; have a shorter one lead there."
+_NOT_ASCII = (
+    "The URL cannot be used; it has characters beyond ASCII; write its host in the form that begins with xn--, and "
+    "others as %XX."
+)
 
 
 def _parsed(url: str) -> httpx2.URL:
@@ -169,7 +174,11 @@ def _parsed(url: str) -> httpx2.URL:
     Raises:
         InputError: it is no URL that we call.
     """
-    fits = len(url) <= LONGEST_URL and url.isascii() and url.isprintable() and not set(url) & {" ", "\\"}
+    if len(url) > LONGEST_URL:
+        raise InputError(_TOO_LONG)
+    if not url.isascii():
+        raise InputError(_NOT_ASCII)
+    fits = url.isprintable() and not set(url) & {" ", "\\"}
     try:
         found = httpx2.URL(url if fits else "")
     except (httpx2.InvalidURL, ValueError):

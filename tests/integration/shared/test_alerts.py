@@ -85,6 +85,12 @@ class Team:
         for minutes in (9, 5, 1):
             await self.call(1, failed=1, provider=provider, ago=minutes * MINUTE)
 
+    async def break_open(self, ago: timedelta) -> None:
+        """The breaker of a provider with the team's name has opened so long ago."""
+        opened = asdict(Breaker(opened_at=(self.now - ago).timestamp()))
+        async with self.desk.database.write(INSTALLATION) as tx:
+            await breakers.save(tx, self.name, "mini", opened, self.now)
+
     async def alerts(self, state: Any = "all") -> list[Alert]:
         """Oldest first."""
         return list((await self.app.alerts.list(self.chief, state=state)).rows[::-1])
@@ -177,10 +183,24 @@ async def test_a_provider_is_down_at_once_where_its_breakers_are_open(team: Team
     await team.call(5, failed=5, provider=team.name)
     await team.look(timedelta())
     assert await team.alerts() == []
-    async with team.desk.database.write(INSTALLATION) as tx:
-        await breakers.save(tx, team.name, "mini", asdict(Breaker(opened_at=1.0)), team.now)
+    await team.break_open(ago=MINUTE)
     await team.look()
     assert [alert.kind for alert in await team.alerts()] == ["provider_down"]
+
+
+async def test_a_breaker_that_others_opened_says_nothing_against_calls_that_are_answered(team: Team) -> None:
+    await team.break_open(ago=MINUTE)
+    await team.call(1, failed=1, provider=team.name, ago=2 * MINUTE)
+    await team.call(29, provider=team.name)
+    await team.look(timedelta())
+    assert await team.alerts() == []
+
+
+async def test_a_breaker_that_nobody_tried_for_half_an_hour_says_nothing(team: Team) -> None:
+    await team.break_open(ago=31 * MINUTE)
+    await team.call(1, failed=1, provider=team.name)
+    await team.look(timedelta())
+    assert await team.alerts() == []
 
 
 async def test_an_alert_of_what_nobody_calls_any_more_closes_after_an_hour(team: Team) -> None:

@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from people import Front
 from receivers import Receiver, Sent, receiving
+from server import soon
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from vel_tutor_mcp.app import App
@@ -53,7 +54,7 @@ REFUSED = [
     ("https://example.com:25/", ["task.failed"], "", "The URL cannot be used"),
     ("ftp://example.com/", ["task.failed"], "", "The URL cannot be used"),
     ("https://example.com/\n", ["task.failed"], "", "The URL cannot be used"),
-    ("https://example.com/" + "x" * 300, ["task.failed"], "", "The URL cannot be used"),
+    ("https://example.com/" + "x" * 300, ["task.failed"], "", "The URL is too long"),
     ("https://example.com/#part", ["task.failed"], "", "The URL has a #"),
     ("https://example.com/", [], "", "The events are none"),
     ("https://example.com/", ["task.failed", "task.begun"], "", "The events are none"),
@@ -248,6 +249,23 @@ async def test_a_test_is_sent_once_and_now_and_switches_nothing_off(
     assert "a redirect, which is not followed" in sent_on.attempts[0]["error"]
     assert len(receiver.sent) == 3
     assert (await app.webhooks.get(me, hook.id)).off_because is None
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["removed", "switched off"])
+async def test_a_test_whose_webhook_goes_before_the_answer_is_told_so(
+    app: App, me: Principal, receiver: Receiver, removed: bool
+) -> None:
+    receiver.silent.set()
+    hook, _ = await app.webhooks.create(me, receiver.url, ["task.failed"])
+    testing = asyncio.create_task(app.webhooks.test(me, hook.id))
+    await receiver.heard(1)
+    if removed:
+        await app.webhooks.delete(me, hook.id)
+    else:
+        await app.webhooks.update(me, hook.id, Change(active=False))
+    receiver.hang_up()
+    with pytest.raises(Conflict, match="test it again"):
+        await soon(testing)
 
 
 async def test_who_answers_410_is_told_nothing_more_until_switched_on(

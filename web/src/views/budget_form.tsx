@@ -3,9 +3,9 @@
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useState } from "preact/hooks";
 import type { Action } from "../backend";
+import { AgentField } from "../components/agent_field";
 import { Dialog, FormEnd } from "../components/dialog";
-import { useAction, useData, useDesk } from "../desk";
-import type { Listed } from "../shapes";
+import { useAction, useDesk } from "../desk";
 
 interface NewBudget {
   scope: string;
@@ -81,23 +81,11 @@ export function BudgetForm({ close, done }: { close: () => void; done: () => voi
 }
 
 function Subject({ scope }: { scope: string }): JSX.Element {
-  const agents = useData<Listed<{ name: string }>>(scope === "agent" ? "/api/agents" : null, { limit: 100 });
-  if (scope === "user") {
-    return (
-      <label>
-        User
-        <input name="subject" maxLength={200} placeholder="You, or an e-mail address" />
-      </label>
-    );
-  }
+  if (scope === "agent") return <AgentField name="subject" />;
   return (
     <label>
-      Agent
-      <select name="subject" required>
-        {agents.data?.data.map(({ name }) => (
-          <option key={name}>{name}</option>
-        ))}
-      </select>
+      User
+      <input name="subject" maxLength={200} placeholder="You, or an e-mail address" />
     </label>
   );
 }

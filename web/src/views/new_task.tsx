@@ -3,20 +3,19 @@
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useRef } from "preact/hooks";
 import { newKey, SUBMIT } from "../actions";
+import { AgentField } from "../components/agent_field";
 import { Dialog, FormEnd } from "../components/dialog";
-import { useAction, useData } from "../desk";
+import { useAction } from "../desk";
 import { words } from "../format";
 import { go, hashOf } from "../route";
-import { type Listed, PRIORITIES, TASK_TYPES } from "../shapes";
+import { PRIORITIES, TASK_TYPES } from "../shapes";
 
 const LONGEST_PROMPT = 100_000;
 
 export function NewTask({ close }: { close: () => void }): JSX.Element {
-  const agents = useData<Listed<{ name: string; status: string }>>("/api/agents", { limit: 100 });
   const submit = useAction(SUBMIT, ["tasks"], "Task submitted.");
   // Sent twice as it stands it is one task; changed, it is another.
   const key = useRef(newKey());
-  const names = agents.data?.data.filter((agent) => agent.status === "active").map((agent) => agent.name) ?? ["default"];
   const send = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -41,16 +40,7 @@ export function NewTask({ close }: { close: () => void }): JSX.Element {
           <textarea name="prompt" rows={7} required maxLength={LONGEST_PROMPT} autofocus placeholder="What is to be done?" />
         </label>
         <div class="form-row">
-          <label>
-            Agent
-            <select name="agent">
-              {names.map((name) => (
-                <option key={name} selected={name === "default"}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          </label>
+          <AgentField name="agent" active initial="default" />
           <label>
             Priority
             <select name="priority">

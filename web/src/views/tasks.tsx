@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { type Query, withQuery } from "../backend";
 import type { BrowserBackend } from "../browser";
+import { more, useAgents } from "../components/agent_field";
 import { Status } from "../components/badge";
 import { Choice, Filters, Search, useFilter, When } from "../components/filters";
 import { Head } from "../components/head";
@@ -13,7 +14,7 @@ import { Block, Loading, Read } from "../components/states";
 import { type Column, Table } from "../components/table";
 import { TableFrame } from "../components/table_frame";
 import { Ago } from "../components/time";
-import { type Data, useData, useDesk } from "../desk";
+import { useData, useDesk } from "../desk";
 import { count, duration, money, words } from "../format";
 import { useKeys } from "../keys";
 import { hashOf, type Route } from "../route";
@@ -92,18 +93,23 @@ function Nothing({ filtered, submits }: { filtered: boolean; submits: boolean })
 
 function TaskFilters({ route, filtered }: { route: Route; filtered: boolean }): JSX.Element {
   const filter = useFilter(route);
-  const agents = useData<Listed<{ name: string }>>("/api/agents", { limit: 100 });
+  const agents = useAgents();
   const providers = useData<{ data: { provider: string }[] }>("/api/providers");
   const value = (name: (typeof FILTERS)[number]) => route.query[name] ?? "";
   const set = (name: (typeof FILTERS)[number]) => (to: string | null) => filter({ [name]: to });
-  const names = (list: Data<{ data: Record<string, string>[] }>, field: string) =>
-    (list.data?.data ?? []).map((row) => [row[field] ?? "", row[field] ?? ""] as const);
+  const asOptions = (names: readonly string[]) => names.map((name) => [name, name] as const);
+  const ofAgents = (agents.data?.data ?? []).map(({ name }) => name);
+  const ofProviders = (providers.data?.data ?? []).map(({ provider }) => provider);
   return (
     <Filters clear={filtered ? () => filter(Object.fromEntries([...FILTERS, ...TIMES].map((name) => [name, null]))) : undefined}>
       <Search label="Search prompts" value={value("query")} set={set("query")} />
       <Choice label="Status" all="Any status" value={value("status")} options={NAMED(TASK_STATUSES)} set={set("status")} />
-      <Choice label="Agent" all="Any agent" value={value("agent_id")} options={names(agents, "name")} set={set("agent_id")} />
-      <Choice label="Provider" all="Any provider" value={value("provider")} options={names(providers, "provider")} set={set("provider")} />
+      {more(agents) ? (
+        <Search label="Agent" further offers={ofAgents} value={value("agent_id")} set={set("agent_id")} />
+      ) : (
+        <Choice label="Agent" all="Any agent" value={value("agent_id")} options={asOptions(ofAgents)} set={set("agent_id")} />
+      )}
+      <Choice label="Provider" all="Any provider" value={value("provider")} options={asOptions(ofProviders)} set={set("provider")} />
       <Choice label="Task type" all="Any type" value={value("task_type")} options={NAMED(TASK_TYPES)} set={set("task_type")} />
       <When route={route} />
     </Filters>

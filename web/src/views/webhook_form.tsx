@@ -65,7 +65,7 @@ function Fields({ of, busy, problem, submit, send, changed, close }: FieldsProps
     <form class="form" onSubmit={submitted} onInput={changed}>
       <label>
         Address
-        <input name="url" type="url" required maxLength={2000} placeholder="https://example.org/hooks/vel" defaultValue={of?.url ?? ""} autofocus spellcheck={false} />
+        <input name="url" type="url" required maxLength={300} placeholder="https://example.org/hooks/vel" defaultValue={of?.url ?? ""} autofocus spellcheck={false} />
         <span class="hint">https, and reachable from the public internet: private addresses are refused.</span>
       </label>
       <label>

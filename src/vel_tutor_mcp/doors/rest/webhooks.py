@@ -116,7 +116,7 @@ async def delete_webhook(visit: Visit, webhook: Id) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{webhook}/test", response_model=Delivery, responses=_OF_ONE)
+@router.post("/{webhook}/test", response_model=Delivery, responses=_OF_ONE | documented(409))
 async def check_webhook(visit: Visit, webhook: Id) -> JSONResponse:
     """Send it one event `webhook.test`, now and once, switched off or not; `attempts` says what came of it."""
     return JSONResponse(shown_delivery(await visit.app.webhooks.test(visit.me, webhook)))

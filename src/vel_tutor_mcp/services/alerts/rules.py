@@ -102,9 +102,10 @@ def wilson_low(counts: Counts) -> float:
 def provider_down(window: Counts, unanswered: Unanswered, breakers: Collection[bool]) -> Verdict:
     """Over where no call was answered for a while, or at once where the breakers of all its models are open.
 
-    `breakers` says of each model that was called in the window whether its breaker is open.
+    `breakers` says of each model that was called in the window whether its breaker is open. They are of the calls with
+    the server's own keys, whose ever these are: what was answered since says more.
     """
-    if window.errors and breakers and all(breakers):
+    if unanswered.calls and breakers and all(breakers):
         return Verdict.OVER
     if unanswered.first is None or unanswered.last is None:
         return Verdict.CALM if window.calls else Verdict.UNKNOWN

@@ -83,8 +83,12 @@ class Watch:
         async with self._database.read(INSTALLATION) as tx:
             recent = await alert_measures.recent(tx, now, rules.WINDOW)
             await self._learn_usuals(tx, recent, now)
+            # One that opened earlier was tried by nobody since, and stands open for ever where the key is gone.
+            earliest = (now - rules.WINDOW).timestamp()
             open_breakers = {
-                Model(*model) for model, state in (await breakers.load(tx)).items() if state["opened_at"] is not None
+                Model(*model)
+                for model, state in (await breakers.load(tx)).items()
+                if state["opened_at"] is not None and state["opened_at"] >= earliest
             }
             open_alerts: dict[str, list[Alert]] = {organisation_id: [] for organisation_id in recent}
             # Also of organisations that call no more: theirs are to be closed in the end.

@@ -149,9 +149,16 @@ class Webhooks:
         """Send it one event of the kind webhook.test, now and once; it may be switched off.
 
         Raises:
-            NotFound: there is none that the principal may test.
+            NotFound: there is none that the principal may test. Conflict: it was removed, switched off or changed
+                before its receiver had answered.
         """
-        return await self.sender.deliver(*await self._begin_test(principal, webhook_id))
+        tested = await self.sender.deliver(*await self._begin_test(principal, webhook_id))
+        if not tested.attempts:
+            raise Conflict(
+                "What came of the test is not known; its webhook was removed, switched off or changed meanwhile; test "
+                "it again if it is still there."
+            )
+        return tested
 
     @allows(Operation.WEBHOOK_READ)
     @unbroken
