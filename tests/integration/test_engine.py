@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from waits import found, lapse
-from world import Providers, held
+from world import Providers, cancelled, held
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.execution.dbos_engine import DbosEngine
@@ -27,7 +28,7 @@ from vel_tutor_mcp.services.reports import Told
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema, tables, tasks
 from vel_tutor_mcp.store.audit_tables import audit_logs
-from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.database import INSTALLATION, Database, Transaction
 from vel_tutor_mcp.store.places import database_of
 from vel_tutor_mcp.store.tables import attempts, task_events
 
@@ -250,6 +251,50 @@ async def test_a_task_of_a_living_neighbour_is_left_to_it(app: App, me: Principa
     assert await parts.engine.not_begun([Work(task.id, 1)]) == [Work(task.id, 1)]
     neighbour.release()
     assert (await app.tasks.follow(me, task.id, 20)).task.status is TaskStatus.COMPLETED
+
+
+class Reading:
+    """A database whose readers have read, and go on only when they are told to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.done, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    @asynccontextmanager
+    async def read(self, acts_for: str) -> AsyncIterator[Transaction]:
+        async with self._database.read(acts_for) as tx:
+            yield tx
+        self.done.set()
+        await self.goes_on.wait()
+
+
+async def test_a_round_that_read_of_a_cancellation_leaves_alone_what_was_tried_again_since(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(20):
+        await providers.groq.until(lambda groq: groq.open == 1)
+    slow, reading = copy(app._care), Reading(app._parts.database)
+    slow._database = reading  # type: ignore[assignment]
+    async with app._parts.database.write(INSTALLATION) as tx:
+        await tasks.change(tx, task.id, record.now(), cancel_requested=True)
+    a_round = asyncio.create_task(slow.once())
+    async with asyncio.timeout(20):
+        await reading.done.wait()
+    await cancelled(app, me, task.id)
+
+    with held(providers.groq) as answer:
+        await app.tasks.retry(me, task.id)
+        async with asyncio.timeout(20):
+            await providers.groq.until(lambda groq: groq.open == 1)
+            reading.goes_on.set()
+            await a_round
+        answer()
+        assert (await app.tasks.follow(me, task.id, 20)).task.status is TaskStatus.COMPLETED
 
 
 @pytest.mark.parametrize(("earlier", "state"), [(4, TaskStatus.COMPLETED), (5, TaskStatus.FAILED)])

@@ -1,10 +1,13 @@
 """PostgreSQL away, full, locked or not ours: one clear sentence each, nothing lost, and work goes on by itself."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 from ports import HOST
 from postgresql import PostgresServer
-from waits import block_until
-from world import Providers, settings_for
+from waits import block_until, until
+from world import Providers, cancelled, held, settings_for
 
 from vel_tutor_mcp.app import App, open_app
 from vel_tutor_mcp.errors import ConfigurationError, InputError, Unavailable, VelError
@@ -26,10 +29,13 @@ from vel_tutor_mcp.execution.liveness import (
     PostgresLease,
     lease_on,
 )
-from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus
+from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus, Work
+from vel_tutor_mcp.news import News
+from vel_tutor_mcp.providers.simulated import Fault
 from vel_tutor_mcp.store import database as store
 from vel_tutor_mcp.store import postgresql, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
+from vel_tutor_mcp.store.notifications import Notifications
 from vel_tutor_mcp.store.places import database_at
 from vel_tutor_mcp.store.postgresql import SCHEMA, PostgresDatabase
 
@@ -91,6 +97,93 @@ async def test_running_tasks_outlive_a_restart_of_the_database_without_a_second_
     assert len(providers.groq.requests) == SOME_TASKS
     after = await app.tasks.submit(me, TaskRequest(prompt="After"))
     assert (await app.tasks.follow(me, after.id, WAIT_SECONDS)).task.status is TaskStatus.COMPLETED
+
+
+class Elsewhere:
+    """Another process on the database, by what it tells and hears."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._notifications = Notifications(database)
+        self.heard: list[dict[str, Any]] = []
+
+    async def listen(self) -> None:
+        await self._notifications.listen(lambda text: self.heard.append(json.loads(text)))
+
+    def tell(self, **signal: Any) -> None:
+        self._notifications.tell(json.dumps(signal))
+
+
+@pytest.fixture
+async def elsewhere(postgres_url: str) -> AsyncIterator[Elsewhere]:
+    async with opened(postgres_url) as database:
+        process = Elsewhere(database)
+        listening = asyncio.create_task(process.listen())
+        yield process
+        listening.cancel()
+
+
+async def telling(tell: Callable[[], None], so: Callable[[], bool]) -> None:
+    """Tell it until it has come to be so: nobody says when both sides listen."""
+
+    def is_so() -> bool:
+        tell()
+        return so()
+
+    await until(is_so)
+
+
+@pytest.mark.parametrize("names_its_work", [True, False], ids=["ours", "of an older version"])
+async def test_a_cancellation_that_comes_late_leaves_alone_what_was_tried_again(
+    app: App, me: Principal, providers: Providers, elsewhere: Elsewhere, *, names_its_work: bool
+) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(WAIT_SECONDS):
+        await providers.groq.until(lambda groq: groq.open == 1)
+    await cancelled(app, me, task.id)
+
+    heard: list[str] = []
+
+    async def hear(news: News) -> None:
+        heard.append(news.message)
+
+    def tell() -> None:
+        work = {"work": f"{task.id}:1"} if names_its_work else {}
+        elsewhere.tell(about="cancel", task=task.id, **work)
+        elsewhere.tell(about="news", task=task.id, news={"percent": 50, "message": "told after it"})
+
+    with held(providers.groq) as answer:
+        await app.tasks.retry(me, task.id)
+        async with asyncio.timeout(WAIT_SECONDS):
+            await providers.groq.until(lambda groq: groq.open == 1)
+        following = asyncio.create_task(app.tasks.follow(me, task.id, WAIT_SECONDS, hear))
+        await telling(tell, lambda: following.done() or "told after it" in " ".join(heard))
+        answer()
+        assert (await following).task.status is TaskStatus.COMPLETED
+
+
+async def test_a_cancellation_that_is_told_elsewhere_stops_the_call_that_it_names(
+    app: App, me: Principal, providers: Providers, elsewhere: Elsewhere
+) -> None:
+    providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
+    task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    async with asyncio.timeout(WAIT_SECONDS):
+        await providers.groq.until(lambda groq: groq.open == 1)
+
+    # The row says nothing of it: the care loop cannot be who finds it.
+    tell = partial(elsewhere.tell, about="cancel", task=task.id, work=f"{task.id}:1")
+    await telling(tell, lambda: providers.groq.open == 0)
+
+    assert (await app.tasks.follow(me, task.id, WAIT_SECONDS)).task.status is TaskStatus.CANCELLED
+
+
+async def test_a_cancellation_names_the_task_for_older_processes_and_its_work_for_ours(
+    app: App, elsewhere: Elsewhere
+) -> None:
+    work = Work("a task", 2, 3)
+    await telling(lambda: app._calls.stop(work), lambda: bool(elsewhere.heard))
+
+    assert elsewhere.heard[0] == {"about": "cancel", "task": "a task", "work": "a task:2:3"}
 
 
 async def test_who_waits_for_a_task_longer_than_the_database_is_away_is_told_that_the_task_goes_on(

@@ -159,9 +159,9 @@ class Answers:
             return await self._engine.holds(work)
 
     async def _work(self, job: Job) -> str:
-        task_id = job.subject.task.id
+        work = job.subject.work
         call = asyncio.create_task(self._answer(job))
-        self._calls.begin(task_id, call)
+        self._calls.begin(work, call)
         # `stop` cuts the calls that it finds: this one may have come a moment after.
         if self._admission.closing:
             call.cancel()
@@ -172,7 +172,7 @@ class Answers:
             call.cancel()
             raise
         finally:
-            self._calls.end(task_id)
+            self._calls.end(work)
         return await persisted(lambda: self._conclude(job, call))
 
     @unbroken

@@ -90,7 +90,7 @@ class Care:
         """Raises:
         Unavailable: the database cannot be used now.
         """
-        running = self._calls.tasks  # as it was before: whoever begins meanwhile is not among the claimed
+        running = self._calls.works  # as it was before: what begins meanwhile is not among the claimed
         async with self._database.read(INSTALLATION) as tx:
             claimed = await tasks.claimed(tx)
             in_turn = await self._admission.could_admit(tx)
@@ -99,10 +99,10 @@ class Care:
         for subject_id in ended & self._ended:  # whose last news had a second to come, and got lost
             self._hub.hear(subject_id, News(100, "ended", ended=True))
         self._ended = ended
-        kept = {task.work.task_id for task in claimed if task.executor == self._engine.executor}
-        asked = {task.work.task_id for task in claimed if task.cancel_requested}
-        for task_id in (running - kept) | asked:  # another process has it: this one was frozen
-            self._calls.cancel(task_id)
+        kept = {task.work for task in claimed if task.executor == self._engine.executor}
+        asked = {task.work for task in claimed if task.cancel_requested}
+        for work in (running - kept) | asked:  # another process has it: this one was frozen
+            self._calls.cancel(work)
         for run_id, step_id in overdue:
             await self._time_out(run_id, step_id)
         # The engine has connections of its own, whose failures have no sentence yet.

@@ -39,8 +39,8 @@ class Conductor:
         """See to what follows a transaction, once it is committed."""
         after.publish(self._hub)
         # All of it is emptied as it is done: a task keeps its aftermath over many transactions.
-        for task_id in after.stop:
-            self._calls.stop(task_id)
+        for work in after.stop:
+            self._calls.stop(work)
         after.stop.clear()
         for bench in after.plans:
             self._benches.want(bench)

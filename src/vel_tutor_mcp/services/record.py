@@ -28,12 +28,13 @@ def now() -> datetime:
 @dataclass(frozen=True, slots=True)
 class Aftermath:
     """What follows the commit of a transaction: news of tasks and runs that nobody heard yet, spans of what is over,
-    calls to stop, the benches of plans that are wanted, and the steps that the bridge to Task Master has to do with.
+    work whose calls are to stop, the benches of plans that are wanted, and the steps that the bridge to Task Master has
+    to do with.
     """
 
     news: list[tuple[str, News]] = field(default_factory=list)
     spans: list[Past] = field(default_factory=list)
-    stop: list[str] = field(default_factory=list)
+    stop: list[Work] = field(default_factory=list)
     plans: list[str] = field(default_factory=list)
     bridged: list[str] = field(default_factory=list)
 

@@ -114,14 +114,14 @@ class Stage:
         """Stop these tasks; returns those that had not begun, and so have ended now."""
         ended = []
         for task in unended:
+            subject = Subject(task, self.owner, self.after)
             if task.status is TaskStatus.PENDING:
-                subject = Subject(task, self.owner, self.after)
                 # Not by the conductor, which would take the run on in a second round, beside this one.
                 await record.end(self.tx, subject, TaskStatus.CANCELLED, "cancelled before it began")
                 ended.append(replace(task, status=TaskStatus.CANCELLED))
             else:
                 await tasks.change(self.tx, task.id, record.now(), cancel_requested=True)
-                self.after.stop.append(task.id)
+                self.after.stop.append(subject.work)
         return ended
 
     def due(self, asked: Step, after_seconds: float = 0) -> datetime | None:

@@ -175,7 +175,7 @@ class Tasks:
             admitted = await self._admission.admit(tx) if task.run_id else []
         self._conductor.follow_up(subject.after)
         # After the commit: a call that opens just now is not known here yet, and finds the wish in the row.
-        self._calls.stop(task.id)
+        self._calls.stop(subject.work)
         await self._admission.begin(admitted)
         return await self.follow(principal, task.id, 1)
 

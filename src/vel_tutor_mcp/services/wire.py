@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from vel_tutor_mcp.errors import VelError
-from vel_tutor_mcp.models import ENDED, TaskStatus
+from vel_tutor_mcp.models import ENDED, TaskStatus, Work
 from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.store import history, runs
@@ -37,13 +37,13 @@ class Ears:
 
     Attributes:
         news: told of a task's id and its news.
-        cancel: told of a task whose call is to stop, where it runs here.
+        cancel: told of the work whose call is to stop, where it runs here.
         work: work waits for a process that has room for it.
         elsewhere: the tasks that somebody here waits for and that do not run here.
     """
 
     news: Callable[[str, News], None]
-    cancel: Callable[[str], None]
+    cancel: Callable[[Work], None]
     work: Callable[[], None]
     elsewhere: Callable[[], set[str]]
 
@@ -53,7 +53,7 @@ class Wire(Protocol):
 
     def tell_news(self, task_id: str, news: News) -> None: ...
 
-    def tell_cancel(self, task_id: str) -> None: ...
+    def tell_cancel(self, work: Work) -> None: ...
 
     def tell_work(self) -> None: ...
 
@@ -79,8 +79,9 @@ class NotifyingWire:
         told = asdict(news) | {"message": news.message[:_LONGEST_MESSAGE]}
         self._tell(about="news", task=task_id, news=told)
 
-    def tell_cancel(self, task_id: str) -> None:
-        self._tell(about="cancel", task=task_id)
+    def tell_cancel(self, work: Work) -> None:
+        # A process of an older version knows tasks alone.
+        self._tell(about="cancel", task=work.task_id, work=work.id)
 
     def tell_work(self) -> None:
         self._tell(about="work")
@@ -97,8 +98,9 @@ def _heard(text: str, ears: Ears) -> None:
     match signal["about"]:
         case "news":
             ears.news(signal["task"], News(**signal["news"]))
-        case "cancel":
-            ears.cancel(signal["task"])
+        # One of an older version does not say which set it is for: the care loop finds that.
+        case "cancel" if "work" in signal:
+            ears.cancel(Work.of(signal["work"]))
         case "work":
             ears.work()
 
@@ -112,7 +114,7 @@ class ReadingWire:
 
     def tell_news(self, subject_id: str, news: News) -> None: ...
 
-    def tell_cancel(self, task_id: str) -> None: ...
+    def tell_cancel(self, work: Work) -> None: ...
 
     def tell_work(self) -> None: ...
 

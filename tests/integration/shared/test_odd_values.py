@@ -91,7 +91,7 @@ async def test_what_a_fault_of_ours_leaves_open_is_settled(app: App, me: Princip
     (attempt,) = (await app.tasks.tell(me, task.id)).attempts
     assert attempt.outcome is Outcome.FAILED
     assert attempt.cost_nanousd == booked.settled_nanousd == booked.reserved_nanousd
-    app._calls.cancel(task.id)
+    app._calls.cancel(Work(task.id, 1))
     assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.FAILED
 
 
