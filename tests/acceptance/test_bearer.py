@@ -138,14 +138,15 @@ async def told(client: Client, tool: str, **arguments: Any) -> tuple[bool, str]:
 
 
 async def test_without_a_token_a_client_learns_where_tokens_come_from(raw: httpx2.AsyncClient) -> None:
-    for method, path in (("POST", "/mcp"), ("GET", "/sse"), ("POST", "/messages/"), ("GET", "/nowhere")):
+    ways = (("POST", "/mcp", "/mcp"), ("GET", "/sse", "/sse"), ("POST", "/messages/", "/sse"), ("GET", "/nowhere", ""))
+    for method, path, way in ways:
         refused = await raw.request(method, path, json=HELLO if method == "POST" else None)
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "AUTHENTICATION_REQUIRED")
-        assert refused.headers["www-authenticate"] == f'Bearer resource_metadata="{URL}{METADATA}"'
+        assert refused.headers["www-authenticate"] == f'Bearer resource_metadata="{URL}{METADATA}{way}"'
+        metadata = (await raw.get(f"{METADATA}{way}")).json()
+        assert (metadata["resource"], metadata["authorization_servers"]) == (f"{URL}{way}", [URL])
     assert (await raw.get("/api/health")).status_code == 200
-    metadata = await raw.get(METADATA)
-    assert metadata.json()["resource"] == URL
-    assert metadata.json()["authorization_servers"] == [URL]
+    assert (await raw.get(f"{METADATA}/nowhere")).status_code == 401
 
 
 async def test_a_token_that_is_not_good_is_refused_and_on_record(place: Place, raw: httpx2.AsyncClient) -> None:

@@ -181,6 +181,7 @@ async def test_the_sdks_client_registers_signs_in_works_refreshes_and_is_revoked
     await team.desk.pass_a_minute()
     async with connected(team, memory, browser, account.name) as (client, provider):
         assert "task_submit" in await names(client)
+        assert provider.context.get_resource_url() == f"{URL}/mcp"
         first = memory.tokens
         provider.context.token_expiry_time = 1
         assert not (await soon(client.call_tool("agent_list", {}))).is_error

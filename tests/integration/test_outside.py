@@ -57,6 +57,17 @@ async def test_keys_are_fetched_once_for_all_who_ask(issuer: Issuer, door: Outsi
     assert issuer.asked == ONCE
 
 
+@pytest.mark.parametrize("resource", [US, f"{US}/", f"{US}/mcp", f"{US}/sse"])
+async def test_a_token_for_any_resource_that_the_metadata_names_is_good(
+    issuer: Issuer, door: Outside, resource: str
+) -> None:
+    assert (await door.verified(issuer.token(resource))).subject == "someone"
+
+
+async def test_a_token_for_another_path_is_refused(issuer: Issuer, door: Outside) -> None:
+    assert "another server" in await refused(door, issuer.token(f"{US}/api"))
+
+
 async def test_a_new_key_is_found_by_itself_and_one_that_was_taken_back_verifies_no_more(
     issuer: Issuer, door: Outside, clock: Clock
 ) -> None:

@@ -1,6 +1,6 @@
 // A certified OpenID Connect provider: `oidc-provider`, with its own pages for developers, where any name may sign in
-// and is its own `sub`. Its first argument is the one resource that it gives access tokens for. Each line of its input
-// is a set of private keys, with which it goes on; it answers each with its issuer.
+// and is its own `sub`. Its first argument is the server that it gives access tokens for, by its address or that of
+// /mcp there. Each line of its input is a set of private keys, with which it goes on; it answers each with its issuer.
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { errors, Provider } from "oidc-provider";
@@ -32,7 +32,7 @@ function provider(issuer, jwks) {
         defaultResource: () => undefined,
         useGrantedResource: () => true,
         getResourceServerInfo(_, asked) {
-          if (asked.replace(/\/$/, "") !== resource) throw new errors.InvalidTarget();
+          if (![resource, `${resource}/mcp`].includes(asked.replace(/\/$/, ""))) throw new errors.InvalidTarget();
           return { audience: asked, scope: "", accessTokenFormat: "jwt", jwt: { sign: { alg: jwks.keys[0].alg } } };
         },
       },

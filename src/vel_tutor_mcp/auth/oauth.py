@@ -12,6 +12,8 @@ from vel_tutor_mcp.errors import InputError
 
 # A client may do whatever its user's role may, so there is one scope.
 SCOPE = "mcp"
+# The paths that clients connect to.
+WAYS_IN = ("/mcp", "/sse")
 LONGEST_CLIENT_ID = 300
 _LONGEST_URI = 500
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -103,9 +105,14 @@ def proves(verifier: str, challenge: str) -> bool:
     return secrets.compare_digest(urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
 
 
+def resources_at(url: str) -> tuple[str, ...]:
+    """What tokens may be asked for: this server as a whole, or a way into it; they are good for all of it."""
+    return (url, *(f"{url}{way}" for way in WAYS_IN))
+
+
 def is_served(resource: str, url: str) -> bool:
     """Whether the resource is this server, or a way into it."""
-    return resource.rstrip("/") in {url, f"{url}/mcp", f"{url}/sse"}
+    return resource.rstrip("/") in resources_at(url)
 
 
 def is_document(client_id: str) -> bool:

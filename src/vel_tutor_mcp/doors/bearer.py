@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vel_tutor_mcp.auth.accounts import Caller
-from vel_tutor_mcp.auth.oauth import SCOPE
+from vel_tutor_mcp.auth.oauth import SCOPE, WAYS_IN
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.doors.reply import sentence
 from vel_tutor_mcp.doors.watch import LOOK_SECONDS, Watch
@@ -21,6 +21,8 @@ from vel_tutor_mcp.errors import IssuerAway, Unauthenticated, VelError
 from vel_tutor_mcp.services.reports import moment
 
 METADATA = "/.well-known/oauth-protected-resource"
+# Of which way in a path is part: clients want its metadata to name the URL that they were given (RFC 9728, 3.3).
+_WAY_OF = {**{way: way for way in WAYS_IN}, "/messages/": "/sse"}
 _SCHEME = "bearer "
 
 
@@ -53,7 +55,7 @@ class Bearer:
         self._desk = desk
         self._url = url
         self._watch = Watch(desk, look_seconds)
-        self._open_to_all = frozenset(open_to_all) | {METADATA}
+        self._open_to_all = frozenset(open_to_all) | {METADATA, *(f"{METADATA}{way}" for way in WAYS_IN)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._open_to_all:
@@ -86,17 +88,19 @@ class Bearer:
     def _unknown(self, scope: Scope, why: str) -> Response:
         """401, and where it says who gives tokens; the kind of error only where there was a token at all (RFC 6750)."""
         error = f'error="invalid_token", error_description="{why}", ' if token_of(scope) else ""
-        challenge = f'Bearer {error}resource_metadata="{self._url}{METADATA}"'
+        way = _WAY_OF.get(scope["path"], "")
+        challenge = f'Bearer {error}resource_metadata="{self._url}{METADATA}{way}"'
         return answer(401, "AUTHENTICATION_REQUIRED", why, {"www-authenticate": challenge})
 
 
-def metadata(url: str, issuer: str | None) -> dict[str, Any]:
+def metadata(url: str, way: str, issuer: str | None) -> dict[str, Any]:
     """What RFC 9728 has a server say of itself to clients that have no token yet; `issuer` is an outside one.
 
+    `way` is the path that it is told of, empty for the server as a whole.
     Providers of OpenID Connect give nothing to clients that ask for no scope, and know none of ours.
     """
     return {
-        "resource": url,
+        "resource": f"{url}{way}",
         "authorization_servers": [issuer or url],
         "scopes_supported": ["openid" if issuer else SCOPE],
         "bearer_methods_supported": ["header"],

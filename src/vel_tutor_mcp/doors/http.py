@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from vel_tutor_mcp.auth.oauth import WAYS_IN
 from vel_tutor_mcp.doors import process, states
 from vel_tutor_mcp.doors.bearer import METADATA, Bearer, metadata
 from vel_tutor_mcp.doors.bounds import Bounds
@@ -133,7 +134,7 @@ def make_app(
     if public_url is not None:
         from vel_tutor_mcp.doors.oauth import routes as oauth
 
-        routes.append(Route(METADATA, _metadata_of(public_url, issuer), methods=["GET"]))
+        routes += [_metadata_of(public_url, way, issuer) for way in ("", *WAYS_IN)]
         routes += [] if issuer else oauth.oauth_routes(desk, public_url)
         open_to_all = OPEN_TO_ALL | (frozenset() if issuer else oauth.OPEN_TO_ALL)
         middleware.append(
@@ -244,11 +245,11 @@ def _uvicorn(app: ASGIApp, settings: Settings, context: ssl.SSLContext | None, n
     return Quiet(config)
 
 
-def _metadata_of(url: str, issuer: str | None) -> Callable[[Request], Awaitable[JSONResponse]]:
+def _metadata_of(url: str, way: str, issuer: str | None) -> Route:
     async def told(_: Request) -> JSONResponse:
-        return JSONResponse(metadata(url, issuer))
+        return JSONResponse(metadata(url, way, issuer))
 
-    return told
+    return Route(f"{METADATA}{way}", told, methods=["GET"])
 
 
 def _hosts(settings: Settings, way: Way) -> set[str]:

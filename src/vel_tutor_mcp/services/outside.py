@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vel_tutor_mcp.auth.accounts import Account, Caller
+from vel_tutor_mcp.auth.oauth import resources_at
 from vel_tutor_mcp.errors import IssuerAway, Unauthenticated
 from vel_tutor_mcp.models import Principal
 from vel_tutor_mcp.services.inputs import is_text
@@ -35,7 +36,7 @@ class Outside:
         self._database = database
         self._issuer = issuer
         # Clients read the metadata's resource as a URL, and ask for it with the slash that URLs have.
-        self._audiences = (url, f"{url}/")
+        self._audiences = (*resources_at(url), f"{url}/")
         self._clock = clock
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = self._asked_at = float("-inf")
