@@ -39,7 +39,8 @@ def coming_in(database: Database, settings: Settings, principal: Principal) -> t
     url, issuer = settings.public_url, settings.oidc_issuer
     credentials = Credentials(database, principal.organisation_id)
     keyring = Keyring(database, settings.home, url)
-    clients = Clients(database, credentials.nobody, partial(fetch_document, outbound_of(settings)))
+    fetch = partial(fetch_document, outbound_of(settings)) if settings.client_documents else None
+    clients = Clients(database, credentials.nobody, fetch)
     oauth = OAuth(database, credentials, keyring, url, clients)
     outside = Outside(database, issuer, url) if issuer else None
     return Accounts(database, credentials, issuer), Access(database, credentials, keyring, outside), oauth

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     """An OpenID Connect provider whose access tokens are good for the accounts that are linked with it, as its own
     document writes `issuer`; https://, or http:// on this machine (docs/accounts.md#an-outside-issuer)."""
+    client_documents: bool = True
+    """Clients that sign in may be known by a document on their own site; with false they register themselves instead,
+    as is needed where the server cannot reach such sites directly (docs/sign-in.md#what-is-spoken)."""
     allowed_hosts: str = ""
     """Further names by which clients ask for the server, with commas between."""
     trusted_proxies: str = ""

@@ -321,6 +321,18 @@ async def test_over_tls_and_on_every_address_its_names_are_served_and_no_others(
     assert b"tokens are good for https://tutor.example" in server.stderr
 
 
+async def test_where_documents_of_clients_are_not_read_none_is_asked_for(tmp_path: Path) -> None:
+    query = {"client_id": "https://client.invalid/mcp.json"}
+    async with (
+        listening(tmp_path, VEL_TUTOR_CLIENT_DOCUMENTS="false", **NO_WORK) as (_, origin),
+        httpx2.AsyncClient(base_url=origin, trust_env=False, timeout=WAIT_SECONDS) as client,
+    ):
+        offered = (await client.get("/.well-known/oauth-authorization-server")).json()
+        page = await client.get("/oauth/authorize", params=query)
+    assert ("client_id_metadata_document_supported" in offered, "registration_endpoint" in offered) == (False, True)
+    assert (page.status_code, "add it again" in page.text) == (400, True)
+
+
 async def test_no_secret_is_in_the_log_or_the_home(place: Place) -> None:
     account, token = await place.token()
     issued = await place.desk.access.issue(account.principal, "planted")

@@ -153,12 +153,13 @@ def test_a_form_is_good_for_its_own_session_and_request_alone() -> None:
 
 
 def test_the_sdk_reads_what_the_server_says_of_itself() -> None:
-    read = OAuthMetadata.model_validate(metadata(URL))
+    read = OAuthMetadata.model_validate(metadata(URL, documents=True))
     assert str(read.issuer) == URL
     assert read.code_challenge_methods_supported == ["S256"]
     assert read.token_endpoint_auth_methods_supported == ["none"]
     assert read.authorization_response_iss_parameter_supported
     assert read.client_id_metadata_document_supported
+    assert not OAuthMetadata.model_validate(metadata(URL, documents=False)).client_id_metadata_document_supported
 
 
 class Fields(HTMLParser):

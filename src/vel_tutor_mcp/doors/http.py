@@ -121,6 +121,7 @@ def make_app(
     look_seconds: float = LOOK_SECONDS,
     most_sessions: int = MOST_SESSIONS,
     told: Route | None = None,
+    client_documents: bool = True,
 ) -> Starlette:
     """The routes of a transport; a client's session is forgotten `idle_seconds` after its last request, or where there
     are `most_sessions` and it is idle for the longest time.
@@ -135,7 +136,7 @@ def make_app(
         from vel_tutor_mcp.doors.oauth import routes as oauth
 
         routes += [_metadata_of(public_url, way, issuer) for way in ("", *WAYS_IN)]
-        routes += [] if issuer else oauth.oauth_routes(desk, public_url)
+        routes += [] if issuer else oauth.oauth_routes(desk, public_url, documents=client_documents)
         open_to_all = OPEN_TO_ALL | (frozenset() if issuer else oauth.OPEN_TO_ALL)
         middleware.append(
             Middleware(Bearer, desk=desk, url=public_url, open_to_all=open_to_all, look_seconds=look_seconds)
@@ -187,7 +188,15 @@ class _Door:
         server.watch(TracedCalls(server.cards, "tcp", trusted=not way.auth))
         told = metrics(desk, traffic, self._lag, lambda: len(room))
         public_url = settings.public_url if way.auth else None
-        app = make_app(server, desk, way.transport, public_url=public_url, issuer=settings.oidc_issuer, told=told)
+        app = make_app(
+            server,
+            desk,
+            way.transport,
+            public_url=public_url,
+            issuer=settings.oidc_issuer,
+            told=told,
+            client_documents=settings.client_documents,
+        )
         note = Notes(desk).take
         self._gate = Gate(app, _hosts(settings, way), note)
         # From the outside inwards: counted, traced, with headers, let in. So refusals of the gate are counted and have

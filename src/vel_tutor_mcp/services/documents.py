@@ -29,7 +29,10 @@ async def fetch_document(out: Outbound, url: str, trusted: ssl.SSLContext | None
         ):
             return await _read(answer)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
-        raise InputError("The document cannot be read; its server does not answer as it should; try later.") from None
+        raise InputError(
+            "The document cannot be read; its server does not answer as it should; try later, or, where this server "
+            "has no direct way out, have VEL_TUTOR_CLIENT_DOCUMENTS=false set for it."
+        ) from None
 
 
 async def _read(answer: httpx2.Response) -> bytes:

@@ -40,9 +40,9 @@ class _Known:
 
 
 class Clients:
-    """`fetch` reads documents; `nobody` is in whose name registrations are on record."""
+    """`fetch` reads documents; None: clients register themselves. `nobody` is in whose name that is on record."""
 
-    def __init__(self, database: Database, nobody: Principal, fetch: Fetch) -> None:
+    def __init__(self, database: Database, nobody: Principal, fetch: Fetch | None) -> None:
         self._database = database
         self._nobody = nobody
         self._fetch = fetch
@@ -65,8 +65,8 @@ class Clients:
         Raises:
             OAuthRefused: there is none. TooManyTries: documents were asked for too often from this address.
         """
-        if is_document(client_id):
-            return await self._of_document(client_id, address)
+        if self._fetch is not None and is_document(client_id):
+            return await self._of_document(self._fetch, client_id, address)
         client = await self._get(spelt(client_id)) if spelt(client_id) else None
         if client is None:
             raise OAuthRefused(
@@ -81,24 +81,17 @@ class Clients:
         if client_id and spelt(client_id):
             await oauth_clients.note_use(tx, client_id, at, at + USED_LIVES)
 
-    async def _of_document(self, url: str, address: str) -> Client:
+    async def _of_document(self, fetch: Fetch, url: str, address: str) -> Client:
         known = self._documents.get(url)
         if known is None or known.until <= record.now():
             await self._admit("document_throttled", f"document:{network(address)}", address)
-            known = self._documents[url] = await self._looked_up(url)
+            known = self._documents[url] = await _looked_up(fetch, url)
             while len(self._documents) > _MOST_DOCUMENTS:
                 self._documents.pop(next(iter(self._documents)))
         if isinstance(known.client, OAuthRefused):
             # A new one each time: the kept one would gather a traceback with each raise.
             raise OAuthRefused(known.client.error, str(known.client))
         return known.client
-
-    async def _looked_up(self, url: str) -> _Known:
-        try:
-            return _Known(_in_document(url, await self._fetch(url)), record.now() + _DOCUMENT_LIVES)
-        except InputError as problem:
-            refusal = OAuthRefused("invalid_client", f"The client's document at its address is not used. {problem}")
-            return _Known(refusal, record.now() + _FAILURE_LIVES)
 
     async def _admit(self, action: str, subject: str, address: str) -> None:
         async def refused(tx: Transaction) -> None:
@@ -120,6 +113,14 @@ class Clients:
     async def _get(self, client_id: str) -> Client | None:
         async with self._database.read(self._nobody.organisation_id) as tx:
             return await oauth_clients.get(tx, client_id, record.now())
+
+
+async def _looked_up(fetch: Fetch, url: str) -> _Known:
+    try:
+        return _Known(_in_document(url, await fetch(url)), record.now() + _DOCUMENT_LIVES)
+    except InputError as problem:
+        refusal = OAuthRefused("invalid_client", f"The client's document at its address is not used. {problem}")
+        return _Known(refusal, record.now() + _FAILURE_LIVES)
 
 
 def _in_document(url: str, content: bytes) -> Client:

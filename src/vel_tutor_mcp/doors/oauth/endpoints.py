@@ -25,8 +25,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _NEVER_KEPT = {"cache-control": "no-store"}
 
 
-def metadata(url: str) -> dict[str, Any]:
-    """What RFC 8414 has an authorization server say of itself."""
+def metadata(url: str, *, documents: bool) -> dict[str, Any]:
+    """What RFC 8414 has an authorization server say of itself; `documents` of clients are read, or not."""
+    # Clients that have a document register no more where they see this, and could not sign in if nobody read it.
+    known_by = {"client_id_metadata_document_supported": True} if documents else {}
     return {
         "issuer": url,
         "authorization_endpoint": f"{url}/oauth/authorize",
@@ -41,7 +43,7 @@ def metadata(url: str) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": ["none"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
-        "client_id_metadata_document_supported": True,
+        **known_by,
     }
 
 

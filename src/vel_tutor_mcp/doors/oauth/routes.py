@@ -13,12 +13,12 @@ _AUTHORIZE, _TOKEN, _REGISTER, _REVOKE = (f"/oauth/{name}" for name in ("authori
 OPEN_TO_ALL = frozenset({METADATA, _AUTHORIZE, _TOKEN, _REGISTER, _REVOKE})
 
 
-def oauth_routes(desk: Desk, url: str) -> list[BaseRoute]:
-    """The routes of the authorization server at `url`."""
+def oauth_routes(desk: Desk, url: str, *, documents: bool) -> list[BaseRoute]:
+    """The routes of the authorization server at `url`, which reads `documents` of clients, or does not."""
     page = Authorize(desk, url)
 
     async def told(_: Request) -> JSONResponse:
-        return JSONResponse(metadata(url))
+        return JSONResponse(metadata(url, documents=documents))
 
     return [
         Route(METADATA, told, methods=["GET"]),
