@@ -56,7 +56,7 @@ SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog
 """
 CUT_ALL = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE pid <> pg_backend_pid() AND datname = current_database()
+WHERE pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'
 """
 
 

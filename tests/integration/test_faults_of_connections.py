@@ -21,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 MANY = 5 * postgresql._CONNECTIONS
 CUT_OURS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND datname = %s AND backend_type = 'client backend'
 """
 
 
