@@ -1,10 +1,11 @@
 """The SQLite file: one writer at a time, many processes."""
 
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class SqliteDatabase(Database):
     def make(self) -> None:
         # Of two that turn a new file to WAL at once SQLite refuses one, without the wait that it was asked for.
         with self.alone():
+            _make_file(self.path)
             engine = self.blocking_engine()
             try:
                 with engine.connect() as connection:
@@ -148,6 +150,15 @@ def _make_folder(home: Path) -> None:
             f"The folder {home} cannot be made; {problem.strerror}; make it writable, or choose another one "
             "with VEL_TUTOR_HOME."
         ) from None
+
+
+def _make_file(path: Path) -> None:
+    """For its owner alone; SQLite gives what it keeps beside the file the same mode.
+
+    One that is there is not even opened: closing it would let go the locks that this process has on it.
+    """
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _full(path: Path, reason: str) -> VelError:
