@@ -26,6 +26,8 @@ _ENGINE_CONNECTIONS = 4
 _MIGRATION_WAIT_SECONDS = 60
 # DBOS asks for `unixepoch('subsec')` on Python 3.12 and newer; before this version SQLite answers with NULL.
 _KNOWS_PARTS_OF_SECONDS = (3, 42)
+# What SQLite says where there is none.
+NO_ROOM = ("disk is full", "disk I/O error")
 
 
 class SqliteDatabase(Database):
@@ -190,7 +192,7 @@ def _damaged(path: Path, reason: str) -> VelError:
 
 # By words of SQLite's messages: the driver hands on no codes in every version of Python that we support.
 _SENTENCES = {
-    ("disk is full", "disk I/O error"): _full,
+    NO_ROOM: _full,
     ("database is locked",): _locked,
     ("readonly", "unable to open"): _forbidden,
     ("not a database", "malformed"): _damaged,
