@@ -7,7 +7,10 @@ import httpx2
 import pytest
 from full import full_disk
 from server import ToolRefused, one_sentence, serving, soon
-from world import Providers
+from world import Providers, settings_for
+
+from vel_tutor_mcp.services.doctor.checkup import check_up
+from vel_tutor_mcp.store.places import FILE_NAME, database_of
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +79,18 @@ async def test_whatever_is_written_to_a_full_disk_is_refused_and_is_there_once_w
     assert all(reply.is_success for reply in made.values()), [reply.text for reply in made.values()]
     assert after == {path: count + 1 for path, count in before.items()}
     assert proven["ok"]
+
+
+async def test_the_doctor_has_room_made_for_a_database_that_a_killed_server_left(
+    tmp_path: Path, providers: Providers
+) -> None:
+    async with serving(tmp_path, providers.environment()) as server:
+        await server.call("task_submit", prompt="Say hello", wait_seconds=10)
+        await server.kill()
+    (server.home / f"{FILE_NAME}-shm").unlink()  # as after a crash of the machine, or where only the others were copied
+    settings = settings_for(providers, server.home)
+    with full_disk():
+        found = {finding.check: finding for finding in await check_up(lambda: settings, database_of)}
+
+    assert "cannot be read" in found["database"].found
+    assert found["database"].advice.startswith("make room on its disk")

@@ -1,7 +1,9 @@
 """A copy is the whole of the source or nothing, on each kind of database, and nobody writes meanwhile."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -167,6 +169,14 @@ async def test_every_row_is_on_the_other_side_and_the_work_goes_on_there(
     assert len(after["tasks"]) == 6
     assert after["audit_logs"][: rows["audit_logs"]] == before["audit_logs"]
     assert dump(source) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_a_copy_in_a_folder_that_others_may_enter_is_for_its_owner_alone(ready: NewUrl, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    moved(ready("sqlite source"), f"sqlite:///{tmp_path / 'back.db'}")
+
+    assert stat.S_IMODE((tmp_path / "back.db").stat().st_mode) == 0o600
 
 
 def a_row(url: str) -> None:

@@ -147,6 +147,30 @@ async def test_files_that_others_can_read_are_named(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
+@on_posix
+async def test_what_is_made_in_a_home_that_others_may_enter_is_for_its_owner_alone(
+    tmp_path: Path, providers: Providers
+) -> None:
+    tmp_path.chmod(0o755)
+    settings = settings_for(providers, tmp_path)
+    async with open_app(settings):
+        stored = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(f"{FILE_NAME}*")}
+        told = (await findings(settings))["file modes"]
+
+    assert stored == dict.fromkeys([FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"], 0o600)
+    assert told.advice == f"chmod 700 {tmp_path}"
+
+
+@on_posix
+async def test_the_mode_of_a_database_that_was_there_is_its_owner_s_to_change(
+    tmp_path: Path, providers: Providers
+) -> None:
+    (tmp_path / FILE_NAME).touch()
+    (tmp_path / FILE_NAME).chmod(0o640)
+    async with open_app(settings_for(providers, tmp_path)):
+        assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o640
+
+
 async def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     found = await findings(Settings(home=tmp_path / "file" / "home"))

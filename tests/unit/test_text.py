@@ -195,6 +195,22 @@ def test_a_text_has_as_many_characters_as_are_taken() -> None:
     assert refused.value.beginning == "x" * 100_000
 
 
+@given(values, values, st.text())
+def test_what_is_put_in_before_makes_no_difference(put: Any, item: Any, more: str) -> None:
+    text, scope = parse("{{ put }} {{ item }}{{ item.a }} {{ more }}!"), {"put": put, "more": more}
+    before = text.given(scope, later=("item",))
+    assert before.render({"item": item}) == text.render(scope | {"item": item})
+
+
+def test_what_is_put_in_before_ends_where_the_text_is_too_long() -> None:
+    text, scope = parse("{{ item }}{{ a }}{{ b }}"), {"a": ["x" * 100_000], "b": "never reached"}
+    before = text.given(scope, later=("item",))
+    with pytest.raises(TooLong) as refused:
+        before.render({"item": "one"})
+    assert len(before.parts) == 2
+    assert refused.value.beginning == ('one["' + "x" * 100_000)[:100_000]
+
+
 def test_a_text_that_is_too_long_is_given_up_before_it_is_written() -> None:
     text, scope = parse("{{ a }}" * 1000), {"a": ["x" * 100_000]}
     tracemalloc.start()

@@ -94,6 +94,25 @@ def test_the_database(contents: Contents, verdict: Verdict, found: str) -> None:
     assert bool(told.advice) == (verdict is not OK)
 
 
+@pytest.mark.parametrize(
+    ("problem", "advice"),
+    [
+        ("file is not a database", "move it away"),
+        ("database disk image is malformed", "move it away"),
+        ("[Errno 21] Is a directory: 'vel-tutor.db'", "move it away"),
+        ("disk I/O error", "make room"),
+        ("database or disk is full", "make room"),
+        ("database is locked", "try again"),
+        ("unable to open database file", "let the user of this process"),
+        ("[Errno 13] Permission denied: 'vel-tutor.db'", "let the user of this process"),
+    ],
+)
+def test_only_what_is_no_sound_database_is_to_be_moved_away(problem: str, advice: str) -> None:
+    told = verdicts.unreadable("the database", problem)
+    assert (told.verdict, told.found) == (FAILED, f"the database cannot be read: {problem}")
+    assert told.advice.startswith(advice)
+
+
 GROQ = Access("groq", "GROQ_API_KEY", "https://groq.example/v1", "gsk-1", is_set=True)
 LOCAL = Access("local", "VEL_TUTOR_LOCAL_BASE_URL", "http://127.0.0.1:1/v1", is_local=True, is_set=True)
 

@@ -194,7 +194,7 @@ class Round(Stage):
         earlier = await step_tasks.of_item(self.tx, self.run.id, asked.id)
         self.note(asked.id, "started", f"{asked.id} begins")
         if earlier is None:
-            await self._make(asked, 0, self.scope)
+            await self._make(asked, 0, self.graph.texts[asked.id], self.scope)
         elif earlier.status is TaskStatus.COMPLETED:  # its answer came when the run had ended already
             await self.complete(asked.id, given_by(earlier))
         else:
@@ -229,9 +229,10 @@ class Round(Stage):
         if step.error is None and parked:
             released = await step_tasks.release(self.tx, self.run.id, asked.id, asked.parallel - busy)
             busy, parked = busy + released, parked - released
-        scope = self.scope
+        # What is alike for all is written once: it may be megabytes, and then all are refused in this very round.
+        text = self.graph.texts[asked.id].given(self.scope, later=("item", "index"))
         while step.error is None and made < len(items) and busy < asked.parallel:
-            busy += await self._make(asked, made, scope | {"item": items[made], "index": made})
+            busy += await self._make(asked, made, text, {"item": items[made], "index": made})
             made += 1
         if busy:
             done = made - busy - parked
@@ -249,9 +250,9 @@ class Round(Stage):
         else:
             await self.complete(step_id, output)
 
-    async def _make(self, asked: TaskStep | MapStep, item: int, scope: Mapping[str, Any]) -> bool:
+    async def _make(self, asked: TaskStep | MapStep, item: int, text: Text, scope: Mapping[str, Any]) -> bool:
         """Store the task of an item; returns whether it waits for its turn: one that cannot be asked has failed."""
-        prompt, too_long = _prompt(self.graph.texts[asked.id], scope)
+        prompt, too_long = _prompt(text, scope)
         request = TaskRequest(
             prompt=prompt,
             agent=asked.agent,

@@ -1,10 +1,11 @@
 """The SQLite file: one writer at a time, many processes."""
 
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _ENGINE_CONNECTIONS = 4
 _MIGRATION_WAIT_SECONDS = 60
 # DBOS asks for `unixepoch('subsec')` on Python 3.12 and newer; before this version SQLite answers with NULL.
 _KNOWS_PARTS_OF_SECONDS = (3, 42)
+# What SQLite says where there is none.
+NO_ROOM = ("disk is full", "disk I/O error")
 
 
 class SqliteDatabase(Database):
@@ -54,6 +57,7 @@ class SqliteDatabase(Database):
     def make(self) -> None:
         # Of two that turn a new file to WAL at once SQLite refuses one, without the wait that it was asked for.
         with self.alone():
+            _make_file(self.path)
             engine = self.blocking_engine()
             try:
                 with engine.connect() as connection:
@@ -150,6 +154,15 @@ def _make_folder(home: Path) -> None:
         ) from None
 
 
+def _make_file(path: Path) -> None:
+    """For its owner alone; SQLite gives what it keeps beside the file the same mode.
+
+    One that is there is not even opened: closing it would let go the locks that this process has on it.
+    """
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def _full(path: Path, reason: str) -> VelError:
     return Unavailable(
         f"The database {path} could not be written; {reason}; make room on the disk and try again: nothing was "
@@ -179,7 +192,7 @@ def _damaged(path: Path, reason: str) -> VelError:
 
 # By words of SQLite's messages: the driver hands on no codes in every version of Python that we support.
 _SENTENCES = {
-    ("disk is full", "disk I/O error"): _full,
+    NO_ROOM: _full,
     ("database is locked",): _locked,
     ("readonly", "unable to open"): _forbidden,
     ("not a database", "malformed"): _damaged,

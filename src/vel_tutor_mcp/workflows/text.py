@@ -5,7 +5,7 @@ A placeholder holds one path or one quoted text, never an expression, and what i
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,21 @@ class Text:
     def variables(self) -> tuple[Path, ...]:
         """Every path in it, once each, in the order of the text."""
         return tuple(dict.fromkeys(part for part in self.parts if not isinstance(part, str)))
+
+    def given(self, scope: Values, later: Container[str]) -> "Text":
+        """The text with all put in but what these names begin, for one that is rendered over many scopes.
+
+        It ends where it is too long: `render` refuses it there.
+        """
+        parts: list[str | Path] = []
+        length = 0
+        for part in self.parts:
+            put_in = part if isinstance(part, str) or part[0] in later else _written(lookup(scope, part))
+            parts.append(put_in)
+            length += len(put_in) if isinstance(put_in, str) else 0
+            if length > MAX_PROMPT_CHARACTERS:
+                break
+        return Text(tuple(parts))
 
     def render(self, scope: Values) -> str:
         """The text over a scope. What is missing or null is left out, what is no text is written as JSON.

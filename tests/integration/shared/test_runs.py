@@ -493,6 +493,22 @@ async def test_a_step_whose_text_becomes_too_long_fails(app: App, me: Principal,
     assert told.steps[0].error.message.startswith(sentence)
 
 
+async def test_what_all_items_of_a_map_have_alike_is_written_once(
+    app: App, me: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def written(value: Any) -> str:
+        seen.append(value)
+        return "y" * 100_000
+
+    monkeypatch.setattr("vel_tutor_mcp.workflows.text._written", written)
+    large = over("m", prompt="{{ inputs.large }} {{ item }}")
+    told = await run(app, me, large, large={"a": 1}, items=list(range(50)))
+    assert states(told) == {"m": "failed"}
+    assert seen == [{"a": 1}]
+
+
 @pytest.mark.parametrize("depth", [200, 201, 938])
 async def test_an_answer_of_endless_depth_does_not_hang_a_map(
     app: App, me: Principal, providers: Providers, depth: int

@@ -12,6 +12,7 @@ from vel_tutor_mcp.providers.visit import Visit
 from vel_tutor_mcp.store.inspection import Contents
 from vel_tutor_mcp.store.isolation import ROLE
 from vel_tutor_mcp.store.schema import State, state_of
+from vel_tutor_mcp.store.sqlite import NO_ROOM
 from vel_tutor_mcp.taskmaster.child import INSTALL
 from vel_tutor_mcp.tracing.wanted import Destination
 
@@ -24,6 +25,12 @@ _OTHERS = 0o077
 _READ_BY_GROUP, _READ_BY_ALL = 0o040, 0o004
 _ENTERED_BY_GROUP, _ENTERED_BY_ALL = 0o010, 0o001
 _ELSEWHERE = "choose another place with VEL_TUTOR_HOME or VEL_TUTOR_DATABASE_URL"
+# By words of SQLite and the system. What is sound and cannot be read just now is not to be moved away.
+_SOUND = {
+    NO_ROOM: "make room on its disk; where there is room, look whether that disk is sound",
+    ("database is locked",): "try again, and end the process that writes it if it does not let go",
+    ("unable to open", "Permission denied"): "let the user of this process read and write it and its folder",
+}
 _NEEDS_MASTER = "only for work with Task Master's task lists"
 
 
@@ -143,7 +150,9 @@ def is_exposed(file: File) -> bool:
 
 
 def unreadable(place: str, problem: str) -> Finding:
-    return failed("database", f"{place} cannot be read: {problem}", f"move it away, or {_ELSEWHERE}")
+    sound = (advice for words, advice in _SOUND.items() if any(word in problem for word in words))
+    advice = next(sound, f"move it away, or {_ELSEWHERE}")
+    return failed("database", f"{place} cannot be read: {problem}", advice)
 
 
 def of_contents(place: str, contents: Contents, known: Sequence[str]) -> Finding:
