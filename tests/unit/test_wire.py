@@ -180,7 +180,11 @@ def test_rubbish_never_raises_anything_but_a_provider_error(rubbish: bytes) -> N
     ],
 )
 def test_refusals_are_read_in_all_their_shapes(body: str, text: str, code: str) -> None:
-    assert wire.decode_complaint(body.encode()) == (text, code)
+    assert wire.decode_complaint(body.encode())[:2] == (text, code)
+
+
+def test_a_refusal_names_the_field_that_it_is_about() -> None:
+    assert wire.decode_complaint(b'{"error": {"message": "No.", "param": "stream"}}') == ("No.", "", "stream")
 
 
 @pytest.mark.parametrize(
@@ -196,6 +200,25 @@ def test_refusals_are_read_in_all_their_shapes(body: str, text: str, code: str) 
 )
 def test_each_status_has_its_kind(statuses: tuple[int, ...], kind: FailureKind) -> None:
     assert {wire.kind_of_status(status) for status in statuses} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "param"),
+    [
+        (400, "model_decommissioned", ""),
+        (400, "model_terms_required", ""),
+        (400, "unsupported_value", "stream"),
+        (403, "model_not_found", ""),
+        (403, "model_permission_blocked_org", ""),
+        (403, "model_permission_blocked_project", ""),
+    ],
+)
+def test_what_one_model_refuses_says_nothing_of_the_key_and_of_other_models(status: int, code: str, param: str) -> None:
+    assert wire.kind_of_status(status, code, param) is FailureKind.NOT_FOUND
+
+
+def test_a_value_that_no_model_takes_stays_a_bad_request() -> None:
+    assert wire.kind_of_status(400, "unsupported_value", "temperature") is FailureKind.BAD_REQUEST
 
 
 def test_an_account_without_credit_is_not_a_rate_limit() -> None:

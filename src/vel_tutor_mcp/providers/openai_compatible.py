@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import anyio
@@ -236,7 +237,8 @@ class OpenAICompatible:
         status = response.status_code
         said = wire.decode_complaint(body)
         why = f"it answered {status}" + (f": {said.text}" if said.text else "")
-        failure = self._failure(model, wire.kind_of_status(status, said.code), why, _advice(status, said.code))
+        kind = wire.kind_of_status(status, said.code, said.param)
+        failure = self._failure(model, kind, why, _advice(kind, status, said.code))
         failure.status = status
         failure.billable = False
         failure.retry_after = wire.retry_after(response.headers)
@@ -271,5 +273,9 @@ async def _answered(sent: httpx2.Request, http: httpx2.AsyncClient) -> httpx2.Re
     return response
 
 
-def _advice(status: int, code: str) -> str:
-    return "add credit to its account, or use another provider" if wire.is_out_of_credit(status, code) else ""
+def _advice(kind: FailureKind, status: int, code: str) -> str:
+    if wire.is_out_of_credit(status, code):
+        return "add credit to its account, or use another provider"
+    if kind is FailureKind.NOT_FOUND and status != HTTPStatus.NOT_FOUND:  # its words say what would open the model
+        return "do as it says, or use another model"
+    return ""

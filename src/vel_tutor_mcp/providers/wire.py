@@ -36,6 +36,13 @@ _SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGN
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _OUT_OF_CREDIT = "insufficient_quota"
 _OVER_RATE = "rate_limit_exceeded"
+# Of one model, whatever the status: another may take the request, and the key is good. Most of these are Groq's.
+_OF_MODEL = frozenset({
+    "model_not_found", "model_decommissioned", "model_terms_required",
+    "model_permission_blocked_org", "model_permission_blocked_project",
+})  # fmt: skip
+# OpenAI streams some models to verified organisations alone.
+_OF_STREAM = ("unsupported_value", "stream")
 _CLIENT_ERROR = 4
 _KINDS = {
     401: FailureKind.AUTHENTICATION,
@@ -199,10 +206,14 @@ def _unless_error(message: Enveloped) -> Enveloped:
 
 
 class Complaint(NamedTuple):
-    """What a vendor says went wrong: its words, not yet sanitised, and its code; empty where it does not say."""
+    """What a vendor says went wrong: its words, not yet sanitised, its code, and the field that it is about.
+
+    Each is empty where it does not say.
+    """
 
     text: str
-    code: str
+    code: str = ""
+    param: str = ""
 
 
 def decode_complaint(body: bytes) -> Complaint:
@@ -212,18 +223,21 @@ def decode_complaint(body: bytes) -> Complaint:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body.decode(errors="replace").strip()
         # A page, such as a proxy sends, has no sentence to show.
-        return Complaint("" if text.startswith("<") else text, "")
+        return Complaint("" if text.startswith("<") else text)
     return _complaint(found)
 
 
 def _complaint(found: object) -> Complaint:
     if not isinstance(found, dict):
-        return Complaint(found if isinstance(found, str) else "", "")
+        return Complaint(found if isinstance(found, str) else "")
     if found.get("error"):
         return _complaint(found["error"])
     words = (_words(found.get(name)) for name in ("message", "detail", "error_description"))
-    code = found.get("code")
-    return Complaint(next(filter(None, words), ""), code if isinstance(code, str) else "")
+    return Complaint(next(filter(None, words), ""), _text(found.get("code")), _text(found.get("param")))
+
+
+def _text(said: object) -> str:
+    return said if isinstance(said, str) else ""
 
 
 def _words(said: object) -> str:
@@ -240,10 +254,16 @@ def _words(said: object) -> str:
     return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
-def kind_of_status(status: int, code: str = "") -> FailureKind:
-    """What an HTTP status means for the router. An account without credit counts as AUTHENTICATION: waiting is vain."""
+def kind_of_status(status: int, code: str = "", param: str = "") -> FailureKind:
+    """What an HTTP status means for the router, and what is said with it: a code may say more than its status.
+
+    An account without credit counts as AUTHENTICATION: waiting is vain. What one model alone will not do counts as
+    NOT_FOUND.
+    """
     if is_out_of_credit(status, code):
         return FailureKind.AUTHENTICATION
+    if code in _OF_MODEL or (code, param) == _OF_STREAM:
+        return FailureKind.NOT_FOUND
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and code == _OVER_RATE:  # Groq: more than its tokens a minute
         return FailureKind.RATE_LIMITED
     return _KINDS.get(status, FailureKind.BAD_REQUEST if status // 100 == _CLIENT_ERROR else FailureKind.SERVER_ERROR)
