@@ -214,6 +214,29 @@ async def test_an_account_without_credit_is_told_to_add_some(sim: SimulatedProvi
     assert "add credit" in str(failed)
 
 
+UNMATCHED = """{"error": {"message": "Generated JSON does not match the expected schema.",
+    "code": "json_validate_failed", "failed_generation": "{\\"nam\\": 1}"}}"""
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind_of_body"),
+    [
+        (f"400 Bad Request\n{UNMATCHED}", "application/json"),
+        (f"200 OK\nevent: error\ndata: {UNMATCHED}\n\n".replace(",\n ", ","), "text/event-stream"),
+    ],
+    ids=["refused", "in a stream"],
+)
+async def test_an_answer_that_the_vendor_finds_no_match_can_be_corrected(answered: str, kind_of_body: str) -> None:
+    async with vendor(answered, **{"Content-Type": kind_of_body}) as groq:
+        client = OpenAICompatible("groq", groq, KEY)
+
+        failed = await failure(client)
+        await client.close()
+
+    assert (failed.kind, failed.partial, failed.billable) == (FailureKind.INVALID_OUTPUT, '{"nam": 1}', True)
+    assert "Generated JSON does not match the expected schema; simplify the schema" in str(failed)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("fault", "kind"),

@@ -183,8 +183,10 @@ def test_refusals_are_read_in_all_their_shapes(body: str, text: str, code: str) 
     assert wire.decode_complaint(body.encode())[:2] == (text, code)
 
 
-def test_a_refusal_names_the_field_that_it_is_about() -> None:
-    assert wire.decode_complaint(b'{"error": {"message": "No.", "param": "stream"}}') == ("No.", "", "stream")
+def test_a_refusal_names_the_field_that_it_is_about_and_gives_the_answer_that_it_withholds() -> None:
+    body = rb'{"error": {"message": "No.", "param": "stream", "failed_generation": "{\"nam\u0000"}}'
+
+    assert wire.decode_complaint(body) == ("No.", "", "stream", '{"nam\ufffd')
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ _ADVICE = {
     FailureKind.CONNECTION: "check the network, the proxy and the base URL, or use another model",
     FailureKind.TIMEOUT: "try later, use another model, or allow more time",
     FailureKind.MALFORMED: "try again, or use another model",
+    FailureKind.INVALID_OUTPUT: "simplify the schema, or use another model",
 }
 # The HTTP client lets these two of its parts' errors through.
 _BREAKS = (httpx2.HTTPError, ssl.SSLError, anyio.EndOfStream)
@@ -222,13 +223,13 @@ class OpenAICompatible:
             failure = self._refusal(model, error.response, error.body)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
-            failure.billable, failure.telling = error.billable, error.telling
+            failure.billable, failure.telling, failure.partial = error.billable, error.telling, error.partial
         except _BREAKS as error:
             failure = self._broken(model, error)
         else:
             return
         if call is not None:
-            failure.partial = call.text
+            failure.partial = call.text or failure.partial
             failure.first_token_ms = call.first_token_ms
         # The client's error holds the request with its headers.
         raise failure from None
@@ -240,7 +241,9 @@ class OpenAICompatible:
         kind = wire.kind_of_status(status, said.code, said.param)
         failure = self._failure(model, kind, why, _advice(kind, status, said.code))
         failure.status = status
-        failure.billable = False
+        # A model wrote what is refused for its form, and nobody says whether that is charged.
+        failure.billable = kind is FailureKind.INVALID_OUTPUT
+        failure.partial = said.written
         failure.retry_after = wire.retry_after(response.headers)
         return failure
 

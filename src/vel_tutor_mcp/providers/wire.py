@@ -43,6 +43,8 @@ _OF_MODEL = frozenset({
 })  # fmt: skip
 # OpenAI streams some models to verified organisations alone.
 _OF_STREAM = ("unsupported_value", "stream")
+# Groq looks at an answer itself: the call worked, and what was written came with the refusal.
+_NO_MATCH = "json_validate_failed"
 _CLIENT_ERROR = 4
 _KINDS = {
     401: FailureKind.AUTHENTICATION,
@@ -202,24 +204,27 @@ def _without_nul(data: bytes | bytearray) -> bytes | bytearray:
 def _unless_error(message: Enveloped) -> Enveloped:
     if not message.error:
         return message
-    raise ProviderError(_complaint(message.error).text or "it reported an error", kind=FailureKind.SERVER_ERROR)
+    said = _complaint(message.error)
+    kind = FailureKind.INVALID_OUTPUT if said.code == _NO_MATCH else FailureKind.SERVER_ERROR
+    raise ProviderError(said.text or "it reported an error", kind=kind, partial=said.written)
 
 
 class Complaint(NamedTuple):
     """What a vendor says went wrong: its words, not yet sanitised, its code, and the field that it is about.
 
-    Each is empty where it does not say.
+    `written`: the answer that it does not let through. Each is empty where it does not say.
     """
 
     text: str
     code: str = ""
     param: str = ""
+    written: str = ""
 
 
 def decode_complaint(body: bytes) -> Complaint:
     """Reads the body of a refusal, in any of the shapes that OpenAI-compatible servers use."""
     try:
-        found = _ANYTHING.decode(body)
+        found = _ANYTHING.decode(_without_nul(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body.decode(errors="replace").strip()
         # A page, such as a proxy sends, has no sentence to show.
@@ -233,7 +238,8 @@ def _complaint(found: object) -> Complaint:
     if found.get("error"):
         return _complaint(found["error"])
     words = (_words(found.get(name)) for name in ("message", "detail", "error_description"))
-    return Complaint(next(filter(None, words), ""), _text(found.get("code")), _text(found.get("param")))
+    code, param, written = (_text(found.get(name)) for name in ("code", "param", "failed_generation"))
+    return Complaint(next(filter(None, words), ""), code, param, written)
 
 
 def _text(said: object) -> str:
@@ -262,6 +268,8 @@ def kind_of_status(status: int, code: str = "", param: str = "") -> FailureKind:
     """
     if is_out_of_credit(status, code):
         return FailureKind.AUTHENTICATION
+    if code == _NO_MATCH:
+        return FailureKind.INVALID_OUTPUT
     if code in _OF_MODEL or (code, param) == _OF_STREAM:
         return FailureKind.NOT_FOUND
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and code == _OVER_RATE:  # Groq: more than its tokens a minute
