@@ -210,6 +210,8 @@ def test_each_status_has_its_kind(statuses: tuple[int, ...], kind: FailureKind) 
         (400, "model_decommissioned", ""),
         (400, "model_terms_required", ""),
         (400, "unsupported_value", "stream"),
+        (400, "", "max_tokens"),
+        (400, "invalid_value", "max_completion_tokens"),
         (403, "model_not_found", ""),
         (403, "model_permission_blocked_org", ""),
         (403, "model_permission_blocked_project", ""),

@@ -43,6 +43,8 @@ _OF_MODEL = frozenset({
 })  # fmt: skip
 # OpenAI streams some models to verified organisations alone.
 _OF_STREAM = ("unsupported_value", "stream")
+# Each model has a longest answer of its own, and the catalog may be behind the vendor's.
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 # Groq looks at an answer itself: the call worked, and what was written came with the refusal.
 _NO_MATCH = "json_validate_failed"
 _CLIENT_ERROR = 4
@@ -274,6 +276,8 @@ def kind_of_status(status: int, code: str = "", param: str = "") -> FailureKind:
         return FailureKind.NOT_FOUND
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and code == _OVER_RATE:  # Groq: more than its tokens a minute
         return FailureKind.RATE_LIMITED
+    if status == HTTPStatus.BAD_REQUEST and param in _LIMITS:
+        return FailureKind.NOT_FOUND
     return _KINDS.get(status, FailureKind.BAD_REQUEST if status // 100 == _CLIENT_ERROR else FailureKind.SERVER_ERROR)
 
 
