@@ -137,6 +137,20 @@ def test_a_whole_answer_gives_text_reason_and_usage() -> None:
     assert whole.usage == wire.Usage(12, 3, wire.PromptDetails(8))
 
 
+def test_of_an_answer_in_parts_the_texts_are_taken_and_not_the_thoughts() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    parts = [thought, {"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    body = {"choices": [{"delta": {"content": parts}}, {"delta": {"content": [thought]}}]}
+
+    choices = wire.decode_chunk(json.dumps(body).encode()).choices or []
+    assert [choice.delta and choice.delta.text for choice in choices] == ["Hello", ""]
+
+
+@pytest.mark.parametrize("body", [b'{"object": "list", "data": [{"id": "a/b"}]}', b'[{"id": "a/b", "type": "chat"}]'])
+def test_models_are_listed_in_an_object_or_bare(body: bytes) -> None:
+    assert wire.decode_models(body) == ("a/b",)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"choices": 3}', b'{"model": "\xff"}', b'{"usage":{"prompt_tokens":-1}}']
 )

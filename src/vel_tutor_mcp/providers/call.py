@@ -176,7 +176,7 @@ class Call:
             self._finish(choice.finish_reason)
 
     def _take_delta(self, delta: wire.Piece) -> None:
-        if text := self._thoughts.without(delta.content or ""):
+        if text := self._thoughts.without(delta.text):
             if not self._pieces:
                 self._first_piece_at = self.watch.last
                 self.watch.expect_no_more(_FIRST_TOKEN)
@@ -193,7 +193,7 @@ class Call:
         self._take_envelope(whole)
         for choice in whole.choices or ():
             message = choice.message or _NOTHING
-            self._take_text(self._thoughts.without(message.content or ""))
+            self._take_text(self._thoughts.without(message.text))
             self._refusal += message.refusal or ""
             self._finish(choice.finish_reason)
         self._done = True

@@ -75,13 +75,25 @@ class Usage(msgspec.Struct):
     prompt_tokens_details: PromptDetails | None = None
 
 
-class Piece(msgspec.Struct, gc=False):
-    """The `delta` of a stream's chunk or the `message` of a whole answer. Vendors spell reasoning in two ways."""
+class Part(msgspec.Struct, gc=False):
+    text: str | None = None
 
-    content: str | None = None
+
+class Piece(msgspec.Struct, gc=False):
+    """The `delta` of a stream's chunk or the `message` of a whole answer. Vendors spell reasoning in two ways.
+
+    `content`: parts where a model of Mistral's reasons, whose thoughts are parts without a text.
+    """
+
+    content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+
+    @property
+    def text(self) -> str:
+        content = self.content or ""
+        return content if isinstance(content, str) else "".join(part.text or "" for part in content)
 
 
 class ChunkChoice(msgspec.Struct):
@@ -123,7 +135,10 @@ Enveloped = TypeVar("Enveloped", bound=Envelope)
 
 _CHUNK = msgspec.json.Decoder(Chunk)
 _WHOLE = msgspec.json.Decoder(Whole)
-_MODELS = msgspec.json.Decoder(_ListedModels)
+# Together's list is a bare one.
+_MODELS: msgspec.json.Decoder[_ListedModels | list[_ListedModel]] = msgspec.json.Decoder(
+    _ListedModels | list[_ListedModel]
+)
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
@@ -188,7 +203,8 @@ def decode_whole(data: bytes | bytearray) -> Whole:
 
 def decode_models(data: bytes) -> tuple[str, ...]:
     """The ids in an answer to `GET /models`; raises ProviderError (MALFORMED)."""
-    return tuple(model.id for model in _decode(_MODELS, data).data or ())
+    found = _decode(_MODELS, data)
+    return tuple(model.id for model in (found if isinstance(found, list) else found.data or ()))
 
 
 def _decode(decoder: msgspec.json.Decoder[Message], data: bytes | bytearray) -> Message:
