@@ -81,6 +81,38 @@ async def test_a_whole_answer_is_one_piece_without_a_first_token(groq: OpenAICom
     assert completion.first_token_ms is None
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_thoughts_in_an_answer_are_not_of_it(
+    sim: SimulatedProvider, groq: OpenAICompatible, stream: bool
+) -> None:
+    sim.answer = lambda _: '<think>\nWho is asking?\n</think>\n\n{"count": 4} <think>'
+    pieces: list[str] = []
+
+    completion = await groq.complete(replace(ASK, stream=stream), pieces.append)
+
+    assert completion.text == "".join(pieces) == '{"count": 4} <think>'
+    assert (completion.first_token_ms is not None) == stream
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_cut_in_its_thoughts_is_an_empty_one(
+    sim: SimulatedProvider, groq: OpenAICompatible, stream: bool
+) -> None:
+    sim.answer = lambda _: "<think> Who is asking? </think> You."
+
+    completion = await answer(groq, replace(ASK, stream=stream, max_output_tokens=3))
+
+    assert (completion.text, completion.finish_reason, completion.tokens_out) == ("", "length", 3)
+
+
+async def test_an_answer_that_might_have_become_thoughts_is_whole(
+    sim: SimulatedProvider, groq: OpenAICompatible
+) -> None:
+    sim.answer = lambda _: "<thin"
+
+    assert (await answer(groq)).text == "<thin"
+
+
 async def test_a_whole_answer_to_a_request_for_a_stream_is_understood(
     sim: SimulatedProvider, groq: OpenAICompatible
 ) -> None:
@@ -212,6 +244,29 @@ async def test_an_account_without_credit_is_told_to_add_some(sim: SimulatedProvi
 
     assert failed.kind is FailureKind.AUTHENTICATION
     assert "add credit" in str(failed)
+
+
+UNMATCHED = """{"error": {"message": "Generated JSON does not match the expected schema.",
+    "code": "json_validate_failed", "failed_generation": "{\\"nam\\": 1}"}}"""
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind_of_body"),
+    [
+        (f"400 Bad Request\n{UNMATCHED}", "application/json"),
+        (f"200 OK\nevent: error\ndata: {UNMATCHED}\n\n".replace(",\n ", ","), "text/event-stream"),
+    ],
+    ids=["refused", "in a stream"],
+)
+async def test_an_answer_that_the_vendor_finds_no_match_can_be_corrected(answered: str, kind_of_body: str) -> None:
+    async with vendor(answered, **{"Content-Type": kind_of_body}) as groq:
+        client = OpenAICompatible("groq", groq, KEY)
+
+        failed = await failure(client)
+        await client.close()
+
+    assert (failed.kind, failed.partial, failed.billable) == (FailureKind.INVALID_OUTPUT, '{"nam": 1}', True)
+    assert "Generated JSON does not match the expected schema; simplify the schema" in str(failed)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -378,6 +433,18 @@ async def test_each_wait_has_its_own_limit(
     assert failed.partial == partial
     await until_all_ended(sim)
     assert [request.closed_early for request in sim.requests] == [False, True]
+
+
+async def test_thoughts_in_an_answer_are_no_first_token(sim: SimulatedProvider, groq: OpenAICompatible) -> None:
+    await answer(groq)  # to connect is not what takes the time
+    sim.answer = lambda _: "<think>" + " Hm." * 50
+    sim.tokens_per_second = 50
+
+    failed = await failure(groq, replace(ASK, timeouts=replace(AMPLE, first_token=0.2)))
+
+    assert failed.kind is FailureKind.TIMEOUT
+    assert "more than 0.2 s for the first token" in str(failed)
+    assert failed.partial == ""
 
 
 async def test_a_whole_answer_may_take_longer_than_a_first_token(

@@ -136,3 +136,8 @@ def test_an_unknown_provider_is_answered_with_those_there_are() -> None:
 def test_every_provider_but_local_has_a_model_that_is_not_retired() -> None:
     live = {row.provider for row in CATALOG.models if not row.retired}
     assert live == set(CATALOG.providers) - {"local"}
+
+
+def test_a_model_is_asked_for_no_more_than_its_vendor_takes() -> None:
+    row = CATALOG.find("groq/qwen/qwen3.8-27b")
+    assert (row.context_window, row.max_output_tokens) == (131_042, 16_384)

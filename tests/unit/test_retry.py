@@ -157,6 +157,10 @@ def test_a_wait_is_never_longer_than_a_minute(calls: list[Call]) -> None:
             "No model answered; o/a could not be called for want of a key here; set it in this server's environment.",
         ),
         (
+            ["o/a not_found"],
+            "No model answered; o/a does not exist or is not open to this key; see its attempt or use another model.",
+        ),
+        (
             ["o/a server_error", "g/b server_error"],
             "No model answered; o/a and g/b had an internal error; retry the task later.",
         ),

@@ -137,6 +137,20 @@ def test_a_whole_answer_gives_text_reason_and_usage() -> None:
     assert whole.usage == wire.Usage(12, 3, wire.PromptDetails(8))
 
 
+def test_of_an_answer_in_parts_the_texts_are_taken_and_not_the_thoughts() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    parts = [thought, {"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    body = {"choices": [{"delta": {"content": parts}}, {"delta": {"content": [thought]}}]}
+
+    choices = wire.decode_chunk(json.dumps(body).encode()).choices or []
+    assert [choice.delta and choice.delta.text for choice in choices] == ["Hello", ""]
+
+
+@pytest.mark.parametrize("body", [b'{"object": "list", "data": [{"id": "a/b"}]}', b'[{"id": "a/b", "type": "chat"}]'])
+def test_models_are_listed_in_an_object_or_bare(body: bytes) -> None:
+    assert wire.decode_models(body) == ("a/b",)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"choices": 3}', b'{"model": "\xff"}', b'{"usage":{"prompt_tokens":-1}}']
 )
@@ -180,7 +194,13 @@ def test_rubbish_never_raises_anything_but_a_provider_error(rubbish: bytes) -> N
     ],
 )
 def test_refusals_are_read_in_all_their_shapes(body: str, text: str, code: str) -> None:
-    assert wire.decode_complaint(body.encode()) == (text, code)
+    assert wire.decode_complaint(body.encode())[:2] == (text, code)
+
+
+def test_a_refusal_names_the_field_that_it_is_about_and_gives_the_answer_that_it_withholds() -> None:
+    body = rb'{"error": {"message": "No.", "param": "stream", "failed_generation": "{\"nam\u0000"}}'
+
+    assert wire.decode_complaint(body) == ("No.", "", "stream", '{"nam\ufffd')
 
 
 @pytest.mark.parametrize(
@@ -196,6 +216,27 @@ def test_refusals_are_read_in_all_their_shapes(body: str, text: str, code: str) 
 )
 def test_each_status_has_its_kind(statuses: tuple[int, ...], kind: FailureKind) -> None:
     assert {wire.kind_of_status(status) for status in statuses} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "param"),
+    [
+        (400, "model_decommissioned", ""),
+        (400, "model_terms_required", ""),
+        (400, "unsupported_value", "stream"),
+        (400, "", "max_tokens"),
+        (400, "invalid_value", "max_completion_tokens"),
+        (403, "model_not_found", ""),
+        (403, "model_permission_blocked_org", ""),
+        (403, "model_permission_blocked_project", ""),
+    ],
+)
+def test_what_one_model_refuses_says_nothing_of_the_key_and_of_other_models(status: int, code: str, param: str) -> None:
+    assert wire.kind_of_status(status, code, param) is FailureKind.NOT_FOUND
+
+
+def test_a_value_that_no_model_takes_stays_a_bad_request() -> None:
+    assert wire.kind_of_status(400, "unsupported_value", "temperature") is FailureKind.BAD_REQUEST
 
 
 def test_an_account_without_credit_is_not_a_rate_limit() -> None:

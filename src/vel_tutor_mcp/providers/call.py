@@ -10,6 +10,7 @@ from vel_tutor_mcp.errors import ProviderError
 from vel_tutor_mcp.models import FailureKind
 from vel_tutor_mcp.providers import wire
 from vel_tutor_mcp.providers.base import ChatRequest, Completion, Delta, Hear
+from vel_tutor_mcp.providers.thoughts import Thoughts
 
 # Far more than a model writes. At its end an answer is held three times: in pieces, whole, and as what is stored.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -99,6 +100,7 @@ class Call:
         self._on_limits = on_limits
         self._pieces: list[str] = []
         self._first_piece_at: float | None = None
+        self._thoughts = Thoughts()
         self._thinking = False
         self._refusal = ""
         self._model: str | None = None
@@ -174,14 +176,14 @@ class Call:
             self._finish(choice.finish_reason)
 
     def _take_delta(self, delta: wire.Piece) -> None:
-        if delta.content:
+        if text := self._thoughts.without(delta.text):
             if not self._pieces:
                 self._first_piece_at = self.watch.last
                 self.watch.expect_no_more(_FIRST_TOKEN)
                 self.watch.expect(_NEXT_TOKEN, self._timeouts.between_tokens)
-            self._take_text(delta.content)
+            self._take_text(text)
         # Who thinks must go on sending, but still owes the first token in its time: else thoughts could go on for ever.
-        elif not self._thinking and (delta.reasoning or delta.reasoning_content):
+        elif not self._thinking and (delta.content or delta.reasoning or delta.reasoning_content):
             self._thinking = True
             self.watch.expect(_NEXT_TOKEN, self._timeouts.between_tokens)
         elif delta.refusal:
@@ -191,8 +193,7 @@ class Call:
         self._take_envelope(whole)
         for choice in whole.choices or ():
             message = choice.message or _NOTHING
-            if message.content:
-                self._take_text(message.content)
+            self._take_text(self._thoughts.without(message.text))
             self._refusal += message.refusal or ""
             self._finish(choice.finish_reason)
         self._done = True
@@ -202,8 +203,9 @@ class Call:
         self._usage = envelope.usage or self._usage
 
     def _take_text(self, text: str) -> None:
-        self._pieces.append(text)
-        self._on_delta(text)
+        if text:
+            self._pieces.append(text)
+            self._on_delta(text)
 
     def _finish(self, reason: str | None) -> None:
         if reason:
@@ -213,6 +215,7 @@ class Call:
 
     def completion(self) -> Completion:
         """The answer, once nothing more comes; raises ProviderError where it is none."""
+        self._take_text(self._thoughts.rest())
         text = self.text
         if not self.finished:
             raise ProviderError("its answer broke off", kind=FailureKind.CONNECTION)

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import anyio
@@ -35,6 +36,7 @@ _ADVICE = {
     FailureKind.CONNECTION: "check the network, the proxy and the base URL, or use another model",
     FailureKind.TIMEOUT: "try later, use another model, or allow more time",
     FailureKind.MALFORMED: "try again, or use another model",
+    FailureKind.INVALID_OUTPUT: "simplify the schema, or use another model",
 }
 # The HTTP client lets these two of its parts' errors through.
 _BREAKS = (httpx2.HTTPError, ssl.SSLError, anyio.EndOfStream)
@@ -221,13 +223,13 @@ class OpenAICompatible:
             failure = self._refusal(model, error.response, error.body)
         except ProviderError as error:
             failure = self._failure(model, error.kind, str(error))
-            failure.billable, failure.telling = error.billable, error.telling
+            failure.billable, failure.telling, failure.partial = error.billable, error.telling, error.partial
         except _BREAKS as error:
             failure = self._broken(model, error)
         else:
             return
         if call is not None:
-            failure.partial = call.text
+            failure.partial = call.text or failure.partial
             failure.first_token_ms = call.first_token_ms
         # The client's error holds the request with its headers.
         raise failure from None
@@ -236,9 +238,12 @@ class OpenAICompatible:
         status = response.status_code
         said = wire.decode_complaint(body)
         why = f"it answered {status}" + (f": {said.text}" if said.text else "")
-        failure = self._failure(model, wire.kind_of_status(status, said.code), why, _advice(status, said.code))
+        kind = wire.kind_of_status(status, said.code, said.param)
+        failure = self._failure(model, kind, why, _advice(kind, status, said.code))
         failure.status = status
-        failure.billable = False
+        # A model wrote what is refused for its form, and nobody says whether that is charged.
+        failure.billable = kind is FailureKind.INVALID_OUTPUT
+        failure.partial = said.written
         failure.retry_after = wire.retry_after(response.headers)
         return failure
 
@@ -271,5 +276,9 @@ async def _answered(sent: httpx2.Request, http: httpx2.AsyncClient) -> httpx2.Re
     return response
 
 
-def _advice(status: int, code: str) -> str:
-    return "add credit to its account, or use another provider" if wire.is_out_of_credit(status, code) else ""
+def _advice(kind: FailureKind, status: int, code: str) -> str:
+    if wire.is_out_of_credit(status, code):
+        return "add credit to its account, or use another provider"
+    if kind is FailureKind.NOT_FOUND and status != HTTPStatus.NOT_FOUND:  # its words say what would open the model
+        return "do as it says, or use another model"
+    return ""

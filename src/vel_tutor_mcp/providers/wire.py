@@ -36,6 +36,17 @@ _SECRETS = re.compile(r"\b(?:sk|gsk|pplx)[-_][\w.*-]{4,}|\bBearer\s+\S+", re.IGN
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _OUT_OF_CREDIT = "insufficient_quota"
 _OVER_RATE = "rate_limit_exceeded"
+# Of one model, whatever the status: another may take the request, and the key is good. Most of these are Groq's.
+_OF_MODEL = frozenset({
+    "model_not_found", "model_decommissioned", "model_terms_required",
+    "model_permission_blocked_org", "model_permission_blocked_project",
+})  # fmt: skip
+# OpenAI streams some models to verified organisations alone.
+_OF_STREAM = ("unsupported_value", "stream")
+# Each model has a longest answer of its own, and the catalog may be behind the vendor's.
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+# Groq looks at an answer itself: the call worked, and what was written came with the refusal.
+_NO_MATCH = "json_validate_failed"
 _CLIENT_ERROR = 4
 _KINDS = {
     401: FailureKind.AUTHENTICATION,
@@ -64,13 +75,25 @@ class Usage(msgspec.Struct):
     prompt_tokens_details: PromptDetails | None = None
 
 
-class Piece(msgspec.Struct, gc=False):
-    """The `delta` of a stream's chunk or the `message` of a whole answer. Vendors spell reasoning in two ways."""
+class Part(msgspec.Struct, gc=False):
+    text: str | None = None
 
-    content: str | None = None
+
+class Piece(msgspec.Struct, gc=False):
+    """The `delta` of a stream's chunk or the `message` of a whole answer. Vendors spell reasoning in two ways.
+
+    `content`: parts where a model of Mistral's reasons, whose thoughts are parts without a text.
+    """
+
+    content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+
+    @property
+    def text(self) -> str:
+        content = self.content or ""
+        return content if isinstance(content, str) else "".join(part.text or "" for part in content)
 
 
 class ChunkChoice(msgspec.Struct):
@@ -112,7 +135,10 @@ Enveloped = TypeVar("Enveloped", bound=Envelope)
 
 _CHUNK = msgspec.json.Decoder(Chunk)
 _WHOLE = msgspec.json.Decoder(Whole)
-_MODELS = msgspec.json.Decoder(_ListedModels)
+# Together's list is a bare one.
+_MODELS: msgspec.json.Decoder[_ListedModels | list[_ListedModel]] = msgspec.json.Decoder(
+    _ListedModels | list[_ListedModel]
+)
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
@@ -177,7 +203,8 @@ def decode_whole(data: bytes | bytearray) -> Whole:
 
 def decode_models(data: bytes) -> tuple[str, ...]:
     """The ids in an answer to `GET /models`; raises ProviderError (MALFORMED)."""
-    return tuple(model.id for model in _decode(_MODELS, data).data or ())
+    found = _decode(_MODELS, data)
+    return tuple(model.id for model in (found if isinstance(found, list) else found.data or ()))
 
 
 def _decode(decoder: msgspec.json.Decoder[Message], data: bytes | bytearray) -> Message:
@@ -195,35 +222,46 @@ def _without_nul(data: bytes | bytearray) -> bytes | bytearray:
 def _unless_error(message: Enveloped) -> Enveloped:
     if not message.error:
         return message
-    raise ProviderError(_complaint(message.error).text or "it reported an error", kind=FailureKind.SERVER_ERROR)
+    said = _complaint(message.error)
+    kind = FailureKind.INVALID_OUTPUT if said.code == _NO_MATCH else FailureKind.SERVER_ERROR
+    raise ProviderError(said.text or "it reported an error", kind=kind, partial=said.written)
 
 
 class Complaint(NamedTuple):
-    """What a vendor says went wrong: its words, not yet sanitised, and its code; empty where it does not say."""
+    """What a vendor says went wrong: its words, not yet sanitised, its code, and the field that it is about.
+
+    `written`: the answer that it does not let through. Each is empty where it does not say.
+    """
 
     text: str
-    code: str
+    code: str = ""
+    param: str = ""
+    written: str = ""
 
 
 def decode_complaint(body: bytes) -> Complaint:
     """Reads the body of a refusal, in any of the shapes that OpenAI-compatible servers use."""
     try:
-        found = _ANYTHING.decode(body)
+        found = _ANYTHING.decode(_without_nul(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body.decode(errors="replace").strip()
         # A page, such as a proxy sends, has no sentence to show.
-        return Complaint("" if text.startswith("<") else text, "")
+        return Complaint("" if text.startswith("<") else text)
     return _complaint(found)
 
 
 def _complaint(found: object) -> Complaint:
     if not isinstance(found, dict):
-        return Complaint(found if isinstance(found, str) else "", "")
+        return Complaint(found if isinstance(found, str) else "")
     if found.get("error"):
         return _complaint(found["error"])
     words = (_words(found.get(name)) for name in ("message", "detail", "error_description"))
-    code = found.get("code")
-    return Complaint(next(filter(None, words), ""), code if isinstance(code, str) else "")
+    code, param, written = (_text(found.get(name)) for name in ("code", "param", "failed_generation"))
+    return Complaint(next(filter(None, words), ""), code, param, written)
+
+
+def _text(said: object) -> str:
+    return said if isinstance(said, str) else ""
 
 
 def _words(said: object) -> str:
@@ -240,12 +278,22 @@ def _words(said: object) -> str:
     return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
-def kind_of_status(status: int, code: str = "") -> FailureKind:
-    """What an HTTP status means for the router. An account without credit counts as AUTHENTICATION: waiting is vain."""
+def kind_of_status(status: int, code: str = "", param: str = "") -> FailureKind:
+    """What an HTTP status means for the router, and what is said with it: a code may say more than its status.
+
+    An account without credit counts as AUTHENTICATION: waiting is vain. What one model alone will not do counts as
+    NOT_FOUND.
+    """
     if is_out_of_credit(status, code):
         return FailureKind.AUTHENTICATION
+    if code == _NO_MATCH:
+        return FailureKind.INVALID_OUTPUT
+    if code in _OF_MODEL or (code, param) == _OF_STREAM:
+        return FailureKind.NOT_FOUND
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and code == _OVER_RATE:  # Groq: more than its tokens a minute
         return FailureKind.RATE_LIMITED
+    if status == HTTPStatus.BAD_REQUEST and param in _LIMITS:
+        return FailureKind.NOT_FOUND
     return _KINDS.get(status, FailureKind.BAD_REQUEST if status // 100 == _CLIENT_ERROR else FailureKind.SERVER_ERROR)
 
 

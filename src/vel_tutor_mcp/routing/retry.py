@@ -158,7 +158,7 @@ _WORDS = {
     FailureKind.OVER_BUDGET: _Words("could have cost more than the budget allows", "raise the budget"),
     FailureKind.AUTHENTICATION: _Words("refused the API key", "check the provider's API key"),
     FailureKind.NO_KEY: _Words("could not be called for want of a key here", "set it in this server's environment"),
-    FailureKind.NOT_FOUND: _Words("does not exist or is not open to this key", "choose another model"),
+    FailureKind.NOT_FOUND: _Words("does not exist or is not open to this key", "see its attempt or use another model"),
     FailureKind.INVALID_OUTPUT: _Words("gave an answer that does not match the schema", "simplify the schema"),
     FailureKind.RATE_LIMITED: _Words("is rate limited", "wait a minute and retry the task"),
     FailureKind.TIMEOUT: _Words("took too long", "retry the task or raise timeout_seconds"),

@@ -72,6 +72,8 @@ FAULTS = [
     (refused(401), KIND.AUTHENTICATION, "check its key", 0),
     (refused(403), KIND.AUTHENTICATION, "check its key", 0),
     (refused(404), KIND.NOT_FOUND, "check the model's name", 0),
+    (refused(400, "model_decommissioned"), KIND.NOT_FOUND, "told to fail; do as it says", 0),
+    (refused(403, "model_not_found"), KIND.NOT_FOUND, "told to fail; do as it says", 0),
     (Fault(kind="reset"), KIND.CONNECTION, "the connection failed", 1),
     (Fault(kind="reset", after_chunks=3), KIND.CONNECTION, "the connection failed", 1),
     (Fault(kind="cut", after_chunks=0), KIND.CONNECTION, "broke off", 1),

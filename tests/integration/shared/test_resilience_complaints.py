@@ -180,6 +180,16 @@ async def test_18_an_answer_that_is_no_match_is_corrected_once_by_the_same_model
     assert f"asking groq/{FIRST} to correct its answer" in [event.message for event in told.history]
 
 
+async def test_18_an_answer_that_the_vendor_finds_no_match_is_corrected_by_the_same_model(
+    app: App, me: Principal, providers: Providers
+) -> None:
+    providers.groq.faults = [Fault(kind="status", status=400, code="json_validate_failed")]
+    told = await asked(app, me, prompt="Who?", response_schema=PERSON)
+
+    assert [attempt.failure for attempt in told.attempts] == [FailureKind.INVALID_OUTPUT, None]
+    assert {attempt.provider for attempt in told.attempts} == {"groq"}
+
+
 async def test_20_a_prompt_is_not_sent_to_a_model_whose_window_it_does_not_fit(app: App, me: Principal) -> None:
     config = AgentConfig(system_prompt="x" * 100_000)
     agent = await app.agents.create(me, f"agent {uuid4()}", AgentType.RESEARCHER, config)
