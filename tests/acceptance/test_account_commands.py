@@ -36,6 +36,13 @@ async def test_the_first_administrator_is_made_from_the_shell_with_a_password_fr
         row["disabled_at"]
         for row in (await run(tmp_path, {}, "user", "list", "--role", "user", "--json")).json["users"]
     ]
+    changed = await run(tmp_path, {}, "user", "role", boss[0], "viewer")
+    assert changed.stderr == "boss@example.org (viewer, default) is viewer now, and still disabled.\n"
+    enabled = await run(tmp_path, {}, "user", "enable", boss[0], "--json")
+    assert (enabled.json["disabled_at"], enabled.stderr) == (
+        None,
+        "boss@example.org (viewer, default) is let in again.\n",
+    )
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"boss@example.org" in kept
     assert PASSWORD.encode() not in kept

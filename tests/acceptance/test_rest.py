@@ -113,6 +113,8 @@ async def test_an_administrator_gives_roles_and_takes_accounts_away(place: Team,
         await member.asks("POST", "/api/agents", 201, json={"name": "mine"})
         assert (await admin.asks("DELETE", path))["disabled_at"] is not None
         await member.asks("GET", "/api/users/me", 401)
+        assert (await admin.asks("POST", f"{path}/enable"))["disabled_at"] is None
+        await member.asks("GET", "/api/users/me", 401)  # they sign in anew
 
 
 async def test_an_agent_is_made_changed_tested_and_taken_away(user: Member) -> None:

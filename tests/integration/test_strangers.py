@@ -73,6 +73,7 @@ ROUTES: Mapping[str, tuple[Way, ...]] = {
     "GET /api/users": NAMES_NOTHING,
     "PUT /api/users/{user}/role": ({"json": {"role": "viewer"}},),
     "DELETE /api/users/{user}": PLAIN,
+    "POST /api/users/{user}/enable": PLAIN,
     "GET /api/users/{user}/rate-limits": PLAIN,
     "PUT /api/users/{user}/rate-limits": NAMES_NOTHING,
     "DELETE /api/users/{user}/rate-limits": NAMES_NOTHING,

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from vel_tutor_mcp.doors.cli import app
 from vel_tutor_mcp.doors.cli.clients import CLIENTS, NAME
+from vel_tutor_mcp.services.workflows import checked
 from vel_tutor_mcp.settings import Settings
-from vel_tutor_mcp.workflows.definition import Definition
 
 BLOCKS = [block for page in ALL_PAGES for block in blocks(page)]
 OF_SHELL = [block for block in BLOCKS if block.language in SHELL]
@@ -112,7 +112,7 @@ def test_json_is_in_order(block: Block) -> None:
 def test_a_workflow_is_one_that_can_be_saved(block: Block) -> None:
     document = json.loads(block.text)
     if "steps" in document:
-        Definition.model_validate(document)
+        checked(document)
 
 
 @of("json")

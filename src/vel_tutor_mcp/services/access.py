@@ -131,7 +131,7 @@ class Access:
         """A token for a client of the principal or, for administrators, of another user, good for so many days.
 
         Raises:
-            NotFound: no such user. InputError: name or days are out of bounds.
+            NotFound: no such user. Conflict: they are disabled. InputError: name or days are out of bounds.
         """
         check_text("name", name)
         if not name.strip() or len(name) > _MAX_NAME_CHARACTERS or not 1 <= days <= MOST_DAYS:
@@ -191,6 +191,11 @@ class Access:
     ) -> tuple[Account, Grant]:
         async with self._database.write(acts_for(principal, Operation.TOKEN_ISSUE)) as tx:
             account = await account_of(tx, principal, Operation.TOKEN_ISSUE, user)
+            if account.disabled_at is not None:
+                raise Conflict(
+                    "The token is not issued; the account is disabled, so it would never be taken; let them in again "
+                    "first, with `user enable`."
+                )
             at = record.now()
             grant = _grant(account, "client", name, at, lives)
             await grants.insert(tx, grant)

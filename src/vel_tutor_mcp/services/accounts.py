@@ -4,7 +4,7 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from vel_tutor_mcp.auth.accounts import Account
-from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, reach
+from vel_tutor_mcp.auth.roles import Operation, Reach, may_give, may_to, reach
 from vel_tutor_mcp.errors import ConfigurationError, Conflict, Forbidden, InputError
 from vel_tutor_mcp.models import LONGEST_SUBJECT, Page, Principal, Role, Start
 from vel_tutor_mcp.services import record
@@ -97,6 +97,24 @@ class Accounts:
 
     @allows(Operation.USER_WRITE)
     @unbroken
+    async def enable(self, principal: Principal, user: str) -> Account:
+        """Let a disabled user in again, who signs in anew: what they were signed in by stays ended.
+
+        Raises:
+            NotFound: no such user. Forbidden: their role is beyond the principal's. Conflict: see `set_role`.
+        """
+        async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
+            account = await self._other(tx, principal, user)
+            if account.disabled_at is not None:
+                at = record.now()
+                # Earlier versions issued tokens to disabled accounts too.
+                revoked = await grants.revoke_all(tx, account.id, at)
+                await accounts.update(tx, account.id, disabled_at=None, updated_at=at)
+                await audit.append(tx, principal, "user_enabled", f"user:{account.id}", {"revoked": revoked}, at)
+            return await _again(tx, account)
+
+    @allows(Operation.USER_WRITE)
+    @unbroken
     async def link(self, principal: Principal, user: str, subject: str | None) -> Account:
         """Let whom the outside issuer calls so come in as the user; with None nobody any more.
 
@@ -155,7 +173,7 @@ class Accounts:
     ) -> Account:
         async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
             at = record.now()
-            await _refuse_taken(tx, email)
+            await _refuse_taken(tx, principal, email)
             organisation_id, name = await self._organisation(tx, principal, organisation)
             account = Account(
                 id=str(uuid4()),
@@ -208,7 +226,7 @@ class Accounts:
         async with self._database.write(principal.organisation_id) as tx:
             at = record.now()
             if email is not None and email != account.email:
-                await _refuse_taken(tx, email)
+                await _refuse_taken(tx, principal, email)
                 await accounts.update(tx, account.id, email=email, name=email, updated_at=at)
                 await audit.append(tx, principal, "user_email_changed", f"user:{account.id}", {}, at)
             if password_hash is not None:
@@ -270,12 +288,20 @@ def _check_subject(subject: str) -> None:
         raise InputError(f"The subject is out of bounds; it has 1 to {LONGEST_SUBJECT} characters; see the issuer's.")
 
 
-async def _refuse_taken(tx: Transaction, email: str) -> None:
+async def _refuse_taken(tx: Transaction, principal: Principal, email: str) -> None:
     # Of all organisations: who signs in by an e-mail names none.
     async with everywhere(tx):
         found = await accounts.with_password(tx, email=email)
-    if found is not None:
-        raise Conflict("This e-mail has an account already; one is enough; change it, or use another e-mail.")
+    if found is None:
+        return
+    account, _ = found
+    theirs = may_to(principal, Operation.USER_WRITE, account.organisation_id, account.id)
+    if theirs and account.disabled_at is not None:
+        raise Conflict(
+            "This e-mail has an account already; it is disabled; let it in again with `user enable`, or use another "
+            "e-mail."
+        )
+    raise Conflict("This e-mail has an account already; one is enough; change it, or use another e-mail.")
 
 
 async def _refuse_linked(tx: Transaction, issuer: str, subject: str, account: Account) -> None:

@@ -49,7 +49,7 @@ class Workflows:
         _check_name(name)
         async with self._database.write(principal.organisation_id) as tx:
             definition = await self._of_run(tx, principal, definition)
-            graph = _checked(definition)
+            graph = checked(definition)
             await _check_agents(tx, principal, graph)
             workflow = await save(tx, principal, name, definition, graph)
             versions = await workflows.versions(tx, workflow.id)
@@ -135,7 +135,12 @@ def _check_name(name: str) -> None:
         )
 
 
-def _checked(definition: dict[str, Any]) -> Graph:
+def checked(definition: dict[str, Any]) -> Graph:
+    """The definition as one that can be saved, but for the agents that it names.
+
+    Raises:
+        InputError: it is not valid, with the place of the fault.
+    """
     size = json_bytes(definition)
     if size is None:
         raise fault("its top", "it is no JSON that can be kept; send an object of texts, numbers and lists")

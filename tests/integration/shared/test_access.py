@@ -220,9 +220,9 @@ async def test_who_is_disabled_or_changed_while_they_sign_in_does_not_come_in(de
     with pytest.raises(Unauthenticated, match="changed meanwhile"):
         await desk.access._begin(account, "")
     await desk.accounts.disable(me, account.id)
-    issued = await desk.access.issue(me, "too late", user=account.id)
-    with pytest.raises(Unauthenticated, match="disabled"):
-        await desk.access.verify(issued.token)
+    with pytest.raises(Conflict, match=r"account is disabled.*`user enable`"):
+        await desk.access.issue(me, "too late", user=account.id)
+    assert (await desk.access.issued(me, account.id)).rows == ()
 
 
 async def test_a_client_is_issued_a_token_that_can_be_taken_back(desk: Front) -> None:

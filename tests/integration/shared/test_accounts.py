@@ -60,6 +60,7 @@ async def test_only_administrators_look_after_accounts(desk: Front, role: Role) 
         desk.accounts.list(me),
         desk.accounts.set_role(me, other.id, "viewer"),
         desk.accounts.disable(me, other.id),
+        desk.accounts.enable(me, other.id),
     ):
         with pytest.raises(Forbidden, match=role):
             await refused
@@ -76,10 +77,13 @@ async def test_an_organisations_administrator_looks_after_its_people_and_no_othe
         with pytest.raises(NotFound, match="no such user"):
             await desk.accounts.disable(chief, unknown)
         with pytest.raises(NotFound, match="no such user"):
+            await desk.accounts.enable(chief, unknown)
+        with pytest.raises(NotFound, match="no such user"):
             await desk.accounts.set_role(chief, unknown, "viewer")
     for beyond in (
         desk.accounts.set_role(chief, member.id, "admin"),
         desk.accounts.disable(chief, top.id),
+        desk.accounts.enable(chief, top.id),
         desk.accounts.create(chief, "x@example.org", PASSWORD, "admin"),
         desk.accounts.create(chief, "x@example.org", PASSWORD, "viewer", "default"),
         desk.accounts.create(chief, "x@example.org", PASSWORD, "viewer", "new"),
@@ -115,6 +119,31 @@ async def test_who_is_disabled_is_out_at_once(desk: Front) -> None:
         await desk.access.refresh(entered.refresh_token, "")
     (entry,) = await desk.recorded("user_disabled", f"user:{account.id}")
     assert entry.payload == {"revoked": 2}
+
+
+async def test_who_is_enabled_again_signs_in_anew_and_by_nothing_from_before(desk: Front) -> None:
+    admin, account = desk.app.local_principal, await desk.join()
+    entered, issued = await desk.enter(account), await desk.access.issue(account.principal, "editor")
+    await desk.accounts.disable(admin, account.id)
+    assert (await desk.accounts.enable(admin, account.name)).disabled_at is None
+    for token in (entered.token, issued.token):
+        with pytest.raises(Unauthenticated, match="revoked"):
+            await desk.access.verify(token)
+    with pytest.raises(Unauthenticated):
+        await desk.access.refresh(entered.refresh_token, "")
+    assert (await desk.access.verify((await desk.enter(account)).token)).principal == account.principal
+    await desk.accounts.enable(admin, account.id)  # they are let in already
+    assert len(await desk.recorded("user_enabled", f"user:{account.id}")) == 1
+
+
+async def test_an_e_mail_of_a_disabled_account_is_told_as_that_to_who_may_enable_it(desk: Front) -> None:
+    account = await desk.join()
+    await desk.accounts.disable(desk.app.local_principal, account.id)
+    with pytest.raises(Conflict, match=r"is disabled.*`user enable`"):
+        await desk.accounts.create(desk.app.local_principal, account.name, PASSWORD, "viewer")
+    stranger = (await desk.join("org_admin", "acme")).principal
+    with pytest.raises(Conflict, match=r"^This e-mail has an account already; one is enough"):
+        await desk.accounts.create(stranger, account.name, PASSWORD, "viewer")
 
 
 async def test_a_new_password_ends_all_that_the_old_one_opened(desk: Front) -> None:

@@ -79,7 +79,9 @@ def set_role(
     async def changed(app: "App") -> "Account":
         return await app.accounts.set_role(app.local_principal, user, wanted)
 
-    _tell(with_app(changed, only_look=True), f"is {wanted} now", as_json=as_json)
+    account = with_app(changed, only_look=True)
+    still = ", and still disabled" if account.disabled_at else ""
+    _tell(account, f"is {wanted} now{still}", as_json=as_json)
 
 
 @users.command()
@@ -90,6 +92,16 @@ def disable(user: User, as_json: AsJson = False) -> None:
         return await app.accounts.disable(app.local_principal, user)
 
     _tell(with_app(disabled, only_look=True), "is disabled", as_json=as_json)
+
+
+@users.command()
+def enable(user: User, as_json: AsJson = False) -> None:
+    """Let a disabled user in again. Tokens of before stay ended: they sign in anew."""
+
+    async def enabled(app: "App") -> "Account":
+        return await app.accounts.enable(app.local_principal, user)
+
+    _tell(with_app(enabled, only_look=True), "is let in again", as_json=as_json)
 
 
 @users.command()

@@ -103,6 +103,12 @@ async def disable_user(visit: Visit, user: Id) -> JSONResponse:
     return JSONResponse(shown(await visit.app.accounts.disable(visit.me, user)))
 
 
+@users.post("/{user}/enable", response_model=answers.User, responses=documented(404, 409))
+async def enable_user(visit: Visit, user: Id) -> JSONResponse:
+    """Let a disabled account in again, which signs in anew: what it was signed in by stays ended."""
+    return JSONResponse(shown(await visit.app.accounts.enable(visit.me, user)))
+
+
 def _signed_in(signed_in: SignedIn) -> JSONResponse:
     told = {
         "user": shown(signed_in.account),
