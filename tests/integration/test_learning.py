@@ -20,7 +20,7 @@ from vel_tutor_mcp.models import (
     TaskStatus,
     TaskType,
 )
-from vel_tutor_mcp.routing.book import Ended
+from vel_tutor_mcp.routing.book import Ended, Lost
 from vel_tutor_mcp.routing.learning import weight_of_rating
 from vel_tutor_mcp.services import record
 from vel_tutor_mcp.services.answers import Job
@@ -175,6 +175,20 @@ async def test_a_run_that_a_crash_cut_teaches_once_when_it_is_begun_again(
     await concluded(services, again, await opened(again))
 
     assert await counted(database, me) == [(0.25, 1)]
+
+
+async def test_a_call_whose_end_is_stored_twice_stands_in_the_history_once(
+    services: Services, me: Principal, database: Database
+) -> None:
+    job = await begun(services, me)
+    await failed(job, FailureKind.SERVER_ERROR)
+    overtaken, lost = await opened(job), Lost(winner=job.decision.candidates[1], total_ms=5, sent=True)
+    for _ in range(2):
+        await job.book._lose(overtaken, lost)
+
+    async with database.read(INSTALLATION) as tx:
+        told = [event.kind for event in await history.events(tx, job.subject.task.id)]
+    assert (told.count("failed_attempt"), told.count("lost_race")) == (1, 1)
 
 
 async def explained(services: Services, me: Principal) -> Decision:

@@ -201,9 +201,9 @@ class Booking:
                 # What broke a call while this process was frozen says nothing of the model.
                 self._tools.health.restore(self._line(call) or call.attempt.provider, call.attempt.model, Breaker())
                 raise asyncio.CancelledError
-            await self.settle(tx, call, Outcome.FAILED, ended)
+            if await self.settle(tx, call, Outcome.FAILED, ended):
+                await record.note(tx, self.subject, "failed_attempt", _failed(failure, call), 20)
             await self._doubt_key(tx, call, failure)
-            await record.note(tx, self.subject, "failed_attempt", _failed(failure, call), 20)
             await tasks.change(tx, self.subject.task.id, record.now(), recoveries=0)
         self._calls.pop(call.attempt.id, None)
         self.subject.publish(self._tools.hub)
@@ -218,9 +218,9 @@ class Booking:
         async with self._tools.database.write(self.subject.task.organisation_id) as tx:
             if not await self.is_ours(tx):
                 raise asyncio.CancelledError
-            await close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost), call)
-            message = f"{lost.winner.name} began to answer first; {call.row.name} is stopped"
-            await record.note(tx, self.subject, "lost_race", message, 25)
+            if await close(tx, self.subject, self._tools.settings, call.attempt, self._lost(call, lost), call):
+                message = f"{lost.winner.name} began to answer first; {call.row.name} is stopped"
+                await record.note(tx, self.subject, "lost_race", message, 25)
         self._calls.pop(call.attempt.id, None)
         self.subject.publish(self._tools.hub)
 
@@ -242,11 +242,14 @@ class Booking:
         """Whether this run is still ours to record: a process that took the task over has the only say."""
         return await tasks.is_held(tx, self.subject.work, self._tools.executor)
 
-    async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> None:
-        """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker; once."""
+    async def settle(self, tx: Transaction, call: Call, outcome: Outcome, ended: Ended) -> bool:
+        """Store the call's end, its cost, what it says of the answer and what it did to the model's breaker.
+
+        False where that is stored already.
+        """
         ending = self._ending(call, ended, outcome)
         if not await close(tx, self.subject, self._tools.settings, call.attempt, ending, call):
-            return
+            return False
         await self._learn(tx, call, ended)
         if ended.breaker is not None:
             provider, model = call.attempt.provider, call.attempt.model
@@ -258,6 +261,7 @@ class Booking:
                 state = self._tools.health.snapshot(provider, model)
                 await breakers.save(tx, provider, model, asdict(state), record.now())
             await record.audit_entry(tx, self.subject, f"breaker_{ended.breaker.value}", changed)
+        return True
 
     def _line(self, call: Call) -> str | None:
         """The owner's own line that the call is on."""
