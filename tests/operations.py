@@ -156,6 +156,7 @@ CALLS: Mapping[str, Callable[[Things], tuple[Any, ...]]] = {
     "accounts.set_role": lambda things: (things.user, "viewer"),
     "accounts.disable": lambda things: (things.user,),
     "accounts.enable": lambda things: (things.user,),
+    "accounts.set_password": lambda things: (things.user, OTHER_PASSWORD),
     "accounts.link": lambda things: (things.user, "subject"),
     "access.issue": lambda things: ("editor", 1, things.user),
     "access.issued": lambda things: (things.user,),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import run
-from planted import PASSWORD
+from planted import OTHER_PASSWORD, PASSWORD
 from server import one_sentence
 
 pytestmark = pytest.mark.anyio
@@ -43,9 +43,12 @@ async def test_the_first_administrator_is_made_from_the_shell_with_a_password_fr
         None,
         "boss@example.org (viewer, default) is let in again.\n",
     )
+    another = await run(tmp_path, {}, "user", "password", boss[0], stdin=f"{OTHER_PASSWORD}\n".encode())
+    assert another.stderr == "boss@example.org (viewer, default) has another password now, and signs in anew.\n"
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"boss@example.org" in kept
     assert PASSWORD.encode() not in kept
+    assert OTHER_PASSWORD.encode() not in kept
 
 
 async def test_a_token_is_printed_once_and_can_be_taken_back(tmp_path: Path) -> None:

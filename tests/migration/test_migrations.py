@@ -172,6 +172,18 @@ def test_revisions_follow_each_other() -> None:
         assert f"down_revision = {before and chr(34) + before + chr(34)}" in text
 
 
+@pytest.mark.parametrize("number", [REVISIONS[-1], f"{int(REVISIONS[-1]) + 1:04}"], ids=["taken", "next"])
+def test_two_migrations_that_follow_the_same_one_are_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    copied = shutil.copytree(leaves.folder("migrations"), tmp_path / "migrations")
+    added = f'revision = "{number}"\ndown_revision = "{REVISIONS[-2]}"\n\n\ndef upgrade() -> None: ...\n'
+    (copied / "versions" / f"{number}_notes.py").write_text(added, encoding="utf-8")
+    monkeypatch.setattr(schema, "folder", lambda _: copied)
+    with pytest.raises(ConfigurationError, match=r"follow the same one; .* next number"):
+        prepare(Settings(home=tmp_path / "home"))
+
+
 def test_a_second_start_changes_nothing(place: Settings) -> None:
     assert ended(started("prepare", place))[0] == 0
     before = dump(place)

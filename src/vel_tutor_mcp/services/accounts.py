@@ -114,6 +114,17 @@ class Accounts:
             return await _again(tx, account)
 
     @allows(Operation.USER_WRITE)
+    async def set_password(self, principal: Principal, user: str, password: str) -> Account:
+        """Give a user who forgot theirs another password; that ends all that they are signed in by.
+
+        Raises:
+            NotFound: no such user. Forbidden: their role is beyond the principal's. Conflict: see `set_role`, or they
+                are of the operating system. InputError: the password is too easily guessed.
+        """
+        password_hash = await self._credentials.hashed(password)
+        return await self._set_password(principal, user, password_hash)
+
+    @allows(Operation.USER_WRITE)
     @unbroken
     async def link(self, principal: Principal, user: str, subject: str | None) -> Account:
         """Let whom the outside issuer calls so come in as the user; with None nobody any more.
@@ -220,19 +231,29 @@ class Accounts:
         return account
 
     @unbroken
+    async def _set_password(self, principal: Principal, user: str, password_hash: str) -> Account:
+        async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
+            account = await self._other(tx, principal, user)
+            if account.email is None:
+                raise Conflict(
+                    "The password is not set; the user is one of the operating system, who signs in by none; name "
+                    "one with an e-mail."
+                )
+            await _keep_password(tx, principal, account, password_hash, "user_password_reset")
+            return await _again(tx, account)
+
+    @unbroken
     async def _change(
         self, principal: Principal, account: Account, email: str | None, password_hash: str | None
     ) -> Account:
         async with self._database.write(principal.organisation_id) as tx:
-            at = record.now()
             if email is not None and email != account.email:
+                at = record.now()
                 await _refuse_taken(tx, principal, email)
                 await accounts.update(tx, account.id, email=email, name=email, updated_at=at)
                 await audit.append(tx, principal, "user_email_changed", f"user:{account.id}", {}, at)
             if password_hash is not None:
-                await accounts.update(tx, account.id, password_hash=password_hash, updated_at=at)
-                facts = {"revoked": await grants.revoke_all(tx, account.id, at)}
-                await audit.append(tx, principal, "user_password_changed", f"user:{account.id}", facts, at)
+                await _keep_password(tx, principal, account, password_hash, "user_password_changed")
             return await _again(tx, account)
 
 
@@ -286,6 +307,15 @@ def _check_subject(subject: str) -> None:
     check_text("subject", subject)
     if not 0 < len(subject) <= LONGEST_SUBJECT:
         raise InputError(f"The subject is out of bounds; it has 1 to {LONGEST_SUBJECT} characters; see the issuer's.")
+
+
+async def _keep_password(
+    tx: Transaction, principal: Principal, account: Account, password_hash: str, action: str
+) -> None:
+    at = record.now()
+    await accounts.update(tx, account.id, password_hash=password_hash, updated_at=at)
+    facts = {"revoked": await grants.revoke_all(tx, account.id, at)}
+    await audit.append(tx, principal, action, f"user:{account.id}", facts, at)
 
 
 async def _refuse_taken(tx: Transaction, principal: Principal, email: str) -> None:

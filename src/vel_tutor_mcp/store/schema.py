@@ -58,9 +58,14 @@ def revisions() -> list[str]:
 
 
 def to_revision(connection: sa.Connection, revision: str) -> None:
-    """Move the schema up or down to `revision` (`head`, `base` or one of `revisions()`) in the open transaction."""
+    """Move the schema up or down to `revision` (`head`, `base` or one of `revisions()`) in the open transaction.
+
+    Raises:
+        ConfigurationError: the migrations do not follow each other.
+    """
     from alembic import command
     from alembic.config import Config
+    from alembic.util.exc import CommandError
 
     config = Config()
     # A percent sign in the path would be read as the beginning of a variable.
@@ -68,7 +73,10 @@ def to_revision(connection: sa.Connection, revision: str) -> None:
     config.attributes["connection"] = connection
     now = present(connection)
     down = revision == "base" or (now is not None and revision != "head" and revision < now)
-    (command.downgrade if down else command.upgrade)(config, revision)
+    try:
+        (command.downgrade if down else command.upgrade)(config, revision)
+    except CommandError as problem:
+        raise _in_disorder() from problem
 
 
 def present(connection: sa.Connection) -> str | None:
@@ -103,12 +111,21 @@ def _migrate(database: Database) -> None:
 
 
 def _upgrade(connection: sa.Connection, place: str) -> None:
-    now = present(connection)
-    if now == revisions()[-1]:
+    now, known = present(connection), revisions()
+    if len(set(known)) < len(known):  # of those with one number Alembic would run one, without a word of the other
+        raise _in_disorder()
+    if now == known[-1]:
         return  # Alembic costs 0.1 s to import: not on every start
     if refused := refusal(place, now, tables(connection)):
         raise refused
     to_revision(connection, "head")
+
+
+def _in_disorder() -> ConfigurationError:
+    return ConfigurationError(
+        "The tables are not brought up to date; two migrations in `migrations/versions` have one number or follow the "
+        "same one; give the newer one the next number, and the last before it as its `down_revision`."
+    )
 
 
 def refusal(place: str, revision: str | None, names: Sequence[str]) -> ConfigurationError | None:

@@ -61,6 +61,7 @@ async def test_only_administrators_look_after_accounts(desk: Front, role: Role) 
         desk.accounts.set_role(me, other.id, "viewer"),
         desk.accounts.disable(me, other.id),
         desk.accounts.enable(me, other.id),
+        desk.accounts.set_password(me, other.id, OTHER_PASSWORD),
     ):
         with pytest.raises(Forbidden, match=role):
             await refused
@@ -84,6 +85,7 @@ async def test_an_organisations_administrator_looks_after_its_people_and_no_othe
         desk.accounts.set_role(chief, member.id, "admin"),
         desk.accounts.disable(chief, top.id),
         desk.accounts.enable(chief, top.id),
+        desk.accounts.set_password(chief, top.id, OTHER_PASSWORD),
         desk.accounts.create(chief, "x@example.org", PASSWORD, "admin"),
         desk.accounts.create(chief, "x@example.org", PASSWORD, "viewer", "default"),
         desk.accounts.create(chief, "x@example.org", PASSWORD, "viewer", "new"),
@@ -146,17 +148,37 @@ async def test_an_e_mail_of_a_disabled_account_is_told_as_that_to_who_may_enable
         await desk.accounts.create(stranger, account.name, PASSWORD, "viewer")
 
 
-async def test_a_new_password_ends_all_that_the_old_one_opened(desk: Front) -> None:
-    account = await desk.join()
+@pytest.mark.parametrize("action", ["user_password_changed", "user_password_reset"])
+async def test_a_new_password_ends_all_that_the_old_one_opened_whoever_gave_it(desk: Front, action: str) -> None:
+    admin, account = desk.app.local_principal, await desk.join()
     entered, issued = await desk.enter(account), await desk.access.issue(account.principal, "editor")
-    await desk.accounts.change(account.principal, PASSWORD, password=OTHER_PASSWORD)
+    if action == "user_password_changed":
+        await desk.accounts.change(account.principal, PASSWORD, password=OTHER_PASSWORD)
+    else:
+        await desk.accounts.set_password(admin, account.name, OTHER_PASSWORD)
     for token in (entered.token, issued.token):
         with pytest.raises(Unauthenticated):
             await desk.access.verify(token)
     with pytest.raises(Unauthenticated):
         await desk.enter(account)
     assert (await desk.enter(account, OTHER_PASSWORD)).account.id == account.id
-    assert len(await desk.recorded("user_password_changed", f"user:{account.id}")) == 1
+    (entry,) = await desk.recorded(action, f"user:{account.id}")
+    assert entry.payload == {"revoked": 2}
+
+
+async def test_a_poor_password_is_given_to_nobody(desk: Front) -> None:
+    account = await desk.join()
+    with pytest.raises(InputError):
+        await desk.accounts.set_password(desk.app.local_principal, account.id, "short1A")
+    assert (await desk.enter(account)).account == account
+
+
+async def test_a_user_of_the_operating_system_is_given_no_password(desk: Front) -> None:
+    account = await desk.join()
+    async with desk.database.write(INSTALLATION) as tx:
+        await tx.execute(users.update().where(users.c.id == account.id).values(email=None))
+    with pytest.raises(Conflict, match="one of the operating system"):
+        await desk.accounts.set_password(desk.app.local_principal, account.id, OTHER_PASSWORD)
 
 
 async def test_without_the_current_password_nothing_is_changed_and_guessing_is_bounded(desk: Front) -> None:

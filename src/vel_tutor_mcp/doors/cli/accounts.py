@@ -104,6 +104,17 @@ def enable(user: User, as_json: AsJson = False) -> None:
     _tell(with_app(enabled, only_look=True), "is let in again", as_json=as_json)
 
 
+@users.command("password")
+def set_password(user: User, as_json: AsJson = False) -> None:
+    """Give a user who forgot theirs another password, asked for as by `user create`. Every token of theirs ends."""
+    password = _password()
+
+    async def changed(app: "App") -> "Account":
+        return await app.accounts.set_password(app.local_principal, user, password)
+
+    _tell(with_app(changed, only_look=True), "has another password now, and signs in anew", as_json=as_json)
+
+
 @users.command()
 def link(
     user: User,
