@@ -68,9 +68,9 @@ async def test_only_administrators_look_after_accounts(desk: Front, role: Role) 
 
 
 async def test_an_organisations_administrator_looks_after_its_people_and_no_others(desk: Front) -> None:
-    chief = (await desk.join("org_admin", "acme")).principal
+    chief = (await desk.join("org_admin", "staffed")).principal
     member = await desk.accounts.create(chief, "member@acme.example", PASSWORD, "task_executor")
-    stranger, top = await desk.join(), await desk.join("admin", "acme")
+    stranger, top = await desk.join(), await desk.join("admin", "staffed")
     assert {row.name for row in (await desk.accounts.list(chief)).rows} == {chief.name, member.name, top.name}
     assert (await desk.accounts.set_role(chief, member.name, "viewer")).role == "viewer"
 
