@@ -1,5 +1,6 @@
 """Accounts: made by administrators, changed by whom they are of."""
 
+from datetime import datetime
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -89,10 +90,8 @@ class Accounts:
             account = await self._other(tx, principal, user)
             at = record.now()
             if account.disabled_at is None:
-                await accounts.update(tx, account.id, disabled_at=at, updated_at=at)
-                revoked = await grants.revoke_all(tx, account.id, at)
                 await webhook_deliveries.give_up(tx, owner_id=account.id)
-                await audit.append(tx, principal, "user_disabled", f"user:{account.id}", {"revoked": revoked}, at)
+                await _sign_out(tx, principal, account, "user_disabled", at, disabled_at=at)
             return await _again(tx, account)
 
     @allows(Operation.USER_WRITE)
@@ -106,11 +105,8 @@ class Accounts:
         async with self._database.write(acts_for(principal, Operation.USER_WRITE)) as tx:
             account = await self._other(tx, principal, user)
             if account.disabled_at is not None:
-                at = record.now()
                 # Earlier versions issued tokens to disabled accounts too.
-                revoked = await grants.revoke_all(tx, account.id, at)
-                await accounts.update(tx, account.id, disabled_at=None, updated_at=at)
-                await audit.append(tx, principal, "user_enabled", f"user:{account.id}", {"revoked": revoked}, at)
+                await _sign_out(tx, principal, account, "user_enabled", record.now(), disabled_at=None)
             return await _again(tx, account)
 
     @allows(Operation.USER_WRITE)
@@ -239,7 +235,8 @@ class Accounts:
                     "The password is not set; the user is one of the operating system, who signs in by none; name "
                     "one with an e-mail."
                 )
-            await _keep_password(tx, principal, account, password_hash, "user_password_reset")
+            at = record.now()
+            await _sign_out(tx, principal, account, "user_password_reset", at, password_hash=password_hash)
             return await _again(tx, account)
 
     @unbroken
@@ -247,13 +244,13 @@ class Accounts:
         self, principal: Principal, account: Account, email: str | None, password_hash: str | None
     ) -> Account:
         async with self._database.write(principal.organisation_id) as tx:
+            at = record.now()
             if email is not None and email != account.email:
-                at = record.now()
                 await _refuse_taken(tx, principal, email)
                 await accounts.update(tx, account.id, email=email, name=email, updated_at=at)
                 await audit.append(tx, principal, "user_email_changed", f"user:{account.id}", {}, at)
             if password_hash is not None:
-                await _keep_password(tx, principal, account, password_hash, "user_password_changed")
+                await _sign_out(tx, principal, account, "user_password_changed", at, password_hash=password_hash)
             return await _again(tx, account)
 
 
@@ -309,11 +306,11 @@ def _check_subject(subject: str) -> None:
         raise InputError(f"The subject is out of bounds; it has 1 to {LONGEST_SUBJECT} characters; see the issuer's.")
 
 
-async def _keep_password(
-    tx: Transaction, principal: Principal, account: Account, password_hash: str, action: str
+async def _sign_out(
+    tx: Transaction, principal: Principal, account: Account, action: str, at: datetime, **changes: Any
 ) -> None:
-    at = record.now()
-    await accounts.update(tx, account.id, password_hash=password_hash, updated_at=at)
+    """Change the account, and end all that it is signed in by: on record as the action."""
+    await accounts.update(tx, account.id, **changes, updated_at=at)
     facts = {"revoked": await grants.revoke_all(tx, account.id, at)}
     await audit.append(tx, principal, action, f"user:{account.id}", facts, at)
 

@@ -80,14 +80,11 @@ class Text:
         Raises:
             TooLong: it would be; found at the first value too many, for all of them may be gigabytes.
         """
-        pieces: list[str] = []
-        length = 0
-        for part in self.parts:
-            pieces.append(part if isinstance(part, str) else _written(lookup(scope, part)))
-            length += len(pieces[-1])
-            if length > MAX_PROMPT_CHARACTERS:
-                raise TooLong("".join(pieces)[:MAX_PROMPT_CHARACTERS])
-        return "".join(pieces)
+        # With all put in, every part is a text.
+        text = "".join(part for part in self.given(scope, later=()).parts if isinstance(part, str))
+        if len(text) > MAX_PROMPT_CHARACTERS:
+            raise TooLong(text[:MAX_PROMPT_CHARACTERS])
+        return text
 
 
 def parse(text: str) -> Text:
