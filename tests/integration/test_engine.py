@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from filelock import FileLock
 from waits import found, lapse
 from world import Providers, cancelled, held
 
@@ -208,6 +209,19 @@ def test_a_lease_tells_the_living_from_the_dead(tmp_path: Path) -> None:
     assert me.dead({neighbour.executor}) == {neighbour.executor}
     me.release()
     assert list(folder.iterdir()) == []
+
+
+async def test_a_process_gets_its_lease_though_another_looks_at_the_file_as_soon_as_it_is_made(tmp_path: Path) -> None:
+    me, neighbour = FileLease(tmp_path), FileLease(tmp_path)
+    looked_at = tmp_path / f"{me.executor}.lock"
+    with FileLock(looked_at):
+        taking = asyncio.create_task(asyncio.to_thread(me.take))
+        await lapse(0.2)
+        looked_at.unlink()
+    await taking
+
+    assert neighbour.dead({me.executor}) == set()
+    me.release()
 
 
 async def answered(app: App, me: Principal, **wanted: Any) -> Told:

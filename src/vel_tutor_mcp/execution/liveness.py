@@ -27,6 +27,8 @@ from vel_tutor_mcp.store.postgresql import PostgresDatabase, is_broken
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 _LONGEST_HOST = 60
+# Far longer than a look at a lock takes on a busy machine.
+_LOOKED_AT_SECONDS = 10.0
 # How long a lock must be free, on PostgreSQL: a living process whose connection broke needs time to come back.
 ABSENT_SECONDS = 0.9
 ABSENT_AFTER_RECONNECT_SECONDS = 3.0
@@ -125,7 +127,8 @@ class FileLease(Lease):
 
     def take(self) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._lock.acquire(timeout=0)
+        # A process that looks for the dead has each lock for a moment, of a file that was just made too.
+        self._lock.acquire(timeout=_LOOKED_AT_SECONDS, poll_interval=0.01)
 
     due = False
 
