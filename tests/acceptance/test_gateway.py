@@ -16,6 +16,8 @@ from vel_tutor_mcp.providers.simulated import Fault
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("new_database", ["sqlite"], indirect=True, scope="module")]
 
 HELLO: Any = [{"role": "user", "content": "Say hello"}]
+TOOL: Any = {"type": "function", "function": {"name": "f"}}
+IMAGE: Any = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "data:sk-planted"}}]
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +186,8 @@ async def test_json_comes_as_the_schema_has_it(client: openai.AsyncOpenAI, vendo
         ({"messages": [{"role": "system", "content": "x"}]}, openai.BadRequestError, "no message of a user"),
         ({"temperature": 3}, openai.BadRequestError, "temperature"),
         ({"n": 2}, openai.BadRequestError, "n;"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "not known"),
+        ({"messages": [{"role": "user", "content": IMAGE}]}, openai.BadRequestError, "content; only text is taken"),
+        ({"messages": [{"role": "user", "content": None}]}, openai.BadRequestError, "content; only text is taken"),
         ({"extra_body": {"sk-planted": 1}}, openai.BadRequestError, "not known"),
     ],
     ids=str,
@@ -196,6 +199,43 @@ async def test_what_cannot_be_done_is_refused_in_the_clients_own_form(
         await client.chat.completions.create(**({"model": "auto", "messages": HELLO} | asked))
     assert refused.value.type == "invalid_request_error"
     assert "sk-planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tools", [TOOL]),
+        ("tool_choice", "required"),
+        ("functions", [TOOL["function"]]),
+        ("stop", ["sk-planted"]),
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("modalities", ["text", "audio"]),
+        ("web_search_options", {}),
+    ],
+    ids=str,
+)
+async def test_a_field_that_cannot_be_used_is_named(client: openai.AsyncOpenAI, field: str, value: Any) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"{field} cannot be used here; .*; leave it out") as refused:
+        await client.chat.completions.create(model="auto", messages=HELLO, **{"tool_choice": "auto", field: value})
+    assert refused.value.param == field
+    assert "sk-planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        dict.fromkeys(("tools", "tool_choice", "functions", "function_call", "stop", "logprobs", "top_logprobs")),
+        dict.fromkeys(("audio", "modalities", "moderation", "web_search_options", "n", "stream", "response_format")),
+        {"tools": [], "tool_choice": "none", "functions": [], "function_call": "none", "stop": [], "top_logprobs": 0},
+        {"tool_choice": "auto", "parallel_tool_calls": True, "logprobs": False, "modalities": ["text"], "n": 1},
+        {"prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "explicit"}},
+    ],
+    ids=str,
+)
+async def test_what_asks_for_nothing_is_no_reason_to_refuse(client: openai.AsyncOpenAI, idle: dict[str, Any]) -> None:
+    answer = await client.chat.completions.create(**({"model": "auto", "messages": HELLO} | idle))
+    assert "Say hello" in str(answer.choices[0].message.content)
 
 
 async def test_a_failure_of_all_providers_is_one_of_the_server(client: openai.AsyncOpenAI, vendors: Any) -> None:

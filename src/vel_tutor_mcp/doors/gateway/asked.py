@@ -2,14 +2,39 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from vel_tutor_mcp.doors.gateway.refusals import NOT_DONE
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import MAX_PROMPT_CHARACTERS, AgentConfig, TaskRequest
 from vel_tutor_mcp.services.inputs import asked_first
 
 _SYSTEM = ("system", "developer")
 _MOST_MESSAGES = 2000
+_EMPTY: tuple[Any, ...] = (None, False, [], {})
+
+
+def _only(*idle: Any) -> BeforeValidator:
+    """Takes the values by which nothing is asked, and refuses all others."""
+
+    def taken(value: Any) -> None:
+        if value not in idle:
+            raise PydanticCustomError(NOT_DONE, "it cannot be used here")
+
+    return BeforeValidator(taken)
+
+
+def _text_alone(content: Any) -> Any:
+    parts = content if isinstance(content, list) else [content]
+    is_text = isinstance(content, str) or all(isinstance(part, dict) and part.get("type") == "text" for part in parts)
+    if not is_text:
+        raise PydanticCustomError("text_alone", "only text is taken, and parts of the type text")
+    return content
+
+
+_NotDone = Annotated[None, _only(*_EMPTY)]
+_NoChoice = Annotated[None, _only(*_EMPTY, "none", "auto")]
 
 
 class Ignoring(BaseModel):
@@ -25,7 +50,10 @@ class TextPart(Ignoring):
 
 class Message(Ignoring):
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] | Annotated[list[TextPart], Field(min_length=1)]
+    content: Annotated[
+        Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] | Annotated[list[TextPart], Field(min_length=1)],
+        BeforeValidator(_text_alone),
+    ]
 
     @property
     def text(self) -> str:
@@ -46,7 +74,7 @@ class StreamOptions(Ignoring):
 
 
 class Chat(BaseModel):
-    """The parameters that are heard, those that are ignored, and no others."""
+    """The parameters that are heard, those that are ignored, and those that are refused by their name; no others."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -70,6 +98,8 @@ class Chat(BaseModel):
     prediction: Any = None
     presence_penalty: Any = None
     prompt_cache_key: Any = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
     reasoning_effort: Any = None
     safety_identifier: Any = None
     seed: Any = None
@@ -78,6 +108,18 @@ class Chat(BaseModel):
     top_p: Any = None
     user: Any = None
     verbosity: Any = None
+    # Cannot be done; many clients send them without asking for anything.
+    tools: _NotDone = None
+    functions: _NotDone = None
+    tool_choice: _NoChoice = None
+    function_call: _NoChoice = None
+    audio: _NotDone = None
+    logprobs: _NotDone = None
+    modalities: Annotated[None, _only(*_EMPTY, ["text"])] = None
+    moderation: _NotDone = None
+    stop: _NotDone = None
+    top_logprobs: _NotDone = None
+    web_search_options: Annotated[None, _only(None)] = None  # {} asks for a search
 
     @property
     def with_usage(self) -> bool:

@@ -6,6 +6,8 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 PREFIX = "/v1/"
+# The kind of error of a parameter that is OpenAI's, and asks for what is not done here.
+NOT_DONE = "not_done"
 _TOO_MANY, _SERVER = 429, 500
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vel_tutor_mcp.doors.bounds import TOO_LARGE
+from vel_tutor_mcp.doors.gateway.refusals import NOT_DONE
 from vel_tutor_mcp.doors.refusals import refusal
 from vel_tutor_mcp.doors.reply import ANSWERS, answer_to, sentence
 from vel_tutor_mcp.doors.rest.wrapping import limit_headers
@@ -89,9 +90,12 @@ async def _failed(request: Request, error: VelError) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    details = [_detail(row) for row in error.errors()][:_MOST_DETAILS]
+    rows = error.errors()
+    details = [_detail(row) for row in rows][:_MOST_DETAILS]
     first = details[0]
     text = f"Bad value for {first['field']}; {first['message']}; correct it and send the request again."
+    if rows[0]["type"] == NOT_DONE:
+        text = f"{first['field']} cannot be used here; an answer is one whole text; leave it out and send it again."
     return problem(request, InputError(text), details)
 
 
