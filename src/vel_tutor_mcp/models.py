@@ -44,6 +44,9 @@ class TaskType(StrEnum):
     GENERAL = "general"
 
 
+_TASK_TYPES = ", ".join(TaskType)
+
+
 class TaskStatus(StrEnum):
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -131,7 +134,7 @@ class AgentConfig(BaseModel):
 
     system_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] = ""
     providers: Annotated[tuple[str, ...], Field(description="allowed, in order; empty: all")] = ()
-    model_preferences: Annotated[dict[TaskType, str], Field(description="task type: model")] = {}
+    model_preferences: Annotated[dict[TaskType, str], Field(description=f"task type ({_TASK_TYPES}): model")] = {}
     policy: Policy = Policy.BALANCED
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4096

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -52,8 +53,8 @@ def values(node: Schema) -> Iterator[Any]:
             yield from ("x" * length for length in (node[bound] - 1, node[bound], node[bound] + 1) if length >= 0)
     for name, part in node.get("properties", {}).items():
         yield from ({name: value} for value in values(part))
-    for name in node.get("propertyNames", {}).get("enum", []):
-        yield from ({name: value} for value in ODD)
+    for value in ODD if "additionalProperties" in node else ():
+        yield {"general": value}
 
 
 def calls(schema: Schema) -> Iterator[dict[str, Any]]:
@@ -75,9 +76,17 @@ def is_valid(schema: Schema, value: Any) -> bool:
     return jsonschema.Draft202012Validator(schema).is_valid(value)
 
 
+def with_any_names(schema: Schema) -> Schema:
+    """The schema, without what it says of the names in a map: that is not published."""
+    schema = deepcopy(schema)
+    for node in nodes(schema):
+        node.pop("propertyNames", None)
+    return schema
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_slim_schema_accepts_what_the_generated_one_accepts(tool: str) -> None:
-    full, small = generated()[tool], slim(generated()[tool])
+    full, small = with_any_names(generated()[tool]), slim(generated()[tool])
     accepted = [is_valid(full, arguments) for arguments in calls(small)]
     assert [is_valid(small, arguments) for arguments in calls(small)] == accepted
     # Of a tool that takes no argument there is nothing to refuse.
@@ -89,7 +98,7 @@ def test_the_slim_schema_says_nothing_twice(tool: str) -> None:
     small = slim(generated()[tool])
     jsonschema.Draft202012Validator.check_schema(small)
     for node in nodes(small):
-        assert not {"title", "$ref", "$defs"} & node.keys()
+        assert not {"title", "$ref", "$defs", "propertyNames"} & node.keys()
         assert NULL not in node.get("anyOf", [])
         assert "default" not in node or node["default"] is not None
 
@@ -128,6 +137,8 @@ def published(**properties: Schema) -> Schema:
             {"$ref": "#/$defs/B", "description": "mine"},
             {"description": "mine", "type": "object", "properties": {"title": COLOUR}},
         ),
+        ({"propertyNames": COLOUR, "type": "object"}, {"type": "object"}),
+        ({"properties": {"propertyNames": {"type": "string"}}}, {"properties": {"propertyNames": {"type": "string"}}}),
         ({"default": {"title": None}}, {"default": {"title": None}}),
         ({"const": {"title": "x"}}, {"const": {"title": "x"}}),
         ({"description": "One line.\n\nAnd more."}, {}),

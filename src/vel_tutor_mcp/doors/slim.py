@@ -6,7 +6,7 @@ from typing import Any
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema with what says nothing taken out: generated titles, `null` beside a type, and definitions used by
-    reference put in place.
+    reference put in place; and without what some vendors refuse.
     """
     definitions = schema.get("$defs", {})
 
@@ -27,6 +27,8 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _says(name: str, value: Any) -> bool:
+    if name == "propertyNames":  # Gemini's API refuses all tools for it; whoever takes the arguments checks them anyway
+        return False
     # A description of several lines is the docstring of a type of ours, written for who reads the code.
     generated = name in {"title", "description"} and isinstance(value, str) and (name == "title" or "\n" in value)
     return not generated and not (name == "default" and value is None)

@@ -605,6 +605,11 @@ REFUSALS: list[tuple[str, Data, str]] = [
         {"name": "x", "config": {"temperature": 3}},
         "Bad argument `config.temperature` of agent_create; ",
     ),
+    (
+        "agent_create",
+        {"name": "x", "config": {"model_preferences": {"poetry": "gpt-4o"}}},
+        "Bad argument `config.model_preferences.poetry",
+    ),
     ("agent_create", {"name": "x", "config": {"colour": 3}}, "Bad argument `config.colour` of agent_create; "),
     ("agent_create", {"name": "x", "config": {"providers": ["no"]}}, "No such provider; it is not in the catalog; use"),
     ("agent_get", {"agent": "nobody"}, "There is no such agent; "),
