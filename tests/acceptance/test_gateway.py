@@ -1,5 +1,6 @@
 """OpenAI's own client, talking to the gateway of a running server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from planted import PASSWORD
 from stores import NewDatabase
 from team import Team, team
+from waits import until
 
 from vel_tutor_mcp.models import AgentConfig, AgentType
 from vel_tutor_mcp.providers.simulated import Fault
@@ -144,7 +146,7 @@ async def test_who_gave_a_key_comes_back_to_the_answer_and_is_told_of_a_cancelle
     for provider in (vendors.openai, vendors.groq):
         provider.tokens_per_second = 20
     await tasks.cancel(me, await left_stream(ask, "cancelled"))
-    with pytest.raises(openai.ConflictError, match="with another Idempotency-Key"):
+    with pytest.raises(openai.UnprocessableEntityError, match="with another Idempotency-Key"):
         await ask(extra_headers={"Idempotency-Key": "cancelled"})
 
 
@@ -198,11 +200,44 @@ async def test_what_cannot_be_done_is_refused_in_the_clients_own_form(
     assert "sk-planted" not in str(refused.value)
 
 
-async def test_a_failure_of_all_providers_is_one_of_the_server(client: openai.AsyncOpenAI, vendors: Any) -> None:
+async def test_a_task_that_failed_is_not_bought_again_by_a_client_that_tries_again(
+    place: Team, client: openai.AsyncOpenAI, vendors: Any
+) -> None:
     vendors.openai.always = vendors.groq.always = Fault(kind="status", status=401)
-    with pytest.raises(openai.InternalServerError) as failed:
-        await client.chat.completions.create(model="auto", messages=HELLO)
-    assert failed.value.type == "server_error"
+    before = await how_many(place)
+    with pytest.raises(openai.UnprocessableEntityError) as failed:
+        await patient(client).chat.completions.create(model="auto", messages=HELLO)
+    assert (failed.value.type, await how_many(place)) == ("server_error", before + 1)
+    assert failed.value.response.headers["x-should-retry"] == "false"
+
+
+async def test_a_task_that_was_cancelled_is_not_bought_again_by_a_client_that_tries_again(
+    place: Team, client: openai.AsyncOpenAI, vendors: Any
+) -> None:
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 5000
+    before = await how_many(place)
+    asking = asyncio.create_task(patient(client).chat.completions.create(model="auto", messages=HELLO))
+    await place.desk.app.tasks.cancel(place.desk.app.local_principal, await begun_after(place, vendors, before))
+    with pytest.raises(openai.UnprocessableEntityError, match="was cancelled"):
+        await asking
+    assert await how_many(place) == before + 1
+
+
+def patient(client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """As the client is by default: it asks again where it may."""
+    return client.with_options(max_retries=openai.DEFAULT_MAX_RETRIES)
+
+
+async def how_many(place: Team) -> int:
+    return (await place.desk.app.tasks.list(place.desk.app.local_principal, cursor=0)).total or 0
+
+
+async def begun_after(place: Team, vendors: Any, before: int) -> str:
+    """The task behind so many others, once a vendor is asked for it."""
+    await until(lambda: bool(vendors.openai.open or vendors.groq.open))
+    assert await how_many(place) == before + 1
+    return (await place.desk.app.tasks.list(place.desk.app.local_principal, limit=1)).rows[0].id
 
 
 async def test_without_a_token_the_client_is_told_that(place: Team) -> None:

@@ -30,7 +30,7 @@ _BEGUN_ANEW = (
 router = APIRouter(prefix="/v1", tags=["gateway"], responses=documented(400, 401, 403, 429, 503))
 
 
-@router.post("/chat/completions", responses=documented(404, 409, 413, 415, 502), dependencies=TAKES_JSON)
+@router.post("/chat/completions", responses=documented(402, 404, 409, 413, 415, 422), dependencies=TAKES_JSON)
 async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Response:
     """An answer as OpenAI's API gives it. `model` is `auto`, the name of an agent, or a model."""
     request = await _request(visit, body, key)
@@ -47,7 +47,7 @@ async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Re
         return StreamingResponse(answer.lines(), media_type="text/event-stream", headers=HEADERS)
     told = await _ended(visit, task.id)
     if (failed := shown.failure(told)) is not None:
-        return refusal(*failed)
+        return refusal(*failed, headers=shown.NOT_AGAIN if told.status.ended else None)
     return JSONResponse(shown.completion(told))
 
 
