@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from vel_tutor_mcp.doors.gateway import told as shown
 from vel_tutor_mcp.doors.gateway.asked import Chat, request_of
 from vel_tutor_mcp.doors.gateway.refusals import body_of, documented, refusal
+from vel_tutor_mcp.doors.metrics.traffic import LEFT
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Asked, Key, Submission, Visit
 from vel_tutor_mcp.doors.rest.streaming import HEADERS
 from vel_tutor_mcp.errors import InputError, NotFound, VelError
@@ -31,10 +32,12 @@ router = APIRouter(prefix="/v1", tags=["gateway"], responses=documented(400, 401
 
 
 @router.post("/chat/completions", responses=documented(402, 404, 409, 413, 415, 422), dependencies=TAKES_JSON)
-async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Response:
+async def chat_completions(visit: Submission, http: Request, body: Chat, key: Key = None) -> Response:
     """An answer as OpenAI's API gives it. `model` is `auto`, the name of an agent, or a model."""
     request = await _request(visit, body, key)
     task = await visit.app.tasks.submit(visit.me, request)
+    # With a key: by that its owner comes back, maybe before it is noticed that they were gone.
+    may_be_left = key is not None
     if body.stream:
         # With a schema, an answer is checked and written anew at its end: its pieces are not what is given.
         answer = _Answer(
@@ -42,10 +45,14 @@ async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Re
             task,
             is_written_along=request.response_schema is None,
             with_usage=body.with_usage,
-            may_be_left=key is not None,
+            may_be_left=may_be_left,
         )
         return StreamingResponse(answer.lines(), media_type="text/event-stream", headers=HEADERS)
-    told = await _ended(visit, task.id)
+    told = await _awaited(visit, task, http)
+    if told is None:
+        if not may_be_left:
+            await _cancel_left(visit, task)
+        return Response(status_code=LEFT)  # nobody reads it, but it is counted
     if (failed := shown.failure(told)) is not None:
         return refusal(*failed, headers=shown.NOT_AGAIN if told.status.ended else None)
     return JSONResponse(shown.completion(told))
@@ -92,12 +99,35 @@ async def _ended(visit: Asked, task_id: str) -> Told:
             return told
 
 
+async def _awaited(visit: Asked, task: Task, http: Request) -> Told | None:
+    """The task, once it has ended or the product closes; None where the client has left before."""
+    ended, left = asyncio.create_task(_ended(visit, task.id)), asyncio.create_task(_left(http))
+    try:
+        await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)
+        return ended.result() if ended.done() else None
+    finally:
+        ended.cancel()
+        left.cancel()
+
+
+async def _left(http: Request) -> None:
+    """Return once the client is gone, or is shown out. Its body was read: nothing else comes from it."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancel_left(visit: Asked, task: Task) -> None:
+    """Cancel what its owner has left; but who is shown out since the server is stopped has not: the task goes on."""
+    if visit.app.streams.closing():
+        return
+    # The request may be cancelled already, by which every await in here would be cut.
+    with anyio.CancelScope(shield=True), suppress(VelError):
+        await visit.app.tasks.cancel(visit.me, task.id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One streamed answer; whoever leaves before its end cancels the task, unless it may be left.
-
-    With a key it may: by that its owner comes back, maybe before it is noticed that they were gone.
-    """
+    """One streamed answer; whoever leaves before its end cancels the task, unless it may be left."""
 
     visit: Asked
     task: Task
@@ -114,9 +144,7 @@ class _Answer:
             has_ended = True
         finally:
             if not has_ended and not self.may_be_left:
-                # The request is cancelled already, by which every await in here would be cut.
-                with anyio.CancelScope(shield=True), suppress(VelError):
-                    await self.visit.app.tasks.cancel(self.visit.me, self.task.id)
+                await _cancel_left(self.visit, self.task)
 
     async def _pieces(self) -> AsyncIterator[str]:
         spoken, pieces = shown.Spoken(), asyncio.Queue[str | None]()
