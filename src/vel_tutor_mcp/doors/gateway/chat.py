@@ -10,12 +10,12 @@ import anyio
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from vel_tutor_mcp.doors.events import HEADERS, HEARTBEAT, HEARTBEAT_SECONDS, data_of
 from vel_tutor_mcp.doors.gateway import told as shown
 from vel_tutor_mcp.doors.gateway.asked import Chat, request_of
 from vel_tutor_mcp.doors.gateway.refusals import body_of, documented, refusal
 from vel_tutor_mcp.doors.metrics.traffic import LEFT
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Asked, Key, Submission, Visit
-from vel_tutor_mcp.doors.rest.streaming import HEADERS
 from vel_tutor_mcp.errors import InputError, NotFound, VelError
 from vel_tutor_mcp.models import Task, TaskRequest
 from vel_tutor_mcp.services.agents import DEFAULT_AGENT
@@ -40,7 +40,7 @@ async def chat_completions(visit: Submission, http: Request, body: Chat, key: Ke
     may_be_left = key is not None
     if body.stream:
         # With a schema, an answer is checked and written anew at its end: its pieces are not what is given.
-        answer = _Answer(
+        answer = Answer(
             visit,
             task,
             is_written_along=request.response_schema is None,
@@ -126,7 +126,7 @@ async def _cancel_left(visit: Asked, task: Task) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
     """One streamed answer; whoever leaves before its end cancels the task, unless it may be left."""
 
     visit: Asked
@@ -134,6 +134,7 @@ class _Answer:
     is_written_along: bool
     with_usage: bool
     may_be_left: bool
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
 
     async def lines(self) -> AsyncIterator[str]:
         has_ended = False
@@ -157,23 +158,32 @@ class _Answer:
             following = asyncio.create_task(_ended(self.visit, self.task.id))
             following.add_done_callback(lambda _: pieces.put_nowait(None))
             try:
-                while (piece := await pieces.get()) is not None:
-                    yield shown.chunk(self.task, {"content": piece})
+                while (text := await self._heard(pieces)) is not None:
+                    yield text
             finally:
                 following.cancel()
         for text in self._end(following, spoken):
             yield text
 
+    async def _heard(self, pieces: "asyncio.Queue[str | None]") -> str | None:
+        """The next piece, or that there was none for long; None behind the last one."""
+        try:
+            async with asyncio.timeout(self.heartbeat_seconds):
+                piece = await pieces.get()
+        except TimeoutError:
+            return HEARTBEAT
+        return None if piece is None else shown.chunk(self.task, {"content": piece})
+
     def _end(self, following: "asyncio.Task[Told]", spoken: shown.Spoken) -> list[str]:
         try:
             told = following.result()
         except VelError as problem:
-            return [shown.line(body_of(503, str(problem), problem.code))]
+            return [data_of(body_of(503, str(problem), problem.code))]
         if (failed := shown.failure(told)) is not None:
-            return [shown.line(body_of(*failed))]
+            return [data_of(body_of(*failed))]
         rest = spoken.rest(told.task.output or "")
         if rest is None:
-            return [shown.line(body_of(502, _BEGUN_ANEW, "begun_anew"))]
+            return [data_of(body_of(502, _BEGUN_ANEW, "begun_anew"))]
         lines = [shown.chunk(told.task, {"content": rest})] if rest else []
         lines.append(shown.chunk(told.task, {}, shown.finish_reason(told)))
         return [*lines, *([shown.usage_chunk(told)] if self.with_usage else []), shown.DONE]

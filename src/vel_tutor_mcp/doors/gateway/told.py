@@ -1,9 +1,9 @@
 """What a task's answer is as a chat completion, whole or in pieces. (Pure.)"""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from vel_tutor_mcp.doors.events import data_of
 from vel_tutor_mcp.models import Task, TaskStatus
 from vel_tutor_mcp.services.outputs import CUTS
 from vel_tutor_mcp.services.reports import Told
@@ -54,15 +54,11 @@ def usage(told: Told) -> dict[str, int]:
 
 def chunk(task: Task, delta: dict[str, Any], reason: str | None = None) -> str:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-    return line(_head(task, "chat.completion.chunk") | {"choices": [choice]})
+    return data_of(_head(task, "chat.completion.chunk") | {"choices": [choice]})
 
 
 def usage_chunk(told: Told) -> str:
-    return line(_head(told.task, "chat.completion.chunk") | {"choices": [], "usage": usage(told)})
-
-
-def line(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return data_of(_head(told.task, "chat.completion.chunk") | {"choices": [], "usage": usage(told)})
 
 
 def _head(task: Task, kind: str) -> dict[str, Any]:
