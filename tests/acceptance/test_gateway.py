@@ -1,14 +1,18 @@
 """OpenAI's own client, talking to the gateway of a running server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from planted import PASSWORD
+from server import soon
 from stores import NewDatabase
-from team import Team, team
+from team import UNLIMITED, Team, team
+from waits import found
 
 from vel_tutor_mcp.models import AgentConfig, AgentType
 from vel_tutor_mcp.providers.simulated import Fault
@@ -128,6 +132,35 @@ async def test_who_leaves_a_stream_cancels_the_task(place: Team, client: openai.
     assert (told.status, bool(told.task.output)) == ("cancelled", True)
 
 
+async def test_who_leaves_before_a_whole_answer_cancels_the_task_unless_a_key_leads_back_to_it(
+    place: Team, client: openai.AsyncOpenAI, vendors: Any
+) -> None:
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 400
+    ask = partial(client.chat.completions.create, model="auto", messages=HELLO)
+    tasks, me = place.desk.app.tasks, place.desk.app.local_principal
+
+    task_id = await left(ask(), place)
+    assert (await tasks.follow(me, task_id, 10)).status == "cancelled"
+
+    kept = {"Idempotency-Key": "whole"}
+    task_id = await left(ask(extra_headers=kept), place)
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second = 0
+    again = await ask(extra_headers=kept)
+    assert (again.id, again.choices[0].message.content) == (f"chatcmpl-{task_id}", "word " * 400)
+
+
+async def left(asked: Awaitable[Any], place: Team) -> str:
+    """The task of an answer that was not waited for."""
+    before = await how_many(place)
+    asking = asyncio.ensure_future(asked)
+    task_id = await begun_after(place, before)
+    asking.cancel()
+    await asyncio.wait({asking})
+    return task_id
+
+
 async def test_who_gave_a_key_comes_back_to_the_answer_and_is_told_of_a_cancelled_one(
     place: Team, client: openai.AsyncOpenAI, vendors: Any
 ) -> None:
@@ -146,7 +179,7 @@ async def test_who_gave_a_key_comes_back_to_the_answer_and_is_told_of_a_cancelle
     for provider in (vendors.openai, vendors.groq):
         provider.tokens_per_second = 20
     await tasks.cancel(me, await left_stream(ask, "cancelled"))
-    with pytest.raises(openai.ConflictError, match="with another Idempotency-Key"):
+    with pytest.raises(openai.UnprocessableEntityError, match="with another Idempotency-Key"):
         await ask(extra_headers={"Idempotency-Key": "cancelled"})
 
 
@@ -238,11 +271,62 @@ async def test_what_asks_for_nothing_is_no_reason_to_refuse(client: openai.Async
     assert "Say hello" in str(answer.choices[0].message.content)
 
 
-async def test_a_failure_of_all_providers_is_one_of_the_server(client: openai.AsyncOpenAI, vendors: Any) -> None:
+async def test_a_task_that_failed_is_not_bought_again_by_a_client_that_tries_again(
+    place: Team, client: openai.AsyncOpenAI, vendors: Any
+) -> None:
     vendors.openai.always = vendors.groq.always = Fault(kind="status", status=401)
-    with pytest.raises(openai.InternalServerError) as failed:
-        await client.chat.completions.create(model="auto", messages=HELLO)
-    assert failed.value.type == "server_error"
+    before = await how_many(place)
+    with pytest.raises(openai.UnprocessableEntityError) as failed:
+        await patient(client).chat.completions.create(model="auto", messages=HELLO)
+    assert (failed.value.type, await how_many(place)) == ("server_error", before + 1)
+    assert failed.value.response.headers["x-should-retry"] == "false"
+
+
+async def test_a_task_that_was_cancelled_is_not_bought_again_by_a_client_that_tries_again(
+    place: Team, client: openai.AsyncOpenAI, vendors: Any
+) -> None:
+    for provider in (vendors.openai, vendors.groq):
+        provider.tokens_per_second, provider.answer = 20, lambda _: "word " * 5000
+    before = await how_many(place)
+    asking = asyncio.create_task(patient(client).chat.completions.create(model="auto", messages=HELLO))
+    await place.desk.app.tasks.cancel(place.desk.app.local_principal, await begun_after(place, before))
+    with pytest.raises(openai.UnprocessableEntityError, match="was cancelled"):
+        await asking
+    assert await how_many(place) == before + 1
+
+
+async def test_an_answer_that_a_stop_of_the_server_cuts_may_be_asked_for_again_and_its_task_goes_on(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    async with team(tmp_path, new_database, UNLIMITED | {"VEL_TUTOR_CONCURRENCY": "0"}) as place:
+        async with place.member() as member:
+            body = {"model": "auto", "messages": HELLO}
+            asking = asyncio.create_task(member.http.post("/v1/chat/completions", json=body))
+            await found(partial(newest, place, 1))
+            place.server.terminate()
+            reply = await soon(asking)
+        assert (reply.status_code, "x-should-retry" in reply.headers) == (503, False)
+        assert await newest(place, 1)
+
+
+def patient(client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """As the client is by default: it asks again where it may."""
+    return client.with_options(max_retries=openai.DEFAULT_MAX_RETRIES)
+
+
+async def how_many(place: Team) -> int:
+    return (await place.desk.app.tasks.list(place.desk.app.local_principal, cursor=0)).total or 0
+
+
+async def begun_after(place: Team, before: int) -> str:
+    """The task behind so many others, once it is in progress."""
+    return await found(partial(newest, place, before + 1, "in_progress"))
+
+
+async def newest(place: Team, count: int, status: str = "pending") -> str | None:
+    """The last of so many tasks, if it stands so."""
+    page = await place.desk.app.tasks.list(place.desk.app.local_principal, limit=1, cursor=0)
+    return page.rows[0].id if page.total == count and page.rows[0].status == status else None
 
 
 async def test_without_a_token_the_client_is_told_that(place: Team) -> None:

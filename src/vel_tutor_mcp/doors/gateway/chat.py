@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from vel_tutor_mcp.doors.events import HEADERS, HEARTBEAT, HEARTBEAT_SECONDS, data_of
 from vel_tutor_mcp.doors.gateway import told as shown
 from vel_tutor_mcp.doors.gateway.asked import Chat, request_of
 from vel_tutor_mcp.doors.gateway.refusals import body_of, documented, refusal
+from vel_tutor_mcp.doors.metrics.traffic import LEFT
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Asked, Key, Submission, Visit
-from vel_tutor_mcp.doors.rest.streaming import HEADERS
 from vel_tutor_mcp.errors import InputError, NotFound, VelError
 from vel_tutor_mcp.models import Task, TaskRequest
 from vel_tutor_mcp.services.agents import DEFAULT_AGENT
@@ -30,24 +31,30 @@ _BEGUN_ANEW = (
 router = APIRouter(prefix="/v1", tags=["gateway"], responses=documented(400, 401, 403, 429, 503))
 
 
-@router.post("/chat/completions", responses=documented(404, 409, 413, 415, 502), dependencies=TAKES_JSON)
-async def chat_completions(visit: Submission, body: Chat, key: Key = None) -> Response:
+@router.post("/chat/completions", responses=documented(402, 404, 409, 413, 415, 422), dependencies=TAKES_JSON)
+async def chat_completions(visit: Submission, http: Request, body: Chat, key: Key = None) -> Response:
     """An answer as OpenAI's API gives it. `model` is `auto`, the name of an agent, or a model."""
     request = await _request(visit, body, key)
     task = await visit.app.tasks.submit(visit.me, request)
+    # With a key: by that its owner comes back, maybe before it is noticed that they were gone.
+    may_be_left = key is not None
     if body.stream:
         # With a schema, an answer is checked and written anew at its end: its pieces are not what is given.
-        answer = _Answer(
+        answer = Answer(
             visit,
             task,
             is_written_along=request.response_schema is None,
             with_usage=body.with_usage,
-            may_be_left=key is not None,
+            may_be_left=may_be_left,
         )
         return StreamingResponse(answer.lines(), media_type="text/event-stream", headers=HEADERS)
-    told = await _ended(visit, task.id)
+    told = await _awaited(visit, task, http)
+    if told is None:
+        if not may_be_left:
+            await _cancel_left(visit, task)
+        return Response(status_code=LEFT)  # nobody reads it, but it is counted
     if (failed := shown.failure(told)) is not None:
-        return refusal(*failed)
+        return refusal(*failed, headers=shown.NOT_AGAIN if told.status.ended else None)
     return JSONResponse(shown.completion(told))
 
 
@@ -92,18 +99,42 @@ async def _ended(visit: Asked, task_id: str) -> Told:
             return told
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """One streamed answer; whoever leaves before its end cancels the task, unless it may be left.
+async def _awaited(visit: Asked, task: Task, http: Request) -> Told | None:
+    """The task, once it has ended or the product closes; None where the client has left before."""
+    ended, left = asyncio.create_task(_ended(visit, task.id)), asyncio.create_task(_left(http))
+    try:
+        await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)
+        return ended.result() if ended.done() else None
+    finally:
+        ended.cancel()
+        left.cancel()
 
-    With a key it may: by that its owner comes back, maybe before it is noticed that they were gone.
-    """
+
+async def _left(http: Request) -> None:
+    """Return once the client is gone, or is shown out. Its body was read: nothing else comes from it."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancel_left(visit: Asked, task: Task) -> None:
+    """Cancel what its owner has left; but who is shown out since the server is stopped has not: the task goes on."""
+    if visit.app.streams.closing():
+        return
+    # The request may be cancelled already, by which every await in here would be cut.
+    with anyio.CancelScope(shield=True), suppress(VelError):
+        await visit.app.tasks.cancel(visit.me, task.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One streamed answer; whoever leaves before its end cancels the task, unless it may be left."""
 
     visit: Asked
     task: Task
     is_written_along: bool
     with_usage: bool
     may_be_left: bool
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
 
     async def lines(self) -> AsyncIterator[str]:
         has_ended = False
@@ -114,9 +145,7 @@ class _Answer:
             has_ended = True
         finally:
             if not has_ended and not self.may_be_left:
-                # The request is cancelled already, by which every await in here would be cut.
-                with anyio.CancelScope(shield=True), suppress(VelError):
-                    await self.visit.app.tasks.cancel(self.visit.me, self.task.id)
+                await _cancel_left(self.visit, self.task)
 
     async def _pieces(self) -> AsyncIterator[str]:
         spoken, pieces = shown.Spoken(), asyncio.Queue[str | None]()
@@ -129,23 +158,32 @@ class _Answer:
             following = asyncio.create_task(_ended(self.visit, self.task.id))
             following.add_done_callback(lambda _: pieces.put_nowait(None))
             try:
-                while (piece := await pieces.get()) is not None:
-                    yield shown.chunk(self.task, {"content": piece})
+                while (text := await self._heard(pieces)) is not None:
+                    yield text
             finally:
                 following.cancel()
         for text in self._end(following, spoken):
             yield text
 
+    async def _heard(self, pieces: "asyncio.Queue[str | None]") -> str | None:
+        """The next piece, or that there was none for long; None behind the last one."""
+        try:
+            async with asyncio.timeout(self.heartbeat_seconds):
+                piece = await pieces.get()
+        except TimeoutError:
+            return HEARTBEAT
+        return None if piece is None else shown.chunk(self.task, {"content": piece})
+
     def _end(self, following: "asyncio.Task[Told]", spoken: shown.Spoken) -> list[str]:
         try:
             told = following.result()
         except VelError as problem:
-            return [shown.line(body_of(503, str(problem), problem.code))]
+            return [data_of(body_of(503, str(problem), problem.code))]
         if (failed := shown.failure(told)) is not None:
-            return [shown.line(body_of(*failed))]
+            return [data_of(body_of(*failed))]
         rest = spoken.rest(told.task.output or "")
         if rest is None:
-            return [shown.line(body_of(502, _BEGUN_ANEW, "begun_anew"))]
+            return [data_of(body_of(502, _BEGUN_ANEW, "begun_anew"))]
         lines = [shown.chunk(told.task, {"content": rest})] if rest else []
         lines.append(shown.chunk(told.task, {}, shown.finish_reason(told)))
         return [*lines, *([shown.usage_chunk(told)] if self.with_usage else []), shown.DONE]

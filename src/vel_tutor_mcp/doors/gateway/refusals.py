@@ -8,7 +8,8 @@ from starlette.responses import JSONResponse
 PREFIX = "/v1/"
 # The kind of error of a parameter that is OpenAI's, and asks for what is not done here.
 NOT_DONE = "not_done"
-_TOO_MANY, _SERVER = 429, 500
+# The second is a task that ended without an answer: what was asked is not at fault.
+_TOO_MANY, _UNANSWERED, _SERVER = 429, 422, 500
 
 
 class Problem(BaseModel):
@@ -33,6 +34,6 @@ def body_of(status: int, message: str, code: str, param: str | None = None) -> d
 
 
 def _type(status: int) -> str:
-    if status >= _SERVER:
+    if status == _UNANSWERED or status >= _SERVER:
         return "server_error"
     return "rate_limit_error" if status == _TOO_MANY else "invalid_request_error"

@@ -1,17 +1,20 @@
 """What a task's answer is as a chat completion, whole or in pieces. (Pure.)"""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from vel_tutor_mcp.doors.events import data_of
 from vel_tutor_mcp.models import Task, TaskStatus
 from vel_tutor_mcp.services.outputs import CUTS
 from vel_tutor_mcp.services.reports import Told
 
 DONE = "data: [DONE]\n\n"
-# What a task that has no answer is told as: by its error's code, else as a failure of the providers.
-_STATUSES = {"over_budget": 429, "no_candidate": 503, "invalid_input": 400, "cancelled": 409}
-_FAILED = 502
+# What a task that ended without an answer is told as, by its error's code. It has been tried as often as it is worth,
+# and is not bought again: clients ask anew by themselves at 408, 409, 429 and 500 and above, unless the header says no.
+_STATUSES = {"over_budget": 402, "no_candidate": 503, "invalid_input": 400}
+_ENDED = 422
+_NOT_ENDED = 503
+NOT_AGAIN = {"x-should-retry": "false"}
 
 
 def completion(told: Told) -> dict[str, Any]:
@@ -26,12 +29,16 @@ def failure(told: Told) -> tuple[int, str, str] | None:
         return None
     error = told.task.error
     if error is not None:
-        return _STATUSES.get(error.code, _FAILED), error.message, error.code
+        return _STATUSES.get(error.code, _ENDED), error.message, error.code
     code = told.status.value
+    if not told.status.ended:
+        why = (
+            f"The task {told.task.id} is {code.replace('_', ' ')}; the server is being stopped; ask again, or read it."
+        )
+        return _NOT_ENDED, why, code
     # Under its key a request is answered by the same task for ever.
     again = "ask again, with another Idempotency-Key where it had one, or retry the task"
-    way = again if told.status is TaskStatus.CANCELLED else "ask again"
-    return _STATUSES.get(code, _FAILED), f"The task {told.task.id} was {code}; {way}.", code
+    return _ENDED, f"The task {told.task.id} was {code}; {again}.", code
 
 
 def finish_reason(told: Told) -> str:
@@ -47,15 +54,11 @@ def usage(told: Told) -> dict[str, int]:
 
 def chunk(task: Task, delta: dict[str, Any], reason: str | None = None) -> str:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-    return line(_head(task, "chat.completion.chunk") | {"choices": [choice]})
+    return data_of(_head(task, "chat.completion.chunk") | {"choices": [choice]})
 
 
 def usage_chunk(told: Told) -> str:
-    return line(_head(told.task, "chat.completion.chunk") | {"choices": [], "usage": usage(told)})
-
-
-def line(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return data_of(_head(told.task, "chat.completion.chunk") | {"choices": [], "usage": usage(told)})
 
 
 def _head(task: Task, kind: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _METHODS = frozenset(
         "tools/list",
     }
 )  # fmt: skip
-_GONE = 499  # by nginx's custom: the client left before there was an answer
+LEFT = 499  # by nginx's custom: the client left before there was an answer
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Counted:
             await self._app(scope, receive, send)
             return
         # A list, for scopes are copied on their way in: what `Routed` puts into it is seen here.
-        began, status, found = time.monotonic(), _GONE, ["none"]
+        began, status, found = time.monotonic(), LEFT, ["none"]
 
         async def noting(message: Message) -> None:
             nonlocal status

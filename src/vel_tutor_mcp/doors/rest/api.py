@@ -53,18 +53,20 @@ _DESCRIPTION = (
     "`offset`."
 )
 
+_OF_FRAMEWORK = "HTTPValidationError"
 _OF_HEALTH = "Whether the server can work, its version and uptime, and what it stands on."
 
 
 class Rest(FastAPI):
-    """Refuses what is not valid with 400, so nothing answers the 422 that the framework documents."""
+    """Refuses what is not valid with 400, so nothing answers the 422 that the framework documents by itself."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         for path in document["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
-        for name in ("HTTPValidationError", "ValidationError"):
+                if _OF_FRAMEWORK in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+        for name in (_OF_FRAMEWORK, "ValidationError"):
             document.get("components", {}).get("schemas", {}).pop(name, None)
         return document
 

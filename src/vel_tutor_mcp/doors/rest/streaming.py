@@ -1,10 +1,10 @@
 """A task as server-sent events: its history from where the client left it, what it says meanwhile, and its end."""
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from vel_tutor_mcp.doors.events import HEARTBEAT, HEARTBEAT_SECONDS, data_of
 from vel_tutor_mcp.doors.rest.asking import Asked
 from vel_tutor_mcp.doors.rest.shown import shown_task
 from vel_tutor_mcp.errors import VelError
@@ -12,8 +12,6 @@ from vel_tutor_mcp.news import News
 from vel_tutor_mcp.services.streams import Chapter
 
 MAX_ID = 2**63 - 1
-# By the second nginx is told not to hold the stream back until its buffer is full.
-HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 # At most four a second are told.
 _PAUSE_SECONDS = 0.25
 _RETRY_MS = 2000
@@ -26,7 +24,7 @@ class TaskStream:
     visit: Asked
     task_id: str
     seen: int
-    heartbeat_seconds: float = 15.0
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
 
     async def begins(self) -> bool:
         """Whether there is anything to tell, now or later.
@@ -54,7 +52,7 @@ class TaskStream:
                     await listener.pause(_PAUSE_SECONDS)
                     heard = listener.take()
                     if heard is None:
-                        yield ": heartbeat\n\n"
+                        yield HEARTBEAT
         except VelError:  # the client comes again, and is told why
             return
 
@@ -84,4 +82,4 @@ class TaskStream:
 
 def _event(name: str, data: dict[str, Any], number: int | None = None) -> str:
     head = f"id: {number}\n" if number is not None else ""
-    return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return f"{head}event: {name}\n{data_of(data)}"

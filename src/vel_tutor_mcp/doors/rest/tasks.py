@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
+from vel_tutor_mcp.doors.events import HEADERS
 from vel_tutor_mcp.doors.rest import answers, bodies
 from vel_tutor_mcp.doors.rest.asking import TAKES_JSON, Id, Key, Moment, Part, Submission, Visit, listed
 from vel_tutor_mcp.doors.rest.piping import begun
 from vel_tutor_mcp.doors.rest.problems import documented
 from vel_tutor_mcp.doors.rest.shown import described_task, shown_task
-from vel_tutor_mcp.doors.rest.streaming import HEADERS, MAX_ID, TaskStream
+from vel_tutor_mcp.doors.rest.streaming import MAX_ID, TaskStream
 from vel_tutor_mcp.errors import InputError
 from vel_tutor_mcp.models import LONGEST_NAME, LONGEST_PROVIDER, TaskRequest, TaskStatus, TaskType
 from vel_tutor_mcp.services.task_export import Format
