@@ -48,6 +48,7 @@ _VANISHED_SECONDS = 10
 _MIGRATION_WAIT_SECONDS = 60
 _LOOK_SECONDS = 0.05
 _NO_CONNECTION_LEFT = "53300"
+_STANDBY = "a standby"  # which answers, but not with a state
 # Keys of advisory locks in this database; any two numbers that nobody else uses.
 _WRITER, _MIGRATOR = 0x76656C01, 0x76656C02
 _BE_SLOW = sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{_STATEMENT_SECONDS}s'")
@@ -218,10 +219,13 @@ def _taken(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
 
 
 def _state(cause: BaseException | None) -> str:
-    """The SQLSTATE; libpq hands on none of a connection that was refused, only the server's words."""
-    text = str(cause)
-    if isinstance(cause, psycopg.OperationalError) and ("too many clients" in text or "connection slots" in text):
-        return _NO_CONNECTION_LEFT
+    """The SQLSTATE; libpq hands on none of a connection that was refused, only words."""
+    if isinstance(_driver_error(cause), asyncpg.TargetServerAttributeNotMatched):
+        return _STANDBY
+    if isinstance(cause, psycopg.OperationalError):
+        for words, state in _STATES_IN_WORDS.items():
+            if words in str(cause):
+                return state
     return getattr(cause, "sqlstate", None) or ""
 
 
@@ -292,6 +296,13 @@ def _read_only(place: str) -> VelError:
     )
 
 
+def _standby(place: str) -> VelError:
+    return Unavailable(
+        f"{capital(place)} is a standby; it takes no writes until it has taken over from its primary; point "
+        "VEL_TUTOR_DATABASE_URL at the primary, or wait: it is tried again."
+    )
+
+
 def _refused(place: str) -> VelError:
     return ConfigurationError(
         f"{capital(place)} refuses us; its user or password is wrong; correct VEL_TUTOR_DATABASE_URL."
@@ -336,6 +347,12 @@ def _pooled(place: str) -> VelError:
     )
 
 
+_STATES_IN_WORDS = {
+    "too many clients": _NO_CONNECTION_LEFT,
+    "connection slots": _NO_CONNECTION_LEFT,
+    "server is in hot standby mode": _STANDBY,
+    "session is read-only": _STANDBY,
+}
 # By SQLSTATE (PostgreSQL's manual, appendix A); two characters stand for a class.
 _SENTENCES = {
     "22": _unfit,
@@ -349,6 +366,7 @@ _SENTENCES = {
     "53200": _full,
     "55P03": _locked,
     "25006": _read_only,
+    _STANDBY: _standby,
     "28P01": _refused,
     "28000": _refused,
     "3D000": _missing,

@@ -5,7 +5,12 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-_SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+_CHOICES = {
+    "sslmode": ("allow", "disable", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "primary", "read-write"),
+}
+# A name that leads to a standby while another server takes over would leave connections there for ever.
+_UNLESS_NAMED = {"target_session_attrs": "primary"}
 # Both drivers read these in the same way.
 _SHARED = frozenset({
     "application_name", "host", "passfile", "sslcert", "sslcrl", "sslkey", "sslmode", "sslpassword", "sslrootcert",
@@ -28,8 +33,9 @@ def unfit(url: sa.URL) -> str | None:
         return "it holds a NUL"
     if not 0 < (url.port or 1) <= _LAST_PORT:
         return "its port is out of range"
-    if url.query.get("sslmode", "prefer") not in _SSL_MODES:
-        return f"its sslmode is none of {', '.join(sorted(_SSL_MODES))}"
+    for name in sorted(url.query.keys() & _CHOICES.keys()):
+        if url.query[name] not in _CHOICES[name]:
+            return f"its {name} is none of {', '.join(_CHOICES[name])}"
     unknown = sorted(set(url.query) - _SHARED - _ONLY_LIBPQ - _OURS)
     return f"its parameter {unknown[0][:40]} is none that we know" if unknown else None
 
@@ -56,6 +62,7 @@ def _written(url: sa.URL) -> str:
     SQLAlchemy leaves a space as it is, which libpq refuses, or makes it a plus, which libpq takes for one. A plus of
     the query's own it has encoded by then.
     """
-    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    named = url.set(drivername="postgresql", query=_UNLESS_NAMED | url.query)
+    text = named.render_as_string(hide_password=False)
     head, mark, query = text.partition("?")
     return quote(head, safe=punctuation) + mark + query.replace("+", "%20")
