@@ -122,6 +122,16 @@ class PostgresServer:
         self.stop()
         self.start()
 
+    def demote(self) -> None:
+        """Start again as a standby, which can be read; of no primary, so that nothing comes."""
+        self.stop()
+        (self._folder / "data" / "standby.signal").touch()
+        self.start()
+
+    def promote(self) -> None:
+        """Have the standby take over; return when it has."""
+        self.admin("SELECT pg_promote(wait_seconds => %s)", MAX_SECONDS)
+
     def kill(self) -> None:
         """Kill -9 the postmaster; its children notice, and leave nothing in order either."""
         assert self._run
@@ -203,7 +213,7 @@ class _Run:
         with self.process.stderr as log:
             for line in log:
                 self._last_lines.append(line)
-                if "ready to accept connections" in line:
+                if "ready to accept connections" in line or "ready to accept read-only connections" in line:
                     self._ready.set()
                     self._known.set()
         self._known.set()

@@ -1,5 +1,6 @@
 """The code blocks of the documentation do what their page says, in its order."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,9 @@ from sandbox import sandbox
 from world import Providers
 
 from vel_tutor_mcp.providers.simulated import SimulatedProvider
+from vel_tutor_mcp.store import isolation, schema
+from vel_tutor_mcp.store.database import INSTALLATION
+from vel_tutor_mcp.store.places import database_at
 
 PROGRAMS = ("bash", "curl", "jq", "git", "make", "openssl")  # that pages use, and nothing brings
 pytestmark = [
@@ -27,6 +31,9 @@ pytestmark = [
 RUN = {page: [block for block in blocks(page) if block.runs] for page in ALL_PAGES if page not in BY_THEMSELVES}
 # The role and the databases that pages make.
 ROLE, CHOSEN, MADE = "vel_tutor", "choose-one", ("vel_tutor", "vel_tutor_restored")
+# Where pages have the reader's own database.
+USERS = "postgresql://user:password@host/name"
+BACKUP = "docs/how-to/backup-and-upgrade.md"
 
 
 def asks_postgresql(run: list[Block]) -> bool:
@@ -78,13 +85,32 @@ async def test_the_blocks_of_a_page_do_what_it_says(
 async def test_the_blocks_of_a_page_about_postgresql_do_what_it_says(
     page: str, variables: dict[str, str], replaced: dict[str, str], database: PostgresServer
 ) -> None:
-    administrator = database.as_admin("postgresql:///postgres")
+    await run_with_postgresql(page, database, variables, replaced | {USERS: database.new_database()})
+
+
+async def test_a_backup_by_an_administrator_is_restored_where_our_role_is_not_and_a_start_makes_it(
+    variables: dict[str, str], replaced: dict[str, str], postgres: PostgresServer
+) -> None:
+    administrators = postgres.as_admin(postgres.new_database())
+    with PostgresServer() as another:
+        await run_with_postgresql(BACKUP, another, variables, replaced | {USERS: administrators})
+
+        restored = database_at(another.as_admin("postgresql:///vel_tutor_restored"))
+        await asyncio.to_thread(schema.prepare, restored, lambda: None)
+        async with restored.write(INSTALLATION) as tx:
+            assert (await tx.exec_driver_sql("SELECT current_user, count(*) FROM tasks")).one() == (isolation.ROLE, 1)
+        await restored.close()
+
+
+async def run_with_postgresql(
+    page: str, server: PostgresServer, variables: dict[str, str], replaced: dict[str, str]
+) -> None:
+    administrator = server.as_admin("postgresql:///postgres")
     addresses = {
-        r"@db\.example\.com/": f"@{HOST}:{database.port}/",
+        r"@db\.example\.com/": f"@{HOST}:{server.port}/",
         r"\?sslmode=verify-full&sslrootcert=[^\s']*": "",
-        "postgresql://user:password@host/name": database.new_database(),
     }
-    variables["PATH"] = os.pathsep.join([str(database.programs), os.environ["PATH"]])
+    variables["PATH"] = os.pathsep.join([str(server.programs), os.environ["PATH"]])
     async with sandbox(variables, replaced | addresses, administrator) as here:
         here.keep(".pgpass", f"*:*:*:{ADMIN}:{urlsplit(administrator).password}\n*:*:*:{ROLE}:{CHOSEN}\n")
         await here.run(RUN[page])

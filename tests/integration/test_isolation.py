@@ -267,6 +267,25 @@ def a_bypassers(url: str, postgres: PostgresServer) -> Iterator[str]:
     postgres.admin("DROP ROLE bypasser")
 
 
+@pytest.fixture
+def a_makers(url: str, postgres: PostgresServer) -> Iterator[str]:
+    """Of a role that no policy holds either, which may make others: ours is not there yet."""
+    rename(postgres, ROLE, "set_aside")
+    postgres.admin("CREATE ROLE maker LOGIN BYPASSRLS CREATEROLE PASSWORD 'Make-1'")
+    query(postgres.as_admin(url), "GRANT tester TO maker")
+    yield f"postgresql://maker:Make-1@{url.rpartition('@')[2]}"
+    query(postgres.as_admin(url), f"DROP OWNED BY {ROLE}")
+    postgres.admin(f"DROP ROLE {ROLE}")
+    postgres.admin("DROP ROLE maker")
+    rename(postgres, "set_aside", ROLE)
+
+
+def rename(postgres: PostgresServer, role: str, name: str) -> None:
+    """If it is there: roles are the server's, and other databases may have ours in use."""
+    if postgres.admin("SELECT 1 FROM pg_roles WHERE rolname = %s", role):
+        postgres.admin(f"ALTER ROLE {role} RENAME TO {name}")
+
+
 @pytest.mark.usefixtures("planted")
 async def test_a_superuser_acts_as_a_role_that_the_policies_hold(a_superusers: str) -> None:
     database = database_at(a_superusers)
@@ -292,6 +311,17 @@ async def test_whom_no_policy_holds_and_who_may_make_no_role_is_told_so_and_lock
     finding = await found_by_doctor(a_bypassers)
     assert finding.verdict is Verdict.WARNING
     assert f"GRANT {ROLE} TO" in finding.advice
+
+
+@pytest.mark.usefixtures("planted")
+async def test_whom_no_policy_holds_and_who_makes_our_role_may_become_it_and_is_held(a_makers: str) -> None:
+    database = database_at(a_makers)
+    await asyncio.to_thread(schema.prepare, database, lambda: None)
+    async with database.write(OURS) as tx:
+        assert (await tx.exec_driver_sql("SELECT current_user, session_user")).one() == (ROLE, "maker")
+        assert [str(row.id) for row in await tx.exec_driver_sql("SELECT id FROM organisations")] == [OURS]
+    await database.close()
+    assert (await found_by_doctor(a_makers)).verdict is Verdict.OK
 
 
 async def found_by_doctor(url: str) -> Finding:

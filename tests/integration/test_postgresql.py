@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
@@ -224,9 +226,44 @@ async def test_a_user_who_may_make_no_schema_is_told_what_to_grant(postgres: Pos
     await refused(postgres_url, ConfigurationError, "grant it CREATE")
 
 
-async def test_a_standby_is_told(postgres: PostgresServer, postgres_url: str) -> None:
+async def test_a_database_that_cannot_be_written_is_told(postgres: PostgresServer, postgres_url: str) -> None:
     postgres.admin(f"ALTER DATABASE {urlsplit(postgres_url).path[1:]} SET default_transaction_read_only = on")
     await refused(postgres_url, Unavailable, "read-only")
+
+
+@pytest.fixture
+def standby(postgres: PostgresServer, database: PostgresDatabase) -> Iterator[PostgresDatabase]:
+    """A database of ours whose server is a standby."""
+    postgres.demote()
+    yield database
+    with suppress(psycopg.errors.ObjectNotInPrerequisiteState):  # it has taken over already
+        postgres.promote()
+
+
+async def test_a_standby_is_told_and_the_server_is_taken_once_it_has_taken_over(
+    standby: PostgresDatabase, postgres: PostgresServer, postgres_url: str
+) -> None:
+    for attributes in ("", "?target_session_attrs=primary", "?target_session_attrs=read-write"):
+        await refused(postgres_url + attributes, Unavailable, "is a standby; ")
+        async with opened(postgres_url + attributes) as database:
+            with pytest.raises(psycopg.OperationalError) as problem:
+                database.connect_blocking()
+            assert "is a standby; " in str(database.told(problem.value))
+    with pytest.raises(Unavailable, match="is a standby; "):
+        await standby.ping()
+
+    postgres.promote()
+    async with standby.write(INSTALLATION) as tx:
+        await tx.execute(sa.text("DELETE FROM tasks"))
+
+
+@pytest.mark.usefixtures("standby")
+async def test_a_standby_is_read_where_its_url_says_so(postgres_url: str) -> None:
+    async with opened(f"{postgres_url}?target_session_attrs=any") as reading:
+        await reading.ping()
+        with pytest.raises(Unavailable, match="is read-only, as a standby is"):
+            async with reading.write(INSTALLATION) as tx:
+                await tx.execute(sa.text("DELETE FROM tasks"))
 
 
 async def test_a_server_with_no_connection_left_is_told(postgres_url: str) -> None:
@@ -533,13 +570,46 @@ async def test_the_parameters_of_libpq_are_understood(postgres_url: str, suffix:
         await database.ping()
 
 
+@pytest.fixture
+def oddly_named(postgres: PostgresServer) -> Iterator[str]:
+    """A database whose name, role and password have whatever must not stand in a URL as it is."""
+    role, database = "o+d d%1", "a+b c/d?e#%41"
+    password = ' a+b %41/?#[]@:;&=\\"\u00e4\n '
+    postgres.admin(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
+    postgres.admin(f'CREATE DATABASE "{database}" OWNER "{role}" TEMPLATE template0 STRATEGY wal_log')
+    yield f"postgresql://{quote(role)}:{quote(password, safe='')}@{HOST}:{postgres.port}/{quote(database, safe='')}"
+    postgres.admin(f'DROP DATABASE "{database}" WITH (FORCE)')
+    postgres.admin(f'DROP ROLE "{role}"')
+
+
+async def test_no_sign_of_a_name_or_a_password_keeps_a_database_from_being_opened(oddly_named: str) -> None:
+    async with opened(oddly_named) as database:
+        await asyncio.to_thread(schema.prepare, database, lambda: None)
+        await database.ping()
+
+
+@pytest.mark.parametrize("space", ["%20", "+"])
+async def test_a_parameter_with_spaces_is_the_same_to_both_drivers(postgres_url: str, space: str) -> None:
+    with TemporaryDirectory(prefix="a folder+") as folder:  # not kept, as `tmp_path` is: there is a password in it
+        passwords = Path(folder, "passwords")
+        passwords.write_text(f"*:*:*:*:{urlsplit(postgres_url).password}\n")
+        passwords.chmod(0o600)
+        url = re.sub(":[^:]*@", "@", postgres_url)
+        async with opened(f"{url}?passfile={quote(str(passwords)).replace('%20', space)}") as database:
+            await asyncio.to_thread(schema.prepare, database, lambda: None)
+            await database.ping()
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
         ("postgresql://me:se@cret@host/db", "%40"),
+        ("postgresql://me:se%00cret@host/db", "NUL"),
+        ("postgresql://me:secret@host/db?sslpassword=se%00cret", "NUL"),
         ("postgresql://me:start@se/b@cret/db", "%40"),
         ("postgresql://me:secret@host:99999/db", "port"),
         ("postgresql://me:secret@host/db?sslmode=bad", "sslmode"),
+        ("postgresql://me:secret@host/db?target_session_attrs=standby", "target_session_attrs is none of any, "),
         ("postgresql://me:secret@host/db?pgbouncer=true", "pgbouncer"),
         ("postgresql://me:secret@host/db?search_path=public", "search_path"),
         ("postgresql://me:secret@host/db?user=other", "user"),

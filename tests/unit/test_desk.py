@@ -7,6 +7,7 @@ import pytest
 from waits import turns
 
 from vel_tutor_mcp.auth.roles import Operation
+from vel_tutor_mcp.doors import opening
 from vel_tutor_mcp.doors.desk import Desk
 from vel_tutor_mcp.errors import Unauthenticated, Unavailable
 
@@ -46,6 +47,22 @@ async def test_a_product_that_is_open_after_all_is_found() -> None:
         frames.append(trace)
         trace = trace.tb_next
     assert len(frames) == 3  # this test and the desk's two: not those of the earlier calls
+
+
+async def test_an_unknown_fault_that_keeps_it_from_opening_is_told_by_its_kind_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def prepare(_: object) -> Any:
+        raise LookupError("postgresql://me:secret@host/db is not understood")
+
+    monkeypatch.setattr(opening, "_prepare", prepare)
+    desk = Desk()
+    await opening.Opening(cast("Any", None), desk)._run()
+
+    assert str(desk.problem) == (
+        "The server could not start; it met an unexpected LookupError; its log on stderr has the details."
+    )
+    assert "is not understood" in caplog.text
 
 
 async def test_where_tokens_are_asked_for_nobody_without_one_is_taken_for_the_local_user() -> None:

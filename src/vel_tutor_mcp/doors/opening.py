@@ -69,8 +69,9 @@ class Opening:
                 return
             except Exception as problem:  # noqa: BLE001 - the door's last resort: every call then says what happened
                 _log.exception("The product could not be opened.")
-                reason = f"The server could not start; {problem}; its log on stderr has the details."
-                self._desk.failed(ConfigurationError(reason))
+                # Not its text: health tells the reason to anybody, and a stranger's text may hold a secret.
+                reason = f"it met an unexpected {type(problem).__name__}; its log on stderr has the details"
+                self._desk.failed(ConfigurationError(f"The server could not start; {reason}."))
                 return
             else:
                 return

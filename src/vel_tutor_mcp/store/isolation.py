@@ -27,12 +27,14 @@ OF_NO_ORGANISATION = frozenset(
 
 _SETTING = "vel_tutor.organisation"
 _TABLES = ", ".join(sorted(metadata.tables))
+# Since PostgreSQL 16 who makes a role is its member, for one, and may not become it unless that is granted.
+_MAY_BECOME = "CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END"
 
 # Become that role where need be; where it cannot be had nothing happens, and `doctor` tells.
 OBEY = f"""
 SELECT set_config('role', app.rolname, false) FROM pg_roles own, pg_roles app
 WHERE own.rolname = session_user AND (own.rolsuper OR own.rolbypassrls) AND app.rolname = '{ROLE}'
-    AND pg_has_role(own.oid, app.oid, 'MEMBER')
+    AND pg_has_role(own.oid, app.oid, {_MAY_BECOME})
     AND has_schema_privilege(app.oid, to_regnamespace('vel_tutor')::oid, 'USAGE')
 """  # noqa: S608 - the name stands above
 # Roles are the server's: databases may make it at once, or share it. Who may not make it goes on without.
@@ -42,7 +44,7 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
         BEGIN CREATE ROLE {ROLE} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END;
     END IF;
-    IF NOT pg_has_role('{ROLE}', 'MEMBER') THEN GRANT {ROLE} TO CURRENT_USER; END IF;
+    IF NOT pg_has_role('{ROLE}', {_MAY_BECOME}) THEN GRANT {ROLE} TO CURRENT_USER; END IF;
     IF NOT (SELECT bool_and(has_table_privilege('{ROLE}', name, 'DELETE'))
             FROM unnest(string_to_array('{_TABLES}', ', ')) AS name) THEN
         GRANT USAGE ON SCHEMA vel_tutor TO {ROLE};

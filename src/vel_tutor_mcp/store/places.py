@@ -8,7 +8,8 @@ from sqlalchemy.exc import ArgumentError
 from vel_tutor_mcp.errors import ConfigurationError
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store.database import Database
-from vel_tutor_mcp.store.postgresql import PostgresDatabase, unfit
+from vel_tutor_mcp.store.postgresql import PostgresDatabase
+from vel_tutor_mcp.store.postgresql_url import unfit
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
 
 FILE_NAME = "vel-tutor.db"

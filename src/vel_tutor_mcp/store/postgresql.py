@@ -30,6 +30,7 @@ from vel_tutor_mcp.store.database import (
     capital,
     still_upgrading,
 )
+from vel_tutor_mcp.store.postgresql_url import for_asyncpg, for_libpq, host_of
 
 SCHEMA = "vel_tutor"
 
@@ -47,23 +48,11 @@ _VANISHED_SECONDS = 10
 _MIGRATION_WAIT_SECONDS = 60
 _LOOK_SECONDS = 0.05
 _NO_CONNECTION_LEFT = "53300"
+_STANDBY = "a standby"  # which answers, but not with a state
 # Keys of advisory locks in this database; any two numbers that nobody else uses.
 _WRITER, _MIGRATOR = 0x76656C01, 0x76656C02
 _BE_SLOW = sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{_STATEMENT_SECONDS}s'")
 _WRITE_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({_WRITER})")
-_SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
-# Both drivers read these in the same way.
-_SHARED = frozenset({
-    "application_name", "host", "passfile", "sslcert", "sslcrl", "sslkey", "sslmode", "sslpassword", "sslrootcert",
-    "ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs",
-})  # fmt: skip
-# libpq knows these; asyncpg would hand them to the server as settings of its own.
-_ONLY_LIBPQ = frozenset({"channel_binding", "gssencmode", "sslcompression"})
-# Hosting services print these; we have limits of our own.
-_OURS = frozenset({
-    "connect_timeout", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout",
-})  # fmt: skip
-_LAST_PORT = 65_535
 _SESSION: Mapping[str, str] = {
     "search_path": SCHEMA,
     "application_name": "vel-tutor-mcp",
@@ -86,10 +75,8 @@ class PostgresDatabase(Database):
     engine_schema = SCHEMA
 
     def __init__(self, url: sa.URL) -> None:
-        plain = url.set(drivername="postgresql").difference_update_query(_OURS)
-        self.engine_url = plain.render_as_string(hide_password=False)
-        self.place = f"the PostgreSQL database {url.database or url.username} at {_host(url)}"
-        self._async_dsn = plain.difference_update_query(_ONLY_LIBPQ).render_as_string(hide_password=False)
+        self.engine_url, self._async_dsn = for_libpq(url), for_asyncpg(url)
+        self.place = f"the PostgreSQL database {url.database or url.username} at {host_of(url)}"
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect_obedient,
@@ -231,28 +218,14 @@ def _taken(connection: "psycopg.Connection[tuple[Any, ...]]") -> bool:
     return bool(row and row[0])
 
 
-def unfit(url: sa.URL) -> str | None:
-    """What is wrong with it, in words that repeat nothing of it but a parameter's name; None where nothing is."""
-    if "@" in f"{url.host or ''}{url.database or ''}":
-        return "its password holds an @, / or : that must be written as %40, %2F or %3A"
-    if not 0 < (url.port or 1) <= _LAST_PORT:
-        return "its port is out of range"
-    if url.query.get("sslmode", "prefer") not in _SSL_MODES:
-        return f"its sslmode is none of {', '.join(sorted(_SSL_MODES))}"
-    unknown = sorted(set(url.query) - _SHARED - _ONLY_LIBPQ - _OURS)
-    return f"its parameter {unknown[0][:40]} is none that we know" if unknown else None
-
-
-def _host(url: sa.URL) -> str:
-    host = url.host or url.query.get("host") or "the local socket"
-    return f"{host}:{url.port}" if url.port else str(host)
-
-
 def _state(cause: BaseException | None) -> str:
-    """The SQLSTATE; libpq hands on none of a connection that was refused, only the server's words."""
-    text = str(cause)
-    if isinstance(cause, psycopg.OperationalError) and ("too many clients" in text or "connection slots" in text):
-        return _NO_CONNECTION_LEFT
+    """The SQLSTATE; libpq hands on none of a connection that was refused, only words."""
+    if isinstance(_driver_error(cause), asyncpg.TargetServerAttributeNotMatched):
+        return _STANDBY
+    if isinstance(cause, psycopg.OperationalError):
+        for words, state in _STATES_IN_WORDS.items():
+            if words in str(cause):
+                return state
     return getattr(cause, "sqlstate", None) or ""
 
 
@@ -323,6 +296,13 @@ def _read_only(place: str) -> VelError:
     )
 
 
+def _standby(place: str) -> VelError:
+    return Unavailable(
+        f"{capital(place)} is a standby; it takes no writes until it has taken over from its primary; point "
+        "VEL_TUTOR_DATABASE_URL at the primary, or wait: it is tried again."
+    )
+
+
 def _refused(place: str) -> VelError:
     return ConfigurationError(
         f"{capital(place)} refuses us; its user or password is wrong; correct VEL_TUTOR_DATABASE_URL."
@@ -367,6 +347,12 @@ def _pooled(place: str) -> VelError:
     )
 
 
+_STATES_IN_WORDS = {
+    "too many clients": _NO_CONNECTION_LEFT,
+    "connection slots": _NO_CONNECTION_LEFT,
+    "server is in hot standby mode": _STANDBY,
+    "session is read-only": _STANDBY,
+}
 # By SQLSTATE (PostgreSQL's manual, appendix A); two characters stand for a class.
 _SENTENCES = {
     "22": _unfit,
@@ -380,6 +366,7 @@ _SENTENCES = {
     "53200": _full,
     "55P03": _locked,
     "25006": _read_only,
+    _STANDBY: _standby,
     "28P01": _refused,
     "28000": _refused,
     "3D000": _missing,
