@@ -20,6 +20,9 @@ from world import Providers, settings_for
 from vel_tutor_mcp.app import open_app
 from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError
+from vel_tutor_mcp.models import TaskRequest
+from vel_tutor_mcp.services.audit.keeping import Keeping
+from vel_tutor_mcp.services.audit.keys import KEY_FILE, Keys, key_id
 from vel_tutor_mcp.services.doctor.checkup import bounded, check_up
 from vel_tutor_mcp.services.doctor.verdicts import Finding, Verdict
 from vel_tutor_mcp.settings import Settings
@@ -83,6 +86,28 @@ async def test_keys_that_cannot_be_opened_here_are_told(settings: Settings) -> N
     assert (
         told.advice == "put that key behind the first one in VEL_TUTOR_SECRET_KEY, or into secret.key in VEL_TUTOR_HOME"
     )
+
+
+@pytest.mark.parametrize("new_database", ["sqlite", "postgresql"], indirect=True)
+async def test_a_trail_that_was_signed_with_a_key_which_is_not_here_is_told(settings: Settings) -> None:
+    assert "audit key" not in await findings(settings)
+    async with open_app(settings) as app:
+        assert "audit key" not in await findings(settings)
+        await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
+        signed = await Keeping(app._parts.database, Keys(settings)).sign()
+    assert signed
+    assert (await findings(settings))["audit key"].verdict is OK
+
+    (settings.home / KEY_FILE).rename(settings.home / "elsewhere")
+    told = (await findings(settings))["audit key"]
+    assert (told.verdict, key_id(signed.public_key) in told.found) == (WARNING, True)
+    assert ("VEL_TUTOR_AUDIT_KEY" in told.advice, KEY_FILE in told.advice) == (True, True)
+    trusting = settings.model_copy(update={"audit_trusted_keys": told.advice.rpartition("=")[2]})
+    assert (await findings(trusting))["audit key"].verdict is OK
+    assert not (settings.home / KEY_FILE).exists()
+
+    (settings.home / KEY_FILE).write_text("no key", encoding="ascii")
+    assert (await findings(settings))["audit key"].verdict is FAILED
 
 
 def no_database(file: Path) -> None:

@@ -34,6 +34,7 @@ from vel_tutor_mcp.execution.liveness import (
 from vel_tutor_mcp.models import Principal, TaskRequest, TaskStatus, Work
 from vel_tutor_mcp.news import News
 from vel_tutor_mcp.providers.simulated import Fault
+from vel_tutor_mcp.services.persist import persisted
 from vel_tutor_mcp.store import database as store
 from vel_tutor_mcp.store import postgresql, schema
 from vel_tutor_mcp.store.database import INSTALLATION, Database
@@ -329,6 +330,45 @@ async def test_a_writer_who_waits_too_long_for_another_is_told(postgres_url: str
                 async with other.write(INSTALLATION), database.write(INSTALLATION):
                     pass
     assert is_one_sentence(problem.value, postgres_url)
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [("40P01", "got in the way of others"), ("40001", "got in the way of others"), ("57014", "statement_timeout")],
+)
+async def test_a_change_that_the_server_breaks_off_is_told_and_made_as_a_whole_when_it_is_tried_again(
+    database: PostgresDatabase, postgres_url: str, state: str, why: str
+) -> None:
+    told: list[Unavailable] = []
+
+    async def change() -> None:
+        try:
+            async with database.write(INSTALLATION) as tx:
+                await tx.execute(sa.text("CREATE TABLE made ()"))  # which is refused where there is one already
+                if not told:
+                    await tx.execute(sa.text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
+        except Unavailable as problem:
+            told.append(problem)
+            raise
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await persisted(change)
+
+    assert [(is_one_sentence(problem, postgres_url), why in str(problem)) for problem in told] == [(True, True)]
+    async with database.read(INSTALLATION) as tx:
+        assert await tx.scalar(sa.text("SELECT to_regclass('made') IS NOT NULL"))
+
+
+async def test_who_waits_for_another_writer_longer_than_the_role_may_is_told_of_that_limit(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    postgres.admin(f"ALTER DATABASE {urlsplit(postgres_url).path[1:]} SET statement_timeout = '100ms'")
+    async with opened(postgres_url) as database, opened(postgres_url) as other:
+        with pytest.raises(Unavailable, match="its statement_timeout was over"):
+            async with other.write(INSTALLATION), database.write(INSTALLATION):
+                pass
+        async with database.write(INSTALLATION):
+            pass
 
 
 async def test_tables_that_were_removed_are_told(database: PostgresDatabase) -> None:

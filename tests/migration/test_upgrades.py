@@ -6,19 +6,28 @@ killed: one table after the other, as SQLite keeps them.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 import sqlalchemy as sa
+from postgresql import PostgresServer, query
 from revisions import REVISIONS, NewPlace, columns_of, connected, insert, migrated, row_of, shape
+from server import one_sentence
+from waits import block_until
 from world import Providers, settings_for
 
 from vel_tutor_mcp.app import open_app
+from vel_tutor_mcp.errors import Unavailable
 from vel_tutor_mcp.models import Outcome, TaskRequest, TaskStatus
 from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import schema
@@ -74,6 +83,45 @@ def test_rows_of_every_revision_are_kept_and_what_its_processes_still_write_is_t
     assert len(rows) == len(made) + filled
     assert [as_written(rows, table, row) for table, row in made] == [row for _, row in made]
     assert shape(place) == shape(fresh)
+
+
+@contextmanager
+def in_turn(before: str, run: Callable[[], Any], waits: Callable[[], bool]) -> Iterator[None]:
+    """Let another begin to run, and to wait for us, just before our statement that begins so; it has ended after us."""
+    with ThreadPoolExecutor(1) as other:
+
+        def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith(before):
+                other.submit(run)
+                block_until(waits)
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", look)
+        try:
+            yield
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", look)
+
+
+def test_an_upgrade_and_a_running_process_that_wait_for_each_other_both_get_on_when_the_upgrade_is_tried_again(
+    postgres: PostgresServer, postgres_url: str, tmp_path: Path
+) -> None:
+    place = Settings.model_validate({"home": tmp_path, "database_url": postgres_url})
+    with connected(place) as connection:
+        schema.to_revision(connection, "0017")
+    # The server breaks off whoever finds it out first.
+    patience = f"ALTER DATABASE {urlsplit(postgres_url).path[1:]} SET deadlock_timeout ="
+    postgres.admin(f"{patience} '1h'")
+    with psycopg.connect(postgres_url, options="-c vel_tutor.organisation=installation") as running:
+        running.execute("SELECT FROM vel_tutor.runs")
+        postgres.admin(f"{patience} '10ms'")
+        wanted = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'vel_tutor.tasks'::regclass"
+        write = partial(running.execute, "UPDATE vel_tutor.tasks SET priority = priority")
+        upgrading = in_turn("ALTER TABLE runs", write, lambda: bool(query(postgres_url, wanted)))
+        with upgrading, pytest.raises(Unavailable, match="got in the way of others") as told:
+            migrated(place)
+    assert one_sentence(str(told.value))
+    with connected(migrated(place)) as connection:
+        assert schema.present(connection) == REVISIONS[-1]
 
 
 @pytest.fixture

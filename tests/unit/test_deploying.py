@@ -100,6 +100,25 @@ def test_fly_runs_only_workers_until_there_are_accounts(today: dict[str, Any]) -
     assert "http_service" not in today
 
 
+def told_beside(line: str, text: str) -> list[str]:
+    """Of each paragraph, table row or block of the text in which this stands, all of it."""
+    return [part for part in re.split(r"\n\n|\n\| ?|```", text) if line in part]
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("fly.toml", "`fly secrets set`"),
+        ("docs/deploy.md", "fly secrets set"),
+        ("docs/deploy.md", "--env-file environment IMAGE worker"),
+        ("docs/deploy.md", "all alike, on several machines"),
+    ],
+)
+def test_keys_that_must_outlive_a_machines_disk_are_named_where_its_secrets_are_set(name: str, beside: str) -> None:
+    (told,) = told_beside(beside, read(name))
+    assert {"VEL_TUTOR_AUDIT_KEY", "VEL_TUTOR_SECRET_KEY"} <= set(re.findall(r"VEL_TUTOR_[A-Z_]*KEY", told))
+
+
 def test_fly_would_stop_and_start_and_ask_the_web_group_alone(later: dict[str, Any]) -> None:
     service = later["http_service"]
     assert later["processes"].keys() == {"web", "worker"}

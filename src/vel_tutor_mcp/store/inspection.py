@@ -12,7 +12,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from vel_tutor_mcp.auth.sealing import Sealed
-from vel_tutor_mcp.store import integrations, schema, webhooks
+from vel_tutor_mcp.store import audit_checkpoints, integrations, schema, webhooks
+from vel_tutor_mcp.store.audit_checkpoints import Checkpoint
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.postgresql import PostgresDatabase
 from vel_tutor_mcp.store.sqlite import SqliteDatabase
@@ -178,6 +179,18 @@ def sealed(database: Database) -> list[Sealed]:
         of_owners = integrations.all_with_keys(connection) if "integrations" in there else []
         of_webhooks = webhooks.everyone(connection) if "webhooks" in there else []
         return [value for kept in (of_owners, of_webhooks) for row in kept for value in row.sealed]
+
+
+def last_checkpoint(database: Database) -> Checkpoint | None:
+    """What was signed last of the audit trail. Blocks.
+
+    Raises:
+        Unavailable, ConfigurationError: the database cannot be reached or read; says why.
+    """
+    if isinstance(database, SqliteDatabase) and not database.path.exists():
+        return None
+    with database.translated(), _to_look(database) as connection:
+        return audit_checkpoints.newest(connection) if "audit_checkpoints" in schema.tables(connection) else None
 
 
 def count(connection: sa.Connection, table: sa.FromClause) -> int:

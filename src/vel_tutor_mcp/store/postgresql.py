@@ -340,6 +340,14 @@ def _changed(place: str) -> VelError:
     return Unavailable(f"The tables of {place} have just been changed by a newer vel-tutor-mcp; try again.")
 
 
+def _undone(place: str) -> VelError:
+    return Unavailable(f"{capital(place)} undid what was asked; it got in the way of others; try again.")
+
+
+def _slow(place: str) -> VelError:
+    return Unavailable(f"{capital(place)} was too slow; its statement_timeout was over; raise that, or try again.")
+
+
 def _pooled(place: str) -> VelError:
     return ConfigurationError(
         f"{capital(place)} is behind a pooler that changes our connections; locks and what is prepared must last as "
@@ -365,6 +373,8 @@ _SENTENCES = {
     "53100": _full,
     "53200": _full,
     "55P03": _locked,
+    "40": _undone,  # mostly a deadlock: an upgrade locks table after table, beside those who use them
+    "57014": _slow,  # the role's own limit, which we leave to whoever set it
     "25006": _read_only,
     _STANDBY: _standby,
     "28P01": _refused,

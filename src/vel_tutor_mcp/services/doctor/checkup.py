@@ -16,6 +16,7 @@ from vel_tutor_mcp.background import in_thread
 from vel_tutor_mcp.errors import ConfigurationError, VelError
 from vel_tutor_mcp.providers.visit import visit
 from vel_tutor_mcp.routing.catalog import Catalog
+from vel_tutor_mcp.services.audit.keys import Keys
 from vel_tutor_mcp.services.doctor import probes, verdicts
 from vel_tutor_mcp.services.doctor.verdicts import Access, Finding
 from vel_tutor_mcp.services.secret_keys import secret_keys_of
@@ -64,6 +65,7 @@ async def standing(settings: Settings, catalog: Catalog, database_of: Callable[[
         bounded("home folder", _home(settings, database_of)),
         bounded("database", _database(settings, database_of, {}, _GLANCE_SECONDS)),
         bounded("sealed keys", _sealed(settings, database_of)),
+        bounded("audit key", _signed(settings, database_of)),
     )
     traces = verdicts.of_traces(wanted(os.environ), taken=not spans.lost())
     return [*chain.from_iterable(checks), *verdicts.of_providers(_providers(settings, catalog)), traces]
@@ -100,6 +102,7 @@ async def _of_settings(settings: Settings, database_of: Callable[[Settings], Dat
         bounded("home folder", _home(settings, database_of)),
         bounded("database", _database(settings, database_of, ahead)),
         bounded("sealed keys", _sealed(settings, database_of)),
+        bounded("audit key", _signed(settings, database_of)),
         *(bounded(f"provider {provider.name}", _provider(provider, ahead)) for provider in providers),
     )
     return [
@@ -175,6 +178,16 @@ async def _sealed(settings: Settings, database_of: Callable[[Settings], Database
             found = inspection.sealed(database_of(settings))
             return verdicts.of_sealed(len(found), unopened(secret_keys_of(settings), found))
         return []
+
+    return await in_thread(look)
+
+
+async def _signed(settings: Settings, database_of: Callable[[Settings], Database]) -> Findings:
+    def look() -> Findings:
+        known, last = Keys(settings).known(), None
+        with suppress(VelError):
+            last = inspection.last_checkpoint(database_of(settings))
+        return verdicts.of_signature(last.public_key, known) if last else []
 
     return await in_thread(look)
 

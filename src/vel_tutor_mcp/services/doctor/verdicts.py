@@ -1,7 +1,7 @@
 """What the findings mean (pure): from what a probe saw to ok, warning or failed, and what to do about it."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vel_tutor_mcp.errors import VelError
 from vel_tutor_mcp.providers.visit import Visit
+from vel_tutor_mcp.services.audit.keys import KEY_FILE, key_id
 from vel_tutor_mcp.store.inspection import Contents
 from vel_tutor_mcp.store.isolation import ROLE
 from vel_tutor_mcp.store.schema import State, state_of
@@ -212,6 +213,16 @@ def of_sealed(keys: int, unopened: Sequence[str]) -> list[Finding]:
         return [ok(check, f"{keys} of integrations and webhooks, all open")]
     found, _, advice = unopened[0].rstrip(".").rpartition("; ")
     return [failed(check, f"{len(unopened)} of {keys}: {found}", advice)]
+
+
+def of_signature(signer: str, known: Container[str]) -> list[Finding]:
+    """Whether the public key that signed the audit trail last is one of those that count here."""
+    check, told = "audit key", f"the last checkpoint is signed with the key {key_id(signer)}"
+    if signer in known:
+        return [ok(check, f"{told}, which is known here")]
+    found = f"{told}, which this installation does not have: it signs nothing, and that checkpoint is told as forged"
+    own = f"set VEL_TUTOR_AUDIT_KEY to that key, or put it into {KEY_FILE} in VEL_TUTOR_HOME"
+    return [warning(check, found, f"{own}; if it was yours and is lost, VEL_TUTOR_AUDIT_TRUSTED_KEYS={signer}")]
 
 
 def of_providers(providers: Sequence[Access]) -> list[Finding]:
