@@ -48,8 +48,9 @@ class Noted:
 
     async def launch(self, run: Run, room: int) -> None: ...
 
-    async def start(self, work: Work) -> None:
+    async def start(self, work: Work) -> bool:
         self.given.add(work)
+        return True
 
     async def not_begun(self, works: Iterable[Work]) -> list[Work]:
         return [work for work in works if work not in self.given]

@@ -84,7 +84,7 @@ async def engine_on(place: Settings, run: Run, room: int = 10) -> AsyncIterator[
 
 async def ended(engine: DbosEngine) -> None:
     async with asyncio.timeout(10):
-        await asyncio.gather(*engine._outcomes)
+        await asyncio.gather(*engine._open)
 
 
 async def test_work_that_is_started_twice_runs_once(place: Settings) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import psycopg
 import pytest
 import sqlalchemy as sa
+from dbos import _sys_db
 from ports import HOST
 from postgresql import PostgresServer
 from waits import block_until, until
@@ -100,6 +101,30 @@ async def test_running_tasks_outlive_a_restart_of_the_database_without_a_second_
     assert len(providers.groq.requests) == SOME_TASKS
     after = await app.tasks.submit(me, TaskRequest(prompt="After"))
     assert (await app.tasks.follow(me, after.id, WAIT_SECONDS)).task.status is TaskStatus.COMPLETED
+
+
+async def test_a_task_is_accepted_though_the_database_goes_before_it_begins_and_begins_once_that_is_back(
+    app: App, me: Principal, postgres: PostgresServer
+) -> None:
+    begin = DbosEngine._start
+
+    async def begin_without_it(engine: DbosEngine, work: Work) -> None:
+        await asyncio.to_thread(postgres.stop, "immediate")
+        await begin(engine, work)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DbosEngine, "_start", begin_without_it)
+        async with asyncio.timeout(WAIT_SECONDS):
+            task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
+    await asyncio.to_thread(postgres.start)
+
+    assert (await app.tasks.follow(me, task.id, WAIT_SECONDS)).task.status is TaskStatus.COMPLETED
+
+
+@pytest.mark.usefixtures("app")
+async def test_the_engine_never_waits_long_before_it_asks_the_database_again() -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        await asyncio.to_thread(vars(_sys_db)["time"].sleep, 90)
 
 
 class Elsewhere:

@@ -1,22 +1,23 @@
 """The engine on DBOS, in the same database as our own tables.
 
-Two of its habits are set aside: work is started at once after our commit rather than picked up by polling, and the
-death of a process is found by its lease (`liveness`) because DBOS does not look for it. `_recover_pending_workflows`,
-the internal queue and what ends the background jobs are private names: dbos is pinned to one version, and the crash
-tests run against it.
+Three of its habits are set aside: work is started at once after our commit rather than picked up by polling, the death
+of a process is found by its lease (`liveness`) because DBOS does not look for it, and a database that was away is asked
+again soon. `_recover_pending_workflows`, the internal queue, what ends the background jobs and the module that tries
+again are private names: dbos is pinned to one version, and the crash tests run against it.
 """
 
 import asyncio
 import contextlib
 import contextvars
 import logging
+import time
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID, _sys_db
 from dbos._serialization import DBOSPortableJSONSerializer
 
 from vel_tutor_mcp.background import in_thread, look_names_up_apart, look_names_up_as_before
@@ -36,9 +37,23 @@ _RESULT_POLL_SECONDS = 1.0
 # We have none of its notifications: who sends and who looks for them wakes once, so late, and ends.
 _NOTIFYING_SECONDS = 0.02
 _OUTCOME_WAIT_SECONDS = 0.3
+_START_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 Result = TypeVar("Result")
+
+
+class _Time:
+    """`time` for the part of DBOS that tries again where the database is away: it would wait twice as long each time,
+    90 s in the end, with the database long back, and whoever submits a task, and the care loop, would wait with it.
+    """
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds, _RETRY_SECONDS))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
 
 
 class DbosEngine:
@@ -49,7 +64,7 @@ class DbosEngine:
         self._database = database
         self._lease = lease
         self._system = database.blocking_engine()
-        self._outcomes: set[asyncio.Task[str]] = set()
+        self._open: set[asyncio.Task[Any]] = set()
         self._holders: set[str] = set()
 
     def migrate(self) -> None:
@@ -67,6 +82,7 @@ class DbosEngine:
         # No limit of its own: the services count recoveries, and end a task with a sentence (`tasks.recoveries`).
         self._workflow = DBOS.workflow(name="work", max_recovery_attempts=None)(durable)
         logging.getLogger("dbos").setLevel(logging.ERROR)
+        vars(_sys_db)["time"] = _Time()
         config = DBOSConfig(
             name="vel-tutor-mcp",
             system_database_url=self._database.engine_url,
@@ -108,16 +124,18 @@ class DbosEngine:
             for _ in range(self._system.pool.size()):  # type: ignore[attr-defined]  # the pool's kind
                 stack.enter_context(self._system.connect())
 
-    async def start(self, work: Work) -> None:
-        await _apart(self._start(work))
+    async def start(self, work: Work) -> bool:
+        starting = self._kept(asyncio.create_task(self._start(work), context=contextvars.Context()))
+        # Never cut: DBOS could have stored that it began, and nobody would run it.
+        await asyncio.wait({starting}, timeout=_START_SECONDS)
+        if starting.done():
+            starting.result()
+        return starting.done()
 
     async def _start(self, work: Work) -> None:
         with SetWorkflowID(work.id):
             handle = await DBOS.start_workflow_async(self._workflow, work.id)
-        outcome = asyncio.create_task(handle.get_result(polling_interval_sec=_RESULT_POLL_SECONDS))
-        # Kept: asyncio holds tasks by weak references alone.
-        self._outcomes.add(outcome)
-        outcome.add_done_callback(self._forget)
+        self._kept(asyncio.create_task(handle.get_result(polling_interval_sec=_RESULT_POLL_SECONDS)))
 
     async def not_begun(self, works: Iterable[Work]) -> list[Work]:
         asked = {work.id: work for work in works}
@@ -158,8 +176,8 @@ class DbosEngine:
 
     async def stop(self) -> None:
         # An answer that was just stored leaves its outcome to be written; losing that costs one empty run later.
-        if self._outcomes:
-            await asyncio.wait(self._outcomes, timeout=_OUTCOME_WAIT_SECONDS)
+        if self._open:
+            await asyncio.wait(self._open, timeout=_OUTCOME_WAIT_SECONDS)
         self._keeping.cancel()
         self._lease.release()
 
@@ -175,10 +193,16 @@ class DbosEngine:
         look_names_up_as_before(asyncio.get_running_loop())
         self._system.dispose()
 
-    def _forget(self, outcome: "asyncio.Task[str]") -> None:
-        self._outcomes.discard(outcome)
+    def _kept(self, task: "asyncio.Task[Result]") -> "asyncio.Task[Result]":
+        # asyncio holds tasks by weak references alone.
+        self._open.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._open.discard(task)
         with contextlib.suppress(asyncio.CancelledError):
-            outcome.exception()
+            task.exception()
 
 
 async def _apart(asked: Coroutine[Any, Any, Result]) -> Result:

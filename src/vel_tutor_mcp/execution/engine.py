@@ -24,8 +24,11 @@ class Engine(Protocol):
         """Begin to run work, on the event loop of the caller; take up at most `room` that the dead have left."""
         ...
 
-    async def start(self, work: Work) -> None:
-        """Begin the work and return; no effect where it began before, here or in another process."""
+    async def start(self, work: Work) -> bool:
+        """Begin the work and return; no effect where it began before, here or in another process.
+
+        False where the database keeps it waiting: it begins later, or by a `start` of then.
+        """
         ...
 
     async def not_begun(self, works: Iterable[Work]) -> list[Work]:

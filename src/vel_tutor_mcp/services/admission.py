@@ -86,7 +86,8 @@ class Admission:
             if self.closing:
                 return
             try:
-                await self._engine.start(work)
+                if not await self._engine.start(work):
+                    return  # nor would the others begin now: the care loop starts them
             except Exception:  # noqa: BLE001 - it is committed and the care loop starts it: no caller must believe it lost
                 _log.exception("Work %s could not be started now; it is tried again within a second.", work.id)
 
