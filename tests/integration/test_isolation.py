@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import count
@@ -286,16 +286,23 @@ def rename(postgres: PostgresServer, role: str, name: str) -> None:
         postgres.admin(f"ALTER ROLE {role} RENAME TO {name}")
 
 
-@pytest.mark.usefixtures("planted")
-async def test_a_superuser_acts_as_a_role_that_the_policies_hold(a_superusers: str) -> None:
-    database = database_at(a_superusers)
+@asynccontextmanager
+async def ours(url: str) -> AsyncIterator[Transaction]:
+    """A transaction for our organisation by the role of this URL, as after a start."""
+    database = database_at(url)
     await asyncio.to_thread(schema.prepare, database, lambda: None)
     async with database.write(OURS) as tx:
+        yield tx
+    await database.close()
+
+
+@pytest.mark.usefixtures("planted")
+async def test_a_superuser_acts_as_a_role_that_the_policies_hold(a_superusers: str) -> None:
+    async with ours(a_superusers) as tx:
         assert (await tx.exec_driver_sql("SELECT current_user, session_user")).one() == (ROLE, "postgres")
         for table, column in ISOLATED.items():
             seen = (await tx.exec_driver_sql(f"SELECT {column} FROM {table}")).scalars().all()
             assert (table, [str(each) for each in seen]) == (table, [OURS])
-    await database.close()
     assert (await found_by_doctor(a_superusers)).verdict is Verdict.OK
 
 
@@ -303,11 +310,8 @@ async def test_a_superuser_acts_as_a_role_that_the_policies_hold(a_superusers: s
 async def test_whom_no_policy_holds_and_who_may_make_no_role_is_told_so_and_locked_out_of_nothing(
     a_bypassers: str,
 ) -> None:
-    database = database_at(a_bypassers)
-    await asyncio.to_thread(schema.prepare, database, lambda: None)
-    async with database.write(OURS) as tx:
+    async with ours(a_bypassers) as tx:
         assert len((await tx.exec_driver_sql("SELECT id FROM organisations")).all()) == 2
-    await database.close()
     finding = await found_by_doctor(a_bypassers)
     assert finding.verdict is Verdict.WARNING
     assert f"GRANT {ROLE} TO" in finding.advice
@@ -315,12 +319,9 @@ async def test_whom_no_policy_holds_and_who_may_make_no_role_is_told_so_and_lock
 
 @pytest.mark.usefixtures("planted")
 async def test_whom_no_policy_holds_and_who_makes_our_role_may_become_it_and_is_held(a_makers: str) -> None:
-    database = database_at(a_makers)
-    await asyncio.to_thread(schema.prepare, database, lambda: None)
-    async with database.write(OURS) as tx:
+    async with ours(a_makers) as tx:
         assert (await tx.exec_driver_sql("SELECT current_user, session_user")).one() == (ROLE, "maker")
         assert [str(row.id) for row in await tx.exec_driver_sql("SELECT id FROM organisations")] == [OURS]
-    await database.close()
     assert (await found_by_doctor(a_makers)).verdict is Verdict.OK
 
 

@@ -125,7 +125,7 @@ class DbosEngine:
                 stack.enter_context(self._system.connect())
 
     async def start(self, work: Work) -> bool:
-        starting = self._kept(asyncio.create_task(self._start(work), context=contextvars.Context()))
+        starting = self._kept(_apart(self._start(work)))
         # Never cut: DBOS could have stored that it began, and nobody would run it.
         await asyncio.wait({starting}, timeout=_START_SECONDS)
         if starting.done():
@@ -205,6 +205,6 @@ class DbosEngine:
             task.exception()
 
 
-async def _apart(asked: Coroutine[Any, Any, Result]) -> Result:
+def _apart(asked: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
     """In a context of its own: what work asks of the engine must not become a part of that work."""
-    return await asyncio.create_task(asked, context=contextvars.Context())
+    return asyncio.create_task(asked, context=contextvars.Context())

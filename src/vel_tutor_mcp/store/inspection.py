@@ -153,7 +153,7 @@ def inventory(database: Database) -> Inventory:
     Raises:
         Unavailable, ConfigurationError: the database cannot be reached or read; says why.
     """
-    if isinstance(database, SqliteDatabase) and not database.path.exists():
+    if not _is_made(database):
         return Inventory()
     with database.translated(), _to_look(database) as connection:
         tables = schema.tables(connection)
@@ -172,7 +172,7 @@ def sealed(database: Database) -> list[Sealed]:
     Raises:
         Unavailable, ConfigurationError: the database cannot be reached or read; says why.
     """
-    if isinstance(database, SqliteDatabase) and not database.path.exists():
+    if not _is_made(database):
         return []
     with database.translated(), _to_look(database) as connection:
         there = schema.tables(connection)
@@ -187,10 +187,15 @@ def last_checkpoint(database: Database) -> Checkpoint | None:
     Raises:
         Unavailable, ConfigurationError: the database cannot be reached or read; says why.
     """
-    if isinstance(database, SqliteDatabase) and not database.path.exists():
+    if not _is_made(database):
         return None
     with database.translated(), _to_look(database) as connection:
         return audit_checkpoints.newest(connection) if "audit_checkpoints" in schema.tables(connection) else None
+
+
+def _is_made(database: Database) -> bool:
+    """SQLite would make a file that is only looked for."""
+    return not isinstance(database, SqliteDatabase) or database.path.exists()
 
 
 def count(connection: sa.Connection, table: sa.FromClause) -> int:
