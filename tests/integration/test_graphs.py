@@ -28,7 +28,7 @@ from vel_tutor_mcp.settings import Settings
 from vel_tutor_mcp.store import runs, schema, step_tasks
 from vel_tutor_mcp.store.database import INSTALLATION, Database
 from vel_tutor_mcp.store.places import database_of
-from vel_tutor_mcp.workflows.definition import ApprovalStep, MapStep
+from vel_tutor_mcp.workflows.definition import ApprovalStep, MapStep, TaskStep
 from vel_tutor_mcp.workflows.graph import Graph, read
 from vel_tutor_mcp.workflows.model import How, Run, RunRequest, RunStep, StepStatus
 
@@ -159,9 +159,12 @@ class Play:
                 await self.end(task, TaskStatus.FAILED, error=NO_ANSWER)
 
     def comes_to(self, task: Task) -> str:
-        """What becomes of this attempt."""
-        fate = self.flow.fates[task.step_id or ""][task.item]
-        return "failed" if self.failed[task.id] < fate.failures else fate.at_last
+        """What becomes of this attempt; where all that the step may make fail, one whose time was over fails too."""
+        step_id = task.step_id or ""
+        asked, fate = self.graph.steps[step_id], self.flow.fates[step_id][task.item]
+        assert isinstance(asked, TaskStep | MapStep)
+        lost = fate.failures >= asked.retry.attempts
+        return "failed" if lost or self.failed[task.id] < fate.failures else fate.at_last
 
     async def answer(self, task: Task) -> None:
         self.answered[task.id] += 1
@@ -320,6 +323,26 @@ def test_a_time_out_that_two_processes_see_counts_once(database_url: str | None,
             assert task.cancel_requested
             await play.end(task, TaskStatus.CANCELLED)
             await play.time_out("a", due=False)
+            return (await play.play())["a"]
+
+        step = on.wait(story())
+
+    assert (step.status, step.output) == (StepStatus.COMPLETED, answer("x", structured=False))
+
+
+def test_an_answer_that_arrives_before_a_time_out_could_stop_it_is_used(
+    database_url: str | None, tmp_path: Path
+) -> None:
+    flow = alone({"kind": "task", "prompt": "x", "timeout_seconds": 60}, {})
+    with stage(tmp_path, database_url) as on:
+        play = Play(on, flow, Random(1), cancelled_after=0)
+
+        async def story() -> RunStep:
+            await play.start()
+            await play.time_out("a")
+            (task,) = await in_progress(play)
+            assert task.cancel_requested
+            await play.answer(task)
             return (await play.play())["a"]
 
         step = on.wait(story())
