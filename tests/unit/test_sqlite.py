@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
 from vel_tutor_mcp.errors import Unavailable
 from vel_tutor_mcp.store import schema, sqlite
@@ -27,6 +29,23 @@ def test_a_new_file_that_another_process_is_making_is_waited_for(tmp_path: Path)
         second = later.submit(SqliteDatabase(path).make)
         assert not wait([second], 0.2).done
     assert second.exception(10) is None
+
+
+def test_a_file_that_was_made_is_free_though_its_statements_are_not_collected_yet(tmp_path: Path) -> None:
+    path, kept = tmp_path / "new.db", []
+
+    def keep(_connection: sa.Connection, cursor: object, *_: object) -> None:
+        kept.append(cursor)
+
+    event.listen(sa.Engine, "after_cursor_execute", keep)
+    try:
+        SqliteDatabase(path).make()
+    finally:
+        event.remove(sa.Engine, "after_cursor_execute", keep)
+
+    with closing(sqlite3.connect(path, timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")
+    assert kept
 
 
 def test_an_upgrade_that_takes_too_long_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,9 @@ class SqliteDatabase(Database):
             engine = self.blocking_engine()
             try:
                 with engine.connect() as connection:
-                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                    # Read, or the statement would go on, and hold the file though the connection is closed, until
+                    # the garbage collector comes upon it.
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
             finally:
                 engine.dispose()
 
