@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from planted import key
 from pydantic import SecretStr
+from server import soon
 from world import Providers, held
 
 from vel_tutor_mcp.app import App, open_app
@@ -59,13 +60,11 @@ async def ended(app: App, who: Principal, made: list[Task]) -> list[Told]:
 
 
 async def open_at(provider: SimulatedProvider, count: int) -> None:
-    async with asyncio.timeout(10):
-        await provider.until(lambda sim: sim.open == count)
+    await soon(provider.until(lambda sim: sim.open == count))
 
 
 async def asked_of(provider: SimulatedProvider, count: int) -> None:
-    async with asyncio.timeout(10):
-        await provider.until(lambda sim: len(sim.requests) == count)
+    await soon(provider.until(lambda sim: len(sim.requests) == count))
 
 
 async def until_waiting(app: App, who: Principal, task: Task, provider: str = "groq") -> Task:

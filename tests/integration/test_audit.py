@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from server import soon
 from world import Providers
 
 from vel_tutor_mcp.app import App
@@ -37,8 +38,7 @@ async def a_whole_life(app: App, me: Principal, providers: Providers) -> tuple[s
     task = (await answered(app, me, agent=agent.id, parameters={"key": PARAMETER})).task
     providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
     await app.tasks.retry(me, task.id)
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
     await app.tasks.cancel(me, task.id)
     await app.tasks.follow(me, task.id, 20)
     providers.groq.faults = [Fault(kind="cut", after_chunks=1)]

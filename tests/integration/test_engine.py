@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from filelock import FileLock
+from server import soon
 from waits import found, lapse
 from world import Providers, cancelled, held
 
@@ -57,8 +58,7 @@ class Doing:
         return "done"
 
     async def until_begun(self) -> None:
-        async with asyncio.timeout(10):
-            await self.begun.wait()
+        await soon(self.begun.wait())
 
 
 @pytest.fixture
@@ -83,8 +83,7 @@ async def engine_on(place: Settings, run: Run, room: int = 10) -> AsyncIterator[
 
 
 async def ended(engine: DbosEngine) -> None:
-    async with asyncio.timeout(10):
-        await asyncio.gather(*engine._open)
+    await soon(asyncio.gather(*engine._open))
 
 
 async def test_work_that_is_started_twice_runs_once(place: Settings) -> None:
@@ -332,13 +331,11 @@ async def test_a_cancellation_in_another_process_stops_the_call_here(
 ) -> None:
     providers.groq.always = Fault(kind="stall", after_chunks=1)
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
     async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(tx, task.id, record.now(), cancel_requested=True)
 
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 0)
+    await soon(providers.groq.until(lambda sim: sim.open == 0))
 
     assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.CANCELLED
 
@@ -354,8 +351,7 @@ async def test_a_call_that_a_restart_cuts_is_booked_and_repeated(settings: Setti
     providers.groq.faults = [Fault(kind="stall", after_chunks=3)]
     async with open_app(settings) as app:
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3)
+        await soon(providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3))
 
     async with open_app(settings) as app:
         told = await app.tasks.follow(app.local_principal, task.id, 20)
@@ -378,8 +374,7 @@ async def test_a_chosen_model_that_is_gone_after_a_restart_is_passed_over(
     async with open_app(settings.model_copy(update=with_it)) as app:
         await app.agents.create(app.local_principal, "homely", AgentType.RESEARCHER, config)
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello", agent="homely"))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3)
+        await soon(providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3))
 
     async with open_app(settings.model_copy(update=with_it | {"catalog": {}})) as app:
         told = await app.tasks.follow(app.local_principal, task.id, 20)
@@ -392,8 +387,7 @@ async def test_closing_lets_a_call_end_where_it_may(settings: Settings, provider
     providers.groq.latency = 0.3
     async with open_app(settings.model_copy(update={"drain_seconds": 10.0})) as app:
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Say hello"))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: sim.open == 1)
+        await soon(providers.groq.until(lambda sim: sim.open == 1))
 
     async with open_app(settings) as app:
         told = await app.tasks.tell(app.local_principal, task.id)
@@ -495,8 +489,7 @@ async def test_a_process_that_was_taken_over_stores_nothing_of_its_call_and_make
     providers.groq.always = behaviour
     with held(providers.groq):
         task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: sim.open == 1)
+        await soon(providers.groq.until(lambda sim: sim.open == 1))
         await taken_over(app, task)
         before = await everything(app)
     await until_given_up(app, task)
@@ -510,12 +503,10 @@ async def test_the_call_of_a_task_that_another_process_has_is_stopped(
 ) -> None:
     providers.groq.always = Fault(kind="stall", after_chunks=1)
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
     await taken_over(app, task)
     before = await everything(app)
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 0)
+    await soon(providers.groq.until(lambda sim: sim.open == 0))
     await until_given_up(app, task)
 
     assert await everything(app) == before
@@ -538,8 +529,7 @@ async def test_an_earlier_run_of_a_task_that_was_retried_stores_nothing(
 ) -> None:
     with held(providers.groq):
         task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: sim.open == 1)
+        await soon(providers.groq.until(lambda sim: sim.open == 1))
         async with app._parts.database.write(INSTALLATION) as tx:
             await tasks.change(tx, task.id, record.now(), attempt_set=2)
         before = await everything(app)
@@ -553,8 +543,7 @@ async def test_a_process_that_rests_begins_nothing_more_and_ends_what_it_began(
 ) -> None:
     providers.groq.latency = 0.3
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
     resting = asyncio.create_task(app._answers.rest(10))
     late = await app.tasks.submit(me, TaskRequest(prompt="Say more"))
     await resting

@@ -10,6 +10,7 @@ import pytest
 from planted import key
 from pydantic import SecretStr
 from same import vendor
+from server import soon
 
 from vel_tutor_mcp.errors import ConfigurationError, ProviderError
 from vel_tutor_mcp.models import FailureKind
@@ -54,8 +55,7 @@ async def failure(client: OpenAICompatible, request: ChatRequest = ASK) -> Provi
 
 
 async def until_all_ended(sim: SimulatedProvider) -> None:
-    async with asyncio.timeout(5):
-        await sim.until(lambda sim: sim.open == 0)
+    await soon(sim.until(lambda sim: sim.open == 0))
 
 
 async def test_a_stream_arrives_piece_by_piece_with_its_usage(groq: OpenAICompatible) -> None:
@@ -461,8 +461,7 @@ async def test_waiting_for_a_connection_has_the_limit_of_connecting(sim: Simulat
     client = OpenAICompatible("groq", sim.base_url, KEY, max_connections=1)
     sim.faults.append(Fault(kind="stall"))
     busy = asyncio.create_task(client.complete(replace(ASK, timeouts=ENDLESS), lambda _: None))
-    async with asyncio.timeout(5):
-        await sim.until(lambda sim: sim.open == 1)
+    await soon(sim.until(lambda sim: sim.open == 1))
 
     failed = await failure(client, replace(ASK, timeouts=replace(AMPLE, connect=0.1)))
 
@@ -479,12 +478,10 @@ async def test_cancelling_a_call_closes_its_connection_at_once(
 ) -> None:
     sim.always = Fault(kind="stall", after_chunks=after_chunks)
     call = asyncio.create_task(groq.complete(replace(ASK, timeouts=ENDLESS), lambda _: None))
-    async with asyncio.timeout(5):
-        await sim.until(lambda sim: sim.open == 1 and sim.requests[0].chunks_sent == (after_chunks or 0))
+    await soon(sim.until(lambda sim: sim.open == 1 and sim.requests[0].chunks_sent == (after_chunks or 0)))
 
     call.cancel()
-    async with asyncio.timeout(5):
-        await sim.until(lambda sim: sim.open == 0)
+    await soon(sim.until(lambda sim: sim.open == 0))
 
     assert sim.requests[0].closed_early
     await asyncio.wait([call], timeout=5)

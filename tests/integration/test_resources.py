@@ -1,6 +1,5 @@
 """Every resource and template through a real client, in both protocol eras."""
 
-import asyncio
 import json
 import time
 from dataclasses import asdict
@@ -10,6 +9,7 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
+from server import soon
 from world import Providers
 
 from vel_tutor_mcp.app import App
@@ -106,8 +106,7 @@ async def test_the_output_of_a_task_is_empty_until_there_is_one(
 ) -> None:
     providers.groq.always = Fault(kind="stall", after_chunks=2)
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 2)
+    await soon(providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 2))
 
     before = await text_of(client, f"task://{task.id}/output", TEXT)
     await app.tasks.cancel(me, task.id)

@@ -1,11 +1,11 @@
 """What a restart finds again. Each test opens a product of its own, twice: no other may be open beside it."""
 
-import asyncio
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from server import soon
 from stores import NewDatabase
 from world import Providers, settings_for
 
@@ -75,8 +75,7 @@ async def test_18_a_correction_that_was_cut_is_asked_for_again_after_a_restart(
     providers.groq.faults = [Fault(kind="not_streamed"), Fault(kind="stall", after_chunks=0)]
     async with open_app(settings) as app:
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt="Who?", response_schema=PERSON))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda sim: len(sim.requests) == 2)
+        await soon(providers.groq.until(lambda sim: len(sim.requests) == 2))
 
     async with open_app(settings) as again:
         told = await again.tasks.follow(again.local_principal, task.id, 30)
@@ -96,8 +95,7 @@ async def test_a_restart_in_a_race_books_both_calls_and_asks_again(providers: Pr
             hedging.count()
             hedging.heard(Candidate("groq", FIRST, 1, 1, NanoUsd(0), 0, 0), 0.05)
         task = await app.tasks.submit(app.local_principal, TaskRequest(prompt=HELLO))
-        async with asyncio.timeout(10):
-            await providers.openai.until(lambda sim: sim.open == 1)
+        await soon(providers.openai.until(lambda sim: sim.open == 1))
     providers.groq.always = providers.openai.always = None
 
     async with open_app(settings) as again:

@@ -10,6 +10,7 @@ import httpx2
 import jsonschema
 import openai
 import pytest
+from server import soon
 
 from vel_tutor_mcp.providers.simulated import Fault, RateLimit, SimulatedProvider
 from vel_tutor_mcp.providers.simulated_answers import duration, example
@@ -190,8 +191,7 @@ async def test_a_client_that_leaves_is_noticed_at_once(sim: SimulatedProvider, f
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
     wanted = (fault and fault.after_chunks) or 0
-    async with asyncio.timeout(5):
-        await sim.until(lambda sim: sim.open == 1 and sim.requests[0].chunks_sent == wanted)
+    await soon(sim.until(lambda sim: sim.open == 1 and sim.requests[0].chunks_sent == wanted))
 
     writer.close()
     async with asyncio.timeout(5):  # by itself its answer would never end
@@ -205,8 +205,7 @@ async def test_tokens_come_at_the_pace_asked_for(sim: SimulatedProvider, sdk: op
     sim.latency, sim.tokens_per_second, sim.answer = 0.05, 100, lambda _: "one two three four five six"
 
     await sdk.chat.completions.create(model="m", messages=HELLO, stream=True)
-    async with asyncio.timeout(5):
-        await sim.until(lambda sim: sim.open == 0)
+    await soon(sim.until(lambda sim: sim.open == 0))
 
     received = sim.requests[0]
     assert received.ended is not None

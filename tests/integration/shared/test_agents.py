@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from server import soon
 from world import Providers, cancelled
 
 from vel_tutor_mcp.app import App
@@ -94,8 +95,7 @@ async def stalled(app: App, me: Principal, providers: Providers) -> str:
     """The id of a task in progress, the one that may be; those after it wait."""
     providers.groq.faults = [Fault(kind="stall")]
     task = await app.tasks.submit(me, TaskRequest(prompt="Stall"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
     return task.id
 
 
@@ -169,8 +169,7 @@ async def test_a_running_task_outlives_its_agent(app: App, me: Principal, provid
     made = await created(app, me)
     providers.groq.latency = 0.05
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", agent=made.id))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda groq: groq.open == 1)
+    await soon(providers.groq.until(lambda groq: groq.open == 1))
     await app.agents.delete(me, made.id)
     told = await app.tasks.follow(me, task.id, 20)
     providers.groq.latency = 0

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from patience import impatient
 from planted import key
+from server import soon
 from world import Providers
 
 from vel_tutor_mcp.app import App
@@ -271,8 +272,7 @@ async def test_a_half_open_breaker_lets_one_probe_through(app: App, me: Principa
     providers.groq.always = Fault(kind="stall", after_chunks=1)
     agent = await loyal(app, me)
     probe = await app.tasks.submit(me, TaskRequest(prompt=HELLO, agent=agent))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
 
     meanwhile = await app.routes.explain(me, HELLO, agent, None, None)
 

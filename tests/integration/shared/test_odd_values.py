@@ -1,12 +1,12 @@
 """Texts and numbers that no database holds: a vendor's are made to fit, a caller's are refused or found nowhere."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from server import soon
 from world import Providers
 
 from vel_tutor_mcp.app import App
@@ -80,8 +80,7 @@ async def test_the_name_of_the_model_that_answered_is_cut(app: App, me: Principa
 async def test_what_a_fault_of_ours_leaves_open_is_settled(app: App, me: Principal, providers: Providers) -> None:
     providers.groq.always = Fault(kind="stall", after_chunks=1)
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello", max_cost_usd=0.01))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 1)
+    await soon(providers.groq.until(lambda sim: sim.open == 1))
 
     reason = TaskError(code="internal", message="A fault.")
     await app._answers._give_up(Work(task.id, 1), reason, {app._parts.engine.executor})

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from server import soon
 from waits import found
 from world import Providers
 
@@ -110,8 +111,7 @@ async def test_steps_without_open_needs_run_side_by_side_but_at_most_five(
 ) -> None:
     providers.groq.faults = [Fault(kind="stall") for _ in range(5)]
     run_id = await started(app, me, *(task(f"s{number}") for number in range(7)))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda groq: groq.open == 5)
+    await soon(providers.groq.until(lambda groq: groq.open == 5))
     waiting = [state for state in states(await app.runs.tell(me, run_id)).values() if state == "waiting"]
     assert len(waiting) == 2
 
@@ -136,12 +136,10 @@ async def test_a_failure_ends_the_run_and_stops_what_runs_beside_it(
     providers.groq.answer = lambda _: "Yes " * 50
     providers.groq.faults = [Fault(kind="stall", after_chunks=2), REFUSAL]
     run_id = await started(app, me, task("slow"), task("bad", "gate"), approval("gate"), task("never", "bad"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda groq: bool(groq.requests) and groq.requests[0].chunks_sent == 2)
+    await soon(providers.groq.until(lambda groq: bool(groq.requests) and groq.requests[0].chunks_sent == 2))
     await app.runs.decide(me, run_id, "gate", How.TERMINAL, approve=True)
     told = await ended(app, me, run_id)
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda groq: groq.open == 0)
+    await soon(providers.groq.until(lambda groq: groq.open == 0))
 
     assert told.status is TaskStatus.FAILED
     assert states(told) == {"slow": "cancelled", "bad": "failed", "gate": "completed", "never": "cancelled"}
@@ -212,8 +210,7 @@ class TestMap:
         providers.groq.answer = watched
         providers.groq.faults = [Fault(kind="stall")] * 3
         run_id = await started(app, me, over("m", parallel=3), items=list(range(9)))
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda groq: groq.open == 3)
+        await soon(providers.groq.until(lambda groq: groq.open == 3))
         listed = (await app.tasks.list(me, TaskFilter(status=TaskStatus.IN_PROGRESS))).rows
         items = [task.id for task in listed if task.run_id == run_id]
         for item in items:
@@ -269,8 +266,7 @@ class TestMap:
         assert (await ended(app, me, run_id)).status is TaskStatus.FAILED
         providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
         await app.runs.retry(me, run_id)
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda groq: groq.open == 1)
+        await soon(providers.groq.until(lambda groq: groq.open == 1))
 
         first, second, _ = (await app.runs.tell(me, run_id)).tasks["m"].ids
         await app.tasks.cancel(me, second)
@@ -296,8 +292,7 @@ class TestMap:
         asks = {"agent": f"gone-{kind}", "retry": {"attempts": 3, "backoff_seconds": 0}}
         step = task("a", **asks) if kind == "task" else over("a", **asks)
         run_id = await started(app, me, step, items=[1, 2][: 1 + (kind == "map")])
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda groq: groq.open == len(groq.requests) == 1 + (kind == "map"))
+        await soon(providers.groq.until(lambda groq: groq.open == len(groq.requests) == 1 + (kind == "map")))
         await app.agents.delete(me, f"gone-{kind}")
         await app.runs.cancel(me, run_id)
         asked = len(providers.groq.requests)
@@ -313,8 +308,7 @@ class TestMap:
         await app.agents.create(me, "reader", AgentType.RESEARCHER, AgentConfig())
         providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
         run_id = await started(app, me, over("m", parallel=1, agent="reader"), items=["a", "b"])
-        async with asyncio.timeout(10):
-            await providers.groq.until(lambda groq: groq.open == 1)
+        await soon(providers.groq.until(lambda groq: groq.open == 1))
         await app.agents.delete(me, "reader")
         await app.runs.stop(me, (await app.runs.tell(me, run_id)).tasks["m"].first)
 
@@ -442,12 +436,10 @@ class TestRetry:
 async def test_cancelling_a_run_stops_its_steps(app: App, me: Principal, providers: Providers) -> None:
     providers.groq.faults = [Fault(kind="stall", after_chunks=1) for _ in range(4)]
     run_id = await started(app, me, *(task(name) for name in "abcd"), over("m", "a"), approval("ok"), items=[1])
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda groq: groq.open == 4)
+    await soon(providers.groq.until(lambda groq: groq.open == 4))
 
-    async with asyncio.timeout(10):
-        told = await app.runs.stop(me, run_id)
-        await providers.groq.until(lambda groq: groq.open == 0)
+    told = await soon(app.runs.stop(me, run_id))
+    await soon(providers.groq.until(lambda groq: groq.open == 0))
 
     assert isinstance(told, ToldRun)
     assert told.status is TaskStatus.CANCELLED
@@ -461,8 +453,7 @@ async def test_cancelling_the_task_of_a_step_fails_the_step_and_is_not_retried(
 ) -> None:
     providers.groq.faults = [Fault(kind="stall", after_chunks=1)]
     run_id = await started(app, me, task("a", retry={"attempts": 5}))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda groq: groq.open == 1)
+    await soon(providers.groq.until(lambda groq: groq.open == 1))
     await app.tasks.cancel(me, (await app.runs.tell(me, run_id)).tasks["a"].first)
 
     told = await ended(app, me, run_id)
@@ -607,8 +598,7 @@ async def test_who_follows_a_run_hears_of_its_steps_with_growing_percents(app: A
 
     run_id = await started(app, me, approval("gate"), *(task(name, "gate") for name in "abc"))
     following = asyncio.create_task(app.runs.follow(me, run_id, 20, tell, past_approvals=True))
-    async with asyncio.timeout(10):
-        await began.wait()
+    await soon(began.wait())
     await app.runs.decide(me, run_id, "gate", How.TERMINAL, approve=True)
     await following
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from server import soon
 from world import Providers, cancelled
 
 from vel_tutor_mcp.app import App
@@ -73,8 +74,7 @@ def asked(providers: Providers) -> list[Received]:
 async def stalled(app: App, me: Principal, providers: Providers, count: int = 1, **wanted: Any) -> list[str]:
     """Ids of tasks whose calls are open at the providers and say nothing more; tasks after them meet no fault."""
     made = [await app.tasks.submit(me, TaskRequest(prompt=f"Stall {n}", **wanted)) for n in range(count)]
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == count)
+    await soon(providers.groq.until(lambda sim: sim.open == count))
     return [task.id for task in made]
 
 
@@ -299,15 +299,13 @@ async def test_cancelling_in_mid_stream_closes_the_call_and_keeps_its_text(
 ) -> None:
     providers.groq.always = Fault(kind="stall", after_chunks=3)
     task = await app.tasks.submit(me, TaskRequest(prompt="Say hello"))
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3)
+    await soon(providers.groq.until(lambda sim: bool(sim.requests) and sim.requests[0].chunks_sent == 3))
 
     told = await cancelled(app, me, task.id)
 
     assert (told.task.status, told.task.partial) == (TaskStatus.CANCELLED, True)
     assert told.task.output == "[simulated groq/openai/gpt-oss-20b] No"
-    async with asyncio.timeout(10):
-        await providers.groq.until(lambda sim: sim.open == 0)
+    await soon(providers.groq.until(lambda sim: sim.open == 0))
     assert providers.groq.requests[0].closed_early
     (attempt,) = told.attempts
     row = app.catalog.find("groq/openai/gpt-oss-20b")
