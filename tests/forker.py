@@ -58,7 +58,8 @@ class Forker:
                 become(wanted, descriptors)
                 return
             *streams, self._told[pid] = descriptors
-            os.write(self._told[pid], b"%d\n" % pid)
+            with suppress(BrokenPipeError):  # who asked for it is gone
+                os.write(self._told[pid], b"%d\n" % pid)
             for stream in streams:
                 os.close(stream)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -70,14 +71,17 @@ class Forker:
         return data
 
     def _tell_ends(self, *_: Any) -> None:
-        while self._told:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            told = self._told.pop(pid)
-            with suppress(BrokenPipeError):  # who asked for it is gone
-                os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
-            os.close(told)
+        # This may interrupt itself, where the next process ends: then some may be told of by the one that was
+        # interrupted, and there is nobody left to wait for.
+        with suppress(ChildProcessError):
+            while self._told:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                told = self._told.pop(pid)
+                with suppress(BrokenPipeError):  # who asked for it is gone
+                    os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
+                os.close(told)
 
 
 def become(wanted: dict[str, Any], descriptors: list[int]) -> None:

@@ -122,10 +122,14 @@ def _may_fork(environment: Mapping[str, str]) -> bool:
 def fork_onto(descriptors: list[int], wanted: bytes, environment: Mapping[str, str]) -> None:
     """Have a process forked: its streams, and where its number and exit code are told; all are closed here."""
     control = _control(environment)
-    socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], descriptors)
-    control.sendall(wanted)
-    for descriptor in descriptors:
-        os.close(descriptor)
+    try:
+        socket.send_fds(control, [len(wanted).to_bytes(forker.LENGTH_BYTES)], descriptors)
+        control.sendall(wanted)
+    except BrokenPipeError:
+        raise AssertionError(_Forker.process.communicate()) from None
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 async def _fork(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], stderr: int) -> Forked:
