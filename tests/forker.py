@@ -58,8 +58,7 @@ class Forker:
                 become(wanted, descriptors)
                 return
             *streams, self._told[pid] = descriptors
-            with suppress(BrokenPipeError):  # who asked for it is gone
-                os.write(self._told[pid], b"%d\n" % pid)
+            tell(self._told[pid], pid)
             for stream in streams:
                 os.close(stream)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -79,9 +78,13 @@ class Forker:
                 if pid == 0:
                     return
                 told = self._told.pop(pid)
-                with suppress(BrokenPipeError):  # who asked for it is gone
-                    os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
+                tell(told, os.waitstatus_to_exitcode(status))
                 os.close(told)
+
+
+def tell(asker: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # who asked is gone
+        os.write(asker, b"%d\n" % number)
 
 
 def become(wanted: dict[str, Any], descriptors: list[int]) -> None:

@@ -335,7 +335,7 @@ async def test_a_cancellation_in_another_process_stops_the_call_here(
     async with app._parts.database.write(INSTALLATION) as tx:
         await tasks.change(tx, task.id, record.now(), cancel_requested=True)
 
-    await soon(providers.groq.until(lambda sim: sim.open == 0))
+    await soon(providers.groq.until(lambda sim: sim.open == 0), 10)
 
     assert (await app.tasks.follow(me, task.id, 10)).task.status is TaskStatus.CANCELLED
 
@@ -506,7 +506,7 @@ async def test_the_call_of_a_task_that_another_process_has_is_stopped(
     await soon(providers.groq.until(lambda sim: sim.open == 1))
     await taken_over(app, task)
     before = await everything(app)
-    await soon(providers.groq.until(lambda sim: sim.open == 0))
+    await soon(providers.groq.until(lambda sim: sim.open == 0), 10)
     await until_given_up(app, task)
 
     assert await everything(app) == before

@@ -55,7 +55,7 @@ async def failure(client: OpenAICompatible, request: ChatRequest = ASK) -> Provi
 
 
 async def until_all_ended(sim: SimulatedProvider) -> None:
-    await soon(sim.until(lambda sim: sim.open == 0))
+    await soon(sim.until(lambda sim: sim.open == 0), 5)
 
 
 async def test_a_stream_arrives_piece_by_piece_with_its_usage(groq: OpenAICompatible) -> None:
@@ -481,7 +481,7 @@ async def test_cancelling_a_call_closes_its_connection_at_once(
     await soon(sim.until(lambda sim: sim.open == 1 and sim.requests[0].chunks_sent == (after_chunks or 0)))
 
     call.cancel()
-    await soon(sim.until(lambda sim: sim.open == 0))
+    await soon(sim.until(lambda sim: sim.open == 0), 5)
 
     assert sim.requests[0].closed_early
     await asyncio.wait([call], timeout=5)

@@ -205,7 +205,7 @@ async def test_tokens_come_at_the_pace_asked_for(sim: SimulatedProvider, sdk: op
     sim.latency, sim.tokens_per_second, sim.answer = 0.05, 100, lambda _: "one two three four five six"
 
     await sdk.chat.completions.create(model="m", messages=HELLO, stream=True)
-    await soon(sim.until(lambda sim: sim.open == 0))
+    await soon(sim.until(lambda sim: sim.open == 0), 5)
 
     received = sim.requests[0]
     assert received.ended is not None

@@ -139,7 +139,7 @@ async def test_a_failure_ends_the_run_and_stops_what_runs_beside_it(
     await soon(providers.groq.until(lambda groq: bool(groq.requests) and groq.requests[0].chunks_sent == 2))
     await app.runs.decide(me, run_id, "gate", How.TERMINAL, approve=True)
     told = await ended(app, me, run_id)
-    await soon(providers.groq.until(lambda groq: groq.open == 0))
+    await soon(providers.groq.until(lambda groq: groq.open == 0), 10)
 
     assert told.status is TaskStatus.FAILED
     assert states(told) == {"slow": "cancelled", "bad": "failed", "gate": "completed", "never": "cancelled"}
@@ -439,7 +439,7 @@ async def test_cancelling_a_run_stops_its_steps(app: App, me: Principal, provide
     await soon(providers.groq.until(lambda groq: groq.open == 4))
 
     told = await soon(app.runs.stop(me, run_id))
-    await soon(providers.groq.until(lambda groq: groq.open == 0))
+    await soon(providers.groq.until(lambda groq: groq.open == 0), 10)
 
     assert isinstance(told, ToldRun)
     assert told.status is TaskStatus.CANCELLED

@@ -305,7 +305,7 @@ async def test_cancelling_in_mid_stream_closes_the_call_and_keeps_its_text(
 
     assert (told.task.status, told.task.partial) == (TaskStatus.CANCELLED, True)
     assert told.task.output == "[simulated groq/openai/gpt-oss-20b] No"
-    await soon(providers.groq.until(lambda sim: sim.open == 0))
+    await soon(providers.groq.until(lambda sim: sim.open == 0), 10)
     assert providers.groq.requests[0].closed_early
     (attempt,) = told.attempts
     row = app.catalog.find("groq/openai/gpt-oss-20b")
