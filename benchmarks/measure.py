@@ -15,6 +15,9 @@ Measurement = Measuring[float]
 
 OURS, THEIRS, CONTROL = "ours", "theirs", "control"
 
+# Below it hundredths are told too.
+_LARGE = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -70,9 +73,9 @@ class Result:
             return (self.name, *["-"] * 7, self.verdict)
         return (
             self.name,
-            f"{self.ours:,.1f}",
-            "-" if self.theirs is None else f"{self.theirs:,.1f}",
-            "-" if self.theirs is None else f"{self.ours - self.theirs:+,.1f}",
+            _told(self.ours),
+            "-" if self.theirs is None else _told(self.theirs),
+            "-" if self.theirs is None else _told(self.ours - self.theirs, "+"),
             self.unit,
             str(self.ratio or "-"),
             str(self.control or "-"),
@@ -87,6 +90,10 @@ class Result:
         ratio = [] if self.goal is None else [f"<= {self.goal:g}x"]
         own = [] if self.limit is None else [f"<= {self.limit:,g} {self.unit}"]
         return ", ".join(ratio + own) or "-"
+
+
+def _told(value: float, sign: str = "") -> str:
+    return f"{value:{sign},.{1 if abs(value) >= _LARGE else 2}f}"
 
 
 async def in_turn(subjects: Mapping[str, Measuring[Taken]], *, rounds: int, warmups: int = 2) -> dict[str, list[Taken]]:

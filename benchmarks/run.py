@@ -1,6 +1,7 @@
 """Run the benchmarks and print one table: `python benchmarks/run.py --help`.
 
-docs/performance.md says how to read it. What was measured until Ctrl-C is printed too.
+docs/performance.md says how to read it. What was measured until Ctrl-C, or until a part failed, is told too; a page is
+written of the whole alone.
 """
 
 import argparse
@@ -122,11 +123,11 @@ def main() -> None:
         asyncio.run(measure(arguments.only or list(BENCHMARKS), _QUICK if arguments.quick else 1.0, results))
     finally:
         print(f"{before}\n\n{table(results)}")
+        if arguments.json:
+            report = {"machine": before, "results": [result.shown() for result in results]}
+            arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if arguments.page:
         arguments.page.write_text(page(results, before), encoding="utf-8")
-    if arguments.json:
-        report = {"machine": before, "results": [result.shown() for result in results]}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

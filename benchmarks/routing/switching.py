@@ -82,11 +82,11 @@ class Street:
 
     async def ask(self, fault: Fault | None) -> None:
         """One request, whose first candidate fails in this way."""
+        self._product.begin(self._real)
         first = self._product.decide(_PROMPT).candidates[0].provider
         if fault is None:
             self._product.begin({**self._real, first: self._closed[first]})
         else:
-            self._product.begin(self._real)
             self._servers[first].faults.append(fault)
         book = Unbooked(self._product, _PROMPT, clock=time.perf_counter)
         await self._product.answer(self._product.decide(_PROMPT), book)
