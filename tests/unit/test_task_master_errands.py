@@ -91,6 +91,23 @@ def test_what_is_taken_on_next(text: str, what: str, before: str, take: str, lef
     assert (found.take, found.left) == (tuple(take.split()), tuple(left.split()))
 
 
+@pytest.mark.parametrize(
+    ("what", "parallel", "take", "left"),
+    [
+        ("ready", 5, "3 1", "2"),
+        ("ready", 1, "3", "1 2"),
+        ("next", 5, "3", ""),
+        ("3", 5, "3", ""),
+        ("1", 5, "1", ""),
+    ],
+)
+def test_what_was_claimed_and_given_up_is_begun_again_before_all_others(
+    what: str, parallel: int, take: str, left: str
+) -> None:
+    found = due(graph("1p 2p(3) 3i"), asked(what, parallel), {}, claimed=["3"])
+    assert (found.take, found.left) == (tuple(take.split()), tuple(left.split()))
+
+
 @pytest.mark.parametrize(("going_on", "taken_now"), [("", 2), ("7w", 1), ("7w 8w", 0), ("7w 8w 9w", 0), ("7 8w", 1)])
 def test_no_more_is_under_way_than_may_be_at_once(going_on: str, taken_now: int) -> None:
     found = due(graph("1p 2p 3p"), asked("ready", parallel=2), taken(going_on))

@@ -27,7 +27,7 @@ from vel_tutor_mcp.taskmaster.items import Item, Status, Tag
 from vel_tutor_mcp.taskmaster.known import Known
 from vel_tutor_mcp.taskmaster.project import Missing, Project
 from vel_tutor_mcp.taskmaster.reading import Corrupt
-from vel_tutor_mcp.taskmaster.writing import KEY, NotArrived, Written
+from vel_tutor_mcp.taskmaster.writing import KEY, NotArrived, Written, claim_of
 
 _EVERY_SECONDS = 1.0
 _BUSY_SECONDS = 0.25
@@ -146,8 +146,10 @@ class Bridge:
     async def _give_up(self, bridged: Bridged, problem: VelError) -> None:
         """There is no such project any more: nothing can be written there."""
         await self._store.halt(bridged, _error(problem))
-        for errand in bridged.open:
-            await self._store.close(bridged, replace(errand, outcome=None, error=_error(problem)))
+        # Again, for what was stopped, or answered at this moment, is further than it was.
+        while (bridged := await self._store.again(bridged)).open:
+            for errand in bridged.open:
+                await self._store.close(bridged, replace(errand, outcome=None, error=_error(problem)))
         await self._end(bridged, ())
 
     async def _own(self, project: Project, home: str, bridged: Bridged) -> None:
@@ -276,7 +278,7 @@ class Bridge:
             graph = Graph(folders.chosen(tags, bridged.tag, current))
             if not bridged.errands:
                 check(graph, bridged.asked)
-            found = due(graph, bridged.asked, bridged.errands)
+            found = due(graph, bridged.asked, bridged.errands, _claimed(graph.tag, bridged))
             if found.take:
                 self._children.check()
         except (InputError, ConfigurationError) as problem:
@@ -312,6 +314,16 @@ def _place(bridged: Bridged) -> tuple[str, str, str]:
 
 def _key(errand: Errand) -> tuple[str, str, str]:
     return errand.run_id, errand.step_id, errand.item_id
+
+
+def _claimed(tag: Tag, bridged: Bridged) -> list[str]:
+    """What the step has claimed and no errand is for: it was given up while nothing could be written."""
+
+    def claimed(item_id: str) -> bool:
+        wish = claim_of(tag.name, item_id, bridged.run.id, bridged.step.step_id)
+        return item_id not in bridged.errands and wish.arrived(tag.items[item_id])
+
+    return [item_id for item_id in tag.order if claimed(item_id)]
 
 
 def _error(problem: Exception) -> TaskError:

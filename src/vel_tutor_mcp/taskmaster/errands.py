@@ -90,24 +90,28 @@ class Due:
     total: int
 
 
-def due(graph: Graph, asked: Asked, errands: Errands) -> Due:
-    """What is to be taken on, given what was taken on before."""
+def due(graph: Graph, asked: Asked, errands: Errands, claimed: Sequence[str] = ()) -> Due:
+    """What is to be taken on, given what was taken on before.
+
+    `claimed` are items that the step had in its hands when they were given up: they are begun again, before all others.
+    """
     going_on = sum(errand.state is not State.ENDED for errand in errands.values())
-    wanted = _wanted(graph, asked, errands)
-    free = [item_id for item_id in graph.ready if item_id in wanted]
+    wanted = _wanted(graph, asked, errands, claimed)
+    free = [item_id for item_id in (*claimed, *graph.ready) if item_id in wanted]
     take = tuple(free[: max(0, asked.parallel - going_on)])
     left = tuple(sorted(wanted - set(take), key=natural))
     return Due(take, left, len(errands) + len(wanted))
 
 
-def _wanted(graph: Graph, asked: Asked, errands: Errands) -> set[str]:
+def _wanted(graph: Graph, asked: Asked, errands: Errands, claimed: Sequence[str]) -> set[str]:
     """What is asked for, not settled, and nobody's errand yet."""
     if asked.ids is not None:
         wanted = set(_with_subtasks(graph, asked.ids))
     elif asked.all_ready:
-        wanted = {item_id for item_id in graph.tag.order if graph.tag.items[item_id].status is Status.PENDING}
+        pending = {item_id for item_id in graph.tag.order if graph.tag.items[item_id].status is Status.PENDING}
+        wanted = pending.union(claimed)
     else:
-        wanted = set() if errands else set(graph.ready[:1])
+        wanted = set() if errands else set((*claimed, *graph.ready)[:1])
     return {item_id for item_id in wanted - errands.keys() if not graph.tag.items[item_id].settled}
 
 

@@ -99,6 +99,11 @@ class Wish:
         return isinstance(noted, dict) and all(noted.get(key) == self.vel.get(key) for key in CLAIM)
 
 
+def claim_of(tag: str, item_id: str, run_id: str, step_id: str = "") -> Wish:
+    """How an item is in the file that a run, or a step of it, has claimed and done nothing more to."""
+    return Wish(tag, item_id, Status.IN_PROGRESS, {"run_id": run_id} | ({"step_id": step_id} if step_id else {}))
+
+
 class Writer:
     """Writes to one project."""
 
@@ -112,7 +117,7 @@ class Writer:
         Raises:
             Conflict: it is not ready, or somebody else's; says why. NotFound, Corrupt, Unavailable: see `finish`.
         """
-        wish = Wish(tag, item_id, Status.IN_PROGRESS, {"run_id": run_id} | ({"step_id": step_id} if step_id else {}))
+        wish = claim_of(tag, item_id, run_id, step_id)
 
         def check(tags: Mapping[str, Tag]) -> None:
             if not wish.arrived(_item(tags, wish)):
