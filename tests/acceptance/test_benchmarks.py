@@ -16,7 +16,7 @@ BRIEF = ("decision", "tools", "projects", "switching", "trace")
 def test_each_benchmark_of_seconds_gives_its_results(tmp_path: Path) -> None:
     told = tmp_path / "told.json"
     asked = [f"--only={name}" for name in BRIEF]
-    program = [sys.executable, BENCHMARKS / "run.py", "--quick", "--json", told, *asked]
+    program = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--json", str(told), *asked]
     run = subprocess.run(program, check=False, capture_output=True, text=True, timeout=240)
 
     assert run.returncode == 0, run.stderr

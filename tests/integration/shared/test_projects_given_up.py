@@ -51,7 +51,7 @@ def statuses(root: Path) -> list[str]:
 
 def given_up(told: ToldRun) -> list[tuple[State, str | None, str | None]]:
     """How each errand was left: nobody knows what became of its item, for this reason."""
-    return [(one.state, one.outcome, one.error and one.error.code) for one in told.errands]
+    return [(one.state, one.outcome, one.error.code if one.error else None) for one in told.errands]
 
 
 async def test_what_was_begun_in_a_folder_that_is_gone_is_given_up_and_begun_again_by_a_retry(
