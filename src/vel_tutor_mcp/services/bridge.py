@@ -317,13 +317,9 @@ def _key(errand: Errand) -> tuple[str, str, str]:
 
 
 def _claimed(tag: Tag, bridged: Bridged) -> list[str]:
-    """What the step has claimed and no errand is for: it was given up while nothing could be written."""
-
-    def claimed(item_id: str) -> bool:
-        wish = claim_of(tag.name, item_id, bridged.run.id, bridged.step.step_id)
-        return item_id not in bridged.errands and wish.arrived(tag.items[item_id])
-
-    return [item_id for item_id in tag.order if claimed(item_id)]
+    """What the step has claimed, as the file has it."""
+    run_id, step_id = bridged.run.id, bridged.step.step_id
+    return [one for one in tag.order if claim_of(tag.name, one, run_id, step_id).arrived(tag.items[one])]
 
 
 def _error(problem: Exception) -> TaskError:

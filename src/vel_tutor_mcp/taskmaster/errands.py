@@ -93,7 +93,8 @@ class Due:
 def due(graph: Graph, asked: Asked, errands: Errands, claimed: Sequence[str] = ()) -> Due:
     """What is to be taken on, given what was taken on before.
 
-    `claimed` are items that the step had in its hands when they were given up: they are begun again, before all others.
+    `claimed` is what the step has claimed: those of it that are nobody's errand were given up while nothing could be
+    written, and are begun again, before all others.
     """
     going_on = sum(errand.state is not State.ENDED for errand in errands.values())
     wanted = _wanted(graph, asked, errands, claimed)
