@@ -98,6 +98,17 @@ async def test_work_that_is_started_twice_runs_once(place: Settings) -> None:
     assert doing.done == [WORK]
 
 
+async def test_what_still_asks_as_the_engine_is_closed_does_not_ask_for_ever(
+    place: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine_on(place, Doing()) as engine:
+        pass
+    monkeypatch.setattr(engine._rows, "engine", sa.create_engine("postgresql+psycopg://127.0.0.1:1/gone"))
+
+    with pytest.raises(sa.exc.OperationalError):
+        await soon(asyncio.to_thread(engine._rows.check_workflow_result, "any"))
+
+
 async def test_work_never_started_has_not_begun(place: Settings) -> None:
     async with engine_on(place, Doing()) as engine:
         await engine.start(WORK)

@@ -2,8 +2,8 @@
 
 Three of its habits are set aside: work is started at once after our commit rather than picked up by polling, the death
 of a process is found by its lease (`liveness`) because DBOS does not look for it, and a database that was away is asked
-again soon. `_recover_pending_workflows`, the internal queue, what ends the background jobs and the module that tries
-again are private names: dbos is pinned to one version, and the crash tests run against it.
+again soon. `_recover_pending_workflows`, the internal queue, what ends the background jobs, the module that tries again
+and whether it does are private names: dbos is pinned to one version, and the crash tests run against it.
 """
 
 import asyncio
@@ -111,6 +111,7 @@ class DbosEngine:
             DBOS.launch()
             # Else closing would wait for the next time that these wake.
             instance._sys_db._run_background_processes = False  # noqa: SLF001
+            self._rows = instance._sys_db  # noqa: SLF001
             held = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
         except BaseException:
             DBOS.destroy(destroy_registry=True)  # so that it can be launched again
@@ -187,6 +188,8 @@ class DbosEngine:
         self._system.dispose()
 
     async def dispose(self) -> None:
+        # Else a thread that still asks would try again for ever, should the database go now, and the loop wait for it.
+        self._rows._retry_connection_errors = False  # noqa: SLF001
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
         # DBOS had put its own pool in this place, which it has shut down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
